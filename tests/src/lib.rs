@@ -1,0 +1,1 @@
+//! Scenario, crash and conformance tests; see the `tests` folder.
