@@ -41,6 +41,7 @@ impl Instant {
     }
 
     /// This point `duration` later; [`Instant::MAX`] where that cannot be expressed.
+    #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
@@ -49,6 +50,22 @@ impl Instant {
     /// How long it is from `earlier` to this point; zero when `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The time at which a command is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// What decides: deadlines are compared with it.
+    pub instant: Instant,
+    /// The same moment in the caller's own calendar. It is carried into [`Grant`](crate::Grant)s
+    /// and never compared.
+    pub stamp: u64,
+}
+
+impl From<Instant> for Now {
+    fn from(instant: Instant) -> Self {
+        Self { instant, stamp: 0 }
     }
 }
 

@@ -1,0 +1,112 @@
+//! What can be asked of the table.
+
+use crate::{Holder, Instant, Key, Mode, SessionId, Token, Ttl, WaiterId};
+
+/// One request to the table. Expiry is a command like any other.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Hold a lock, at once or after a wait.
+    Acquire(Acquire),
+    /// Be told when nobody holds a key any more, without taking it.
+    WaitUntilFree {
+        /// The key to watch.
+        key: Key,
+        /// How long to watch it.
+        wait: Wait,
+        /// The session that the wait ends with.
+        session: Option<SessionId>,
+    },
+    /// Stop waiting. The caller gave up.
+    Cancel {
+        /// The wait to end.
+        waiter: WaiterId,
+    },
+    /// Begin a lease anew.
+    Renew {
+        /// The lock.
+        key: Key,
+        /// Must hold it.
+        holder: Holder,
+        /// Must be the grant's token, where given.
+        token: Option<Token>,
+        /// The new TTL; `None` keeps the grant's own.
+        ttl: Option<Ttl>,
+    },
+    /// End a grant: its holder is done.
+    Release {
+        /// The lock.
+        key: Key,
+        /// Must hold it.
+        holder: Holder,
+        /// Must be the grant's token, where given.
+        token: Option<Token>,
+    },
+    /// End a grant by force, whoever holds it.
+    Break {
+        /// The lock.
+        key: Key,
+        /// The grant to end: its successor is never hit by mistake.
+        token: Token,
+    },
+    /// End a grant whose lease has run out. [`Table::poll`](crate::Table::poll) makes these.
+    Expire {
+        /// The lock.
+        key: Key,
+        /// Whose grant it is.
+        holder: Holder,
+        /// The grant to end.
+        token: Token,
+    },
+    /// End a wait whose deadline has passed. [`Table::poll`](crate::Table::poll) makes these.
+    TimeOut {
+        /// The wait to end.
+        waiter: WaiterId,
+    },
+    /// Begin a session.
+    OpenSession,
+    /// End one lock or wait of a session; to be repeated until the outcome is
+    /// [`Outcome::SessionClosed`](crate::Outcome::SessionClosed), so that one call's work is bounded.
+    CloseSession {
+        /// The session that ends. From the first of these on it gets nothing more.
+        session: SessionId,
+    },
+}
+
+/// Who wants what, and for how long.
+#[derive(Clone, Debug)]
+pub struct Acquire {
+    /// The lock.
+    pub key: Key,
+    /// Who is to hold it.
+    pub holder: Holder,
+    /// Alone or beside others.
+    pub mode: Mode,
+    /// How long the lease lasts; `None` holds without end.
+    pub ttl: Option<Ttl>,
+    /// The session that the grant is to end with.
+    pub session: Option<SessionId>,
+    /// How long to wait when it is not free.
+    pub wait: Wait,
+}
+
+/// How long a caller is ready to wait. Fixed when the call is made: losing a race never starts it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until this time.
+    Until(Instant),
+    /// For ever.
+    Forever,
+}
+
+impl Wait {
+    /// Whether the wait is over at `now`.
+    pub fn is_over(self, now: Instant) -> bool {
+        match self {
+            Self::No => true,
+            Self::Until(deadline) => deadline <= now,
+            Self::Forever => false,
+        }
+    }
+}

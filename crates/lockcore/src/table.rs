@@ -1,0 +1,330 @@
+//! The table of locks, waiters and sessions, and the calling order of its methods.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::fmt;
+use core::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::command::Command;
+use crate::lock::{Grant, Lock};
+use crate::queue::Queue;
+use crate::refusal::Limits;
+use crate::wheel::{self, Wheel};
+use crate::{Holder, Instant, Key, Mode, SessionId, Token, WaiterId};
+
+/// The state machine: which locks are held, who waits for them, and which sessions they end with.
+///
+/// # Calling order
+///
+/// 1. [`decide`](Table::decide) a command at a time `now`. This changes nothing.
+/// 2. Make the transition's changes durable.
+/// 3. [`apply`](Table::apply) the transition, which cannot fail, before the next `decide`.
+///    (Steps 2 and 3 may be exchanged by a caller who stops for good when step 2 fails.)
+/// 4. At [`next_deadline`](Table::next_deadline) at the latest, [`poll`](Table::poll) for the commands that
+///    time itself gives, and treat them like any other.
+///
+/// ```
+/// use lockcore::{Acquire, Command, Holder, Instant, Key, Limits, Mode, Outcome, Poll, Table, Ttl, Wait};
+///
+/// let seed = 7; // of the hash table: random in production, fixed in simulations
+/// let mut table = Table::new(Limits::default(), seed, Instant::ZERO);
+/// let acquire = Command::Acquire(Acquire {
+///     key: Key::new("nightly-report")?,
+///     holder: Holder::new("host-1")?,
+///     mode: Mode::Exclusive,
+///     ttl: Some(Ttl::from_millis(50)?),
+///     session: None,
+///     wait: Wait::No,
+/// });
+/// let transition = table.decide(Instant::ZERO, &acquire).expect("the lock is free");
+/// assert!(matches!(transition.outcome, Outcome::Granted(_)));
+/// table.apply(&transition);
+/// assert!(table.lock("nightly-report").is_some());
+///
+/// let mut now = Instant::ZERO;
+/// while table.lock("nightly-report").is_some() {
+///     let mut budget = 1_000;
+///     match table.poll(now, &mut budget) {
+///         Poll::Due(command) => {
+///             let transition = table.decide(now, &command).expect("what is due can be done");
+///             table.apply(&transition);
+///         }
+///         Poll::Idle(next) => now = next.expect("a lease is running"), // sleep until then
+///         Poll::Unfinished => {}                                       // serve others, then poll on
+///     }
+/// }
+/// assert_eq!(now, Instant::from_millis(50));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Table {
+    pub(crate) limits: Limits,
+    pub(crate) locks: Locks,
+    /// Where each waiter waits.
+    pub(crate) waiters: BTreeMap<WaiterId, Key>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) wheel: Wheel<Timer>,
+    /// The next fencing token or session number: one counter, never used twice.
+    pub(crate) next_number: Token,
+    pub(crate) next_waiter: WaiterId,
+}
+
+impl Table {
+    /// An empty table. `seed` is that of its hash; `now` is where its wheel begins.
+    pub fn new(limits: Limits, seed: u64, now: Instant) -> Self {
+        Self {
+            limits,
+            locks: Locks::new(seed),
+            waiters: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            wheel: Wheel::new(now),
+            next_number: Token::FIRST,
+            next_waiter: WaiterId::FIRST,
+        }
+    }
+
+    /// The lock of `key`, if anybody holds it.
+    pub fn lock(&self, key: &str) -> Option<&Arc<Lock>> {
+        self.locks.get(key).map(|slot| &slot.lock)
+    }
+
+    /// All locks that are held, in no particular order.
+    pub fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
+        self.locks.iter().map(|slot| &slot.lock)
+    }
+
+    /// How many locks are held.
+    pub fn locks_len(&self) -> usize {
+        self.locks.len()
+    }
+
+    /// How many callers wait.
+    pub fn waiters_len(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// How many sessions there are.
+    pub fn sessions_len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether `session` lives: it was opened, and its end has not begun.
+    pub fn session_lives(&self, session: SessionId) -> bool {
+        self.sessions
+            .get(&session)
+            .is_some_and(|session| !session.closing)
+    }
+
+    /// The token that the next grant gets. The caller persists a bound above it before a grant is
+    /// answered, so that no token is used twice.
+    pub fn next_token(&self) -> Token {
+        self.next_number
+    }
+
+    /// When [`poll`](Table::poll) is to be called next: never later than the first deadline.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next_deadline()
+    }
+
+    /// Tells what time has made due at `now`. The command stays due until its transition is applied.
+    ///
+    /// Moving timers inside the wheel takes 1 from `budget` each; where it is used up, the answer is
+    /// [`Poll::Unfinished`] and the next call goes on from there.
+    ///
+    /// # Panics
+    ///
+    /// When the wheel and the locks disagree, which [`check_invariants`](Table::check_invariants) rules out.
+    pub fn poll(&mut self, now: Instant, budget: &mut u32) -> Poll {
+        match self.wheel.poll(now, budget) {
+            wheel::Poll::Due {
+                value: Timer::Waiter(waiter),
+                ..
+            } => Poll::Due(Command::TimeOut { waiter: *waiter }),
+            wheel::Poll::Due {
+                value: Timer::Lease { key, holder },
+                ..
+            } => {
+                let token = self
+                    .locks
+                    .get(key)
+                    .and_then(|slot| slot.lock.grant_of(holder))
+                    .expect("a lease's timer is cancelled with its grant")
+                    .token;
+                let (key, holder) = (key.clone(), holder.clone());
+                Poll::Due(Command::Expire { key, holder, token })
+            }
+            wheel::Poll::Idle { next } => Poll::Idle(next),
+            wheel::Poll::Unfinished => Poll::Unfinished,
+        }
+    }
+
+    /// A lease of `key` that has run out at `now` but is not expired yet: a caller who finds the lock
+    /// held by it expires it first, without waiting for its turn in the wheel.
+    pub fn overdue(&self, key: &str, now: Instant) -> Option<Command> {
+        let lock = &self.locks.get(key)?.lock;
+        let grant = lock.grants().find(|grant| grant.is_overdue(now))?;
+        Some(Command::Expire {
+            key: lock.key().clone(),
+            holder: grant.holder.clone(),
+            token: grant.token,
+        })
+    }
+
+    /// Puts back a grant that was persisted, when a store is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`] when it cannot stand beside those already restored: the records are damaged.
+    pub fn restore(&mut self, key: &Key, mode: Mode, grant: Grant) -> Result<(), Conflict> {
+        if let Some(lock) = self.lock(key) {
+            let alone = mode == Mode::Exclusive || lock.mode() == Mode::Exclusive;
+            if alone || lock.grant_of(&grant.holder).is_some() {
+                return Err(Conflict {
+                    key: key.clone(),
+                    holder: grant.holder,
+                    token: grant.token,
+                });
+            }
+        }
+        self.reserve_tokens(grant.token.next());
+        self.insert_grant(key, mode, grant);
+        Ok(())
+    }
+
+    /// Makes sure that all later tokens are `at_least` this.
+    pub fn reserve_tokens(&mut self, at_least: Token) {
+        self.next_number = self.next_number.max(at_least);
+    }
+}
+
+/// What time has made due.
+#[derive(Clone, Debug)]
+pub enum Poll {
+    /// This command. It stays due until it is applied.
+    Due(Command),
+    /// Nothing; come back at this time.
+    Idle(Option<Instant>),
+    /// The budget is used up before that is known; call again.
+    Unfinished,
+}
+
+/// Two persisted grants of one lock that exclude each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The lock.
+    pub key: Key,
+    /// The holder of the second grant.
+    pub holder: Holder,
+    /// The token of the second grant.
+    pub token: Token,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, holder, token } = self;
+        write!(
+            f,
+            "the grant {token} of {key:?} to {holder:?} excludes another one that is held"
+        )
+    }
+}
+
+impl core::error::Error for Conflict {}
+
+/// What the wheel keeps of a deadline.
+#[derive(Clone, Debug)]
+pub(crate) enum Timer {
+    Lease { key: Key, holder: Holder },
+    Waiter(WaiterId),
+}
+
+/// What is bound to a session, and whether it is ending.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) closing: bool,
+    pub(crate) grants: BTreeMap<Token, (Key, Holder)>,
+    pub(crate) waiters: BTreeMap<WaiterId, Key>,
+}
+
+impl Session {
+    /// How many locks and waits are bound to it.
+    pub(crate) fn len(&self) -> usize {
+        self.grants.len() + self.waiters.len()
+    }
+}
+
+/// The held locks by key.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    slots: HashTable<Slot>,
+    hasher: FixedState,
+}
+
+/// A held lock, and those who wait for it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Shared with whoever publishes it; copied when it changes.
+    pub(crate) lock: Arc<Lock>,
+    /// Most locks have no waiters.
+    pub(crate) queue: Option<Box<Queue>>,
+}
+
+impl Locks {
+    fn new(seed: u64) -> Self {
+        Self {
+            slots: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Slot> {
+        self.slots
+            .find(self.hash(key), |slot| &**slot.lock.key() == key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Slot> {
+        self.slots
+            .find_mut(self.hasher.hash_one(key), |slot| &**slot.lock.key() == key)
+    }
+
+    /// The slot of `key`; a new one is free, which it must not stay.
+    pub(crate) fn get_or_insert(&mut self, key: &Key, mode: Mode) -> &mut Slot {
+        let hasher = &self.hasher;
+        self.slots
+            .entry(
+                hasher.hash_one(key.as_str()),
+                |slot| slot.lock.key() == key,
+                |slot| hasher.hash_one(slot.lock.key().as_str()),
+            )
+            .or_insert_with(|| Slot {
+                lock: Arc::new(Lock::new(key.clone(), mode)),
+                queue: None,
+            })
+            .into_mut()
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Slot> {
+        let hash = self.hash(key);
+        let found = self
+            .slots
+            .find_entry(hash, |slot| &**slot.lock.key() == key)
+            .ok()?;
+        Some(found.remove().0)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+}
