@@ -19,39 +19,19 @@ impl Table {
         let mut touched = None;
         for change in &transition.changes {
             match change {
-                Change::Granted {
-                    key,
-                    mode,
-                    grant,
-                    waiter,
-                } => {
-                    assert!(
-                        grant.token >= self.next_number,
-                        "{} is used twice",
-                        grant.token
-                    );
+                Change::Granted { key, mode, grant, waiter } => {
+                    assert!(grant.token >= self.next_number, "{} is used twice", grant.token);
                     self.next_number = grant.token.next();
                     self.stop_waiting(key, *waiter);
                     self.insert_grant(key, *mode, grant.clone());
                     touched = Some(key);
                 }
-                Change::Renewed {
-                    key,
-                    holder,
-                    token,
-                    lease,
-                    waiter,
-                } => {
+                Change::Renewed { key, holder, token, lease, waiter } => {
                     self.stop_waiting(key, *waiter);
                     self.renew_grant(key, holder, *token, *lease);
                     touched = Some(key);
                 }
-                Change::Ended {
-                    key,
-                    holder,
-                    token,
-                    cause: _,
-                } => {
+                Change::Ended { key, holder, token, cause: _ } => {
                     self.remove_grant(key, holder, *token);
                     touched = Some(key);
                 }
@@ -59,11 +39,7 @@ impl Table {
                     self.insert_waiter(key, waiter);
                     touched = Some(key);
                 }
-                Change::Left {
-                    key,
-                    waiter,
-                    cause: _,
-                } => {
+                Change::Left { key, waiter, cause: _ } => {
                     self.stop_waiting(key, Some(*waiter));
                     touched = Some(key);
                 }
@@ -80,9 +56,7 @@ impl Table {
 
     /// Adds a grant that fits.
     pub(crate) fn insert_grant(&mut self, key: &Key, mode: Mode, mut grant: Grant) {
-        grant.timer = grant
-            .lease
-            .map(|lease| self.start_lease(key, &grant.holder, lease));
+        grant.timer = grant.lease.map(|lease| self.start_lease(key, &grant.holder, lease));
         if let Some(session) = grant.session {
             let bound = (key.clone(), grant.holder.clone());
             // A grant of an unknown session is one restored before its session; it has none to end with.
@@ -106,28 +80,20 @@ impl Table {
     fn renew_grant(&mut self, key: &Key, holder: &Holder, token: Token, lease: Option<Lease>) {
         let slot = self.locks.get_mut(key).expect("what is renewed is held");
         let lock = Arc::make_mut(&mut slot.lock);
-        let grant = lock
-            .grant_of_mut(holder)
-            .expect("what is renewed is held by its holder");
+        let grant = lock.grant_of_mut(holder).expect("what is renewed is held by its holder");
         assert_eq!(grant.token, token, "another grant of {key:?} is renewed");
         grant.lease = lease;
         // The timer is moved where there is one, so that a renewal costs no more than it must.
         match (grant.timer, lease) {
             (Some(timer), Some(lease)) => {
-                assert!(
-                    self.wheel.reset(timer, lease.expires_at),
-                    "{key:?} lost its timer"
-                );
+                assert!(self.wheel.reset(timer, lease.expires_at), "{key:?} lost its timer");
             }
             (Some(timer), None) => {
                 grant.timer = None;
                 self.wheel.cancel(timer);
             }
             (None, Some(lease)) => {
-                let timer = Timer::Lease {
-                    key: key.clone(),
-                    holder: holder.clone(),
-                };
+                let timer = Timer::Lease { key: key.clone(), holder: holder.clone() };
                 grant.timer = Some(self.wheel.set(lease.expires_at, timer));
             }
             (None, None) => {}
@@ -142,10 +108,7 @@ impl Table {
         if let Some(timer) = grant.timer {
             self.wheel.cancel(timer);
         }
-        if let Some(session) = grant
-            .session
-            .and_then(|session| self.sessions.get_mut(&session))
-        {
+        if let Some(session) = grant.session.and_then(|session| self.sessions.get_mut(&session)) {
             session.grants.remove(&token);
         }
     }
@@ -162,22 +125,14 @@ impl Table {
             self.session_mut(session).waiters.insert(id, key.clone());
         }
         self.waiters.insert(id, key.clone());
-        let slot = self
-            .locks
-            .get_mut(key)
-            .expect("a lock that is waited for is held");
-        slot.queue
-            .get_or_insert_default()
-            .push(waiter.clone(), timer);
+        let slot = self.locks.get_mut(key).expect("a lock that is waited for is held");
+        slot.queue.get_or_insert_default().push(waiter.clone(), timer);
     }
 
     fn stop_waiting(&mut self, key: &Key, waiter: Option<WaiterId>) {
         let Some(id) = waiter else { return };
         self.waiters.remove(&id);
-        let slot = self
-            .locks
-            .get_mut(key)
-            .expect("a lock that is waited for is held");
+        let slot = self.locks.get_mut(key).expect("a lock that is waited for is held");
         let queued = slot.queue.as_mut().and_then(|queue| queue.remove(id));
         let queued = queued.expect("who stops waiting has waited");
         if let Some(timer) = queued.timer {
@@ -201,10 +156,7 @@ impl Table {
             Arc::make_mut(&mut slot.lock).set_waiters(waiters);
         }
         if slot.lock.is_free() {
-            assert!(
-                slot.queue.is_none(),
-                "{key:?} is free, and somebody waits for it"
-            );
+            assert!(slot.queue.is_none(), "{key:?} is free, and somebody waits for it");
             self.locks.remove(key);
         }
     }
@@ -217,28 +169,16 @@ impl Table {
     }
 
     fn close_session(&mut self, session: SessionId) {
-        let state = self
-            .sessions
-            .remove(&session)
-            .expect("what is closed was open");
-        assert_eq!(
-            state.len(),
-            0,
-            "{session:?} is closed with something bound to it"
-        );
+        let state = self.sessions.remove(&session).expect("what is closed was open");
+        assert_eq!(state.len(), 0, "{session:?} is closed with something bound to it");
     }
 
     fn session_mut(&mut self, session: SessionId) -> &mut Session {
-        self.sessions
-            .get_mut(&session)
-            .expect("a session with something bound to it is known")
+        self.sessions.get_mut(&session).expect("a session with something bound to it is known")
     }
 
     fn start_lease(&mut self, key: &Key, holder: &Holder, lease: Lease) -> TimerId {
-        let timer = Timer::Lease {
-            key: key.clone(),
-            holder: holder.clone(),
-        };
+        let timer = Timer::Lease { key: key.clone(), holder: holder.clone() };
         self.wheel.set(lease.expires_at, timer)
     }
 }

@@ -29,12 +29,9 @@ impl Table {
             }
             Command::Cancel { waiter } => self.decide_leave(now, *waiter, LeaveCause::Cancelled),
             Command::TimeOut { waiter } => self.decide_leave(now, *waiter, LeaveCause::TimedOut),
-            Command::Renew {
-                key,
-                holder,
-                token,
-                ttl,
-            } => self.decide_renew(now, key, holder, *token, *ttl),
+            Command::Renew { key, holder, token, ttl } => {
+                self.decide_renew(now, key, holder, *token, *ttl)
+            }
             Command::Release { key, holder, token } => {
                 self.decide_release(now, key, holder, *token)
             }
@@ -46,14 +43,7 @@ impl Table {
     }
 
     fn decide_acquire(&self, now: Now, acquire: &Acquire) -> Decision {
-        let Acquire {
-            key,
-            holder,
-            mode,
-            ttl,
-            session,
-            wait,
-        } = acquire;
+        let Acquire { key, holder, mode, ttl, session, wait } = acquire;
         self.check_session_lives(*session)?;
         let Some(slot) = self.locks.get(key) else {
             check_limit(Limit::Locks, self.locks.len(), self.limits.locks_max)?;
@@ -65,31 +55,21 @@ impl Table {
             return rejoin(now, lock, grant, acquire);
         }
         self.check_session_has_room(*session)?;
-        let nobody_waits = slot
-            .queue
-            .as_ref()
-            .is_none_or(|queue| queue.acquirers_len() == 0);
+        let nobody_waits = slot.queue.as_ref().is_none_or(|queue| queue.acquirers_len() == 0);
         if nobody_waits && self.fits_beside(lock.mode(), lock.grants().len(), *mode) {
             return Ok(self.grant(now, acquire));
         }
         if wait.is_over(now.instant) {
             return Err(Refusal::Held(held_by(lock)));
         }
-        let want = Want::Grant {
-            holder: holder.clone(),
-            mode: *mode,
-            ttl: *ttl,
-        };
+        let want = Want::Grant { holder: holder.clone(), mode: *mode, ttl: *ttl };
         self.enqueue(slot, key, want, *wait, *session)
     }
 
     fn decide_wait(&self, now: Now, key: &Key, wait: Wait, session: Option<SessionId>) -> Decision {
         self.check_session_lives(session)?;
         let Some(slot) = self.locks.get(key) else {
-            return Ok(Transition {
-                outcome: Outcome::Free,
-                changes: Vec::new(),
-            });
+            return Ok(Transition { outcome: Outcome::Free, changes: Vec::new() });
         };
         if wait.is_over(now.instant) {
             return Err(Refusal::Held(held_by(&slot.lock)));
@@ -102,22 +82,12 @@ impl Table {
         let key = self.waiters.get(&waiter).ok_or(Refusal::UnknownWaiter)?;
         let slot = self.slot_of_waiter(key);
         let queued = slot.queue.as_ref().and_then(|queue| queue.get(waiter));
-        let wait = queued
-            .expect("a known waiter stands in its queue")
-            .waiter
-            .wait;
+        let wait = queued.expect("a known waiter stands in its queue").waiter.wait;
         if cause == LeaveCause::TimedOut && !wait.is_over(now.instant) {
             return Err(Refusal::NotDue);
         }
-        let left = Change::Left {
-            key: key.clone(),
-            waiter,
-            cause,
-        };
-        let departure = Departure {
-            waiter: Some(waiter),
-            ..Departure::default()
-        };
+        let left = Change::Left { key: key.clone(), waiter, cause };
+        let departure = Departure { waiter: Some(waiter), ..Departure::default() };
         Ok(self.settle(now, slot, departure, Outcome::Cancelled, vec![left]))
     }
 
@@ -132,21 +102,14 @@ impl Table {
         let (_, grant) = self.grant_held(key, holder, token)?;
         let ttl = ttl.or(grant.lease.map(|lease| lease.ttl));
         let lease = ttl.map(|ttl| Lease::starting(now.instant, ttl));
-        let renewed = Granted {
-            token: grant.token,
-            lease,
-            rejoined: true,
-        };
+        let renewed = Granted { token: grant.token, lease, rejoined: true };
         // A grant without end that stays so has nothing to persist.
         let changes = if lease.is_none() {
             Vec::new()
         } else {
             vec![renewal(key, holder, grant.token, lease, None)]
         };
-        Ok(Transition {
-            outcome: Outcome::Renewed(renewed),
-            changes,
-        })
+        Ok(Transition { outcome: Outcome::Renewed(renewed), changes })
     }
 
     fn decide_release(
@@ -176,11 +139,7 @@ impl Table {
     }
 
     fn decide_open_session(&self) -> Decision {
-        check_limit(
-            Limit::Sessions,
-            self.sessions.len(),
-            self.limits.sessions_max,
-        )?;
+        check_limit(Limit::Sessions, self.sessions.len(), self.limits.sessions_max)?;
         let session = SessionId::new(self.next_number.get()).expect("tokens begin at 1");
         Ok(Transition {
             outcome: Outcome::SessionOpened(session),
@@ -195,65 +154,34 @@ impl Table {
         if !state.closing {
             changes.push(Change::SessionClosing { session });
         }
-        let mut departure = Departure {
-            session: Some(session),
-            ..Departure::default()
-        };
+        let mut departure = Departure { session: Some(session), ..Departure::default() };
         let slot = if let Some((&waiter, key)) = state.waiters.first_key_value() {
             let cause = LeaveCause::SessionEnded;
-            changes.push(Change::Left {
-                key: key.clone(),
-                waiter,
-                cause,
-            });
+            changes.push(Change::Left { key: key.clone(), waiter, cause });
             departure.waiter = Some(waiter);
             self.slot_of_waiter(key)
         } else if let Some((&token, (key, holder))) = state.grants.first_key_value() {
             let (key, holder) = (key.clone(), holder.clone());
             let slot = self.locks.get(&key).expect("a session's lock is held");
             departure.holder = slot.lock.grant_of(&holder).map(|grant| &grant.holder);
-            changes.push(Change::Ended {
-                key,
-                holder,
-                token,
-                cause: EndCause::SessionEnded,
-            });
+            changes.push(Change::Ended { key, holder, token, cause: EndCause::SessionEnded });
             slot
         } else {
             changes.push(Change::SessionClosed { session });
-            return Ok(Transition {
-                outcome: Outcome::SessionClosed,
-                changes,
-            });
+            return Ok(Transition { outcome: Outcome::SessionClosed, changes });
         };
         Ok(self.settle(now, slot, departure, Outcome::SessionClosing, changes))
     }
 
     /// A grant to a caller who does not have to wait.
     fn grant(&self, now: Now, acquire: &Acquire) -> Transition {
-        let Acquire {
-            key,
-            holder,
-            mode,
-            ttl,
-            session,
-            ..
-        } = acquire;
+        let Acquire { key, holder, mode, ttl, session, .. } = acquire;
         let lease = ttl.map(|ttl| Lease::starting(now.instant, ttl));
         let token = self.next_number;
         let grant = Grant::new(holder.clone(), token, *session, now.stamp, lease);
         Transition {
-            outcome: Outcome::Granted(Granted {
-                token,
-                lease,
-                rejoined: false,
-            }),
-            changes: vec![Change::Granted {
-                key: key.clone(),
-                mode: *mode,
-                grant,
-                waiter: None,
-            }],
+            outcome: Outcome::Granted(Granted { token, lease, rejoined: false }),
+            changes: vec![Change::Granted { key: key.clone(), mode: *mode, grant, waiter: None }],
         }
     }
 
@@ -266,24 +194,12 @@ impl Table {
         session: Option<SessionId>,
     ) -> Decision {
         let here = slot.queue.as_ref().map_or(0, |queue| queue.len());
-        check_limit(
-            Limit::WaitersPerLock,
-            here,
-            self.limits.waiters_per_lock_max,
-        )?;
+        check_limit(Limit::WaitersPerLock, here, self.limits.waiters_per_lock_max)?;
         check_limit(Limit::Waiters, self.waiters.len(), self.limits.waiters_max)?;
-        let waiter = Waiter {
-            id: self.next_waiter,
-            session,
-            wait: how_long,
-            want,
-        };
+        let waiter = Waiter { id: self.next_waiter, session, wait: how_long, want };
         Ok(Transition {
             outcome: Outcome::Waiting(waiter.id),
-            changes: vec![Change::Queued {
-                key: key.clone(),
-                waiter,
-            }],
+            changes: vec![Change::Queued { key: key.clone(), waiter }],
         })
     }
 
@@ -291,16 +207,8 @@ impl Table {
     fn end(&self, now: Now, slot: &Slot, grant: &Grant, cause: EndCause) -> Transition {
         let Grant { holder, token, .. } = grant;
         let (key, token) = (slot.lock.key().clone(), *token);
-        let ended = Change::Ended {
-            key,
-            holder: holder.clone(),
-            token,
-            cause,
-        };
-        let departure = Departure {
-            holder: Some(holder),
-            ..Departure::default()
-        };
+        let ended = Change::Ended { key, holder: holder.clone(), token, cause };
+        let departure = Departure { holder: Some(holder), ..Departure::default() };
         self.settle(now, slot, departure, Outcome::Ended, vec![ended])
     }
 
@@ -315,11 +223,7 @@ impl Table {
         outcome: Outcome,
         mut changes: Vec<Change>,
     ) -> Transition {
-        let Slot {
-            lock,
-            queue: Some(queue),
-        } = slot
-        else {
+        let Slot { lock, queue: Some(queue) } = slot else {
             return Transition { outcome, changes };
         };
         let key = lock.key();
@@ -336,17 +240,11 @@ impl Table {
             // A waiter whose time or session is over is never granted anything, however late its own
             // command comes.
             if let Some(cause) = self.over(now, waiter, departure.session) {
-                changes.push(Change::Left {
-                    key: key.clone(),
-                    waiter: waiter.id,
-                    cause,
-                });
+                changes.push(Change::Left { key: key.clone(), waiter: waiter.id, cause });
                 continue;
             }
             let lease = wish.ttl.map(|ttl| Lease::starting(now.instant, ttl));
-            let stays = lock
-                .grant_of(holder)
-                .filter(|_| departure.holder != Some(holder));
+            let stays = lock.grant_of(holder).filter(|_| departure.holder != Some(holder));
             let stays = stays.map(|grant| (grant.token, grant.session));
             if let Some((token, session)) = stays.or_else(|| granted.get(holder).copied()) {
                 // A holder that holds already joins its own grant, as if it had just come.
@@ -365,29 +263,13 @@ impl Table {
             standing += 1;
             next_token = next_token.next();
             let (key, waiter) = (key.clone(), Some(waiter.id));
-            changes.push(Change::Granted {
-                key,
-                mode,
-                grant,
-                waiter,
-            });
+            changes.push(Change::Granted { key, mode, grant, waiter });
         }
         if standing == 0 {
-            changes.extend(
-                queue
-                    .watchers()
-                    .filter(|w| departure.waiter != Some(w.id))
-                    .map(|w| {
-                        let cause = self
-                            .over(now, w, departure.session)
-                            .unwrap_or(LeaveCause::Free);
-                        Change::Left {
-                            key: key.clone(),
-                            waiter: w.id,
-                            cause,
-                        }
-                    }),
-            );
+            changes.extend(queue.watchers().filter(|w| departure.waiter != Some(w.id)).map(|w| {
+                let cause = self.over(now, w, departure.session).unwrap_or(LeaveCause::Free);
+                Change::Left { key: key.clone(), waiter: w.id, cause }
+            }));
         }
         Transition { outcome, changes }
     }
@@ -429,9 +311,7 @@ impl Table {
     }
 
     fn slot_of_waiter(&self, key: &Key) -> &Slot {
-        self.locks
-            .get(key)
-            .expect("a lock that is waited for is held")
+        self.locks.get(key).expect("a lock that is waited for is held")
     }
 
     fn check_session_lives(&self, session: Option<SessionId>) -> Result<(), Refusal> {
@@ -446,11 +326,7 @@ impl Table {
         let Some(state) = session.and_then(|session| self.sessions.get(&session)) else {
             return Ok(());
         };
-        check_limit(
-            Limit::LocksPerSession,
-            state.len(),
-            self.limits.locks_per_session_max,
-        )
+        check_limit(Limit::LocksPerSession, state.len(), self.limits.locks_per_session_max)
     }
 }
 
@@ -466,10 +342,7 @@ struct Departure<'a> {
 fn rejoin(now: Now, lock: &Lock, grant: &Grant, acquire: &Acquire) -> Decision {
     let token = grant.token;
     if lock.mode() != acquire.mode {
-        return Err(Refusal::OtherMode {
-            held: lock.mode(),
-            token,
-        });
+        return Err(Refusal::OtherMode { held: lock.mode(), token });
     }
     if grant.session != acquire.session {
         return Err(Refusal::OtherSession { token });
@@ -482,14 +355,7 @@ fn rejoin(now: Now, lock: &Lock, grant: &Grant, acquire: &Acquire) -> Decision {
     } else {
         vec![renewal(lock.key(), &grant.holder, token, lease, None)]
     };
-    Ok(Transition {
-        outcome: Outcome::Granted(Granted {
-            token,
-            lease,
-            rejoined: true,
-        }),
-        changes,
-    })
+    Ok(Transition { outcome: Outcome::Granted(Granted { token, lease, rejoined: true }), changes })
 }
 
 fn renewal(
@@ -499,13 +365,7 @@ fn renewal(
     lease: Option<Lease>,
     waiter: Option<WaiterId>,
 ) -> Change {
-    Change::Renewed {
-        key: key.clone(),
-        holder: holder.clone(),
-        token,
-        lease,
-        waiter,
-    }
+    Change::Renewed { key: key.clone(), holder: holder.clone(), token, lease, waiter }
 }
 
 fn held_by(lock: &Lock) -> HeldBy {
@@ -519,9 +379,5 @@ fn held_by(lock: &Lock) -> HeldBy {
 }
 
 fn check_limit(limit: Limit, len: usize, max: usize) -> Result<(), Refusal> {
-    if len < max {
-        Ok(())
-    } else {
-        Err(Refusal::LimitReached { limit, max })
-    }
+    if len < max { Ok(()) } else { Err(Refusal::LimitReached { limit, max }) }
 }

@@ -18,12 +18,7 @@ pub struct Lock {
 
 impl Lock {
     pub(crate) fn new(key: Key, mode: Mode) -> Self {
-        Self {
-            key,
-            mode,
-            waiters: 0,
-            grants: Grants::Many(BTreeMap::new()),
-        }
+        Self { key, mode, waiters: 0, grants: Grants::Many(BTreeMap::new()) }
     }
 
     /// What is locked.
@@ -83,11 +78,7 @@ impl Lock {
             Grants::Many(grants) if grants.is_empty() => self.grants = Grants::One(grant),
             Grants::Many(grants) => {
                 let before = grants.insert(grant.holder.clone(), grant);
-                assert!(
-                    before.is_none(),
-                    "one holder has two grants of {:?}",
-                    self.key
-                );
+                assert!(before.is_none(), "one holder has two grants of {:?}", self.key);
             }
             Grants::One(first) => {
                 assert_ne!(
@@ -141,14 +132,7 @@ impl Grant {
         stamp: u64,
         lease: Option<Lease>,
     ) -> Self {
-        Self {
-            holder,
-            token,
-            session,
-            stamp,
-            lease,
-            timer: None,
-        }
+        Self { holder, token, session, stamp, lease, timer: None }
     }
 
     /// Whether its lease has run out at `now`. It is held nevertheless until its expiry is applied.
@@ -169,10 +153,7 @@ pub struct Lease {
 impl Lease {
     /// A lease of `ttl` that begins at `start`.
     pub fn starting(start: Instant, ttl: Ttl) -> Self {
-        Self {
-            ttl,
-            expires_at: ttl.deadline(start),
-        }
+        Self { ttl, expires_at: ttl.deadline(start) }
     }
 }
 

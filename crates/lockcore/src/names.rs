@@ -101,15 +101,8 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty { what } => write!(f, "a {what} must not be empty"),
-            Self::TooLong {
-                what,
-                bytes,
-                bytes_max,
-            } => {
-                write!(
-                    f,
-                    "a {what} may have at most {bytes_max} bytes; this one has {bytes}"
-                )
+            Self::TooLong { what, bytes, bytes_max } => {
+                write!(f, "a {what} may have at most {bytes_max} bytes; this one has {bytes}")
             }
         }
     }
@@ -212,14 +205,8 @@ mod tests {
 
     #[test]
     fn names_outside_their_bounds_are_refused_by_name() {
-        assert_eq!(
-            Key::new("").unwrap_err().to_string(),
-            "a key must not be empty"
-        );
-        assert_eq!(
-            Holder::new("").unwrap_err().to_string(),
-            "a holder must not be empty"
-        );
+        assert_eq!(Key::new("").unwrap_err().to_string(), "a key must not be empty");
+        assert_eq!(Holder::new("").unwrap_err().to_string(), "a holder must not be empty");
         let long: String = core::iter::repeat_n('x', Key::BYTES_MAX + 1).collect();
         assert_eq!(
             Key::new(&long).unwrap_err().to_string(),

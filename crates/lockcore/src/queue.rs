@@ -41,9 +41,7 @@ impl Queue {
     }
 
     pub(crate) fn remove(&mut self, id: WaiterId) -> Option<Queued> {
-        self.acquirers
-            .remove(&id)
-            .or_else(|| self.watchers.remove(&id))
+        self.acquirers.remove(&id).or_else(|| self.watchers.remove(&id))
     }
 
     pub(crate) fn get(&self, id: WaiterId) -> Option<&Queued> {
@@ -52,17 +50,12 @@ impl Queue {
 
     /// The acquirers in the order in which they came.
     pub(crate) fn wishes(&self) -> impl Iterator<Item = Wish<'_>> {
-        self.acquirers
-            .values()
-            .filter_map(|queued| match &queued.waiter.want {
-                Want::Grant { holder, mode, ttl } => Some(Wish {
-                    waiter: &queued.waiter,
-                    holder,
-                    mode: *mode,
-                    ttl: *ttl,
-                }),
-                Want::Free => None,
-            })
+        self.acquirers.values().filter_map(|queued| match &queued.waiter.want {
+            Want::Grant { holder, mode, ttl } => {
+                Some(Wish { waiter: &queued.waiter, holder, mode: *mode, ttl: *ttl })
+            }
+            Want::Free => None,
+        })
     }
 
     pub(crate) fn watchers(&self) -> impl Iterator<Item = &Waiter> {

@@ -114,9 +114,7 @@ impl Table {
 
     /// Whether `session` lives: it was opened, and its end has not begun.
     pub fn session_lives(&self, session: SessionId) -> bool {
-        self.sessions
-            .get(&session)
-            .is_some_and(|session| !session.closing)
+        self.sessions.get(&session).is_some_and(|session| !session.closing)
     }
 
     /// The token that the next grant gets. The caller persists a bound above it before a grant is
@@ -140,14 +138,10 @@ impl Table {
     /// When the wheel and the locks disagree, which [`check_invariants`](Table::check_invariants) rules out.
     pub fn poll(&mut self, now: Instant, budget: &mut u32) -> Poll {
         match self.wheel.poll(now, budget) {
-            wheel::Poll::Due {
-                value: Timer::Waiter(waiter),
-                ..
-            } => Poll::Due(Command::TimeOut { waiter: *waiter }),
-            wheel::Poll::Due {
-                value: Timer::Lease { key, holder },
-                ..
-            } => {
+            wheel::Poll::Due { value: Timer::Waiter(waiter), .. } => {
+                Poll::Due(Command::TimeOut { waiter: *waiter })
+            }
+            wheel::Poll::Due { value: Timer::Lease { key, holder }, .. } => {
                 let token = self
                     .locks
                     .get(key)
@@ -226,10 +220,7 @@ pub struct Conflict {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, holder, token } = self;
-        write!(
-            f,
-            "the grant {token} of {key:?} to {holder:?} excludes another one that is held"
-        )
+        write!(f, "the grant {token} of {key:?} to {holder:?} excludes another one that is held")
     }
 }
 
@@ -275,20 +266,15 @@ pub(crate) struct Slot {
 
 impl Locks {
     fn new(seed: u64) -> Self {
-        Self {
-            slots: HashTable::new(),
-            hasher: FixedState::with_seed(seed),
-        }
+        Self { slots: HashTable::new(), hasher: FixedState::with_seed(seed) }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Slot> {
-        self.slots
-            .find(self.hash(key), |slot| &**slot.lock.key() == key)
+        self.slots.find(self.hash(key), |slot| &**slot.lock.key() == key)
     }
 
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Slot> {
-        self.slots
-            .find_mut(self.hasher.hash_one(key), |slot| &**slot.lock.key() == key)
+        self.slots.find_mut(self.hasher.hash_one(key), |slot| &**slot.lock.key() == key)
     }
 
     /// The slot of `key`; a new one is free, which it must not stay.
@@ -300,19 +286,13 @@ impl Locks {
                 |slot| slot.lock.key() == key,
                 |slot| hasher.hash_one(slot.lock.key().as_str()),
             )
-            .or_insert_with(|| Slot {
-                lock: Arc::new(Lock::new(key.clone(), mode)),
-                queue: None,
-            })
+            .or_insert_with(|| Slot { lock: Arc::new(Lock::new(key.clone(), mode)), queue: None })
             .into_mut()
     }
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Slot> {
         let hash = self.hash(key);
-        let found = self
-            .slots
-            .find_entry(hash, |slot| &**slot.lock.key() == key)
-            .ok()?;
+        let found = self.slots.find_entry(hash, |slot| &**slot.lock.key() == key).ok()?;
         Some(found.remove().0)
     }
 

@@ -155,20 +155,14 @@ mod tests {
         assert_eq!(ttl.as_millis(), 1);
         let start = Instant::from_nanos(10_000_001);
         assert_eq!(ttl.deadline(start), Instant::from_millis(12));
-        assert_eq!(
-            ttl.deadline(Instant::from_millis(10)),
-            Instant::from_millis(11)
-        );
+        assert_eq!(ttl.deadline(Instant::from_millis(10)), Instant::from_millis(11));
     }
 
     #[test]
     fn a_ttl_outside_its_bounds_is_refused() {
         assert_eq!(Ttl::new(Duration::ZERO), Err(TtlError::Zero));
         assert_eq!(Ttl::new(Duration::MAX), Err(TtlError::TooLong));
-        assert_eq!(
-            Ttl::from_millis(Ttl::MAX.as_millis() + 1),
-            Err(TtlError::TooLong)
-        );
+        assert_eq!(Ttl::from_millis(Ttl::MAX.as_millis() + 1), Err(TtlError::TooLong));
         assert_eq!(Ttl::new(Ttl::MAX.as_duration()), Ok(Ttl::MAX));
     }
 

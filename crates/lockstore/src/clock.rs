@@ -66,9 +66,7 @@ impl SystemClock {
         let text = std::fs::read_to_string(BOOT_ID_PATH)?;
         let id = uuid::Uuid::parse_str(text.trim())
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
-        Ok(Self {
-            boot_id: BootId(id.into_bytes()),
-        })
+        Ok(Self { boot_id: BootId(id.into_bytes()) })
     }
 }
 

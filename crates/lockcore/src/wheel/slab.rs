@@ -59,11 +59,7 @@ pub(super) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            cells: Vec::with_capacity(capacity),
-            first_free: NIL,
-            len: 0,
-        }
+        Self { cells: Vec::with_capacity(capacity), first_free: NIL, len: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -91,18 +87,12 @@ impl<T> Slab<T> {
         if self.first_free == NIL {
             let index = u32::try_from(self.cells.len()).unwrap_or(NIL);
             assert!(index < NIL, "a wheel holds at most {NIL} timers");
-            self.cells.push(Cell::Vacant {
-                generation: 0,
-                next_free: NIL,
-            });
+            self.cells.push(Cell::Vacant { generation: 0, next_free: NIL });
             return (index, 0);
         }
         let index = self.first_free;
         match self.cells[index as usize] {
-            Cell::Vacant {
-                generation,
-                next_free,
-            } => {
+            Cell::Vacant { generation, next_free } => {
                 self.first_free = next_free;
                 (index, generation)
             }
@@ -181,10 +171,7 @@ impl<T> Slab<T> {
         let (mut free, mut index) = (0, self.first_free);
         while index != NIL {
             match self.cells[index as usize] {
-                Cell::Vacant {
-                    generation,
-                    next_free,
-                } => {
+                Cell::Vacant { generation, next_free } => {
                     retired -= usize::from(generation == u32::MAX);
                     index = next_free;
                 }

@@ -1,0 +1,388 @@
+//! The engine of an open store: the queue, the writer's seat, and who sits in it.
+//!
+//! Callers put requests into the queue. Whoever finds the seat free takes it, serves one batch with one
+//! commit, leaves it, and delivers the answers. Nobody hops threads when the store is idle.
+//!
+//! The rule that keeps a request from being forgotten: **who leaves the seat looks at the queue after
+//! leaving it**, and if it is not empty, makes somebody else sit down: a blocked caller of the next batch,
+//! or else the background thread. A caller who finds the seat taken may sleep, because whoever sits there
+//! has yet to leave.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant as StdInstant};
+
+use crossbeam_channel::{Receiver, Sender};
+use lockcore::{Command, Holder, Instant, Key, Outcome};
+
+use crate::background::Background;
+use crate::clock::Clock;
+use crate::disk::{Disk, DiskError};
+use crate::error::StoreError;
+use crate::events::Subscribers;
+use crate::keep_alive::KeptLeases;
+use crate::options::Settings;
+use crate::request::{Answer, Reply, Request, Task};
+use crate::slot::{GivenUp, Slot, Woken};
+use crate::view::Published;
+use crate::writer::{Answers, Surroundings, Writer};
+
+/// Everything that the handles of one open store share.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) published: Published,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) kept: KeptLeases,
+    pub(crate) background: Background,
+    /// `None` once the store is closed.
+    disk: RwLock<Option<Disk>>,
+    seat: Mutex<Seat>,
+    queue: Sender<Request>,
+    queued: Receiver<Request>,
+    /// How many requests the last batch had: so many are likely to come again.
+    company: AtomicUsize,
+    poison: OnceLock<Arc<str>>,
+    closed: AtomicBool,
+    opened_by: u32,
+}
+
+/// What comes with the writer's seat.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) writer: Writer,
+    /// How long the last commit took.
+    last_commit: Duration,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        disk: Disk,
+        writer: Writer,
+    ) -> Self {
+        let (queue, queued) = crossbeam_channel::unbounded();
+        Self {
+            settings,
+            clock,
+            published: Published::new(writer.table().locks()),
+            subscribers: Subscribers::default(),
+            kept: KeptLeases::default(),
+            background: Background::default(),
+            disk: RwLock::new(Some(disk)),
+            seat: Mutex::new(Seat { writer, last_commit: Duration::ZERO }),
+            queue,
+            queued,
+            company: AtomicUsize::new(0),
+            poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            opened_by: std::process::id(),
+        }
+    }
+
+    /// Whether the store may be used: by this process, open, and with no failed commit behind it.
+    pub(crate) fn check_usable(&self) -> Result<(), StoreError> {
+        if self.is_forked() {
+            return Err(StoreError::Forked { opened_by: self.opened_by });
+        }
+        if let Some(cause) = self.poison.get() {
+            return Err(StoreError::Poisoned { cause: Arc::clone(cause) });
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        std::process::id() != self.opened_by
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poison.get().is_some()
+    }
+
+    /// Has `task` done, and blocks until it is answered.
+    pub(crate) fn call(&self, task: Task) -> Answer {
+        let slot = Arc::new(Slot::new(None));
+        if let Err(error) = self.enqueue(task, Reply::Caller(Arc::clone(&slot))) {
+            return Answer::Failed(error);
+        }
+        loop {
+            if let Some(seat) = self.try_seat() {
+                self.serve(seat);
+                // Nearly always the answer is there now: this thread served it.
+                if let Some(answer) = slot.try_take() {
+                    return answer;
+                }
+            }
+            if let Woken::Answered(answer) = slot.block() {
+                return answer;
+            }
+        }
+    }
+
+    /// Has `task` done by another thread; the answer comes into `slot`.
+    pub(crate) fn submit(&self, task: Task, slot: &Arc<Slot>) -> Result<(), StoreError> {
+        self.post(task, Reply::Caller(Arc::clone(slot)))
+    }
+
+    /// Has `task` done by another thread; the answer goes to `reply`.
+    pub(crate) fn post(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
+        let queue_max = self.settings.queue_max;
+        if self.queued.len() >= queue_max {
+            return Err(StoreError::Busy { queue_max });
+        }
+        self.enqueue(task, reply)?;
+        self.background.wake();
+        Ok(())
+    }
+
+    /// The caller of `slot` gives up. What it was granted meanwhile is handed on.
+    pub(crate) fn give_up(&self, slot: &Slot) {
+        match slot.give_up() {
+            GivenUp::Answered(answer) => self.hand_on(slot, &answer),
+            GivenUp::Waiting(waiter) => {
+                self.post_or_warn(Task::Command(Command::Cancel { waiter }));
+            }
+            GivenUp::Unserved => {}
+        }
+    }
+
+    /// Queues a task whose answer nobody waits for.
+    pub(crate) fn post_or_warn(&self, task: Task) {
+        // The bound does not hold here: what ends a grant or a wait must not be lost, and there are no
+        // more of these than there were grants and waits.
+        if let Err(error) = self.enqueue(task, Reply::Nobody) {
+            tracing::debug!(%error, "a release was not queued");
+        }
+        self.background.wake();
+    }
+
+    /// Serves what is queued and due, once. For the background thread.
+    pub(crate) fn serve_now(&self) {
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        self.serve(seat);
+    }
+
+    /// Runs `f` while nothing can be written, on the state that is durable.
+    pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
+        let result = f(&mut self.seat.lock().unwrap_or_else(PoisonError::into_inner));
+        self.hand_over();
+        result
+    }
+
+    /// Runs `f` with the disk, beside the writer.
+    pub(crate) fn with_disk<T, E: From<StoreError>>(
+        &self,
+        f: impl FnOnce(&Disk) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.check_usable()?;
+        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
+        f(disk.as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    /// Runs `f` with the disk to itself: no reader, and no writer if the caller is in the seat.
+    pub(crate) fn with_disk_alone<T>(
+        &self,
+        f: impl FnOnce(&mut Disk) -> Result<T, DiskError>,
+    ) -> Result<T, StoreError> {
+        let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(f(disk.as_mut().ok_or(StoreError::Closed)?)?)
+    }
+
+    /// Stops for good: nothing is acknowledged any more, and everybody who waits is told.
+    pub(crate) fn stop(&self, cause: &str, seat: &mut Seat) {
+        tracing::error!(cause, "the store stops");
+        let cause = self.poison.get_or_init(|| cause.into());
+        let error = StoreError::Poisoned { cause: Arc::clone(cause) };
+        self.fail_all(seat, &error);
+        self.subscribers.end();
+    }
+
+    /// Serves what is queued, tells those who wait that the store is closed, and closes the file.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        if self.is_forked() {
+            self.forget_disk();
+            return Err(StoreError::Forked { opened_by: self.opened_by });
+        }
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(StoreError::Closed);
+        }
+        self.background.stop();
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        while !self.is_poisoned() && !(self.queued.is_empty() && seat.writer.backlog.is_empty()) {
+            let answers = self.serve_batch(&mut seat);
+            self.deliver(answers);
+        }
+        self.fail_all(&mut seat, &StoreError::Closed);
+        self.subscribers.end();
+        let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        match (self.poison.get(), disk) {
+            // A store that stopped leaves its file as it is: closing would write to it.
+            (Some(cause), disk) => {
+                drop(disk);
+                Err(StoreError::Poisoned { cause: Arc::clone(cause) })
+            }
+            (None, Some(disk)) => Ok(disk.close()?),
+            (None, None) => Err(StoreError::Closed),
+        }
+    }
+
+    /// What a forked child does with the store of its parent: nothing, not even closing it.
+    fn forget_disk(&self) {
+        // Whoever held this lock in the parent does not exist here, so it may never be free.
+        if let Ok(mut disk) = self.disk.try_write()
+            && let Some(disk) = disk.take()
+        {
+            disk.forget();
+        }
+    }
+
+    fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let sent = self.queue.send(Request { task, reply });
+        sent.expect("the engine keeps the receiver");
+        Ok(())
+    }
+
+    fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
+        match self.seat.try_lock() {
+            Ok(seat) => Some(seat),
+            Err(TryLockError::Poisoned(seat)) => Some(seat.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Serves one batch, leaves the seat, sees to the next batch, and delivers the answers.
+    fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
+        self.wait_for_company(&seat);
+        let answers = self.serve_batch(&mut seat);
+        let next_deadline = seat.writer.next_deadline();
+        drop(seat);
+        if let Some(deadline) = next_deadline {
+            self.background.wake_by(deadline);
+        }
+        self.hand_over();
+        self.deliver(answers);
+    }
+
+    /// Where several callers were served together, they are about to come again one by one. The first
+    /// of them waits a moment for the others, for at most half of what a commit takes; a caller who is
+    /// alone never waits.
+    fn wait_for_company(&self, seat: &Seat) {
+        let company = self.company.load(Ordering::Relaxed);
+        if company <= 1 {
+            return;
+        }
+        let patience = seat.last_commit / 2;
+        let start = StdInstant::now();
+        while self.queued.len() + seat.writer.backlog.len() < company && start.elapsed() < patience {
+            thread::yield_now();
+        }
+    }
+
+    fn serve_batch(&self, seat: &mut Seat) -> Answers {
+        let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
+        seat.writer.backlog.extend(self.queued.try_iter().take(room));
+        self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
+        if let Some(cause) = self.poison.get() {
+            let error = StoreError::Poisoned { cause: Arc::clone(cause) };
+            self.fail_all(seat, &error);
+            return Answers::new();
+        }
+        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = disk.as_ref() else {
+            self.fail_all(seat, &StoreError::Closed);
+            return Answers::new();
+        };
+        let around = Surroundings {
+            clock: &*self.clock,
+            disk,
+            published: &self.published,
+            subscribers: &self.subscribers,
+            audit_max: self.settings.audit_max,
+        };
+        let commits = seat.writer.figures.commits;
+        let start = StdInstant::now();
+        let served = catch_unwind(AssertUnwindSafe(|| seat.writer.serve(around)));
+        if seat.writer.figures.commits > commits {
+            seat.last_commit = start.elapsed();
+        }
+        match served {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(error)) => {
+                self.stop(&format!("a commit failed: {error}"), seat);
+                Answers::new()
+            }
+            Err(panic) => {
+                self.stop(&format!("the writer panicked: {}", panic_text(&*panic)), seat);
+                Answers::new()
+            }
+        }
+    }
+
+    /// Looks at the queue after the seat was left, and has somebody sit down if it is not empty.
+    fn hand_over(&self) {
+        if self.queued.is_empty() {
+            return;
+        }
+        // Whoever sits there now looks at the queue when it leaves.
+        let Some(mut seat) = self.try_seat() else { return };
+        let backlog = &mut seat.writer.backlog;
+        let room = self.settings.batch_max.saturating_sub(backlog.len());
+        backlog.extend(self.queued.try_iter().take(room));
+        let callers: Vec<_> = backlog.iter().filter_map(Request::caller).cloned().collect();
+        drop(seat);
+        if !callers.iter().any(|slot| slot.offer_seat()) {
+            self.background.wake();
+        }
+    }
+
+    fn deliver(&self, answers: Answers) {
+        for (reply, answer) in answers {
+            match reply {
+                Reply::Caller(slot) => {
+                    if let Err(answer) = slot.answer(answer) {
+                        self.hand_on(&slot, &answer);
+                    }
+                }
+                Reply::KeptLease(lease) => lease.answered(&answer),
+                Reply::Nobody => {}
+            }
+        }
+    }
+
+    /// A grant whose caller has given up goes to the next. One that its holder had before stays.
+    fn hand_on(&self, slot: &Slot, answer: &Answer) {
+        let Answer::Done(Outcome::Granted(granted)) = answer else { return };
+        if let Some((key, holder)) = slot.acquires()
+            && !granted.rejoined
+        {
+            let (key, holder): (Key, Holder) = (key.clone(), holder.clone());
+            let token = Some(granted.token);
+            self.post_or_warn(Task::Command(Command::Release { key, holder, token }));
+        }
+    }
+
+    fn fail_all(&self, seat: &mut Seat, error: &StoreError) {
+        let replies = seat.writer.abandon();
+        let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
+        let failed = replies.into_iter().chain(queued);
+        self.deliver(failed.map(|reply| (reply, Answer::Failed(error.clone()))).collect());
+    }
+
+    /// When the background thread has to look at the table's timers again.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

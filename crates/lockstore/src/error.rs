@@ -1,0 +1,291 @@
+//! Errors: one enum for each operation, each wrapping the one error of the store itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockcore::{Holder, Key, Limit, Mode, NameError, Refusal, Token, TtlError};
+
+use crate::disk::DiskError;
+
+/// Why the store itself cannot serve. No operation that answers one of these has changed anything
+/// that was acknowledged; whether its own change is on disk is not known after [`StoreError::Poisoned`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A commit failed, or the store met a mistake of its own. Nothing is acknowledged any more, reads
+    /// included; opening the store again reads what is on disk.
+    #[error("the store has stopped: {cause}; open it again to go on from what is on disk")]
+    Poisoned {
+        /// What happened first.
+        cause: Arc<str>,
+    },
+    /// [`Store::close`](crate::Store::close) was called.
+    #[error("the store is closed")]
+    Closed,
+    /// This process was forked after the store was opened; only its parent may use the store.
+    #[error("the store was opened by process {opened_by}, before the fork; open it again in this one")]
+    Forked {
+        /// The process that opened it.
+        opened_by: u32,
+    },
+    /// Too many calls wait to be served. Nothing was done; try again later.
+    #[error("{queue_max} calls wait to be served already; try again later")]
+    Busy {
+        /// The bound: [`StoreOptions::queue_max`](crate::StoreOptions::queue_max).
+        queue_max: usize,
+    },
+    /// The disk could not be read.
+    #[error(transparent)]
+    Disk(#[from] Arc<DiskError>),
+}
+
+impl From<DiskError> for StoreError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(Arc::new(error))
+    }
+}
+
+/// What is wrong with an argument. It was refused before anything was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArgumentError {
+    /// A key or holder that is empty or too long.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A TTL of 0 or beyond the bound.
+    #[error(transparent)]
+    Ttl(#[from] TtlError),
+    /// A reason for a break that is too long.
+    #[error("a reason may have at most {bytes_max} bytes; this one has {bytes}")]
+    ReasonTooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The longest allowed.
+        bytes_max: usize,
+    },
+    /// A holder is needed and was not given.
+    #[error("a holder must be named to take up a lock again: it is the one that holds it")]
+    HolderMissing,
+}
+
+/// Why a lock was not acquired. The lock is as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// Somebody else holds it (or waits for it), and the caller did not want to wait.
+    #[error("{key:?} is held: {by}")]
+    Held {
+        /// The lock.
+        key: Key,
+        /// Who stands in the way.
+        by: HeldBy,
+    },
+    /// It did not become free in time.
+    #[error("{key:?} did not become free in time")]
+    TimedOut {
+        /// The lock.
+        key: Key,
+    },
+    /// The same holder holds it in another mode. Release it first: a mode is never changed in place.
+    #[error("{holder:?} holds {key:?} already, in {held} mode")]
+    OtherMode {
+        /// The lock.
+        key: Key,
+        /// The holder.
+        holder: Holder,
+        /// The mode in which it is held.
+        held: Mode,
+    },
+    /// The same holder holds it already, bound to another session (or to none).
+    #[error("{holder:?} holds {key:?} already, bound to another session")]
+    OtherSession {
+        /// The lock.
+        key: Key,
+        /// The holder.
+        holder: Holder,
+    },
+    /// The session has ended; so has this wait.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// A documented bound of the store is reached.
+    #[error("the store allows at most {max} {limit}")]
+    LimitReached {
+        /// Which bound.
+        limit: Limit,
+        /// Its value.
+        max: usize,
+    },
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Who holds a lock; of several shared holders, one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBy {
+    /// The mode in which it is held.
+    pub mode: Mode,
+    /// The holder.
+    pub holder: Holder,
+    /// Its token.
+    pub token: Token,
+    /// How long its lease lasts yet; `None` when it has no end.
+    pub remaining: Option<Duration>,
+}
+
+impl std::fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { mode, holder, token, remaining } = self;
+        write!(f, "in {mode} mode by {holder:?} with token {token}")?;
+        match remaining {
+            Some(remaining) => write!(f, ", for {}.{:03} s yet", remaining.as_secs(), remaining.subsec_millis()),
+            None => f.write_str(", without end"),
+        }
+    }
+}
+
+/// Why a lease was not renewed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The grant is over: expired, released, broken, or ended with its session. A renewal revives nothing.
+    #[error("{holder:?} does not hold {key:?} any more")]
+    LeaseLost {
+        /// The lock.
+        key: Key,
+        /// Who held it.
+        holder: Holder,
+        /// Who holds it now, if anybody does.
+        now_held_by: Option<HeldBy>,
+    },
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a lock was not released. The lock is as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Nobody holds it: it was released, expired, or never acquired.
+    #[error("no lock for key {key:?}")]
+    NotHeld {
+        /// The lock.
+        key: Key,
+    },
+    /// Somebody else holds it, or the same holder by a later grant.
+    #[error("no lock held by {holder:?} for key {key:?}; it is held {by}")]
+    HeldByOther {
+        /// The lock.
+        key: Key,
+        /// Who wanted to release it.
+        holder: Holder,
+        /// Who holds it.
+        by: HeldBy,
+    },
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a lock was not taken up again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// The holder does not hold the lock by this token any more.
+    #[error("{holder:?} does not hold {key:?} with token {token} any more")]
+    LeaseLost {
+        /// The lock.
+        key: Key,
+        /// Who held it.
+        holder: Holder,
+        /// The token it was held with.
+        token: Token,
+    },
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a lock was not broken. The lock is as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BreakError {
+    /// Nobody holds it.
+    #[error("nobody holds {key:?}")]
+    NotHeld {
+        /// The lock.
+        key: Key,
+    },
+    /// It is held by another grant than the one to be broken: a successor is never broken by mistake.
+    #[error("{key:?} is not held with token {token}; it is held {by}")]
+    OtherToken {
+        /// The lock.
+        key: Key,
+        /// The token that was to be broken.
+        token: Token,
+        /// Who holds it now.
+        by: HeldBy,
+    },
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a wait for a free key ended without an answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The session has ended; so has this wait.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// A documented bound of the store is reached.
+    #[error("the store allows at most {max} {limit}")]
+    LimitReached {
+        /// Which bound.
+        limit: Limit,
+        /// Its value.
+        max: usize,
+    },
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why no session was opened.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// There are as many sessions as the store allows.
+    #[error("the store allows at most {max} sessions")]
+    LimitReached {
+        /// The bound.
+        max: usize,
+    },
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A refusal that the command cannot meet: a mistake of ours, which stops the store rather than lie.
+pub(crate) fn unexpected(refusal: &Refusal) -> StoreError {
+    StoreError::Poisoned { cause: format!("an impossible refusal: {refusal:?}").into() }
+}

@@ -1,0 +1,212 @@
+//! Events: what has changed, told to those who asked, after the commit that carries it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use lockcore::{
+    Change, EndCause, Holder, Instant, Key, LeaveCause, Mode, SessionId, Token, WaiterId,
+};
+
+use crate::clock::WallTime;
+
+/// Something that has become durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The batch that carried it: rises from batch to batch, and all events of one batch share it.
+    pub sequence: u64,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A lock was granted.
+    Granted {
+        /// The lock.
+        key: Key,
+        /// Who holds it now.
+        holder: Holder,
+        /// Its fencing token.
+        token: Token,
+        /// Its mode.
+        mode: Mode,
+        /// When its lease runs out; `None` when it has no end.
+        expires_at: Option<Instant>,
+        /// The wait that this ended, when the lock was handed to a waiter.
+        waiter: Option<WaiterId>,
+    },
+    /// A grant got a new lease: it was renewed, or acquired again by its holder.
+    Renewed {
+        /// The lock.
+        key: Key,
+        /// Who holds it.
+        holder: Holder,
+        /// Its fencing token, as before.
+        token: Token,
+        /// When its lease runs out now; `None` when it has no end.
+        expires_at: Option<Instant>,
+    },
+    /// A grant is over.
+    Ended {
+        /// The lock.
+        key: Key,
+        /// Who held it.
+        holder: Holder,
+        /// The token it was held with.
+        token: Token,
+        /// Why it is over.
+        cause: EndCause,
+    },
+    /// Somebody waits for a lock.
+    Waiting {
+        /// The lock.
+        key: Key,
+        /// The number of the wait.
+        waiter: WaiterId,
+    },
+    /// Somebody waits no longer, and got no grant.
+    Left {
+        /// The lock.
+        key: Key,
+        /// The number of the wait.
+        waiter: WaiterId,
+        /// Why.
+        cause: LeaveCause,
+    },
+    /// A session has begun.
+    SessionOpened {
+        /// Its number.
+        session: SessionId,
+    },
+    /// A session is gone, and all that was bound to it.
+    SessionClosed {
+        /// Its number.
+        session: SessionId,
+    },
+    /// The wall clock stands before a time that the store has seen. Leases were not shortened for it.
+    ClockWentBackwards {
+        /// The latest time seen.
+        mark: WallTime,
+        /// What the clock shows.
+        now: WallTime,
+    },
+    /// Events are missing here: the receiver was full. Look at the state again before going on.
+    Gap,
+}
+
+impl EventKind {
+    /// The key that it is about; `None` where it is about none.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Granted { key, .. }
+            | Self::Renewed { key, .. }
+            | Self::Ended { key, .. }
+            | Self::Waiting { key, .. }
+            | Self::Left { key, .. } => Some(key),
+            Self::SessionOpened { .. }
+            | Self::SessionClosed { .. }
+            | Self::ClockWentBackwards { .. }
+            | Self::Gap => None,
+        }
+    }
+
+    /// What a change of the table is called as an event.
+    pub(crate) fn of(change: &Change) -> Option<Self> {
+        Some(match change.clone() {
+            Change::Granted { key, mode, grant, waiter } => Self::Granted {
+                key,
+                mode,
+                holder: grant.holder,
+                token: grant.token,
+                expires_at: grant.lease.map(|lease| lease.expires_at),
+                waiter,
+            },
+            Change::Renewed { key, holder, token, lease, waiter: _ } => {
+                let expires_at = lease.map(|lease| lease.expires_at);
+                Self::Renewed { key, holder, token, expires_at }
+            }
+            Change::Ended { key, holder, token, cause } => Self::Ended { key, holder, token, cause },
+            Change::Queued { key, waiter } => Self::Waiting { key, waiter: waiter.id },
+            Change::Left { key, waiter, cause } => Self::Left { key, waiter, cause },
+            Change::SessionOpened { session } => Self::SessionOpened { session },
+            Change::SessionClosing { .. } => return None,
+            Change::SessionClosed { session } => Self::SessionClosed { session },
+        })
+    }
+}
+
+/// Those who asked to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers {
+    list: Mutex<Vec<Subscriber>>,
+    /// The length of the list, so that the writer makes no events for nobody.
+    len: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    prefix: Box<str>,
+    sender: Sender<Event>,
+    /// The bound. The channel has one place more, for [`EventKind::Gap`].
+    events_max: usize,
+    missed: bool,
+}
+
+impl Subscribers {
+    /// Adds one that is told of keys that begin with `prefix`, and of what has no key.
+    pub(crate) fn add(&self, prefix: &str, events_max: usize, first: Option<Event>) -> Receiver<Event> {
+        let (sender, receiver) = crossbeam_channel::bounded(events_max + 1);
+        let mut subscriber = Subscriber { prefix: prefix.into(), sender, events_max, missed: false };
+        if let Some(event) = first {
+            subscriber.tell(&event);
+        }
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(subscriber);
+        self.len.store(list.len(), Ordering::Release);
+        receiver
+    }
+
+    /// Whether anybody wants to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+
+    /// Tells everybody, and waits for nobody.
+    pub(crate) fn publish(&self, sequence: u64, kinds: impl Iterator<Item = EventKind>) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in kinds {
+            let event = Event { sequence, kind };
+            list.retain_mut(|subscriber| subscriber.tell(&event));
+        }
+        self.len.store(list.len(), Ordering::Release);
+    }
+
+    /// Ends all subscriptions: the receivers read what is left, and then find the channel closed.
+    pub(crate) fn end(&self) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.len.store(0, Ordering::Release);
+    }
+}
+
+impl Subscriber {
+    /// Tells one subscriber, or notes a gap. `false` when it is gone.
+    fn tell(&mut self, event: &Event) -> bool {
+        if event.kind.key().is_some_and(|key| !key.starts_with(&*self.prefix)) {
+            return true;
+        }
+        if self.sender.len() < self.events_max {
+            self.missed = false;
+            return self.sender.try_send(event.clone()).is_ok();
+        }
+        // Full. The place kept for it says so once; what follows is lost until the receiver reads.
+        if self.missed {
+            return true;
+        }
+        self.missed = true;
+        let gap = Event { sequence: event.sequence, kind: EventKind::Gap };
+        !matches!(self.sender.try_send(gap), Err(TrySendError::Disconnected(_)))
+    }
+}

@@ -1,0 +1,72 @@
+//! What callers put into the writer's queue, and what they get back.
+
+use std::sync::Arc;
+
+use lockcore::{Command, Key, LeaveCause, Outcome, Refusal, Token};
+
+use crate::error::StoreError;
+use crate::info::BreakRecord;
+use crate::keep_alive::KeptLease;
+use crate::slot::Slot;
+
+/// One call on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) task: Task,
+    pub(crate) reply: Reply,
+}
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// A command for the table.
+    Command(Command),
+    /// A break, with its audit record in the same commit.
+    Break { key: Key, token: Token, reason: Box<str> },
+}
+
+/// Where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// To a caller who waits for it.
+    Caller(Arc<Slot>),
+    /// To a guard that is kept alive.
+    KeptLease(Arc<KeptLease>),
+    /// Nowhere: the caller has gone on.
+    Nobody,
+}
+
+/// What a call gets back, after the commit that carries it.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// It is done.
+    Done(Outcome),
+    /// The grant is broken, and recorded.
+    Broken(Box<BreakRecord>),
+    /// It was refused, and nothing has changed.
+    Refused(Refusal),
+    /// It waited, and its wait is over.
+    Left(LeaveCause),
+    /// The store cannot serve.
+    Failed(StoreError),
+}
+
+impl Request {
+    /// Whether it prolongs a lease that may be about to expire: such requests are served first.
+    pub(crate) fn is_renewal(&self) -> bool {
+        matches!(self.task, Task::Command(Command::Renew { .. }))
+    }
+
+    /// The caller who waits for its answer, if one does.
+    pub(crate) fn caller(&self) -> Option<&Arc<Slot>> {
+        match &self.reply {
+            Reply::Caller(slot) => Some(slot),
+            Reply::KeptLease(_) | Reply::Nobody => None,
+        }
+    }
+
+    /// Whether its caller has given up before it was served.
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(&self.reply, Reply::Caller(slot) if slot.is_closed())
+    }
+}

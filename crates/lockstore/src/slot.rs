@@ -1,0 +1,181 @@
+//! Where one caller waits for its one answer.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, Thread};
+
+use lockcore::{Holder, Key, WaiterId};
+
+use crate::request::Answer;
+
+/// A place for one answer. The writer fills it once; the caller takes it once, or gives up first.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    state: Mutex<State>,
+    /// Whose lock it would be: known so that a grant which nobody takes can be handed on.
+    acquires: Option<(Key, Holder)>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No answer yet.
+    Open { sleeper: Sleeper, waiter: Option<WaiterId>, seat_offered: bool },
+    /// The answer, not yet taken.
+    Answered(Answer),
+    /// Taken, or given up.
+    Closed,
+}
+
+/// Who is to be woken.
+#[derive(Debug)]
+enum Sleeper {
+    Nobody,
+    Thread(Thread),
+    Task(Waker),
+}
+
+/// What a blocked caller was woken for.
+pub(crate) enum Woken {
+    /// Its answer is there.
+    Answered(Answer),
+    /// The writer's seat is free, and somebody must take it.
+    SeatOffered,
+}
+
+/// What was left when a caller gave up.
+pub(crate) enum GivenUp {
+    /// The answer had come already: what it grants must be handed on.
+    Answered(Answer),
+    /// It stood in a queue, and must leave it.
+    Waiting(WaiterId),
+    /// Its request was not served yet; the writer finds the slot closed.
+    Unserved,
+}
+
+impl Slot {
+    pub(crate) fn new(acquires: Option<(Key, Holder)>) -> Self {
+        let open = State::Open { sleeper: Sleeper::Nobody, waiter: None, seat_offered: false };
+        Self { state: Mutex::new(open), acquires }
+    }
+
+    /// Whose lock it would be.
+    pub(crate) fn acquires(&self) -> Option<&(Key, Holder)> {
+        self.acquires.as_ref()
+    }
+
+    /// Gives the answer. It comes back when the caller has given up.
+    pub(crate) fn answer(&self, answer: Answer) -> Result<(), Answer> {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Open { sleeper, .. } => {
+                let sleeper = std::mem::replace(sleeper, Sleeper::Nobody);
+                *state = State::Answered(answer);
+                drop(state);
+                sleeper.wake();
+                Ok(())
+            }
+            State::Closed => Err(answer),
+            State::Answered(_) => unreachable!("a call is answered once"),
+        }
+    }
+
+    /// Notes that the call stands in a queue. `false` when the caller has given up meanwhile.
+    pub(crate) fn queued(&self, id: WaiterId) -> bool {
+        match &mut *self.lock() {
+            State::Open { waiter, .. } => {
+                *waiter = Some(id);
+                true
+            }
+            State::Closed => false,
+            State::Answered(_) => unreachable!("a call is answered after it was queued"),
+        }
+    }
+
+    /// Whether the caller has given up.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*self.lock(), State::Closed)
+    }
+
+    /// Asks a blocked caller to take the writer's seat. `false` when nobody is blocked here.
+    pub(crate) fn offer_seat(&self) -> bool {
+        match &mut *self.lock() {
+            State::Open { sleeper: Sleeper::Task(_), .. } => false,
+            State::Open { sleeper, seat_offered, .. } => {
+                *seat_offered = true;
+                std::mem::replace(sleeper, Sleeper::Nobody).wake();
+                true
+            }
+            State::Answered(_) | State::Closed => false,
+        }
+    }
+
+    /// Takes the answer if it is there.
+    pub(crate) fn try_take(&self) -> Option<Answer> {
+        take(&mut self.lock())
+    }
+
+    /// Blocks the thread until there is something for it.
+    pub(crate) fn block(&self) -> Woken {
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(answer) = take(&mut state) {
+                    return Woken::Answered(answer);
+                }
+                if let State::Open { sleeper, seat_offered, .. } = &mut *state {
+                    if std::mem::take(seat_offered) {
+                        return Woken::SeatOffered;
+                    }
+                    *sleeper = Sleeper::Thread(thread::current());
+                }
+            }
+            thread::park();
+        }
+    }
+
+    /// Takes the answer, or has the task woken when it comes.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
+        let mut state = self.lock();
+        if let Some(answer) = take(&mut state) {
+            return Poll::Ready(answer);
+        }
+        if let State::Open { sleeper, .. } = &mut *state {
+            *sleeper = Sleeper::Task(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The caller gives up.
+    pub(crate) fn give_up(&self) -> GivenUp {
+        match std::mem::replace(&mut *self.lock(), State::Closed) {
+            State::Answered(answer) => GivenUp::Answered(answer),
+            State::Open { waiter: Some(waiter), .. } => GivenUp::Waiting(waiter),
+            State::Open { waiter: None, .. } | State::Closed => GivenUp::Unserved,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held, so a poisoned mutex holds a sound state all the same.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sleeper {
+    fn wake(self) {
+        match self {
+            Self::Nobody => {}
+            Self::Thread(thread) => thread.unpark(),
+            Self::Task(waker) => waker.wake(),
+        }
+    }
+}
+
+fn take(state: &mut State) -> Option<Answer> {
+    if !matches!(state, State::Answered(_)) {
+        return None;
+    }
+    match std::mem::replace(state, State::Closed) {
+        State::Answered(answer) => Some(answer),
+        State::Open { .. } | State::Closed => None,
+    }
+}

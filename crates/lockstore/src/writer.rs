@@ -1,0 +1,417 @@
+//! The writer: serves one batch of requests at a time, and makes it durable with one commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lockcore::{
+    Change, Command, Granted, Instant, Key, Lease, LeaveCause, Now, Outcome, Poll, Refusal, Table,
+    Token, Transition, WaiterId,
+};
+
+use crate::clock::{Clock, WallTime};
+use crate::disk::{Disk, DiskError};
+use crate::events::{EventKind, Subscribers};
+use crate::info::BreakRecord;
+use crate::grants;
+use crate::records::{BreakRecordV1, Record, TokenRecordV1, WallRecordV1};
+use crate::request::{Answer, Reply, Request, Task};
+use crate::rows::{RowChange, RowKey, TableId};
+use crate::slot::Slot;
+use crate::view::Published;
+
+/// What only the thread in the writer's seat touches.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    table: Table,
+    /// Who is told when a waiter is served.
+    waiting: HashMap<WaiterId, Arc<Slot>>,
+    /// Requests taken from the queue and not served yet, in order.
+    pub(crate) backlog: Vec<Request>,
+    numbers: Numbers,
+    batch: Batch,
+    pub(crate) figures: Figures,
+}
+
+/// What a batch needs from the store around the writer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) disk: &'a Disk,
+    pub(crate) published: &'a Published,
+    pub(crate) subscribers: &'a Subscribers,
+    pub(crate) audit_max: u64,
+}
+
+/// The counters that are persisted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    /// No token from here on has been used by this or any earlier run.
+    pub(crate) reserved_below: u64,
+    /// The number of the next audit record.
+    pub(crate) next_audit: u64,
+    /// The number of the oldest audit record that is kept.
+    pub(crate) first_audit: u64,
+    /// The wall clock's high-water mark as it is on disk.
+    pub(crate) wall_mark: WallTime,
+    /// The latest wall time seen.
+    pub(crate) wall_seen: WallTime,
+}
+
+/// Figures for [`Stats`](crate::Stats).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) commits: u64,
+    pub(crate) requests: u64,
+    pub(crate) batch_max: usize,
+}
+
+/// The answers of a batch, to be delivered once the seat is free.
+pub(crate) type Answers = Vec<(Reply, Answer)>;
+
+/// The batch that is being served. Its buffers are kept from batch to batch.
+#[derive(Debug, Default)]
+struct Batch {
+    rows: Vec<RowChange>,
+    touched: Vec<Key>,
+    events: Vec<EventKind>,
+    answers: Answers,
+    /// What could not be finished, and goes to the head of the backlog.
+    unfinished: Vec<Request>,
+}
+
+/// The moment of a batch.
+#[derive(Clone, Copy)]
+struct Moment<'a> {
+    now: Now,
+    wall: WallTime,
+    around: Surroundings<'a>,
+    tell: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(table: Table, numbers: Numbers) -> Self {
+        Self {
+            table,
+            waiting: HashMap::new(),
+            backlog: Vec::new(),
+            numbers,
+            batch: Batch::default(),
+            figures: Figures::default(),
+        }
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
+    /// this returns: what they tell is durable and published.
+    ///
+    /// # Errors
+    ///
+    /// The commit failed. What it carried may or may not be on disk; the store must stop.
+    pub(crate) fn serve(&mut self, around: Surroundings<'_>) -> Result<Answers, DiskError> {
+        let moment = self.moment(around);
+        let requests = std::mem::take(&mut self.backlog);
+        self.figures.requests += requests.len() as u64;
+        self.figures.batch_max = self.figures.batch_max.max(requests.len());
+
+        // Renewals go before expiries: after a stall both may be due, and the holder that asks is alive.
+        let (renewals, others): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(Request::is_renewal);
+        for request in renewals {
+            self.serve_request(request, moment);
+        }
+        self.serve_timers(moment);
+        for request in others {
+            self.serve_request(request, moment);
+        }
+        std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
+
+        self.commit(moment)?;
+        self.publish(around);
+        Ok(std::mem::take(&mut self.batch.answers))
+    }
+
+    /// When the writer must be called again: at once if it left something undone.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
+    }
+
+    /// Everybody who still waits for an answer, when the store stops.
+    pub(crate) fn abandon(&mut self) -> Vec<Reply> {
+        let waiting = self.waiting.drain().map(|(_, slot)| Reply::Caller(slot));
+        let backlog = self.backlog.drain(..).map(|request| request.reply);
+        let unfinished = self.batch.unfinished.drain(..).map(|request| request.reply);
+        let unanswered = self.batch.answers.drain(..).map(|(reply, _)| reply);
+        waiting.chain(backlog).chain(unfinished).chain(unanswered).collect()
+    }
+
+    fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
+        let wall = around.clock.wall();
+        let seen = self.numbers.wall_seen;
+        if wall.as_millis() + CLOCK_SLACK_MS < seen.as_millis() {
+            tracing::warn!(?wall, ?seen, "the wall clock went backwards");
+            self.batch.events.push(EventKind::ClockWentBackwards { mark: seen, now: wall });
+        }
+        self.numbers.wall_seen = wall;
+        let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
+        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
+    }
+
+    fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
+        if request.is_given_up() {
+            return;
+        }
+        let Request { task, reply } = request;
+        match task {
+            Task::Command(command @ Command::Acquire(_)) => {
+                let decision = self.acquire(&command, moment);
+                self.settle(decision, reply, moment);
+            }
+            Task::Command(Command::CloseSession { session }) => {
+                self.close_session(&Command::CloseSession { session }, reply, moment);
+            }
+            Task::Command(command) => {
+                let decision = self.table.decide(moment.now, &command);
+                self.settle(decision, reply, moment);
+            }
+            Task::Break { key, token, reason } => {
+                let answer = self.break_lock(key, token, reason.into(), moment);
+                self.batch.answers.push((reply, answer));
+            }
+        }
+    }
+
+    /// An acquisition that meets a lease which has run out does not have to wait for its expiry's turn.
+    fn acquire(&mut self, acquire: &Command, moment: Moment<'_>) -> Result<Transition, Refusal> {
+        let Command::Acquire(wanted) = acquire else { unreachable!("only acquisitions come here") };
+        loop {
+            let decision = self.table.decide(moment.now, acquire);
+            let met_somebody = match &decision {
+                Ok(Transition { outcome: Outcome::Granted(granted), .. }) => granted.rejoined,
+                Ok(_) => true,
+                Err(refusal) => matches!(refusal, Refusal::Held(_)),
+            };
+            let overdue = met_somebody
+                .then(|| self.table.overdue(&wanted.key, moment.now.instant))
+                .flatten();
+            let Some(expire) = overdue else { return decision };
+            let expiry = self.table.decide(moment.now, &expire)?;
+            self.apply(&expiry, moment);
+        }
+    }
+
+    fn settle(
+        &mut self,
+        decision: Result<Transition, Refusal>,
+        reply: Reply,
+        moment: Moment<'_>,
+    ) {
+        let answer = match decision {
+            Ok(transition) => {
+                self.apply(&transition, moment);
+                match transition.outcome {
+                    Outcome::Waiting(waiter) => return self.await_turn(waiter, reply, moment),
+                    outcome => Answer::Done(outcome),
+                }
+            }
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        self.batch.answers.push((reply, answer));
+    }
+
+    /// Keeps the reply of somebody who waits until its turn has come.
+    fn await_turn(&mut self, waiter: WaiterId, reply: Reply, moment: Moment<'_>) {
+        if let Reply::Caller(slot) = reply
+            && slot.queued(waiter)
+        {
+            self.waiting.insert(waiter, slot);
+            return;
+        }
+        // Nobody is there to be told: the caller gave up just now.
+        let cancelled = self.table.decide(moment.now, &Command::Cancel { waiter });
+        self.apply(&cancelled.expect("a waiter that was just queued can leave"), moment);
+    }
+
+    /// Ends a bounded part of a session; what is left goes on in the next batch.
+    fn close_session(&mut self, close: &Command, reply: Reply, moment: Moment<'_>) {
+        for _ in 0..SESSION_STEPS_MAX {
+            match self.table.decide(moment.now, close) {
+                Ok(transition) if transition.outcome == Outcome::SessionClosing => {
+                    self.apply(&transition, moment);
+                }
+                decision => return self.settle(decision, reply, moment),
+            }
+        }
+        self.batch.unfinished.push(Request { task: Task::Command(close.clone()), reply });
+    }
+
+    fn break_lock(&mut self, key: Key, token: Token, reason: String, moment: Moment<'_>) -> Answer {
+        let held = self.table.lock(&key).and_then(|lock| lock.grant_with(token));
+        let holder = held.map(|grant| grant.holder.clone());
+        let command = Command::Break { key: key.clone(), token };
+        let (transition, holder) = match (self.table.decide(moment.now, &command), holder) {
+            (Ok(transition), Some(holder)) => (transition, holder),
+            (Err(refusal), _) => return Answer::Refused(refusal),
+            (Ok(_), None) => unreachable!("what can be broken is held"),
+        };
+        self.apply(&transition, moment);
+        let record = BreakRecordV1 {
+            key: key.as_str().to_owned(),
+            holder: holder.as_str().to_owned(),
+            token: token.get(),
+            reason,
+            at_wall_ms: moment.wall.as_millis(),
+        };
+        let number = self.numbers.next_audit;
+        let row = RowKey::audit(number);
+        self.batch.rows.push(RowChange::put(TableId::Audit, row, record.to_row(&row)));
+        self.numbers.next_audit += 1;
+        while self.numbers.next_audit - self.numbers.first_audit > moment.around.audit_max {
+            let oldest = RowKey::audit(self.numbers.first_audit);
+            self.batch.rows.push(RowChange::delete(TableId::Audit, oldest));
+            self.numbers.first_audit += 1;
+        }
+        let reason = record.reason;
+        Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at: moment.wall }))
+    }
+
+    /// Expires leases and ends waits that are due, up to a bound: the rest is due in the next batch.
+    fn serve_timers(&mut self, moment: Moment<'_>) {
+        let mut budget = TIMERS_MOVED_MAX;
+        for _ in 0..TIMERS_FIRED_MAX {
+            let Poll::Due(command) = self.table.poll(moment.now.instant, &mut budget) else { return };
+            let transition = self.table.decide(moment.now, &command);
+            self.apply(&transition.expect("what is due can be done"), moment);
+        }
+    }
+
+    /// Makes a transition come true in the table and in the batch. It is durable, and anybody is told,
+    /// only after the commit; a commit that fails stops the store, so the table need not be undone.
+    fn apply(&mut self, transition: &Transition, moment: Moment<'_>) {
+        self.table.apply(transition);
+        for change in &transition.changes {
+            self.persist(change, moment);
+            self.wake(change);
+            if moment.tell {
+                self.batch.events.extend(EventKind::of(change));
+            }
+        }
+    }
+
+    fn persist(&mut self, change: &Change, moment: Moment<'_>) {
+        let key = match change {
+            Change::Granted { key, grant, .. } => {
+                self.put_grant(key, &grant.holder, moment);
+                key
+            }
+            Change::Renewed { key, holder, .. } => {
+                self.put_grant(key, holder, moment);
+                key
+            }
+            Change::Ended { key, token, .. } => {
+                self.batch.rows.push(RowChange::delete(TableId::Grants, RowKey::grant(*token)));
+                key
+            }
+            // Waiters are not persisted: who waits is there to ask again.
+            Change::Queued { key, .. } | Change::Left { key, .. } => key,
+            Change::SessionOpened { .. }
+            | Change::SessionClosing { .. }
+            | Change::SessionClosed { .. } => return,
+        };
+        self.batch.touched.push(key.clone());
+    }
+
+    fn put_grant(&mut self, key: &Key, holder: &str, moment: Moment<'_>) {
+        let lock = self.table.lock(key).expect("what was just granted is held");
+        let grant = lock.grant_of(holder).expect("what was just granted is held");
+        let clock = moment.around.clock;
+        let record = grants::to_record(lock, grant, moment.now.instant, moment.wall, clock.boot_id());
+        let row = RowKey::grant(grant.token);
+        self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
+    }
+
+    /// Notes who is to be told that its wait is over.
+    fn wake(&mut self, change: &Change) {
+        let (waiter, answer) = match change {
+            Change::Granted { waiter: Some(waiter), grant, .. } => {
+                (waiter, granted(grant.token, grant.lease, false))
+            }
+            Change::Renewed { waiter: Some(waiter), token, lease, .. } => {
+                (waiter, granted(*token, *lease, true))
+            }
+            // Who cancelled its wait does not wait for an answer.
+            Change::Left { waiter, cause: LeaveCause::Cancelled, .. } => {
+                self.waiting.remove(waiter);
+                return;
+            }
+            Change::Left { waiter, cause, .. } => (waiter, Answer::Left(*cause)),
+            Change::Granted { waiter: None, .. }
+            | Change::Renewed { waiter: None, .. }
+            | Change::Ended { .. }
+            | Change::Queued { .. }
+            | Change::SessionOpened { .. }
+            | Change::SessionClosing { .. }
+            | Change::SessionClosed { .. } => return,
+        };
+        if let Some(slot) = self.waiting.remove(waiter) {
+            self.batch.answers.push((Reply::Caller(slot), answer));
+        }
+    }
+
+    fn commit(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
+        let next_token = self.table.next_token().get();
+        if next_token > self.numbers.reserved_below {
+            let reserved_below = next_token + TOKENS_RESERVED;
+            let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
+            self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::TOKEN, value));
+            self.numbers.reserved_below = reserved_below;
+        }
+        if self.batch.rows.is_empty() {
+            return Ok(());
+        }
+        if moment.wall.as_millis() > self.numbers.wall_mark.as_millis() + WALL_MARK_EVERY_MS {
+            let value = WallRecordV1 { mark_ms: moment.wall.as_millis() }.to_row(&RowKey::WALL);
+            self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::WALL, value));
+            self.numbers.wall_mark = moment.wall;
+        }
+        moment.around.disk.commit(&self.batch.rows)?;
+        self.batch.rows.clear();
+        self.figures.commits += 1;
+        Ok(())
+    }
+
+    fn publish(&mut self, around: Surroundings<'_>) {
+        let Batch { touched, events, .. } = &mut self.batch;
+        if touched.is_empty() && events.is_empty() {
+            return;
+        }
+        let changed = touched.iter().map(|key| (key, self.table.lock(key)));
+        let sequence = around.published.publish(changed);
+        touched.clear();
+        around.subscribers.publish(sequence, events.drain(..));
+    }
+}
+
+fn granted(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
+    Answer::Done(Outcome::Granted(Granted { token, lease, rejoined }))
+}
+
+/// How many due timers one batch serves: a thousand leases that end in one moment do not stop the store.
+const TIMERS_FIRED_MAX: usize = 1_024;
+/// How many timers one batch moves inside the wheel.
+const TIMERS_MOVED_MAX: u32 = 65_536;
+/// How many locks and waits of an ending session one batch ends.
+const SESSION_STEPS_MAX: usize = 256;
+/// How many tokens are reserved at once, so that few commits touch the counter. After a restart
+/// tokens go on behind the reserved ones.
+const TOKENS_RESERVED: u64 = 4_096;
+/// How far the wall clock's mark on disk may lag behind, in ms.
+const WALL_MARK_EVERY_MS: u64 = 10_000;
+/// How far the wall clock may be corrected backwards without a word, in ms.
+const CLOCK_SLACK_MS: u64 = 1_000;
