@@ -1,0 +1,239 @@
+//! The one seam to the disk: a batch of row changes goes in and is durable when [`Disk::commit`]
+//! returns; rows are read back from snapshots.
+//!
+//! No other module names a redb table or holds a redb transaction, so the way a batch becomes durable
+//! can change without anything above noticing.
+
+mod backup;
+mod error;
+mod gate;
+mod guard;
+mod open;
+mod owner;
+mod read;
+mod staging;
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
+
+pub(crate) use error::{BackupError, DiskError, OpenError};
+pub(crate) use read::Snapshot;
+
+use crate::records::{FormatRecordV1, TokenRecordV1, WallRecordV1};
+use crate::rows::{RowChange, TableId};
+use gate::Gate;
+use guard::{guarded, guarded_drop};
+
+/// How a store's file is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskOptions {
+    /// How much memory redb may use to cache the file, in bytes.
+    pub(crate) cache_bytes: usize,
+    /// Whether every page is checked before the file is used. Files of at most
+    /// [`VERIFIED_BYTES_MAX`] always are.
+    pub(crate) verify: bool,
+    /// What a new store is given where there is none; `None` opens only what exists.
+    pub(crate) create: Option<Birth>,
+}
+
+/// What a new store is given when it is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
+    /// Tells it from every other store: 16 random bytes.
+    pub(crate) store_id: [u8; 16],
+    /// The time, by the wall clock.
+    pub(crate) wall_ms: u64,
+}
+
+/// The three meta rows, which every store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meta {
+    /// The format of the file and the identity of the store.
+    pub(crate) format: FormatRecordV1,
+    /// How far tokens are reserved.
+    pub(crate) token: TokenRecordV1,
+    /// The wall clock's high-water mark.
+    pub(crate) wall: WallRecordV1,
+}
+
+/// An open store's file.
+///
+/// After an error from [`Disk::commit`] the batch may or may not be on disk. Nothing may be
+/// concluded from what is read after that: drop this and open the file again.
+///
+/// A forked child must not drop this, see [`Disk::forget`].
+#[derive(Debug)]
+pub(crate) struct Disk {
+    /// `None` only while it is being closed.
+    db: Option<Database>,
+    gate: Gate,
+}
+
+impl Disk {
+    /// Opens the store at `path`, or makes one there when there is none and `options` say how.
+    ///
+    /// The file is locked against every other opener, in this process and others, until this is
+    /// dropped. What is no store of ours, or a damaged one, is left as it is, byte for byte.
+    pub(crate) fn open(path: &Path, options: &DiskOptions) -> Result<Self, OpenError> {
+        open::at_path(path, options)
+    }
+
+    /// Opens the store in `backend`, or makes one there when it is empty, or holds only what a
+    /// creation left that was cut short.
+    pub(crate) fn open_backend(
+        backend: impl StorageBackend,
+        options: &DiskOptions,
+    ) -> Result<Self, OpenError> {
+        open::in_backend(Box::new(backend), options)
+    }
+
+    /// Makes `changes` durable, all of them or none, in the order given, with one sync of the file.
+    pub(crate) fn commit(&self, changes: &[RowChange]) -> Result<(), DiskError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        guarded("commit", || -> Result<(), redb::Error> {
+            // redb commits in one phase and with `Durability::Immediate` unless told otherwise.
+            let mut transaction = self.db().begin_write()?;
+            if self.gate.bytes() > QUICK_REPAIR_ABOVE_BYTES {
+                transaction.set_quick_repair(true);
+            }
+            {
+                let mut tables: [Option<RowTable<'_>>; TABLES] = [const { None }; TABLES];
+                for change in changes {
+                    let table = match &mut tables[change.table.index()] {
+                        Some(table) => table,
+                        unopened => {
+                            unopened.insert(transaction.open_table(definition(change.table))?)
+                        }
+                    };
+                    let key = change.key.as_bytes();
+                    match &change.value {
+                        Some(value) => table.insert(key, value.as_slice())?,
+                        None => table.remove(key)?,
+                    };
+                }
+            }
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// The rows as the last commit left them. While a snapshot is held the file cannot reuse the
+    /// pages it sees, and grows: take one, read, and drop it.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, DiskError> {
+        let transaction = guarded("read", || self.db().begin_read())?;
+        Ok(Snapshot::new(transaction))
+    }
+
+    /// Moves the rows together and gives the rest of the file back. Takes as long as copying them.
+    /// Returns whether anything was moved.
+    pub(crate) fn compact(&mut self) -> Result<bool, DiskError> {
+        let db = self.db_mut();
+        guarded("compact", || db.compact())
+    }
+
+    /// Reads every page and compares it with its checksum; rebuilds what can be rebuilt.
+    pub(crate) fn check_integrity(&mut self) -> Result<Integrity, DiskError> {
+        let db = self.db_mut();
+        let sound = guarded("check", || db.check_integrity())?;
+        Ok(if sound {
+            Integrity::Sound
+        } else {
+            Integrity::Repaired
+        })
+    }
+
+    /// How large the file and its tables are.
+    pub(crate) fn stats(&self) -> Result<DiskStats, DiskError> {
+        let snapshot = self.snapshot()?;
+        Ok(DiskStats {
+            file_bytes: self.file_bytes(),
+            cached_bytes: self.db().cache_stats().used_bytes(),
+            grants: snapshot.count(TableId::Grants)?,
+            audit: snapshot.count(TableId::Audit)?,
+        })
+    }
+
+    /// The length of the file in bytes. Asks no one: the length is known from its last change.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.gate.bytes()
+    }
+
+    /// Closes the file, so that it opens again without a look at every page. Dropping does the same,
+    /// and says nothing of errors: what was committed is durable either way.
+    pub(crate) fn close(mut self) -> Result<(), DiskError> {
+        match self.db.take() {
+            Some(db) => guarded("close", || db.close()),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of a store that a forked child inherited, and touches nothing.
+    ///
+    /// The child has a copy of its parent's memory but shares its open file: dropping the database
+    /// here would write the child's idea of the file into it and then release the parent's lock. So
+    /// nothing is dropped; the memory and the descriptor are the child's until it exits or executes
+    /// another program, and until then the file stays locked even when the parent has ended.
+    pub(crate) fn forget(self) {
+        std::mem::forget(self);
+    }
+
+    fn db(&self) -> &Database {
+        self.db.as_ref().expect(OPEN)
+    }
+
+    fn db_mut(&mut self) -> &mut Database {
+        self.db.as_mut().expect(OPEN)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        guarded_drop(self.db.take());
+    }
+}
+
+/// What [`Disk::check_integrity`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Integrity {
+    /// Every page is what was written.
+    Sound,
+    /// Something was wrong and was rebuilt from the rows, or the last commit was found torn and the one
+    /// before it was restored: the rows may be older than they were.
+    Repaired,
+}
+
+/// The size of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DiskStats {
+    /// The length of the file in bytes.
+    pub(crate) file_bytes: u64,
+    /// How much of it is cached in memory, in bytes.
+    pub(crate) cached_bytes: usize,
+    /// How many grants there are.
+    pub(crate) grants: u64,
+    /// How many audit entries there are.
+    pub(crate) audit: u64,
+}
+
+type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
+type RowTableDefinition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const TABLES: usize = TableId::ALL.len();
+
+/// The redb table that holds `table`.
+const fn definition(table: TableId) -> RowTableDefinition {
+    TableDefinition::new(table.name())
+}
+
+/// Above this length commits record what redb needs to reopen the file at once after a kill. Below, the
+/// file is read through instead (half a second for this many bytes that are in memory), and a commit
+/// costs about half as much.
+pub(crate) const QUICK_REPAIR_ABOVE_BYTES: u64 = 1 << 30;
+
+/// Files up to this length are checked page by page whenever they are opened, which a damaged one does
+/// not survive unnoticed. It takes as long as reading them.
+pub(crate) const VERIFIED_BYTES_MAX: u64 = 64 << 20;
+
+const OPEN: &str = "the database is there until it is closed, and closing consumes the disk";

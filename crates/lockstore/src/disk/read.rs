@@ -1,0 +1,112 @@
+//! Reading rows, from one snapshot.
+
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
+
+use super::guard::{guarded, guarded_value};
+use super::{DiskError, Meta, definition};
+use crate::records::{Record, RecordError};
+use crate::rows::{RowKey, TableId};
+
+/// The rows of one moment. What is committed later is not seen.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    transaction: ReadTransaction,
+}
+
+/// The key and the value of a row, as they lie on disk.
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
+
+impl Snapshot {
+    pub(super) fn new(transaction: ReadTransaction) -> Self {
+        Self { transaction }
+    }
+
+    /// The value of one row, if it is there.
+    pub(crate) fn get(&self, table: TableId, key: &RowKey) -> Result<Option<Vec<u8>>, DiskError> {
+        let rows = self.table(table)?;
+        guarded("read", || -> Result<_, redb::Error> {
+            let value = rows.get(key.as_bytes())?;
+            Ok(value.map(|value| value.value().to_vec()))
+        })
+    }
+
+    /// Hands every row of `table` to `visit`, in the order of the keys, and stops at its first error.
+    pub(crate) fn for_each_row<E: From<DiskError>>(
+        &self,
+        table: TableId,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rows = self.table(table)?;
+        let mut rows = guarded("read", || rows.range::<&[u8]>(..))?;
+        while let Some((key, value)) = next(|| rows.next())? {
+            // A panic of the visitor is its own, and passes.
+            let (key, value) = guarded_value("read", || (key.value(), value.value()))?;
+            visit(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// The last rows of `table` before `before`, or its very last ones: at most `rows_max`, the last one
+    /// first. To go on, pass the key of the last row of the answer.
+    pub(crate) fn last_rows(
+        &self,
+        table: TableId,
+        before: Option<&RowKey>,
+        rows_max: usize,
+    ) -> Result<Vec<Row>, DiskError> {
+        let rows = self.table(table)?;
+        let mut rows = guarded("read", || match before {
+            Some(key) => rows.range(..key.as_bytes()),
+            None => rows.range::<&[u8]>(..),
+        })?;
+        let mut last = Vec::new();
+        while last.len() < rows_max
+            && let Some((key, value)) = next(|| rows.next_back())?
+        {
+            last.push(guarded_value("read", || {
+                (key.value().to_vec(), value.value().to_vec())
+            })?);
+        }
+        Ok(last)
+    }
+
+    /// How many rows `table` has. Takes no longer for many than for few.
+    pub(crate) fn count(&self, table: TableId) -> Result<u64, DiskError> {
+        let rows = self.table(table)?;
+        guarded("read", || rows.len())
+    }
+
+    /// The meta rows.
+    pub(crate) fn meta(&self) -> Result<Meta, DiskError> {
+        Ok(Meta {
+            format: self.record(&RowKey::FORMAT)?,
+            token: self.record(&RowKey::TOKEN)?,
+            wall: self.record(&RowKey::WALL)?,
+        })
+    }
+
+    fn record<R: Record>(&self, key: &RowKey) -> Result<R, DiskError> {
+        let value = self.get(R::TABLE, key)?.ok_or(DiskError::MissingRow {
+            table: R::TABLE.name(),
+            key: key.to_string(),
+        })?;
+        let record: Result<R, RecordError> = R::from_row(key.as_bytes(), &value);
+        Ok(record?)
+    }
+
+    fn table(&self, table: TableId) -> Result<RowReader, DiskError> {
+        guarded("read", || self.transaction.open_table(definition(table)))
+    }
+}
+
+fn next<'r>(
+    step: impl FnOnce() -> Option<redb::Result<RowGuards<'r>>>,
+) -> Result<Option<RowGuards<'r>>, DiskError> {
+    guarded("read", || step().transpose())
+}
+
+type RowReader = ReadOnlyTable<&'static [u8], &'static [u8]>;
+type RowGuards<'r> = (
+    AccessGuard<'r, &'static [u8]>,
+    AccessGuard<'r, &'static [u8]>,
+);

@@ -1,0 +1,338 @@
+//! Records: what the rows of the store hold. The structs are frozen: what is called `V1` never
+//! changes, and a new shape gets a new name and a new format version.
+//!
+//! A record that cannot be read is a [`RecordError`] that names it, and never a default: a token
+//! counter that starts again at 0, or a lock that is forgotten, is worse than a store that does not open.
+
+use std::fmt;
+
+use bincode::{Decode, Encode};
+use lockcore::{Holder, Key, Mode, SessionId, Token, Ttl};
+
+pub use crate::codec::CodecError;
+use crate::codec::{decode, encode};
+use crate::rows::{RowKey, TableId};
+
+/// The format that this version writes, and the newest that it reads.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// The longest reason of a break, in bytes of UTF-8.
+pub(crate) const REASON_BYTES_MAX: usize = 1024;
+
+/// A row that cannot be read: which it is, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("row {key} of table {table} is damaged: {reason}")]
+pub struct RecordError {
+    /// The table's name.
+    pub table: String,
+    /// The row's key, as people read it: a number, a name, or bytes in hexadecimal.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: CodecError,
+}
+
+/// Meta `format`. This layout is read by every version there will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct FormatRecordV1 {
+    /// The format of the file's rows.
+    pub(crate) version: u32,
+    /// Tells stores apart: drawn at random when the store is made, and copied into its backups.
+    pub(crate) store_id: [u8; 16],
+    /// When the store was made, by the wall clock.
+    pub(crate) created_wall_ms: u64,
+}
+
+/// Meta `token`: tokens are reserved in blocks, and a restart goes on behind the last block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct TokenRecordV1 {
+    /// Every token below this one may have been used; none from here on has been.
+    pub(crate) reserved_below: u64,
+}
+
+/// Meta `wall`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct WallRecordV1 {
+    /// The latest wall-clock time that the store has seen.
+    pub(crate) mark_ms: u64,
+}
+
+/// Grants: one lock held by one holder. Its token is the row's key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct GrantRecordV1 {
+    /// What is locked.
+    pub(crate) key: String,
+    /// Who holds it.
+    pub(crate) holder: String,
+    /// Whether others may hold it too.
+    pub(crate) mode: ModeV1,
+    /// The session that the grant ends with.
+    pub(crate) session: Option<u64>,
+    /// When it was granted, by the wall clock.
+    pub(crate) granted_wall_ms: u64,
+    /// Until when it is held; without one it is held until it is released.
+    pub(crate) lease: Option<LeaseRecordV1>,
+}
+
+/// Part of [`GrantRecordV1`]: a lease, by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct LeaseRecordV1 {
+    /// How long it was promised to last when it began.
+    pub(crate) ttl_ms: u64,
+    /// When it ends by the wall clock, which is asked only after a reboot.
+    pub(crate) wall_deadline_ms: u64,
+    /// The boot that `boot_deadline_ms` counts from.
+    pub(crate) boot_id: [u8; 16],
+    /// When it ends by the clock that counts from that boot.
+    pub(crate) boot_deadline_ms: u64,
+    /// Whether a restart has already prolonged it, which happens once.
+    pub(crate) graced: bool,
+    /// When this was written, by the wall clock.
+    pub(crate) written_wall_ms: u64,
+}
+
+/// How a grant is held. The order of the variants is part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum ModeV1 {
+    /// By one holder.
+    Exclusive,
+    /// By any number of holders.
+    Shared,
+}
+
+/// Audit: a grant that was taken from its holder by force.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct BreakRecordV1 {
+    /// What was locked.
+    pub(crate) key: String,
+    /// Who held it.
+    pub(crate) holder: String,
+    /// The token of the broken grant.
+    pub(crate) token: u64,
+    /// Why, in the words of who did it.
+    pub(crate) reason: String,
+    /// When, by the wall clock.
+    pub(crate) at_wall_ms: u64,
+}
+
+impl From<Mode> for ModeV1 {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Exclusive => Self::Exclusive,
+            Mode::Shared => Self::Shared,
+        }
+    }
+}
+
+impl From<ModeV1> for Mode {
+    fn from(mode: ModeV1) -> Self {
+        match mode {
+            ModeV1::Exclusive => Self::Exclusive,
+            ModeV1::Shared => Self::Shared,
+        }
+    }
+}
+
+/// What can lie in a row.
+pub(crate) trait Record: Encode + Decode<()> {
+    /// The name of the kind, in errors.
+    const WHAT: &'static str;
+    /// The table it lies in.
+    const TABLE: TableId;
+
+    /// Whether every field is within its bounds; checked before writing and after reading.
+    fn check(&self) -> Result<(), CodecError> {
+        Ok(())
+    }
+
+    /// The bytes of the record under `key`.
+    ///
+    /// # Panics
+    ///
+    /// When a field is outside its bounds: what comes from users is checked long before this.
+    fn to_row(&self, key: &RowKey) -> Vec<u8> {
+        if let Err(error) = self.check() {
+            panic!(
+                "a {} was made that cannot be read again: {error}",
+                Self::WHAT
+            );
+        }
+        encode(Self::TABLE, key.as_bytes(), self)
+    }
+
+    /// Reads the record under `key` back.
+    fn from_row(key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
+        decode::<Self>(Self::WHAT, Self::TABLE, key, value)
+            .and_then(|record| record.check().map(|()| record))
+            .map_err(|reason| RecordError::new(Self::TABLE.name(), key, reason))
+    }
+}
+
+impl Record for FormatRecordV1 {
+    const WHAT: &'static str = "format record";
+    const TABLE: TableId = TableId::Meta;
+
+    fn check(&self) -> Result<(), CodecError> {
+        bounded("version", self.version > 0, self.version, "at least 1")
+    }
+}
+
+impl Record for TokenRecordV1 {
+    const WHAT: &'static str = "token record";
+    const TABLE: TableId = TableId::Meta;
+
+    fn check(&self) -> Result<(), CodecError> {
+        let below = self.reserved_below;
+        bounded("reserved_below", below > 0, below, "at least 1")
+    }
+}
+
+impl Record for WallRecordV1 {
+    const WHAT: &'static str = "wall-clock record";
+    const TABLE: TableId = TableId::Meta;
+}
+
+impl Record for GrantRecordV1 {
+    const WHAT: &'static str = "grant";
+    const TABLE: TableId = TableId::Grants;
+
+    fn check(&self) -> Result<(), CodecError> {
+        check_name("key", &self.key, Key::BYTES_MAX)?;
+        check_name("holder", &self.holder, Holder::BYTES_MAX)?;
+        let session = self.session.map(SessionId::new);
+        bounded("session", session != Some(None), 0, "none, or at least 1")?;
+        match self.lease {
+            None => Ok(()),
+            Some(LeaseRecordV1 { ttl_ms, .. }) => {
+                let expected = "at least 1 ms and at most 3650 days of milliseconds";
+                bounded("ttl_ms", Ttl::from_millis(ttl_ms).is_ok(), ttl_ms, expected)
+            }
+        }
+    }
+}
+
+impl Record for BreakRecordV1 {
+    const WHAT: &'static str = "break";
+    const TABLE: TableId = TableId::Audit;
+
+    fn check(&self) -> Result<(), CodecError> {
+        check_name("key", &self.key, Key::BYTES_MAX)?;
+        check_name("holder", &self.holder, Holder::BYTES_MAX)?;
+        bounded("token", self.token > 0, self.token, "at least 1")?;
+        let reason_bytes = self.reason.len();
+        bounded(
+            "reason",
+            reason_bytes <= REASON_BYTES_MAX,
+            format_args!("{reason_bytes} bytes long"),
+            format_args!("at most {REASON_BYTES_MAX} bytes"),
+        )
+    }
+}
+
+impl RecordError {
+    /// The row under `key` in the table called `table`, and why it cannot be read.
+    pub(crate) fn new(table: &str, key: &[u8], reason: CodecError) -> Self {
+        Self {
+            table: table.to_owned(),
+            key: readable(table, key),
+            reason,
+        }
+    }
+}
+
+/// The token under which a grant lies.
+pub(crate) fn token_of(key: &[u8]) -> Result<Token, RecordError> {
+    let expected = "a token: 8 bytes, not all of them zero";
+    RowKey::number(key)
+        .and_then(Token::new)
+        .ok_or_else(|| RecordError::new("grants", key, CodecError::Key { expected }))
+}
+
+/// The number under which an audit entry lies.
+pub(crate) fn audit_number_of(key: &[u8]) -> Result<u64, RecordError> {
+    let expected = "a number of 8 bytes";
+    RowKey::number(key).ok_or_else(|| RecordError::new("audit", key, CodecError::Key { expected }))
+}
+
+/// Describes any row of a store in one line, for tools that look into a file: `table` is the name of
+/// its table, `key` and `value` are its bytes. Takes any bytes whatever, and allocates little for them.
+///
+/// ```
+/// let error = lockstore::records::describe_row("grants", &7_u64.to_be_bytes(), b"nonsense").unwrap_err();
+/// assert!(error.to_string().starts_with("row 7 of table grants is damaged: its checksum is "));
+/// ```
+///
+/// # Errors
+///
+/// [`RecordError`] says what is wrong with the row, or that there is no such table.
+pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, RecordError> {
+    fn line<R: Record + fmt::Debug>(key: &[u8], value: &[u8]) -> Result<String, RecordError> {
+        let record = R::from_row(key, value)?;
+        Ok(format!(
+            "{} {}: {record:?}",
+            R::TABLE.name(),
+            readable(R::TABLE.name(), key)
+        ))
+    }
+    let unknown = |expected| Err(RecordError::new(table, key, CodecError::Key { expected }));
+    match TableId::from_name(table) {
+        Some(TableId::Grants) => token_of(key).and_then(|_| line::<GrantRecordV1>(key, value)),
+        Some(TableId::Audit) => {
+            audit_number_of(key).and_then(|_| line::<BreakRecordV1>(key, value))
+        }
+        Some(TableId::Meta) => match key {
+            b"format" => line::<FormatRecordV1>(key, value),
+            b"token" => line::<TokenRecordV1>(key, value),
+            b"wall" => line::<WallRecordV1>(key, value),
+            _ => unknown("`format`, `token` or `wall`"),
+        },
+        None => unknown("one of table `meta`, `grants` or `audit`"),
+    }
+}
+
+/// A key as people read it: the number or the name where it is one, else its bytes in hexadecimal.
+fn readable(table: &str, key: &[u8]) -> String {
+    let name = std::str::from_utf8(key).ok();
+    match (TableId::from_name(table), RowKey::number(key), name) {
+        (Some(TableId::Grants | TableId::Audit), Some(number), _) => number.to_string(),
+        (Some(TableId::Meta), _, Some(name)) => format!("{name:?}"),
+        _ => hex(&key[..key.len().min(KEY_SHOWN_MAX)]),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    let mut text = String::from("0x");
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+    }
+    text
+}
+
+fn check_name(field: &'static str, name: &str, bytes_max: usize) -> Result<(), CodecError> {
+    let bytes = name.len();
+    bounded(
+        field,
+        (1..=bytes_max).contains(&bytes),
+        format_args!("{bytes} bytes long"),
+        format_args!("1 to {bytes_max} bytes"),
+    )
+}
+
+fn bounded(
+    field: &'static str,
+    within: bool,
+    found: impl fmt::Display,
+    expected: impl fmt::Display,
+) -> Result<(), CodecError> {
+    if within {
+        return Ok(());
+    }
+    Err(CodecError::OutOfBounds {
+        field,
+        found: found.to_string(),
+        expected: expected.to_string(),
+    })
+}
+
+/// How many bytes of an unreadable key are shown.
+const KEY_SHOWN_MAX: usize = 32;
