@@ -1,0 +1,181 @@
+//! A lock that is held.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockcore::{Command, Granted, Holder, Instant, Key, Mode, Token, Ttl};
+
+use crate::error::{ArgumentError, ReleaseError, RenewError};
+use crate::keep_alive::KeptLease;
+use crate::request::Task;
+use crate::store::Store;
+
+/// A lock that this program holds. Dropping it releases the lock: it waits for the disk when the lock has
+/// no TTL, and otherwise queues the release, for the lease would end in any case.
+///
+/// Locks alone do not exclude a holder that was paused past its lease: pass [`LockGuard::token`] along with
+/// what the lock protects, and refuse there what comes with a lower one.
+#[derive(Debug)]
+#[must_use = "dropping the guard releases the lock"]
+pub struct LockGuard {
+    store: Store,
+    mode: Mode,
+    ttl: Option<Ttl>,
+    lease: Arc<KeptLease>,
+    /// Whether the lock is this guard's to release.
+    owned: bool,
+}
+
+/// What is left of a guard that was leaked: enough to [resume](crate::LockRequest::resume) it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeakedGrant {
+    /// The lock.
+    pub key: Key,
+    /// Who holds it.
+    pub holder: Holder,
+    /// The fencing token.
+    pub token: Token,
+}
+
+impl LockGuard {
+    pub(crate) fn new(
+        store: Store,
+        key: Key,
+        holder: Holder,
+        mode: Mode,
+        granted: Granted,
+        asked_at: Instant,
+    ) -> Self {
+        let lease = Arc::new(KeptLease::new(key, holder, granted.token));
+        lease.set_valid_until(granted.lease.map(|granted| {
+            // A grant at once is promised from before it was asked for. One that was waited for is
+            // promised from the decision on, by the same clock.
+            let promised = asked_at.saturating_add(granted.ttl.as_duration());
+            if promised > store.engine().clock.now() { promised } else { granted.expires_at }
+        }));
+        let ttl = granted.lease.map(|lease| lease.ttl);
+        Self { store, mode, ttl, lease, owned: true }
+    }
+
+    /// What is locked.
+    pub fn key(&self) -> &Key {
+        &self.lease.key
+    }
+
+    /// Who holds it.
+    pub fn holder(&self) -> &Holder {
+        &self.lease.holder
+    }
+
+    /// The fencing token: higher than that of every earlier grant of the store.
+    pub fn token(&self) -> Token {
+        self.lease.token
+    }
+
+    /// Whether it is held alone or beside others.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Until when the lock is surely held, by the store's clock; `None` when it has no end. The store keeps it
+    /// at least that long.
+    pub fn valid_until(&self) -> Option<Instant> {
+        self.lease.valid_until()
+    }
+
+    /// How long it is surely held from now; `None` when it has no end.
+    pub fn remaining(&self) -> Option<Duration> {
+        let now = self.store.engine().clock.now();
+        self.valid_until().map(|until| until.saturating_since(now))
+    }
+
+    /// Whether the lock may be somebody else's by now: its lease has run out, or a renewal was refused.
+    pub fn is_lost(&self) -> bool {
+        self.lease.is_lost() || self.remaining() == Some(Duration::ZERO)
+    }
+
+    /// Begins the lease anew, for its own TTL. Does nothing for a lock that has no end.
+    ///
+    /// # Errors
+    ///
+    /// [`RenewError::LeaseLost`] when the grant is over: a renewal revives nothing.
+    pub fn renew(&self) -> Result<(), RenewError> {
+        self.renew_with(self.ttl)
+    }
+
+    /// Begins the lease anew, for `ttl` from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`LockGuard::renew`].
+    pub fn renew_for(&mut self, ttl: Duration) -> Result<(), RenewError> {
+        let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
+        self.renew_with(Some(ttl))?;
+        self.ttl = Some(ttl);
+        Ok(())
+    }
+
+    /// Has the lease renewed each time a third of its TTL has passed, until the guard is dropped or the
+    /// program ends: by the store's one background thread, for any number of guards. Whether that has gone
+    /// well, [`LockGuard::is_lost`] tells. Does nothing for a lock that has no end.
+    pub fn keep_alive(&self) {
+        if let Some(ttl) = self.ttl {
+            self.store.engine().kept.keep(&self.lease, ttl, self.store.engine());
+        }
+    }
+
+    /// Releases the lock. When this returns, that is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError`] when the grant is over already. Nothing has changed then, and the guard is gone.
+    pub fn release(mut self) -> Result<(), ReleaseError> {
+        self.owned = false;
+        self.lease.let_go();
+        self.store.release_grant(self.key().clone(), self.holder().clone(), Some(self.token()))
+    }
+
+    /// Gives up the guard and keeps the lock: it is held until its lease ends, or until somebody
+    /// [resumes](crate::LockRequest::resume) or releases it.
+    pub fn leak(mut self) -> LeakedGrant {
+        self.owned = false;
+        self.lease.let_go();
+        let (key, holder) = (self.key().clone(), self.holder().clone());
+        LeakedGrant { key, holder, token: self.token() }
+    }
+
+    fn renew_with(&self, ttl: Option<Ttl>) -> Result<(), RenewError> {
+        let asked_at = self.store.engine().clock.now();
+        let (key, holder) = (self.key().clone(), self.holder().clone());
+        match self.store.renew_grant(key, holder, Some(self.token()), ttl) {
+            Ok(renewed) => {
+                self.lease.set_valid_until(
+                    renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration())),
+                );
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, RenewError::LeaseLost { .. }) {
+                    self.lease.set_lost();
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        if !self.owned {
+            return;
+        }
+        self.lease.let_go();
+        let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
+        if self.ttl.is_some() {
+            let release = Command::Release { key, holder, token };
+            self.store.engine().post_or_warn(Task::Command(release));
+        } else if let Err(error) = self.store.release_grant(key, holder, token) {
+            tracing::debug!(%error, "a dropped guard did not release its lock");
+        }
+    }
+}

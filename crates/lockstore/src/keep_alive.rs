@@ -1,0 +1,151 @@
+//! Leases that are renewed for their holders while the process lives.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lockcore::{Command, Holder, Instant, Key, Outcome, Token, Ttl};
+
+use crate::engine::Engine;
+use crate::request::{Answer, Reply, Task};
+
+/// The leases that the background thread renews, by when they are due.
+#[derive(Debug, Default)]
+pub(crate) struct KeptLeases {
+    due: Mutex<BTreeMap<(Instant, Token), Arc<KeptLease>>>,
+}
+
+/// A guard's lease as the guard and the background thread know it.
+#[derive(Debug)]
+pub(crate) struct KeptLease {
+    pub(crate) key: Key,
+    pub(crate) holder: Holder,
+    pub(crate) token: Token,
+    /// Until when the holder may rely on it, in ns; `u64::MAX` without a lease.
+    valid_until: AtomicU64,
+    /// When the renewal that is under way was asked for; `u64::MAX` when none is.
+    asked_at: AtomicU64,
+    /// The TTL of the renewals, in ms.
+    ttl_ms: AtomicU64,
+    kept: AtomicBool,
+    lost: AtomicBool,
+}
+
+impl KeptLeases {
+    /// Has `lease` renewed from now on, each time a third of its TTL has passed.
+    pub(crate) fn keep(&self, lease: &Arc<KeptLease>, ttl: Ttl, engine: &Engine) {
+        lease.ttl_ms.store(ttl.as_millis(), Ordering::Release);
+        if lease.kept.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let at = next_renewal(engine.clock.now(), ttl);
+        self.lock().insert((at, lease.token), Arc::clone(lease));
+        engine.background.wake_by(at);
+    }
+
+    /// When the next renewal is due.
+    pub(crate) fn next_renewal(&self) -> Option<Instant> {
+        self.lock().first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    /// Asks for the renewals that are due. The answers come to the leases.
+    pub(crate) fn renew_due(&self, engine: &Engine) {
+        let now = engine.clock.now();
+        let mut due = self.lock();
+        while let Some(entry) = due.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let lease = entry.remove();
+            let Some(ttl) = lease.kept_ttl() else { continue };
+            due.insert((next_renewal(now, ttl), lease.token), Arc::clone(&lease));
+            // One that waits behind a stalled disk is not asked for twice.
+            if lease.asked_at.swap(now.as_nanos(), Ordering::AcqRel) == u64::MAX {
+                let (key, holder) = (lease.key.clone(), lease.holder.clone());
+                let renew = Command::Renew { key, holder, token: Some(lease.token), ttl: Some(ttl) };
+                let reply = Reply::KeptLease(Arc::clone(&lease));
+                if let Err(error) = engine.enqueue(Task::Command(renew), reply) {
+                    lease.answered(&Answer::Failed(error));
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Instant, Token), Arc<KeptLease>>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeptLease {
+    pub(crate) fn new(key: Key, holder: Holder, token: Token) -> Self {
+        Self {
+            key,
+            holder,
+            token,
+            valid_until: AtomicU64::new(u64::MAX),
+            asked_at: AtomicU64::new(u64::MAX),
+            ttl_ms: AtomicU64::new(0),
+            kept: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Until when the holder may rely on the lock; `None` when that has no end.
+    pub(crate) fn valid_until(&self) -> Option<Instant> {
+        let nanos = self.valid_until.load(Ordering::Acquire);
+        (nanos != u64::MAX).then(|| Instant::from_nanos(nanos))
+    }
+
+    pub(crate) fn set_valid_until(&self, until: Option<Instant>) {
+        self.valid_until.store(until.map_or(u64::MAX, Instant::as_nanos), Ordering::Release);
+    }
+
+    /// Whether it is known to be over.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.kept.store(false, Ordering::Release);
+    }
+
+    /// Renewals end.
+    pub(crate) fn let_go(&self) {
+        self.kept.store(false, Ordering::Release);
+    }
+
+    /// Takes the answer to a renewal.
+    pub(crate) fn answered(&self, answer: &Answer) {
+        let asked_at = Instant::from_nanos(self.asked_at.swap(u64::MAX, Ordering::AcqRel));
+        match answer {
+            Answer::Done(Outcome::Renewed(renewed)) => {
+                let until = renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()));
+                self.set_valid_until(until);
+            }
+            Answer::Refused(refusal) => {
+                tracing::warn!(key = %self.key, holder = %self.holder, token = %self.token,
+                    ?refusal, "a lease that was kept alive is lost");
+                self.set_lost();
+            }
+            Answer::Failed(error) => {
+                tracing::warn!(key = %self.key, holder = %self.holder, token = %self.token,
+                    %error, "a lease cannot be kept alive");
+                self.set_lost();
+            }
+            Answer::Done(_) | Answer::Broken(_) | Answer::Left(_) => {
+                unreachable!("a renewal is renewed or refused")
+            }
+        }
+    }
+
+    fn kept_ttl(&self) -> Option<Ttl> {
+        let kept = self.kept.load(Ordering::Acquire);
+        kept.then(|| Ttl::from_millis(self.ttl_ms.load(Ordering::Acquire)).ok()).flatten()
+    }
+}
+
+/// A third of the TTL leaves room for two more tries.
+fn next_renewal(now: Instant, ttl: Ttl) -> Instant {
+    now.saturating_add(ttl.as_duration() / 3)
+}

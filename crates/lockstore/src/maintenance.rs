@@ -1,0 +1,148 @@
+//! Looking after an open store: backup, compaction, and a check of everything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::disk::{BackupError, Integrity};
+use crate::error::StoreError;
+use crate::grants;
+use crate::records::{BreakRecordV1, GrantRecordV1, Record, audit_number_of, token_of};
+use crate::rows::TableId;
+use crate::store::Store;
+
+/// What [`Store::check`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// Grants compared.
+    pub grants: u64,
+    /// Records of breaks read.
+    pub audit_records: u64,
+    /// What is wrong, a sentence each; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+impl CheckReport {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl Store {
+    /// Copies the store as of now into a new file at `path`, while it is in use. The copy is whole and synced
+    /// before it appears, and nothing is overwritten.
+    ///
+    /// A backup that is opened later goes on from where it was taken: tokens that were granted since are
+    /// granted again. Whoever compares tokens must be reset with it.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError`].
+    pub fn backup(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
+        self.engine().with_disk(|disk| Ok(disk.backup(path.as_ref())?))
+    }
+
+    /// Moves the rows of the file together and gives the rest back to the file system. Answers whether anything
+    /// was moved. Other calls wait meanwhile, for as long as copying the rows takes.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve; a failure in the middle stops the store.
+    pub fn compact(&self) -> Result<bool, StoreError> {
+        self.engine().check_usable()?;
+        self.engine().in_seat(|seat| {
+            let compacted = self.engine().with_disk_alone(crate::disk::Disk::compact);
+            self.engine().stop_if_failed(compacted, "a compaction", seat)
+        })
+    }
+
+    /// Compares everything with everything: each page of the file with its checksum, each record with its
+    /// own, and the records with the locks, leases and timers that the store works with, which it recomputes
+    /// from them. Other calls wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve, or the file cannot be read. What is wrong with what can be read is in the
+    /// report.
+    pub fn check(&self) -> Result<CheckReport, StoreError> {
+        self.engine().check_usable()?;
+        let engine = self.engine();
+        engine.in_seat(|seat| {
+            let integrity = engine.with_disk_alone(crate::disk::Disk::check_integrity);
+            let integrity = engine.stop_if_failed(integrity, "a check", seat)?;
+            let mut report = CheckReport::default();
+            if integrity == Integrity::Repaired {
+                report.problems.push("the file's pages did not agree and were repaired".to_owned());
+            }
+            let writer = &seat.writer;
+            engine.with_disk(|disk| {
+                let snapshot = disk.snapshot()?;
+                let mut expected = BTreeMap::new();
+                for lock in writer.table().locks() {
+                    for grant in lock.grants() {
+                        expected.insert(grant.token, (lock, grant));
+                    }
+                }
+                snapshot.for_each_row(TableId::Grants, |key, value| {
+                    report.grants += 1;
+                    let compared = token_of(key).and_then(|token| {
+                        let record = GrantRecordV1::from_row(key, value)?;
+                        Ok((token, record))
+                    });
+                    match compared {
+                        Err(error) => report.problems.push(error.to_string()),
+                        Ok((token, record)) => match expected.remove(&token) {
+                            None => report.problems.push(format!(
+                                "the grant {token} of {:?} is on disk, and nobody holds it",
+                                record.key
+                            )),
+                            Some((lock, grant)) => {
+                                if let Some(difference) = grants::difference(lock, grant, &record) {
+                                    report.problems.push(format!("the grant {token}: {difference}"));
+                                }
+                            }
+                        },
+                    }
+                    Ok::<_, StoreError>(())
+                })?;
+                for (token, (lock, _)) in expected {
+                    let key = lock.key();
+                    report.problems.push(format!("the grant {token} of {key:?} is not on disk"));
+                }
+                snapshot.for_each_row(TableId::Audit, |key, value| {
+                    report.audit_records += 1;
+                    let read = audit_number_of(key).and(BreakRecordV1::from_row(key, value));
+                    report.problems.extend(read.err().map(|error| error.to_string()));
+                    Ok::<_, StoreError>(())
+                })?;
+                let meta = snapshot.meta()?;
+                let next_token = writer.table().next_token();
+                if meta.token.reserved_below < next_token.get() {
+                    report.problems.push(format!(
+                        "tokens are reserved below {}, and the next one is {next_token}",
+                        meta.token.reserved_below
+                    ));
+                }
+                Ok::<_, StoreError>(())
+            })?;
+            engine.check_published(writer, &mut report.problems);
+            writer.check_invariants(&mut report.problems);
+            Ok(report)
+        })
+    }
+}
+
+/// Why a backup was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaintenanceError {
+    /// The copy could not be made; there is no file at its destination that was not there before.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

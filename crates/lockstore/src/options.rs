@@ -1,0 +1,227 @@
+//! How a store is opened.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockcore::Limits;
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+
+use crate::clock::{Clock, SystemClock};
+use crate::disk::{Birth, Disk, DiskError, DiskOptions, OpenError};
+use crate::engine::Engine;
+use crate::recovery::recover;
+use crate::store::Store;
+
+/// Options of a store; what is not set has the default that is named with it.
+///
+/// ```
+/// use std::time::Duration;
+/// use lockstore::StoreOptions;
+///
+/// let folder = std::env::temp_dir().join(format!("lockstore-options-{}", std::process::id()));
+/// std::fs::create_dir_all(&folder)?;
+/// let store = StoreOptions::new()
+///     .cache_bytes(8 << 20)
+///     .restart_grace(Duration::from_secs(10))
+///     .open(folder.join("locks.redb"))?;
+/// assert!(!store.is_locked("nightly-report")?);
+/// # store.close()?;
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct StoreOptions {
+    settings: Settings,
+    cache_bytes: usize,
+    create: bool,
+    verify_on_open: bool,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+/// What an open store keeps of its options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) seed: u64,
+    pub(crate) restart_grace: Duration,
+    pub(crate) queue_max: usize,
+    pub(crate) batch_max: usize,
+    pub(crate) audit_max: u64,
+    pub(crate) events_max: usize,
+    pub(crate) strict_release: bool,
+}
+
+impl StoreOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        let settings = Settings {
+            limits: Limits::default(),
+            seed: RandomState::new().hash_one(0),
+            restart_grace: Duration::from_secs(5),
+            queue_max: 65_536,
+            batch_max: 1_024,
+            audit_max: 10_000,
+            events_max: 4_096,
+            strict_release: false,
+        };
+        let (cache_bytes, create) = (32 << 20, true);
+        Self { settings, cache_bytes, create, verify_on_open: false, clock: None }
+    }
+
+    /// How much of the file may be cached in memory, in bytes. Default 32 MiB.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// How long a lease that is still running when the store is opened lasts at least, so that its holder
+    /// has the time to renew it. Given once: not again at the next opening, unless it was renewed. Zero
+    /// gives none. Default 5 s.
+    pub fn restart_grace(mut self, grace: Duration) -> Self {
+        self.settings.restart_grace = grace;
+        self
+    }
+
+    /// How many locks may be held, callers wait and sessions live at once. Defaults: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// How many calls that do not block may wait to be served; one more is told
+    /// [`StoreError::Busy`](crate::StoreError::Busy). Default 65,536.
+    pub fn queue_max(mut self, requests: usize) -> Self {
+        self.settings.queue_max = requests.max(1);
+        self
+    }
+
+    /// How many calls one commit serves at most. Default 1,024.
+    pub fn batch_max(mut self, requests: usize) -> Self {
+        self.settings.batch_max = requests.max(1);
+        self
+    }
+
+    /// How many records of breaks are kept; the oldest ones go first. Default 10,000.
+    pub fn audit_max(mut self, records: u64) -> Self {
+        self.settings.audit_max = records.max(1);
+        self
+    }
+
+    /// How many events wait for one subscriber at most, before it finds a gap. Default 4,096.
+    pub fn events_max(mut self, events: usize) -> Self {
+        self.settings.events_max = events.max(1);
+        self
+    }
+
+    /// Whether [`LockManager::release_lock`](crate::LockManager::release_lock) of a key that nobody holds
+    /// is an error. Default no: some callers release twice.
+    pub fn strict_release(mut self, strict: bool) -> Self {
+        self.settings.strict_release = strict;
+        self
+    }
+
+    /// Whether a store is made where there is none. Default yes.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Whether every page of the file is compared with its checksum before it is used, which takes as long
+    /// as reading it. Small files always are. Default no.
+    pub fn verify_on_open(mut self, verify: bool) -> Self {
+        self.verify_on_open = verify;
+        self
+    }
+
+    /// The clock. Default [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Opens the store at `path`, or makes one there.
+    ///
+    /// The file is locked: while it is open here, no other opener gets it, in this process or another.
+    /// After a `fork`, the child may not use the store (it is told
+    /// [`StoreError::Forked`](crate::StoreError::Forked)), and a child that lives on keeps the file locked.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] names the file, what is wrong with it and what was expected; the file is unchanged.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store, OpenError> {
+        let path = path.as_ref();
+        let clock = self.clock_or_default(path)?;
+        let disk = Disk::open(path, &self.disk_options(&*clock))?;
+        self.start(disk, clock, path)
+    }
+
+    /// Opens a store that lives in memory only, and is gone when it is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the clock cannot be read.
+    pub fn open_in_memory(self) -> Result<Store, OpenError> {
+        self.open_backend(InMemoryBackend::new())
+    }
+
+    /// Opens the store in a storage backend of the caller's, or makes one there when it is empty: for tests
+    /// that let the storage fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreOptions::open`].
+    pub fn open_backend(self, backend: impl StorageBackend) -> Result<Store, OpenError> {
+        let path = Path::new(BACKEND_PATH);
+        let clock = self.clock_or_default(path)?;
+        let disk = Disk::open_backend(backend, &self.disk_options(&*clock))?;
+        self.start(disk, clock, path)
+    }
+
+    fn clock_or_default(&self, path: &Path) -> Result<Arc<dyn Clock>, OpenError> {
+        if let Some(clock) = &self.clock {
+            return Ok(Arc::clone(clock));
+        }
+        let clock = SystemClock::new()
+            .map_err(|source| OpenError::Clock { path: path.to_owned(), source })?;
+        Ok(Arc::new(clock))
+    }
+
+    fn disk_options(&self, clock: &dyn Clock) -> DiskOptions {
+        let birth = Birth {
+            store_id: uuid::Uuid::new_v4().into_bytes(),
+            wall_ms: clock.wall().as_millis(),
+        };
+        DiskOptions {
+            cache_bytes: self.cache_bytes,
+            verify: self.verify_on_open,
+            create: self.create.then_some(birth),
+        }
+    }
+
+    fn start(self, disk: Disk, clock: Arc<dyn Clock>, path: &Path) -> Result<Store, OpenError> {
+        let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
+        let (writer, recovery) = recover(&disk, &self.settings, &*clock).map_err(failed)?;
+        let engine = Arc::new(Engine::new(self.settings, clock, disk, writer));
+        engine.background.start(&engine).map_err(|error| failed(error.into()))?;
+        let weak = Arc::downgrade(&engine);
+        engine.clock.on_jump(Arc::new(move || {
+            if let Some(engine) = weak.upgrade() {
+                engine.background.wake();
+            }
+        }));
+        Ok(Store::new(engine, recovery))
+    }
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What errors call a store that has no path.
+const BACKEND_PATH: &str = "(storage backend)";

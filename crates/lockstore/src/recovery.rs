@@ -1,0 +1,120 @@
+//! Opening: the rows of the last commit become a table again.
+
+use std::time::Duration;
+
+use lockcore::{Table, Token};
+
+use crate::clock::{Clock, WallTime};
+use crate::disk::{Disk, DiskError};
+use crate::grants::{self, Fate, Opening};
+use crate::options::Settings;
+use crate::records::{CodecError, GrantRecordV1, Record, RecordError, TokenRecordV1, WallRecordV1};
+use crate::records::{audit_number_of, token_of};
+use crate::rows::{RowChange, RowKey, TableId};
+use crate::writer::{Numbers, Writer};
+
+/// What an opening found; see [`Store::recovery`](crate::Store::recovery).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Grants that are held still.
+    pub held: u64,
+    /// Of these, leases that were given the restart grace.
+    pub graced: u64,
+    /// Leases that ran out while the store was closed.
+    pub expired: u64,
+    /// Grants whose session ended with the process that had opened the store.
+    pub sessions_ended: u64,
+    /// The wall clock stood before this time, which the store had seen: downtime was counted as zero.
+    pub clock_went_backwards: Option<WallTime>,
+    /// How long the opening took.
+    pub took: Duration,
+}
+
+/// Reads the store's rows, settles what became of each grant while it was closed, and makes that durable.
+pub(crate) fn recover(
+    disk: &Disk,
+    settings: &Settings,
+    clock: &dyn Clock,
+) -> Result<(Writer, Recovery), DiskError> {
+    let started = clock.now();
+    let snapshot = disk.snapshot()?;
+    let meta = snapshot.meta()?;
+    let mark = WallTime::from_millis(meta.wall.mark_ms);
+    let wall = clock.wall();
+    let mut found = Recovery::default();
+    if wall < mark {
+        tracing::warn!(?wall, ?mark, "the wall clock went backwards while the store was closed");
+        found.clock_went_backwards = Some(mark);
+    }
+    let opening = Opening {
+        now: started,
+        boot_id: clock.boot_id(),
+        wall: wall.max(mark),
+        restart_grace: settings.restart_grace,
+    };
+    let mut table = Table::new(settings.limits, settings.seed, opening.now);
+    let mut changes = Vec::new();
+    snapshot.for_each_row(TableId::Grants, |key, value| {
+        let token = token_of(key)?;
+        if token.get() >= meta.token.reserved_below {
+            let expected = format!("below {}, which is how far tokens are reserved", meta.token.reserved_below);
+            let reason = CodecError::OutOfBounds { field: "token", found: token.to_string(), expected };
+            return Err(damaged(key, reason));
+        }
+        let record = GrantRecordV1::from_row(key, value)?;
+        let row = RowKey::grant(token);
+        let fate = grants::fate(token, record, &opening).map_err(|reason| damaged(key, reason))?;
+        let (lock, mode, grant) = match fate {
+            Fate::Held(lock, mode, grant) => (lock, mode, grant),
+            Fate::Rewritten(lock, mode, grant, record) => {
+                found.graced += u64::from(record.lease.is_some_and(|lease| lease.graced));
+                changes.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
+                (lock, mode, grant)
+            }
+            Fate::Expired => {
+                found.expired += 1;
+                changes.push(RowChange::delete(TableId::Grants, row));
+                return Ok(());
+            }
+            Fate::SessionEnded => {
+                found.sessions_ended += 1;
+                changes.push(RowChange::delete(TableId::Grants, row));
+                return Ok(());
+            }
+        };
+        found.held += 1;
+        table.restore(&lock, mode, grant).map_err(|conflict| {
+            damaged(key, CodecError::Malformed { what: "grant", reason: conflict.to_string() })
+        })
+    })?;
+    let audit = |row: Option<&[u8]>| row.map(audit_number_of).transpose();
+    let last_audit = audit(snapshot.last_rows(TableId::Audit, None, 1)?.first().map(|row| &*row.0))?;
+    let next_audit = last_audit.map_or(1, |last| last + 1);
+    let first_audit = next_audit - snapshot.count(TableId::Audit)?.min(next_audit - 1);
+    drop(snapshot);
+
+    // Tokens go on behind everything that an earlier run may have used.
+    let reserved = Token::new(meta.token.reserved_below).unwrap_or(Token::FIRST);
+    table.reserve_tokens(reserved);
+    let reserved_below = table.next_token().get() + 1;
+    let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
+    changes.push(RowChange::put(TableId::Meta, RowKey::TOKEN, value));
+    let wall_mark = opening.wall;
+    let value = WallRecordV1 { mark_ms: wall_mark.as_millis() }.to_row(&RowKey::WALL);
+    changes.push(RowChange::put(TableId::Meta, RowKey::WALL, value));
+    // Each chunk is true by itself: a crash between two leaves rows that the next opening settles alike.
+    for chunk in changes.chunks(ROWS_PER_COMMIT) {
+        disk.commit(chunk)?;
+    }
+    found.took = clock.now().saturating_since(started);
+    let numbers = Numbers { reserved_below, next_audit, first_audit, wall_mark, wall_seen: wall };
+    Ok((Writer::new(table, numbers), found))
+}
+
+fn damaged(key: &[u8], reason: CodecError) -> DiskError {
+    RecordError::new(TableId::Grants.name(), key, reason).into()
+}
+
+/// How many rows an opening settles in one commit.
+const ROWS_PER_COMMIT: usize = 16_384;

@@ -1,0 +1,83 @@
+//! Sessions: the presence of a process, or of a part of it.
+
+use lockcore::{Command, Outcome, Refusal, SessionId};
+
+use crate::error::{SessionError, StoreError, unexpected};
+use crate::request::{Answer, Task};
+use crate::store::Store;
+
+/// A session. Locks and waits that are bound to it end when it ends: by [`Session::end`], when it is dropped,
+/// or with the process.
+///
+/// ```
+/// # let store = lockstore::Store::in_memory()?;
+/// let session = store.session()?;
+/// let guard = store.lock("gpu-0").session(&session).acquire()?;
+/// session.end()?;
+/// assert!(!store.is_locked("gpu-0")?);
+/// # let _ = guard.release();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping the session ends it"]
+pub struct Session {
+    store: Store,
+    id: SessionId,
+    ended: bool,
+}
+
+impl Store {
+    /// Begins a session.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    pub fn session(&self) -> Result<Session, SessionError> {
+        match self.engine().call(Task::Command(Command::OpenSession)) {
+            Answer::Done(Outcome::SessionOpened(id)) => {
+                Ok(Session { store: self.clone(), id, ended: false })
+            }
+            Answer::Refused(Refusal::LimitReached { max, .. }) => {
+                Err(SessionError::LimitReached { max })
+            }
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
+        }
+    }
+}
+
+impl Session {
+    /// Its number.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Ends it: its waits are over, its locks are released, and when this returns, that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn end(mut self) -> Result<(), StoreError> {
+        self.close()
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        let close = Command::CloseSession { session: self.id };
+        match self.store.engine().call(Task::Command(close)) {
+            Answer::Done(Outcome::SessionClosed) => Ok(()),
+            Answer::Failed(error) => Err(error),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::debug!(%error, "a dropped session was not ended");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The store as its users hold it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use lockcore::{Command, Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
+
+use crate::acquire::LockRequest;
+use crate::engine::Engine;
+use crate::error::{
+    ArgumentError, BreakError, HeldBy, ReleaseError, RenewError, StoreError, WaitError, unexpected,
+};
+use crate::events::{Event, EventKind};
+use crate::info::{BreakRecord, LockInfo, Stats};
+use crate::options::StoreOptions;
+use crate::records::{BreakRecordV1, REASON_BYTES_MAX, Record, audit_number_of};
+use crate::recovery::Recovery;
+use crate::request::{Answer, Task};
+use crate::rows::{RowKey, TableId};
+use crate::wait::WaitFuture;
+use crate::{OpenError, WallTime};
+
+/// An open store: durable locks in one file, shared by the threads of one process.
+///
+/// A handle is cheap to clone, and all clones are one store. The store closes when the last handle and
+/// the last guard are dropped, or by [`Store::close`]; releases that are queued then are made durable first.
+///
+/// Every answer is durable: when a call returns, what it tells has been synced to the disk, and survives
+/// `kill -9` and power loss. Reads ([`Store::is_locked`], [`Store::inspect`], [`Store::list`]) show the last
+/// commit and never wait for the next.
+///
+/// ```
+/// use std::time::Duration;
+/// use lockstore::Store;
+///
+/// let store = Store::in_memory()?; // or Store::open("locks.redb")?
+/// let guard = store.lock("nightly-report").ttl(Duration::from_secs(60)).acquire()?;
+/// assert!(store.is_locked("nightly-report")?);
+/// println!("fencing token {}", guard.token());
+/// guard.release()?;
+/// assert!(!store.is_locked("nightly-report")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+/// Closes the store when the last one is dropped.
+#[derive(Debug)]
+struct Handle {
+    engine: Arc<Engine>,
+    recovery: Recovery,
+}
+
+impl Store {
+    pub(crate) fn new(engine: Arc<Engine>, recovery: Recovery) -> Self {
+        Self { handle: Arc::new(Handle { engine, recovery }) }
+    }
+
+    /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] names the file, what is wrong with it and what was expected; the file is unchanged.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        StoreOptions::new().open(path)
+    }
+
+    /// Opens a store that lives in memory only, and is gone when it is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the clock cannot be read.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        StoreOptions::new().open_in_memory()
+    }
+
+    /// Begins to acquire the lock of `key`: set what it needs, and then
+    /// [`acquire`](LockRequest::acquire), [`try_acquire`](LockRequest::try_acquire) or another.
+    pub fn lock<'a>(&'a self, key: &'a str) -> LockRequest<'a> {
+        LockRequest::new(self, key)
+    }
+
+    /// Whether anybody holds the lock of `key`, as of the last commit. Takes well under a microsecond.
+    ///
+    /// A lease that has run out counts as held until its expiry is committed, which is at once unless the
+    /// disk is slow.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn is_locked(&self, key: &str) -> Result<bool, StoreError> {
+        self.engine().check_usable()?;
+        Ok(self.engine().published.view().lock(key).is_some())
+    }
+
+    /// Whether `holder` holds the lock of `key`, as of the last commit.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, StoreError> {
+        self.engine().check_usable()?;
+        let view = self.engine().published.view();
+        Ok(view.lock(key).is_some_and(|lock| lock.grant_of(holder).is_some()))
+    }
+
+    /// Who holds the lock of `key`, and until when; `None` when nobody does.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn inspect(&self, key: &str) -> Result<Option<LockInfo>, StoreError> {
+        self.engine().check_usable()?;
+        let view = self.engine().published.view();
+        Ok(view.lock(key).map(|lock| LockInfo::new(lock, &*self.engine().clock)))
+    }
+
+    /// At most `limit` locks whose keys begin with `prefix`, in the order of their keys, beginning behind
+    /// the key `after`. To go on, pass the last key of the page before.
+    ///
+    /// ```
+    /// # let store = lockstore::Store::in_memory()?;
+    /// let _a = store.lock("job/1").acquire()?;
+    /// let _b = store.lock("job/2").acquire()?;
+    /// let first = store.list("job/", None, 1)?;
+    /// assert_eq!(first[0].key.as_str(), "job/1");
+    /// let second = store.list("job/", Some("job/1"), 1)?;
+    /// assert_eq!(second[0].key.as_str(), "job/2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LockInfo>, StoreError> {
+        self.engine().check_usable()?;
+        let locks = self.engine().published.list(prefix, after, limit);
+        Ok(locks.iter().map(|lock| LockInfo::new(lock, &*self.engine().clock)).collect())
+    }
+
+    /// Waits until nobody holds the lock of `key`, without taking it: for ever, or for `timeout`. Answers
+    /// whether that has come. A lock that is handed from holder to holder is never free in between.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`].
+    pub fn wait_until_free(&self, key: &str, timeout: Option<Duration>) -> Result<bool, WaitError> {
+        let wait = timeout.map_or(Wait::Forever, |timeout| {
+            Wait::Until(self.engine().clock.now().saturating_add(timeout))
+        });
+        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let command = Command::WaitUntilFree { key, wait, session: None };
+        freed(self.engine().call(Task::Command(command)))
+    }
+
+    /// As [`Store::wait_until_free`], without blocking the thread. Dropping the future ends the wait.
+    pub fn wait_until_free_async(&self, key: &str, timeout: Option<Duration>) -> WaitFuture {
+        WaitFuture::new(self, key, timeout)
+    }
+
+    /// Begins the lease of `holder` on `key` anew, for `ttl` or for its own TTL, and answers how long it
+    /// lasts from before this call; `None` when it has no end. With a `token`, only the grant of that token
+    /// is renewed. For who has no [`LockGuard`](crate::LockGuard).
+    ///
+    /// # Errors
+    ///
+    /// [`RenewError::LeaseLost`] when the grant is over: a renewal revives nothing.
+    pub fn renew(
+        &self,
+        key: &str,
+        holder: &str,
+        token: Option<Token>,
+        ttl: Option<Duration>,
+    ) -> Result<Option<Duration>, RenewError> {
+        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let holder = Holder::new(holder).map_err(ArgumentError::from)?;
+        let ttl = ttl.map(Ttl::new).transpose().map_err(ArgumentError::from)?;
+        let granted = self.renew_grant(key, holder, token, ttl)?;
+        Ok(granted.lease.map(|lease| lease.ttl.as_duration()))
+    }
+
+    pub(crate) fn renew_grant(
+        &self,
+        key: Key,
+        holder: Holder,
+        token: Option<Token>,
+        ttl: Option<Ttl>,
+    ) -> Result<lockcore::Granted, RenewError> {
+        let command = Command::Renew { key: key.clone(), holder: holder.clone(), token, ttl };
+        match self.engine().call(Task::Command(command)) {
+            Answer::Done(Outcome::Renewed(renewed)) => Ok(renewed),
+            Answer::Refused(Refusal::NotHeld | Refusal::OtherToken { .. }) => {
+                Err(RenewError::LeaseLost { key, holder, now_held_by: None })
+            }
+            Answer::Refused(Refusal::HeldByOther(by)) => {
+                let now_held_by = Some(self.held_by(by));
+                Err(RenewError::LeaseLost { key, holder, now_held_by })
+            }
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// Releases the lock that `holder` holds on `key`; with a `token`, only if it is held by the grant of
+    /// that token. When this returns, it is durable. For who has no [`LockGuard`](crate::LockGuard).
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError`]: nobody holds it, or somebody else does. The lock is as it was.
+    pub fn release(
+        &self,
+        key: &str,
+        holder: &str,
+        token: Option<Token>,
+    ) -> Result<(), ReleaseError> {
+        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let holder = Holder::new(holder).map_err(ArgumentError::from)?;
+        self.release_grant(key, holder, token)
+    }
+
+    pub(crate) fn release_grant(
+        &self,
+        key: Key,
+        holder: Holder,
+        token: Option<Token>,
+    ) -> Result<(), ReleaseError> {
+        let command = Command::Release { key: key.clone(), holder: holder.clone(), token };
+        match self.engine().call(Task::Command(command)) {
+            Answer::Done(Outcome::Ended) => Ok(()),
+            Answer::Refused(Refusal::NotHeld) => Err(ReleaseError::NotHeld { key }),
+            Answer::Refused(Refusal::HeldByOther(by)) => {
+                Err(ReleaseError::HeldByOther { key, holder, by: self.held_by(by) })
+            }
+            Answer::Refused(Refusal::OtherToken { token: held }) => {
+                Err(ReleaseError::OtherToken { key, holder, held })
+            }
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// Ends the grant of `token` on `key` by force, whoever holds it, and records that, with `reason`, in the
+    /// same commit. The next waiter gets the lock. The token comes from [`Store::inspect`]: a successor of the
+    /// grant that was looked at is never broken by mistake.
+    ///
+    /// # Errors
+    ///
+    /// [`BreakError`]: nobody holds it, or another grant does. The lock is as it was.
+    pub fn break_lock(&self, key: &str, token: Token, reason: &str) -> Result<BreakRecord, BreakError> {
+        let key = Key::new(key).map_err(ArgumentError::from)?;
+        if reason.len() > REASON_BYTES_MAX {
+            let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);
+            return Err(ArgumentError::ReasonTooLong { bytes, bytes_max }.into());
+        }
+        let task = Task::Break { key: key.clone(), token, reason: reason.into() };
+        match self.engine().call(task) {
+            Answer::Broken(record) => Ok(*record),
+            Answer::Refused(Refusal::NotHeld) => Err(BreakError::NotHeld { key }),
+            Answer::Refused(Refusal::HeldByOther(by)) => {
+                Err(BreakError::OtherToken { key, token, by: self.held_by(by) })
+            }
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// The records of breaks, the newest first: at most `limit`, before the record numbered `before`, or from
+    /// the newest on.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve, or a record is damaged.
+    pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<BreakRecord>, StoreError> {
+        let before = before.map(RowKey::audit);
+        self.engine().with_disk(|disk| {
+            let rows = disk.snapshot()?.last_rows(TableId::Audit, before.as_ref(), limit)?;
+            let records = rows.iter().map(|(key, value)| break_record(key, value));
+            Ok(records.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Has the receiver told of every change to keys that begin with `prefix`, and of what concerns no key,
+    /// once it is durable. The store never waits for it: when it is full
+    /// ([`StoreOptions::events_max`]), an [`EventKind::Gap`] says that events are missing. Dropping it ends
+    /// the subscription; when the store closes, the channel does.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn subscribe(&self, prefix: &str) -> Result<Receiver<Event>, StoreError> {
+        self.engine().check_usable()?;
+        // Nobody could subscribe before the opening that found this out.
+        let backwards = self.recovery().clock_went_backwards.map(|mark| {
+            let now = self.engine().clock.wall();
+            Event { sequence: 0, kind: EventKind::ClockWentBackwards { mark, now } }
+        });
+        let events_max = self.engine().settings.events_max;
+        Ok(self.engine().subscribers.add(prefix, events_max, backwards))
+    }
+
+    /// Figures of the store.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let disk = self.engine().with_disk(|disk| Ok::<_, StoreError>(disk.stats()?))?;
+        Ok(self.engine().in_seat(|seat| {
+            let (table, figures) = (seat.writer.table(), seat.writer.figures);
+            Stats {
+                locks: table.locks_len(),
+                waiters: table.waiters_len(),
+                sessions: table.sessions_len(),
+                commits: figures.commits,
+                requests: figures.requests,
+                batch_max: figures.batch_max,
+                file_bytes: disk.file_bytes,
+                cached_bytes: disk.cached_bytes,
+                audit_records: disk.audit,
+            }
+        }))
+    }
+
+    /// What the opening of this store found.
+    pub fn recovery(&self) -> Recovery {
+        self.handle.recovery
+    }
+
+    /// Closes the store for all its handles: serves what is queued, tells those who wait
+    /// [`StoreError::Closed`], and closes the file. Dropping the last handle does the same, and logs what
+    /// this would answer.
+    ///
+    /// # Errors
+    ///
+    /// When the store has stopped before, or its file cannot be closed. All that was answered is durable
+    /// all the same.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.engine().close()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.handle.engine
+    }
+
+    pub(crate) fn held_by(&self, by: lockcore::HeldBy) -> HeldBy {
+        HeldBy::new(by, self.engine().clock.now())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        match self.engine.close() {
+            Ok(()) | Err(StoreError::Closed | StoreError::Forked { .. }) => {}
+            Err(error) => tracing::warn!(%error, "the store was not closed cleanly"),
+        }
+    }
+}
+
+/// What a wait for a free key has come to.
+pub(crate) fn freed(answer: Answer) -> Result<bool, WaitError> {
+    match answer {
+        Answer::Done(Outcome::Free) | Answer::Left(LeaveCause::Free) => Ok(true),
+        Answer::Refused(Refusal::Held(_)) | Answer::Left(LeaveCause::TimedOut) => Ok(false),
+        Answer::Refused(Refusal::LimitReached { limit, max }) => {
+            Err(WaitError::LimitReached { limit, max })
+        }
+        Answer::Failed(error) => Err(error.into()),
+        answer => Err(unexpected(&answer).into()),
+    }
+}
+
+fn break_record(key: &[u8], value: &[u8]) -> Result<BreakRecord, crate::disk::DiskError> {
+    let number = audit_number_of(key)?;
+    let record = BreakRecordV1::from_row(key, value)?;
+    let malformed = || {
+        let reason = crate::records::CodecError::Malformed {
+            what: "break",
+            reason: "its key, holder or token is out of bounds".to_owned(),
+        };
+        crate::records::RecordError::new(TableId::Audit.name(), key, reason)
+    };
+    Ok(BreakRecord {
+        number,
+        key: Key::new(&record.key).map_err(|_| malformed())?,
+        holder: Holder::new(&record.holder).map_err(|_| malformed())?,
+        token: Token::new(record.token).ok_or_else(malformed)?,
+        reason: record.reason,
+        at: WallTime::from_millis(record.at_wall_ms),
+    })
+}
