@@ -17,7 +17,7 @@ use std::path::Path;
 
 use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
 
-pub(crate) use error::{BackupError, DiskError, OpenError};
+pub use error::{BackupError, DiskError, OpenError};
 pub(crate) use read::Snapshot;
 
 use crate::records::{FormatRecordV1, TokenRecordV1, WallRecordV1};

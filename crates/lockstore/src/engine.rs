@@ -27,7 +27,7 @@ use crate::options::Settings;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Woken};
 use crate::view::Published;
-use crate::writer::{Answers, Surroundings, Writer};
+use crate::writer::{Answers, Surroundings, Writer, panic_text};
 
 /// Everything that the handles of one open store share.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Engine {
 
     /// Has `task` done, and blocks until it is answered.
     pub(crate) fn call(&self, task: Task) -> Answer {
-        let slot = Arc::new(Slot::new(None));
+        let slot = Arc::new(Slot::for_thread());
         if let Err(error) = self.enqueue(task, Reply::Caller(Arc::clone(&slot))) {
             return Answer::Failed(error);
         }
@@ -220,6 +220,9 @@ impl Engine {
             self.deliver(answers);
         }
         self.fail_all(&mut seat, &StoreError::Closed);
+        drop(seat);
+        // Who came while the seat was taken finds the store closed.
+        self.hand_over();
         self.subscribers.end();
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
         match (self.poison.get(), disk) {
@@ -233,6 +236,21 @@ impl Engine {
         }
     }
 
+    /// Stops the store when `result` is the failure of something that may have written.
+    pub(crate) fn stop_if_failed<T>(
+        &self,
+        result: Result<T, StoreError>,
+        what: &str,
+        seat: &mut Seat,
+    ) -> Result<T, StoreError> {
+        if let Err(StoreError::Disk(error)) = &result
+            && !matches!(**error, DiskError::Busy { .. })
+        {
+            self.stop(&format!("{what} failed: {error}"), seat);
+        }
+        result
+    }
+
     /// What a forked child does with the store of its parent: nothing, not even closing it.
     fn forget_disk(&self) {
         // Whoever held this lock in the parent does not exist here, so it may never be free.
@@ -243,7 +261,7 @@ impl Engine {
         }
     }
 
-    fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
+    pub(crate) fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
         self.check_usable()?;
         let sent = self.queue.send(Request { task, reply });
         sent.expect("the engine keeps the receiver");
@@ -380,9 +398,4 @@ impl Engine {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Holder, Key, Limit, Mode, NameError, Refusal, Token, TtlError};
+use lockcore::{Holder, Key, Limit, Mode, NameError, Token, TtlError};
 
 use crate::disk::DiskError;
+use crate::request::Answer;
 
 /// Why the store itself cannot serve. No operation that answers one of these has changed anything
 /// that was acknowledged; whether its own change is on disk is not known after [`StoreError::Poisoned`].
@@ -179,7 +180,17 @@ pub enum ReleaseError {
         /// The lock.
         key: Key,
     },
-    /// Somebody else holds it, or the same holder by a later grant.
+    /// The same holder holds it by another, later grant.
+    #[error("{holder:?} holds {key:?} by the later grant {held}")]
+    OtherToken {
+        /// The lock.
+        key: Key,
+        /// Who wanted to release it.
+        holder: Holder,
+        /// The token that it holds it with.
+        held: Token,
+    },
+    /// Somebody else holds it.
     #[error("no lock held by {holder:?} for key {key:?}; it is held {by}")]
     HeldByOther {
         /// The lock.
@@ -285,7 +296,17 @@ pub enum SessionError {
     Store(#[from] StoreError),
 }
 
-/// A refusal that the command cannot meet: a mistake of ours, which stops the store rather than lie.
-pub(crate) fn unexpected(refusal: &Refusal) -> StoreError {
-    StoreError::Poisoned { cause: format!("an impossible refusal: {refusal:?}").into() }
+/// An answer that does not belong to the question: a mistake of ours, told as such rather than guessed at.
+pub(crate) fn unexpected(answer: &Answer) -> StoreError {
+    StoreError::Poisoned { cause: format!("an answer that makes no sense: {answer:?}").into() }
+}
+
+impl ResumeError {
+    pub(crate) fn of(error: RenewError, token: Token) -> Self {
+        match error {
+            RenewError::LeaseLost { key, holder, .. } => Self::LeaseLost { key, holder, token },
+            RenewError::Argument(error) => error.into(),
+            RenewError::Store(error) => error.into(),
+        }
+    }
 }

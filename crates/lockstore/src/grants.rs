@@ -122,6 +122,16 @@ pub(crate) fn fate(
     Ok(Fate::Rewritten(key, mode, grant(Some(lease)), rewritten))
 }
 
+/// In what a record differs from the grant that it should hold.
+pub(crate) fn difference(lock: &Lock, grant: &Grant, record: &GrantRecordV1) -> Option<String> {
+    let deadline = record.lease.map(|lease| (lease.ttl_ms, lease.boot_deadline_ms));
+    let on_disk = (&*record.key, &*record.holder, record.mode, record.session, deadline);
+    let lease = grant.lease.map(|lease| (lease.ttl.as_millis(), lease.expires_at.millis_ceil()));
+    let session = grant.session.map(SessionId::get);
+    let held = (lock.key().as_str(), grant.holder.as_str(), lock.mode().into(), session, lease);
+    (on_disk != held).then(|| format!("{on_disk:?} is on disk, and {held:?} is held"))
+}
+
 fn malformed(reason: impl std::fmt::Display) -> CodecError {
     CodecError::Malformed { what: "grant", reason: reason.to_string() }
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::disk::{BackupError, Integrity};
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::grants;
 use crate::records::{BreakRecordV1, GrantRecordV1, Record, audit_number_of, token_of};
 use crate::rows::TableId;
 use crate::store::Store;
+use crate::writer::Writer;
 
 /// What [`Store::check`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -128,10 +131,24 @@ impl Store {
                 }
                 Ok::<_, StoreError>(())
             })?;
-            engine.check_published(writer, &mut report.problems);
+            check_published(engine, writer, &mut report.problems);
             writer.check_invariants(&mut report.problems);
             Ok(report)
         })
+    }
+}
+
+/// Readers must see what the writer has.
+fn check_published(engine: &Engine, writer: &Writer, problems: &mut Vec<String>) {
+    let view = engine.published.view();
+    if view.len() != writer.table().locks_len() {
+        let (shown, held) = (view.len(), writer.table().locks_len());
+        problems.push(format!("{shown} locks are shown to readers, and {held} are held"));
+    }
+    for lock in writer.table().locks() {
+        if !view.lock(lock.key()).is_some_and(|shown| Arc::ptr_eq(shown, lock)) {
+            problems.push(format!("readers do not see {:?} as it is", lock.key()));
+        }
     }
 }
 

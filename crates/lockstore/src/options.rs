@@ -206,7 +206,8 @@ impl StoreOptions {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
         let (writer, recovery) = recover(&disk, &self.settings, &*clock).map_err(failed)?;
         let engine = Arc::new(Engine::new(self.settings, clock, disk, writer));
-        engine.background.start(&engine).map_err(|error| failed(error.into()))?;
+        let started = engine.background.start(&engine);
+        started.map_err(|source| OpenError::Thread { path: path.to_owned(), source })?;
         let weak = Arc::downgrade(&engine);
         engine.clock.on_jump(Arc::new(move || {
             if let Some(engine) = weak.upgrade() {

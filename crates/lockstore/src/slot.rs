@@ -12,6 +12,8 @@ use crate::request::Answer;
 #[derive(Debug)]
 pub(crate) struct Slot {
     state: Mutex<State>,
+    /// Whether a thread blocks here, which can be asked to take the writer's seat.
+    blocks: bool,
     /// Whose lock it would be: known so that a grant which nobody takes can be handed on.
     acquires: Option<(Key, Holder)>,
 }
@@ -53,9 +55,19 @@ pub(crate) enum GivenUp {
 }
 
 impl Slot {
-    pub(crate) fn new(acquires: Option<(Key, Holder)>) -> Self {
+    /// For a thread that blocks until it is answered.
+    pub(crate) fn for_thread() -> Self {
+        Self::new(true, None)
+    }
+
+    /// For a task that polls, and may give up.
+    pub(crate) fn for_task(acquires: Option<(Key, Holder)>) -> Self {
+        Self::new(false, acquires)
+    }
+
+    fn new(blocks: bool, acquires: Option<(Key, Holder)>) -> Self {
         let open = State::Open { sleeper: Sleeper::Nobody, waiter: None, seat_offered: false };
-        Self { state: Mutex::new(open), acquires }
+        Self { state: Mutex::new(open), blocks, acquires }
     }
 
     /// Whose lock it would be.
@@ -99,7 +111,7 @@ impl Slot {
     /// Asks a blocked caller to take the writer's seat. `false` when nobody is blocked here.
     pub(crate) fn offer_seat(&self) -> bool {
         match &mut *self.lock() {
-            State::Open { sleeper: Sleeper::Task(_), .. } => false,
+            State::Open { .. } if !self.blocks => false,
             State::Open { sleeper, seat_offered, .. } => {
                 *seat_offered = true;
                 std::mem::replace(sleeper, Sleeper::Nobody).wake();

@@ -1,6 +1,8 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use lockcore::{
@@ -140,6 +142,14 @@ impl Writer {
     /// When the writer must be called again: at once if it left something undone.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
+    }
+
+    /// Adds to `problems` what does not hold of the locks, waiters and timers.
+    pub(crate) fn check_invariants(&self, problems: &mut Vec<String>) {
+        let checked = catch_unwind(AssertUnwindSafe(|| self.table.check_invariants()));
+        if let Err(panic) = checked {
+            problems.push(format!("the locks in memory: {}", panic_text(&*panic)));
+        }
     }
 
     /// Everybody who still waits for an answer, when the store stops.
@@ -400,6 +410,12 @@ impl Writer {
 
 fn granted(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
     Answer::Done(Outcome::Granted(Granted { token, lease, rejoined }))
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// How many due timers one batch serves: a thousand leases that end in one moment do not stop the store.

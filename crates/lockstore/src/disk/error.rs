@@ -177,6 +177,22 @@ pub enum OpenError {
         /// The newest format that can be read.
         supported: u32,
     },
+    /// The machine's clocks could not be read.
+    #[error("{} cannot be opened without the machine's clock and boot id: {source}", path.display())]
+    Clock {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The thread that serves timers could not be started.
+    #[error("{} cannot be opened: its background thread does not start: {source}", path.display())]
+    Thread {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The file is damaged, or could not be read.
     #[error("{} cannot be opened: {source}", path.display())]
     Disk {
