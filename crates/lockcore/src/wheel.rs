@@ -9,40 +9,43 @@
 //!
 //! **Slots.** The *position* is a tick that the wheel has reached. There is one level for each byte
 //! of a tick and one slot for each value of that byte. A timer with `tick >= position` is kept at
-//! the level of the highest byte in which its tick and the position differ, in the slot of its
-//! own value of that byte. So a slot of level 0 holds one tick; a slot of level L holds a *window* of
-//! 256^L ticks that begins where the lower bytes are zero; and whatever is at a lower level comes before
-//! whatever is at a higher one. A timer with `tick < position` is kept in an ordered set beside the
-//! slots: it comes before all that is in them, and neither is ever compared with the other.
+//! the level of the highest byte in which its tick and the position differ, in the slot of its own
+//! value of that byte. So a slot of level 0 holds one tick; a slot of level L holds a *window* of
+//! 256^L ticks that begins where the lower bytes are zero; and whatever is at a lower level comes
+//! before whatever is at a higher one (but see the drain, below). A timer with `tick < position` is
+//! kept in an ordered set beside the slots: it comes before all that is in them, and neither is
+//! ever compared with the other.
 //!
 //! **There is no wrap-around.** A slot is named by the bytes of the tick itself, not by a distance
-//! from the position. As the tick is larger than the position, its byte at the level where they
-//! first differ is larger too: at each level the slots in use lie above the position's own byte, the
-//! lowest bit of a bitmap is the next slot, and no slot ever means "the next turn". Eight bytes are
-//! all of a `u64`, so no deadline is too far.
+//! from the position. As the tick is not smaller than the position, neither is its byte at the
+//! level where they first differ: no slot in use lies below the position's own byte at its level,
+//! the lowest bit of a bitmap is the next slot, and no slot ever means "the next turn". Eight bytes
+//! are all of a `u64`, so no deadline is too far.
 //!
-//! **The position moves** only where that rewrites no slot: to any tick that is not past the
-//! start of the first window in use (every tick in the slots still differs from it first in the
-//! same byte), and to that start itself if the window is then *drained*, its entries being placed
-//! anew, at lower levels. The lower levels are all empty then, or the window would not be the first.
-//! The position never passes `now`: timers for ticks that are due but not yet taken still get a slot.
+//! **The position moves** only where that rewrites no slot: to any tick that is not past the start
+//! of the first window in use (every tick in the slots still differs from it first in the same
+//! byte), and to that start itself if the window is then *drained*, its entries being placed anew,
+//! at lower levels. The lower levels are all empty then, or the window would not be the first. The
+//! position never passes `now`: timers for ticks that are due but not yet taken still get a slot.
 //!
 //! **A drain can be interrupted**, by its budget, and timers are set and cancelled before it goes
 //! on. Order holds because every list is in the order of the sequence numbers at all times:
 //!
-//! 1. The position is the window's start W from the first step of the drain, so each entry that is
-//!    moved is placed once, where it stays. It is taken from the front of the drained list and
+//! 1. The position is the window's start W from the first step of the drain to the last, so all
+//!    that is moved is placed as seen from W. It is taken from the front of the drained list and
 //!    goes to the back of its new list; both keep their order.
-//! 2. Until the drain has ended, a timer set for a tick of the window goes to the back of the
-//!    list that is being drained (`intake` is that list's level, and no timer is set below it). It is
+//! 2. Until the drain has ended, a timer set for a tick of the window goes to the back of the list
+//!    that is being drained (`intake` is that list's level, and no timer is set below it). It is
 //!    younger than all others there, and reaches its final list after all of them, equals included.
-//!    When the drain has ended, it goes to its final list at once; it is younger than all that
-//!    the drain put there.
-//! 3. A timer set for a tick before W goes to the ordered set, and one after the window to the slot of
-//!    its own, at the level of the drain or above. Neither touches a list below.
-//! 4. Nothing in the slots is handed out before the drain has ended, as the earliest timer may be one
-//!    that still waits in the list. What is in the ordered set may be handed out: it comes first anyway.
+//!    When the drain has ended, it goes to its final list at once; it is younger than all that the
+//!    drain put there.
+//! 3. A timer set for a tick before W goes to the ordered set, and one after the window to the slot
+//!    of its own, at the level of the drain or above. Neither touches a list below.
+//! 4. Nothing in the slots is handed out before the drain has ended, as the earliest timer may be
+//!    one that still waits in the list. What is in the ordered set may be handed out: it comes
+//!    first anyway.
 
+mod invariants;
 mod slab;
 mod slots;
 #[cfg(test)]
@@ -52,7 +55,7 @@ use alloc::collections::BTreeSet;
 use core::fmt;
 
 use crate::Instant;
-use slab::{Entry, Place, Slab};
+use slab::{Node, Place, Slab};
 use slots::{Slot, Slots, level_between};
 
 pub use slab::TimerId;
@@ -60,11 +63,12 @@ pub use slab::TimerId;
 /// Timers with a value each, in the order (deadline in whole milliseconds, then order in which they
 /// were set).
 ///
-/// Setting, cancelling and resetting take constant time (a deadline that has passed already:
-/// logarithmic in the number of such timers). [`poll`](Self::poll) shows the first timer that is due and
-/// leaves it there: the caller takes it with [`cancel`](Self::cancel) when its expiry has become
-/// durable. A wheel takes 16 KiB and about 32 bytes and the value for each timer; the memory of
-/// cancelled timers is used again and not given back. It holds at most `u32::MAX` timers, and
+/// Setting, cancelling and resetting take constant time (logarithmic among the timers that were set
+/// for a moment the wheel had passed), but for the growth of the slab: see
+/// [`with_capacity`](Self::with_capacity). [`poll`](Self::poll) shows the first timer that is due
+/// and leaves it there: the caller takes it with [`cancel`](Self::cancel) when its expiry has
+/// become durable. A wheel takes 16 KiB and about 32 bytes and the value for each timer; the memory
+/// of cancelled timers is used again and not given back. It holds at most `u32::MAX` timers, and
 /// setting one more panics: the caller bounds their number.
 ///
 /// ```
@@ -145,7 +149,8 @@ impl<T> Wheel<T> {
         Self::with_capacity(now, 0)
     }
 
-    /// An empty wheel, at `now`, with memory for `capacity` timers.
+    /// An empty wheel, at `now`, with memory for `capacity` timers. One more, and all are copied to
+    /// a larger piece of memory by the call that sets it.
     pub fn with_capacity(now: Instant, capacity: usize) -> Self {
         Self {
             slab: Slab::with_capacity(capacity),
@@ -188,13 +193,13 @@ impl<T> Wheel<T> {
     pub fn cancel(&mut self, id: TimerId) -> Option<T> {
         self.slab.find(id)?;
         let entry = self.slab.remove(id.index());
-        self.displace(id.index(), &Whereabouts::of(&entry));
+        self.displace(id.index(), &entry.node);
         Some(entry.value)
     }
 
     /// Gives a timer another deadline, as if it were cancelled and set anew: it goes behind all
-    /// others of that millisecond. Its id stays. `false`, and nothing is changed, when the timer was taken
-    /// out before.
+    /// others of that millisecond. Its id stays. `false`, and nothing is changed, when the timer
+    /// was taken out before.
     pub fn reset(&mut self, id: TimerId, deadline: Instant) -> bool {
         self.reset_at(id, deadline.millis_ceil())
     }
@@ -203,53 +208,65 @@ impl<T> Wheel<T> {
         let Some(entry) = self.slab.find(id) else {
             return false;
         };
-        let whereabouts = Whereabouts::of(entry);
-        self.displace(id.index(), &whereabouts);
+        let node = entry.node;
+        self.displace(id.index(), &node);
         let sequence = self.next_sequence();
-        let entry = self.slab.entry_mut(id.index());
-        entry.tick = tick;
-        entry.sequence = sequence;
+        let node = self.slab.node_mut(id.index());
+        node.tick = tick;
+        node.sequence = sequence;
         self.place(id.index(), tick, sequence);
         true
     }
 
-    /// The value of a timer, and its deadline as it was rounded up to a whole millisecond; `None` when it
-    /// was taken out before.
+    /// The value of a timer, and its deadline as it was rounded up to a whole millisecond; `None`
+    /// when it was taken out before.
     pub fn get(&self, id: TimerId) -> Option<(&T, Instant)> {
         let entry = self.slab.find(id)?;
-        Some((&entry.value, Instant::from_millis(entry.tick)))
+        Some((&entry.value, Instant::from_millis(entry.node.tick)))
     }
 
     /// All timers with their deadlines and values, in an order that means nothing.
     pub fn iter(&self) -> impl Iterator<Item = (TimerId, Instant, &T)> {
         let entries = self.slab.iter();
-        entries.map(|(id, entry)| (id, Instant::from_millis(entry.tick), &entry.value))
+        entries.map(|(id, entry)| (id, Instant::from_millis(entry.node.tick), &entry.value))
     }
 
     /// Moves the wheel towards `now` and shows the first timer that is due, without taking it out.
     ///
-    /// Each entry that is moved between levels takes 1 from `budget`; besides that the work of a
-    /// call is constant. When the budget is used up and there is more to move, the answer is
-    /// [`Poll::Unfinished`], and the next call goes on where this one stopped. An entry is moved at
-    /// most 7 times in its life. A caller that, call after call, sets more timers for the same
-    /// moments than the budget moves is never finished: the budget should be the larger.
+    /// Each entry that is moved between levels takes 1 from `budget`, and so bounds the work of a
+    /// call; empty slots are skipped by 32 words of bitmap. When the budget is used up and there is
+    /// more to move, the answer is [`Poll::Unfinished`], and the next call goes on where this one
+    /// stopped. An entry is moved at most 7 times in its life. A caller that, call after call, sets
+    /// more timers for the same moments than the budget moves is never finished: the budget should
+    /// be the larger.
     ///
-    /// A `now` earlier than that of a former call is harmless: nothing is shown that is not due then.
+    /// A `now` earlier than that of a former call is harmless: nothing is shown that is not due
+    /// then.
     pub fn poll(&mut self, now: Instant, budget: &mut u32) -> Poll<'_, T> {
         match self.seek(now.millis_floor(), budget) {
             Found::Due(index) => {
                 let (id, deadline, value) = self.show(index);
-                Poll::Due { id, deadline, value }
+                Poll::Due {
+                    id,
+                    deadline,
+                    value,
+                }
             }
             Found::Unfinished => Poll::Unfinished,
-            Found::Idle(next) => Poll::Idle { next: next.map(Instant::from_millis) },
+            Found::Idle(next) => Poll::Idle {
+                next: next.map(Instant::from_millis),
+            },
         }
     }
 
     fn seek(&mut self, now: u64, budget: &mut u32) -> Found {
         loop {
             if let Some(&(tick, _, index)) = self.overdue.first() {
-                return if tick <= now { Found::Due(index) } else { Found::Idle(Some(tick)) };
+                return if tick <= now {
+                    Found::Due(index)
+                } else {
+                    Found::Idle(Some(tick))
+                };
             }
             if !self.drain(budget) {
                 return Found::Unfinished;
@@ -280,8 +297,7 @@ impl<T> Wheel<T> {
                 return false;
             };
             *budget = rest;
-            let entry = self.slab.entry(index);
-            let (tick, next) = (entry.tick, entry.next);
+            let &Node { tick, next, .. } = self.slab.node(index);
             self.slots.unlink(&mut self.slab, slot, slab::NIL, next);
             let target = Slot::of(tick, level_between(tick, self.position));
             self.slots.push_back(&mut self.slab, target, index);
@@ -292,26 +308,32 @@ impl<T> Wheel<T> {
 
     /// The timers that are due at `now` and ready to be taken, in order: the first is the one that
     /// [`poll`](Self::poll) shows, and the rest those that it would show if the ones before were
-    /// cancelled. It may end before the last that is due, where the wheel has to be moved; cancelling
-    /// those seen and polling again brings the next ones.
+    /// cancelled. It may end before the last that is due, where the wheel has to be moved;
+    /// cancelling those seen and polling again brings the next ones.
     pub fn due(&self, now: Instant) -> impl Iterator<Item = (TimerId, Instant, &T)> {
-        self.due_at(now.millis_floor()).map(|index| self.show(index))
+        self.due_at(now.millis_floor())
+            .map(|index| self.show(index))
     }
 
     fn due_at(&self, now: u64) -> impl Iterator<Item = u32> {
         let overdue = self.overdue.iter();
-        let overdue = overdue.take_while(move |(tick, ..)| *tick <= now).map(|&(.., index)| index);
+        let overdue = overdue
+            .take_while(move |(tick, ..)| *tick <= now)
+            .map(|&(.., index)| index);
         // In the midst of a drain, what has reached level 0 may stand behind what has not.
         let ready = (self.intake == 0).then(|| self.slots.occupied(0));
         let ready = ready.into_iter().flatten();
         let ready = ready.take_while(move |slot| slot.start(self.position) <= now);
-        overdue.chain(ready.flat_map(|slot| self.slots.list(&self.slab, slot)))
+        overdue.chain(ready.flat_map(move |slot| self.slots.list(&self.slab, slot)))
     }
 
-    /// When to call [`poll`](Self::poll) again: never later than the earliest deadline, `None` when
-    /// no timer is set. It is that deadline itself when it is less than 256 ms away or has passed, in most cases;
-    /// otherwise it may be an earlier moment, at which the wheel has to be moved, after which the answer is
-    /// closer. It takes constant time.
+    /// When to call [`poll`](Self::poll) again: never later than the earliest deadline; `None` when
+    /// no timer is set. It looks at 32 words at most.
+    ///
+    /// It is the deadline itself once [`poll`](Self::poll) has answered [`Poll::Idle`] in the same
+    /// 256 ms (counted from the clock's origin). Before that it may be the start of the window that
+    /// the timer waits in: a caller that polls then finds nothing due, and is told a closer moment,
+    /// at most 7 times.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.next_tick().map(Instant::from_millis)
     }
@@ -328,53 +350,9 @@ impl<T> Wheel<T> {
         Some(first.start(self.position))
     }
 
-    /// Panics, with what was found and what was expected, when the parts of the wheel disagree. It
-    /// is for tests: it looks at every timer and every slot.
-    ///
-    /// # Panics
-    ///
-    /// When there is a mistake in this module.
-    pub fn check_invariants(&self) {
-        self.slab.check_invariants();
-        let mut counted = 0;
-        for &(tick, sequence, index) in &self.overdue {
-            let entry = self.slab.entry(index);
-            assert_eq!((tick, sequence), (entry.tick, entry.sequence));
-            assert_eq!(entry.place, Place::Overdue, "place of overdue {index}");
-            assert!(tick < self.position, "{tick} before {}", self.position);
-            counted += 1;
-        }
-        let drained = Slot::of(self.position, self.intake);
-        let undrained = self.slots.head(drained);
-        let undrained = undrained.map(|index| self.slab.entry(index).sequence);
-        let mut last = None;
-        self.slots.check_invariants(&self.slab, |slot, index| {
-            let entry = self.slab.entry(index);
-            let (tick, sequence) = (entry.tick, entry.sequence);
-            assert_eq!(entry.place, Place::Slot(slot), "place of {index}");
-            assert_eq!(Slot::of(tick, slot.level), slot, "slot of tick {tick}");
-            assert!(tick >= self.position, "{tick} not before {}", self.position);
-            assert!(sequence < self.sequence, "{sequence} of {}", self.sequence);
-            if let Some((_, before)) = last.filter(|&(of, _)| of == slot) {
-                assert!(before < sequence, "{before} before {sequence} in {slot:?}");
-            }
-            last = Some((slot, sequence));
-            let level = level_between(tick, self.position);
-            if slot != drained {
-                assert_eq!(slot.level, level, "level of {tick} from {}", self.position);
-            }
-            if level < self.intake && slot != drained {
-                let undrained = undrained.unwrap_or(u64::MAX);
-                assert!(sequence < undrained, "{sequence} drained, {undrained} not");
-            }
-            counted += 1;
-        });
-        assert_eq!(counted, self.len(), "entries found, and their count");
-    }
-
     fn show(&self, index: u32) -> (TimerId, Instant, &T) {
         let entry = self.slab.entry(index);
-        let deadline = Instant::from_millis(entry.tick);
+        let deadline = Instant::from_millis(entry.node.tick);
         (self.slab.id(index), deadline, &entry.value)
     }
 
@@ -388,7 +366,7 @@ impl<T> Wheel<T> {
     fn place(&mut self, index: u32, tick: u64, sequence: u64) {
         if tick < self.position {
             self.overdue.insert((tick, sequence, index));
-            self.slab.entry_mut(index).place = Place::Overdue;
+            self.slab.node_mut(index).place = Place::Overdue;
         } else {
             let level = level_between(tick, self.position).max(self.intake);
             let slot = Slot::of(tick, level);
@@ -397,36 +375,16 @@ impl<T> Wheel<T> {
     }
 
     /// Takes an entry away from its place.
-    fn displace(&mut self, index: u32, from: &Whereabouts) {
-        match from.place {
+    fn displace(&mut self, index: u32, node: &Node) {
+        match node.place {
             Place::Overdue => {
-                let key = (from.tick, from.sequence, index);
+                let key = (node.tick, node.sequence, index);
                 assert!(self.overdue.remove(&key), "{key:?} is overdue");
             }
             Place::Slot(slot) => {
-                self.slots.unlink(&mut self.slab, slot, from.previous, from.next);
+                self.slots
+                    .unlink(&mut self.slab, slot, node.previous, node.next);
             }
-        }
-    }
-}
-
-/// What has to be known of an entry to take it away from its place.
-struct Whereabouts {
-    tick: u64,
-    sequence: u64,
-    previous: u32,
-    next: u32,
-    place: Place,
-}
-
-impl Whereabouts {
-    const fn of<T>(entry: &Entry<T>) -> Self {
-        Self {
-            tick: entry.tick,
-            sequence: entry.sequence,
-            previous: entry.previous,
-            next: entry.next,
-            place: entry.place,
         }
     }
 }

@@ -21,16 +21,22 @@ impl TimerId {
 /// No entry: the end of a list.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// One timer, and its links to its neighbours in the list of its slot.
+/// One timer.
 #[derive(Clone)]
 pub(super) struct Entry<T> {
+    pub(super) node: Node,
+    pub(super) value: T,
+}
+
+/// When a timer is due, where it is kept, and its neighbours in the list of its slot.
+#[derive(Clone, Copy)]
+pub(super) struct Node {
     pub(super) tick: u64,
     pub(super) sequence: u64,
     pub(super) previous: u32,
     pub(super) next: u32,
     generation: u32,
     pub(super) place: Place,
-    pub(super) value: T,
 }
 
 /// Where an entry is kept. It is written down when the entry is put there, never worked out again
@@ -59,7 +65,11 @@ pub(super) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self { cells: Vec::with_capacity(capacity), first_free: NIL, len: 0 }
+        Self {
+            cells: Vec::with_capacity(capacity),
+            first_free: NIL,
+            len: 0,
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -69,15 +79,15 @@ impl<T> Slab<T> {
     /// Puts an entry into a free cell; the caller then gives it its place.
     pub(super) fn insert(&mut self, tick: u64, sequence: u64, value: T) -> TimerId {
         let (index, generation) = self.free_cell();
-        self.cells[index as usize] = Cell::Occupied(Entry {
+        let node = Node {
             tick,
             sequence,
             previous: NIL,
             next: NIL,
             generation,
             place: Place::Overdue,
-            value,
-        });
+        };
+        self.cells[index as usize] = Cell::Occupied(Entry { node, value });
         self.len += 1;
         TimerId { index, generation }
     }
@@ -87,12 +97,18 @@ impl<T> Slab<T> {
         if self.first_free == NIL {
             let index = u32::try_from(self.cells.len()).unwrap_or(NIL);
             assert!(index < NIL, "a wheel holds at most {NIL} timers");
-            self.cells.push(Cell::Vacant { generation: 0, next_free: NIL });
+            self.cells.push(Cell::Vacant {
+                generation: 0,
+                next_free: NIL,
+            });
             return (index, 0);
         }
         let index = self.first_free;
         match self.cells[index as usize] {
-            Cell::Vacant { generation, next_free } => {
+            Cell::Vacant {
+                generation,
+                next_free,
+            } => {
                 self.first_free = next_free;
                 (index, generation)
             }
@@ -103,7 +119,7 @@ impl<T> Slab<T> {
     /// Takes an entry out. Its cell gets the next generation; after the last one it is retired, so
     /// that no id ever comes twice (a cell is lost for each 2^32 timers that lived in it).
     pub(super) fn remove(&mut self, index: u32) -> Entry<T> {
-        let generation = self.entry(index).generation;
+        let generation = self.node(index).generation;
         let retired = generation == u32::MAX;
         let vacant = Cell::Vacant {
             generation: generation.saturating_add(1),
@@ -122,7 +138,7 @@ impl<T> Slab<T> {
     /// The entry that an id names, unless the id is stale.
     pub(super) fn find(&self, id: TimerId) -> Option<&Entry<T>> {
         match self.cells.get(id.index as usize)? {
-            Cell::Occupied(entry) if entry.generation == id.generation => Some(entry),
+            Cell::Occupied(entry) if entry.node.generation == id.generation => Some(entry),
             Cell::Occupied(_) | Cell::Vacant { .. } => None,
         }
     }
@@ -134,15 +150,19 @@ impl<T> Slab<T> {
         }
     }
 
-    pub(super) fn entry_mut(&mut self, index: u32) -> &mut Entry<T> {
+    pub(super) fn node(&self, index: u32) -> &Node {
+        &self.entry(index).node
+    }
+
+    pub(super) fn node_mut(&mut self, index: u32) -> &mut Node {
         match &mut self.cells[index as usize] {
-            Cell::Occupied(entry) => entry,
+            Cell::Occupied(entry) => &mut entry.node,
             Cell::Vacant { .. } => unreachable!("cell {index} is linked and vacant"),
         }
     }
 
     pub(super) fn id(&self, index: u32) -> TimerId {
-        let generation = self.entry(index).generation;
+        let generation = self.node(index).generation;
         TimerId { index, generation }
     }
 
@@ -152,7 +172,7 @@ impl<T> Slab<T> {
             let Cell::Occupied(entry) = cell else {
                 return None;
             };
-            let generation = entry.generation;
+            let generation = entry.node.generation;
             Some((TimerId { index, generation }, entry))
         })
     }
@@ -162,8 +182,8 @@ impl<T> Slab<T> {
         for cell in &self.cells {
             match cell {
                 Cell::Occupied(_) => occupied += 1,
-                // A cell that was freed under the last but one generation may be used once more, so
-                // only the free list can tell it from a retired one; the sum below does.
+                // A cell with the last generation may have it yet to give; if so, the free list
+                // below has it.
                 Cell::Vacant { generation, .. } => retired += usize::from(*generation == u32::MAX),
             }
         }
@@ -171,7 +191,10 @@ impl<T> Slab<T> {
         let (mut free, mut index) = (0, self.first_free);
         while index != NIL {
             match self.cells[index as usize] {
-                Cell::Vacant { generation, next_free } => {
+                Cell::Vacant {
+                    generation,
+                    next_free,
+                } => {
                     retired -= usize::from(generation == u32::MAX);
                     index = next_free;
                 }
@@ -210,7 +233,7 @@ mod tests {
     fn a_cell_is_retired_after_its_last_generation() {
         let mut slab = Slab::with_capacity(0);
         let old = slab.insert(0, 0, 'a');
-        slab.entry_mut(old.index).generation = u32::MAX - 1;
+        slab.node_mut(old.index).generation = u32::MAX - 1;
         slab.remove(old.index);
         slab.check_invariants();
 

@@ -60,9 +60,17 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new() -> Self {
-        let empty = List { head: NIL, tail: NIL };
-        let level = Level { occupied: [0; 4], lists: [empty; 256] };
-        Self { levels: vec![level; usize::from(LEVELS)] }
+        let empty = List {
+            head: NIL,
+            tail: NIL,
+        };
+        let level = Level {
+            occupied: [0; 4],
+            lists: [empty; 256],
+        };
+        Self {
+            levels: vec![level; usize::from(LEVELS)],
+        }
     }
 
     /// Puts an entry behind all others of `slot`.
@@ -74,12 +82,12 @@ impl Slots {
             list.head = index;
             level.occupied[usize::from(slot.index / 64)] |= 1 << (slot.index % 64);
         } else {
-            slab.entry_mut(previous).next = index;
+            slab.node_mut(previous).next = index;
         }
-        let entry = slab.entry_mut(index);
-        entry.place = Place::Slot(slot);
-        entry.previous = previous;
-        entry.next = NIL;
+        let node = slab.node_mut(index);
+        node.place = Place::Slot(slot);
+        node.previous = previous;
+        node.next = NIL;
     }
 
     /// Joins the neighbours of an entry that leaves `slot`.
@@ -89,12 +97,12 @@ impl Slots {
         if previous == NIL {
             list.head = next;
         } else {
-            slab.entry_mut(previous).next = next;
+            slab.node_mut(previous).next = next;
         }
         if next == NIL {
             list.tail = previous;
         } else {
-            slab.entry_mut(next).previous = previous;
+            slab.node_mut(next).previous = previous;
         }
         if list.head == NIL {
             level.occupied[usize::from(slot.index / 64)] &= !(1 << (slot.index % 64));
@@ -115,15 +123,21 @@ impl Slots {
     /// The slots of a level that are not empty, in the order of their ticks.
     pub(super) fn occupied(&self, level: u8) -> impl Iterator<Item = Slot> {
         let words = self.levels[usize::from(level)].occupied;
-        (0..=255u8).step_by(64).zip(words).flat_map(move |(base, word)| {
-            bits(word).map(move |bit| Slot { level, index: base + bit })
-        })
+        (0..=255u8)
+            .step_by(64)
+            .zip(words)
+            .flat_map(move |(base, word)| {
+                bits(word).map(move |bit| Slot {
+                    level,
+                    index: base + bit,
+                })
+            })
     }
 
     /// The entries of a slot, oldest first.
     pub(super) fn list<T>(&self, slab: &Slab<T>, slot: Slot) -> impl Iterator<Item = u32> {
         core::iter::successors(self.head(slot), |&index| {
-            let next = slab.entry(index).next;
+            let next = slab.node(index).next;
             (next != NIL).then_some(next)
         })
     }
@@ -138,10 +152,14 @@ impl Slots {
                 assert_eq!(bit, list.head != NIL, "bitmap and head of {slot:?}");
                 let mut previous = NIL;
                 for entry in self.list(slab, slot) {
-                    let found = slab.entry(entry).previous;
+                    let found = slab.node(entry).previous;
                     assert_eq!(found, previous, "back link of {entry} in {slot:?}");
                     visited += 1;
-                    assert!(visited <= slab.len(), "{visited} entries linked, {} set", slab.len());
+                    assert!(
+                        visited <= slab.len(),
+                        "{visited} entries linked, {} set",
+                        slab.len()
+                    );
                     visit(slot, entry);
                     previous = entry;
                 }
