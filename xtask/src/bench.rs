@@ -4,10 +4,5 @@ use crate::step::{Outcome, Step};
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
     let args = args.iter().filter(|&&arg| arg != "--");
-    Step::cargo(
-        "bench",
-        "run --release --package lockstore-benches -- locks",
-    )
-    .args(args)
-    .run()
+    Step::cargo("bench", "run --release --package lockstore-benches -- locks").args(args).run()
 }

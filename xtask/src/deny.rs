@@ -7,14 +7,7 @@ use crate::tool::CARGO_DENY;
 pub(crate) fn policies() -> Outcome {
     let program = CARGO_DENY.ready()?;
     Step::new("dependencies", program)
-        .args([
-            "--all-features",
-            "check",
-            "--hide-inclusion-graph",
-            "bans",
-            "licenses",
-            "sources",
-        ])
+        .args(["--all-features", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
         .run()
 }
 
@@ -22,7 +15,5 @@ pub(crate) fn policies() -> Outcome {
 /// changes without a change of ours.
 pub(crate) fn advisories() -> Outcome {
     let program = CARGO_DENY.ready()?;
-    Step::new("advisories", program)
-        .args(["check", "advisories"])
-        .run()
+    Step::new("advisories", program).args(["check", "advisories"]).run()
 }

@@ -36,15 +36,8 @@ mod tests {
         };
         let linked = artifact("example", r#""/target/debug/examples/a""#);
         assert_eq!(example(&linked), Some("/target/debug/examples/a"));
-        assert_eq!(
-            example(&artifact("example", "null")),
-            None,
-            "a library as an example"
-        );
+        assert_eq!(example(&artifact("example", "null")), None, "a library as an example");
         assert_eq!(example(&artifact("bin", r#""/target/debug/a""#)), None);
-        assert_eq!(
-            example(r#"{"reason":"build-finished","success":true}"#),
-            None
-        );
+        assert_eq!(example(r#"{"reason":"build-finished","success":true}"#), None);
     }
 }

@@ -57,9 +57,11 @@ fn fuzz(target: &str, request: &Request) -> Outcome {
 
 /// cargo-fuzz asks for a nightly compiler; a stable one that is told so will do.
 fn cargo_fuzz(name: impl Into<String>, subcommand: &str, request: &Request) -> Outcome<Step> {
-    Ok(Step::new(name, CARGO_FUZZ.ready()?)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args([subcommand, "--sanitizer", request.sanitizer]))
+    Ok(Step::new(name, CARGO_FUZZ.ready()?).env("RUSTC_BOOTSTRAP", "1").args([
+        subcommand,
+        "--sanitizer",
+        request.sanitizer,
+    ]))
 }
 
 /// What was asked for on the command line.
@@ -73,11 +75,7 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn parse(args: &[&'a str]) -> Outcome<Self> {
         // No sanitizer by default: our code is free of `unsafe`, and it runs six times faster so.
-        let mut request = Self {
-            targets: Vec::new(),
-            seconds: 60,
-            sanitizer: "none",
-        };
+        let mut request = Self { targets: Vec::new(), seconds: 60, sanitizer: "none" };
         let mut args = args.iter();
         while let Some(&arg) = args.next() {
             match arg {
@@ -116,11 +114,7 @@ impl<'a> Request<'a> {
                 known.join(", ")
             )));
         }
-        Ok(if self.targets.is_empty() {
-            known.to_vec()
-        } else {
-            self.targets.clone()
-        })
+        Ok(if self.targets.is_empty() { known.to_vec() } else { self.targets.clone() })
     }
 }
 
@@ -170,29 +164,12 @@ name = "no target"
     #[test]
     fn all_targets_for_a_minute_unless_told_otherwise() {
         let request = Request::parse(&[]).unwrap();
-        assert_eq!(
-            request,
-            Request {
-                targets: vec![],
-                seconds: 60,
-                sanitizer: "none"
-            }
-        );
-        assert_eq!(
-            request.choose(&["open", "records"]).unwrap(),
-            ["open", "records"]
-        );
+        assert_eq!(request, Request { targets: vec![], seconds: 60, sanitizer: "none" });
+        assert_eq!(request.choose(&["open", "records"]).unwrap(), ["open", "records"]);
 
         let args = ["open", "--seconds", "5", "--sanitizer", "address"];
         let request = Request::parse(&args).unwrap();
-        assert_eq!(
-            request,
-            Request {
-                targets: vec!["open"],
-                seconds: 5,
-                sanitizer: "address"
-            }
-        );
+        assert_eq!(request, Request { targets: vec!["open"], seconds: 5, sanitizer: "address" });
         assert_eq!(request.choose(&["open", "records"]).unwrap(), ["open"]);
     }
 
@@ -207,10 +184,7 @@ name = "no target"
         ] {
             Request::parse(args).unwrap_err();
         }
-        let failure = Request::parse(&["opne"])
-            .unwrap()
-            .choose(&["open"])
-            .unwrap_err();
+        let failure = Request::parse(&["opne"]).unwrap().choose(&["open"]).unwrap_err();
         assert_eq!(
             failure.to_string(),
             "there is no fuzz target `opne`; fuzz/Cargo.toml lists: open"

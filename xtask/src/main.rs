@@ -41,9 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn chore(args: &[String]) -> Outcome {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask/ lies in the root");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies in the root");
     env::set_current_dir(root)
         .map_err(|error| Failure::new(format!("cannot enter {}: {error}", root.display())))?;
 
@@ -57,9 +55,6 @@ fn chore(args: &[String]) -> Outcome {
             print!("{HELP}");
             Ok(())
         }
-        _ => Err(Failure::new(format!(
-            "`{}` is no chore; these are:\n\n{HELP}",
-            args.join(" ")
-        ))),
+        _ => Err(Failure::new(format!("`{}` is no chore; these are:\n\n{HELP}", args.join(" ")))),
     }
 }

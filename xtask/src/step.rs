@@ -36,10 +36,7 @@ pub(crate) struct Step {
 impl Step {
     /// A step that runs this `program`.
     pub(crate) fn new(name: impl Into<String>, program: impl AsRef<OsStr>) -> Self {
-        Self {
-            name: name.into(),
-            command: command(program),
-        }
+        Self { name: name.into(), command: command(program) }
     }
 
     /// A step that runs cargo with these arguments, written as in a shell but without quotes.
@@ -68,10 +65,7 @@ impl Step {
         self.finish(|stdout| {
             let mut stdout = BufReader::new(stdout);
             let mut line = Vec::new();
-            while stdout
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|bytes| bytes > 0)
-            {
+            while stdout.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
                 let text = String::from_utf8_lossy(&line);
                 print!("{text}");
                 see(&text);
@@ -110,25 +104,15 @@ impl Step {
         if status.success() {
             Ok(())
         } else {
-            Err(Failure::new(format!(
-                "{} failed ({status}): {line}",
-                self.name
-            )))
+            Err(Failure::new(format!("{} failed ({status}): {line}", self.name)))
         }
     }
 }
 
 /// Whether `program` runs at all with these arguments, and what it then prints.
 pub(crate) fn probe(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
-    let output = command(program)
-        .args(args)
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = command(program).args(args).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn command(program: impl AsRef<OsStr>) -> Command {
@@ -150,10 +134,7 @@ fn command_line(command: &Command) -> String {
     let env = command
         .get_envs()
         .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(value?))));
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args())
-        .map(quoted);
+    let words = [command.get_program()].into_iter().chain(command.get_args()).map(quoted);
     env.chain(words).collect::<Vec<_>>().join(" ")
 }
 
@@ -173,9 +154,8 @@ mod tests {
 
     #[test]
     fn a_command_line_can_be_pasted_into_a_shell() {
-        let step = Step::cargo("docs", "doc --no-deps")
-            .args(["it's", ""])
-            .env("FLAGS", "-D warnings");
+        let step =
+            Step::cargo("docs", "doc --no-deps").args(["it's", ""]).env("FLAGS", "-D warnings");
         assert_eq!(
             command_line(&step.command),
             r"FLAGS='-D warnings' cargo doc --no-deps 'it'\''s' ''"
@@ -186,8 +166,7 @@ mod tests {
     fn a_watched_step_shows_every_line_even_the_last_without_a_newline() {
         let mut seen = Vec::new();
         let step = Step::new("print", "printf").args(["one\ntwo"]);
-        step.run_watched(|line| seen.push(line.trim_end().to_owned()))
-            .unwrap();
+        step.run_watched(|line| seen.push(line.trim_end().to_owned())).unwrap();
         assert_eq!(seen, ["one", "two"]);
     }
 
@@ -199,13 +178,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named() {
-        let failure = Step::new("nothing", "no-such-program")
-            .run()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            failure.starts_with("nothing: cannot run `no-such-program`"),
-            "{failure}"
-        );
+        let failure = Step::new("nothing", "no-such-program").run().unwrap_err().to_string();
+        assert!(failure.starts_with("nothing: cannot run `no-such-program`"), "{failure}");
     }
 }

@@ -38,12 +38,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            programs,
-            passed,
-            failed,
-            ignored,
-        } = self;
+        let Self { programs, passed, failed, ignored } = self;
         write!(
             f,
             "all tests: {passed} passed, {failed} failed, {ignored} ignored in {programs} programs"
@@ -66,14 +61,6 @@ mod tests {
         ] {
             tally.see(line);
         }
-        assert_eq!(
-            tally,
-            Tally {
-                programs: 2,
-                passed: 5,
-                failed: 1,
-                ignored: 1
-            }
-        );
+        assert_eq!(tally, Tally { programs: 2, passed: 5, failed: 1, ignored: 1 });
     }
 }

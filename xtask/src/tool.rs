@@ -14,16 +14,10 @@ pub(crate) struct Tool {
 }
 
 /// cargo-deny: duplicates, licences, sources and advisories of the dependencies.
-pub(crate) const CARGO_DENY: Tool = Tool {
-    name: "cargo-deny",
-    version: "0.20.2",
-};
+pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 
 /// cargo-fuzz: builds and runs fuzz targets. (0.13.2 needs Rust 1.91.)
-pub(crate) const CARGO_FUZZ: Tool = Tool {
-    name: "cargo-fuzz",
-    version: "0.13.1",
-};
+pub(crate) const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.1" };
 
 impl Tool {
     /// The program: from the PATH where it has our version, else from `target/tools`, where it is

@@ -246,27 +246,17 @@ impl<T> Wheel<T> {
         match self.seek(now.millis_floor(), budget) {
             Found::Due(index) => {
                 let (id, deadline, value) = self.show(index);
-                Poll::Due {
-                    id,
-                    deadline,
-                    value,
-                }
+                Poll::Due { id, deadline, value }
             }
             Found::Unfinished => Poll::Unfinished,
-            Found::Idle(next) => Poll::Idle {
-                next: next.map(Instant::from_millis),
-            },
+            Found::Idle(next) => Poll::Idle { next: next.map(Instant::from_millis) },
         }
     }
 
     fn seek(&mut self, now: u64, budget: &mut u32) -> Found {
         loop {
             if let Some(&(tick, _, index)) = self.overdue.first() {
-                return if tick <= now {
-                    Found::Due(index)
-                } else {
-                    Found::Idle(Some(tick))
-                };
+                return if tick <= now { Found::Due(index) } else { Found::Idle(Some(tick)) };
             }
             if !self.drain(budget) {
                 return Found::Unfinished;
@@ -311,15 +301,12 @@ impl<T> Wheel<T> {
     /// cancelled. It may end before the last that is due, where the wheel has to be moved;
     /// cancelling those seen and polling again brings the next ones.
     pub fn due(&self, now: Instant) -> impl Iterator<Item = (TimerId, Instant, &T)> {
-        self.due_at(now.millis_floor())
-            .map(|index| self.show(index))
+        self.due_at(now.millis_floor()).map(|index| self.show(index))
     }
 
     fn due_at(&self, now: u64) -> impl Iterator<Item = u32> {
         let overdue = self.overdue.iter();
-        let overdue = overdue
-            .take_while(move |(tick, ..)| *tick <= now)
-            .map(|&(.., index)| index);
+        let overdue = overdue.take_while(move |(tick, ..)| *tick <= now).map(|&(.., index)| index);
         // In the midst of a drain, what has reached level 0 may stand behind what has not.
         let ready = (self.intake == 0).then(|| self.slots.occupied(0));
         let ready = ready.into_iter().flatten();
@@ -382,8 +369,7 @@ impl<T> Wheel<T> {
                 assert!(self.overdue.remove(&key), "{key:?} is overdue");
             }
             Place::Slot(slot) => {
-                self.slots
-                    .unlink(&mut self.slab, slot, node.previous, node.next);
+                self.slots.unlink(&mut self.slab, slot, node.previous, node.next);
             }
         }
     }

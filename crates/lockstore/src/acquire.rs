@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lockcore::{Acquire, Command, Granted, Holder, Instant, Key, LeaveCause, Mode, Outcome, Refusal};
+use lockcore::{
+    Acquire, Command, Granted, Holder, Instant, Key, LeaveCause, Mode, Outcome, Refusal,
+};
 use lockcore::{SessionId, Token, Ttl, Wait};
 
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
@@ -130,8 +132,12 @@ impl<'a> LockRequest<'a> {
             return Err(ArgumentError::HolderMissing.into());
         }
         let wanted = self.check()?;
-        let renewed =
-            self.store.renew_grant(wanted.key.clone(), wanted.holder.clone(), Some(token), wanted.ttl);
+        let renewed = self.store.renew_grant(
+            wanted.key.clone(),
+            wanted.holder.clone(),
+            Some(token),
+            wanted.ttl,
+        );
         let granted = renewed.map_err(|error| ResumeError::of(error, token))?;
         let held = self.store.inspect(&wanted.key)?.map_or(wanted.mode, |lock| lock.mode);
         Ok(wanted.guard(self.store, Granted { token, ..granted }, held))

@@ -122,15 +122,11 @@ pub(crate) fn payload<'v>(
 ) -> Result<&'v [u8], CodecError> {
     let bytes = value.len();
     if bytes > ROW_BYTES_MAX {
-        return Err(CodecError::TooLong {
-            bytes,
-            bytes_max: ROW_BYTES_MAX,
-        });
+        return Err(CodecError::TooLong { bytes, bytes_max: ROW_BYTES_MAX });
     }
-    let (payload, found) = value.split_last_chunk().ok_or(CodecError::TooShort {
-        bytes,
-        bytes_min: size_of::<u32>(),
-    })?;
+    let (payload, found) = value
+        .split_last_chunk()
+        .ok_or(CodecError::TooShort { bytes, bytes_min: size_of::<u32>() })?;
     let found = u32::from_le_bytes(*found);
     let expected = checksum(table, key, payload);
     if found != expected {
@@ -150,10 +146,7 @@ fn checksum(table: TableId, key: &[u8], payload: &[u8]) -> u32 {
 }
 
 fn malformed(what: &'static str, error: &DecodeError) -> CodecError {
-    CodecError::Malformed {
-        what,
-        reason: error.to_string(),
-    }
+    CodecError::Malformed { what, reason: error.to_string() }
 }
 
 /// Appends to a vector that the caller goes on with.

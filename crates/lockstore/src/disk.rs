@@ -137,11 +137,7 @@ impl Disk {
     pub(crate) fn check_integrity(&mut self) -> Result<Integrity, DiskError> {
         let db = self.db_mut();
         let sound = guarded("check", || db.check_integrity())?;
-        Ok(if sound {
-            Integrity::Sound
-        } else {
-            Integrity::Repaired
-        })
+        Ok(if sound { Integrity::Sound } else { Integrity::Repaired })
     }
 
     /// How large the file and its tables are.

@@ -299,7 +299,8 @@ impl Engine {
         }
         let patience = seat.last_commit / 2;
         let start = StdInstant::now();
-        while self.queued.len() + seat.writer.backlog.len() < company && start.elapsed() < patience {
+        while self.queued.len() + seat.writer.backlog.len() < company && start.elapsed() < patience
+        {
             thread::yield_now();
         }
     }

@@ -24,7 +24,9 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
     /// This process was forked after the store was opened; only its parent may use the store.
-    #[error("the store was opened by process {opened_by}, before the fork; open it again in this one")]
+    #[error(
+        "the store was opened by process {opened_by}, before the fork; open it again in this one"
+    )]
     Forked {
         /// The process that opened it.
         opened_by: u32,
@@ -142,7 +144,9 @@ impl std::fmt::Display for HeldBy {
         let Self { mode, holder, token, remaining } = self;
         write!(f, "in {mode} mode by {holder:?} with token {token}")?;
         match remaining {
-            Some(remaining) => write!(f, ", for {}.{:03} s yet", remaining.as_secs(), remaining.subsec_millis()),
+            Some(remaining) => {
+                write!(f, ", for {}.{:03} s yet", remaining.as_secs(), remaining.subsec_millis())
+            }
             None => f.write_str(", without end"),
         }
     }

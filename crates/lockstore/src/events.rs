@@ -128,7 +128,9 @@ impl EventKind {
                 let expires_at = lease.map(|lease| lease.expires_at);
                 Self::Renewed { key, holder, token, expires_at }
             }
-            Change::Ended { key, holder, token, cause } => Self::Ended { key, holder, token, cause },
+            Change::Ended { key, holder, token, cause } => {
+                Self::Ended { key, holder, token, cause }
+            }
             Change::Queued { key, waiter } => Self::Waiting { key, waiter: waiter.id },
             Change::Left { key, waiter, cause } => Self::Left { key, waiter, cause },
             Change::SessionOpened { session } => Self::SessionOpened { session },
@@ -157,9 +159,15 @@ struct Subscriber {
 
 impl Subscribers {
     /// Adds one that is told of keys that begin with `prefix`, and of what has no key.
-    pub(crate) fn add(&self, prefix: &str, events_max: usize, first: Option<Event>) -> Receiver<Event> {
+    pub(crate) fn add(
+        &self,
+        prefix: &str,
+        events_max: usize,
+        first: Option<Event>,
+    ) -> Receiver<Event> {
         let (sender, receiver) = crossbeam_channel::bounded(events_max + 1);
-        let mut subscriber = Subscriber { prefix: prefix.into(), sender, events_max, missed: false };
+        let mut subscriber =
+            Subscriber { prefix: prefix.into(), sender, events_max, missed: false };
         if let Some(event) = first {
             subscriber.tell(&event);
         }

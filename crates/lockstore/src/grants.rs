@@ -110,7 +110,8 @@ pub(crate) fn fate(
     if is_over {
         return Ok(Fate::Expired);
     }
-    let with_grace = Instant::from_millis(opening.now.saturating_add(opening.restart_grace).millis_ceil());
+    let with_grace =
+        Instant::from_millis(opening.now.saturating_add(opening.restart_grace).millis_ceil());
     let graced = !stored.graced && with_grace > expires_at;
     let expires_at = if graced { with_grace } else { expires_at };
     let lease = Lease { ttl, expires_at };

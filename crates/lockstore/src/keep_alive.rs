@@ -62,7 +62,8 @@ impl KeptLeases {
             // One that waits behind a stalled disk is not asked for twice.
             if lease.asked_at.swap(now.as_nanos(), Ordering::AcqRel) == u64::MAX {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
-                let renew = Command::Renew { key, holder, token: Some(lease.token), ttl: Some(ttl) };
+                let renew =
+                    Command::Renew { key, holder, token: Some(lease.token), ttl: Some(ttl) };
                 let reply = Reply::KeptLease(Arc::clone(&lease));
                 if let Err(error) = engine.enqueue(Task::Command(renew), reply) {
                     lease.answered(&Answer::Failed(error));
@@ -120,7 +121,8 @@ impl KeptLease {
         let asked_at = Instant::from_nanos(self.asked_at.swap(u64::MAX, Ordering::AcqRel));
         match answer {
             Answer::Done(Outcome::Renewed(renewed)) => {
-                let until = renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()));
+                let until =
+                    renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()));
                 self.set_valid_until(until);
             }
             Answer::Refused(refusal) => {

@@ -104,7 +104,9 @@ impl Store {
                             )),
                             Some((lock, grant)) => {
                                 if let Some(difference) = grants::difference(lock, grant, &record) {
-                                    report.problems.push(format!("the grant {token}: {difference}"));
+                                    report
+                                        .problems
+                                        .push(format!("the grant {token}: {difference}"));
                                 }
                             }
                         },

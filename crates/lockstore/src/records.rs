@@ -151,10 +151,7 @@ pub(crate) trait Record: Encode + Decode<()> {
     /// When a field is outside its bounds: what comes from users is checked long before this.
     fn to_row(&self, key: &RowKey) -> Vec<u8> {
         if let Err(error) = self.check() {
-            panic!(
-                "a {} was made that cannot be read again: {error}",
-                Self::WHAT
-            );
+            panic!("a {} was made that cannot be read again: {error}", Self::WHAT);
         }
         encode(Self::TABLE, key.as_bytes(), self)
     }
@@ -231,11 +228,7 @@ impl Record for BreakRecordV1 {
 impl RecordError {
     /// The row under `key` in the table called `table`, and why it cannot be read.
     pub(crate) fn new(table: &str, key: &[u8], reason: CodecError) -> Self {
-        Self {
-            table: table.to_owned(),
-            key: readable(table, key),
-            reason,
-        }
+        Self { table: table.to_owned(), key: readable(table, key), reason }
     }
 }
 
@@ -267,11 +260,7 @@ pub(crate) fn audit_number_of(key: &[u8]) -> Result<u64, RecordError> {
 pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, RecordError> {
     fn line<R: Record + fmt::Debug>(key: &[u8], value: &[u8]) -> Result<String, RecordError> {
         let record = R::from_row(key, value)?;
-        Ok(format!(
-            "{} {}: {record:?}",
-            R::TABLE.name(),
-            readable(R::TABLE.name(), key)
-        ))
+        Ok(format!("{} {}: {record:?}", R::TABLE.name(), readable(R::TABLE.name(), key)))
     }
     let unknown = |expected| Err(RecordError::new(table, key, CodecError::Key { expected }));
     match TableId::from_name(table) {
@@ -327,11 +316,7 @@ fn bounded(
     if within {
         return Ok(());
     }
-    Err(CodecError::OutOfBounds {
-        field,
-        found: found.to_string(),
-        expected: expected.to_string(),
-    })
+    Err(CodecError::OutOfBounds { field, found: found.to_string(), expected: expected.to_string() })
 }
 
 /// How many bytes of an unreadable key are shown.

@@ -58,8 +58,12 @@ pub(crate) fn recover(
     snapshot.for_each_row(TableId::Grants, |key, value| {
         let token = token_of(key)?;
         if token.get() >= meta.token.reserved_below {
-            let expected = format!("below {}, which is how far tokens are reserved", meta.token.reserved_below);
-            let reason = CodecError::OutOfBounds { field: "token", found: token.to_string(), expected };
+            let expected = format!(
+                "below {}, which is how far tokens are reserved",
+                meta.token.reserved_below
+            );
+            let reason =
+                CodecError::OutOfBounds { field: "token", found: token.to_string(), expected };
             return Err(damaged(key, reason));
         }
         let record = GrantRecordV1::from_row(key, value)?;
@@ -89,7 +93,8 @@ pub(crate) fn recover(
         })
     })?;
     let audit = |row: Option<&[u8]>| row.map(audit_number_of).transpose();
-    let last_audit = audit(snapshot.last_rows(TableId::Audit, None, 1)?.first().map(|row| &*row.0))?;
+    let last_audit =
+        audit(snapshot.last_rows(TableId::Audit, None, 1)?.first().map(|row| &*row.0))?;
     let next_audit = last_audit.map_or(1, |last| last + 1);
     let first_audit = next_audit - snapshot.count(TableId::Audit)?.min(next_audit - 1);
     drop(snapshot);

@@ -127,20 +127,12 @@ pub(crate) struct RowChange {
 impl RowChange {
     /// The row is to hold `value`, whether it was there or not.
     pub(crate) const fn put(table: TableId, key: RowKey, value: Vec<u8>) -> Self {
-        Self {
-            table,
-            key,
-            value: Some(value),
-        }
+        Self { table, key, value: Some(value) }
     }
 
     /// The row is to be gone.
     pub(crate) const fn delete(table: TableId, key: RowKey) -> Self {
-        Self {
-            table,
-            key,
-            value: None,
-        }
+        Self { table, key, value: None }
     }
 }
 

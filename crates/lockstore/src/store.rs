@@ -255,7 +255,12 @@ impl Store {
     /// # Errors
     ///
     /// [`BreakError`]: nobody holds it, or another grant does. The lock is as it was.
-    pub fn break_lock(&self, key: &str, token: Token, reason: &str) -> Result<BreakRecord, BreakError> {
+    pub fn break_lock(
+        &self,
+        key: &str,
+        token: Token,
+        reason: &str,
+    ) -> Result<BreakRecord, BreakError> {
         let key = Key::new(key).map_err(ArgumentError::from)?;
         if reason.len() > REASON_BYTES_MAX {
             let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);

@@ -110,11 +110,6 @@ impl View {
     pub(crate) fn len(&self) -> usize {
         self.locks.len()
     }
-
-    /// All locks, in no particular order.
-    pub(crate) fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
-        self.locks.keys().map(|lock| &lock.0)
-    }
 }
 
 impl PartialEq for ByKey {

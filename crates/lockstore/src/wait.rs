@@ -31,7 +31,8 @@ enum State {
 impl WaitFuture {
     pub(crate) fn new(store: &Store, key: &str, timeout: Option<Duration>) -> Self {
         let now = store.engine().clock.now();
-        let wait = timeout.map_or(Wait::Forever, |timeout| Wait::Until(now.saturating_add(timeout)));
+        let wait =
+            timeout.map_or(Wait::Forever, |timeout| Wait::Until(now.saturating_add(timeout)));
         let command = Key::new(key).map(|key| Command::WaitUntilFree { key, wait, session: None });
         Self { store: store.clone(), state: State::Unasked(command.map_err(ArgumentError::from)) }
     }

@@ -13,8 +13,8 @@ use lockcore::{
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
 use crate::events::{EventKind, Subscribers};
-use crate::info::BreakRecord;
 use crate::grants;
+use crate::info::BreakRecord;
 use crate::records::{BreakRecordV1, Record, TokenRecordV1, WallRecordV1};
 use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::{RowChange, RowKey, TableId};
@@ -104,10 +104,6 @@ impl Writer {
 
     pub(crate) fn table(&self) -> &Table {
         &self.table
-    }
-
-    pub(crate) fn numbers(&self) -> Numbers {
-        self.numbers
     }
 
     /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
@@ -207,21 +203,15 @@ impl Writer {
                 Ok(_) => true,
                 Err(refusal) => matches!(refusal, Refusal::Held(_)),
             };
-            let overdue = met_somebody
-                .then(|| self.table.overdue(&wanted.key, moment.now.instant))
-                .flatten();
+            let overdue =
+                met_somebody.then(|| self.table.overdue(&wanted.key, moment.now.instant)).flatten();
             let Some(expire) = overdue else { return decision };
             let expiry = self.table.decide(moment.now, &expire)?;
             self.apply(&expiry, moment);
         }
     }
 
-    fn settle(
-        &mut self,
-        decision: Result<Transition, Refusal>,
-        reply: Reply,
-        moment: Moment<'_>,
-    ) {
+    fn settle(&mut self, decision: Result<Transition, Refusal>, reply: Reply, moment: Moment<'_>) {
         let answer = match decision {
             Ok(transition) => {
                 self.apply(&transition, moment);
@@ -288,14 +278,23 @@ impl Writer {
             self.numbers.first_audit += 1;
         }
         let reason = record.reason;
-        Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at: moment.wall }))
+        Answer::Broken(Box::new(BreakRecord {
+            number,
+            key,
+            holder,
+            token,
+            reason,
+            at: moment.wall,
+        }))
     }
 
     /// Expires leases and ends waits that are due, up to a bound: the rest is due in the next batch.
     fn serve_timers(&mut self, moment: Moment<'_>) {
         let mut budget = TIMERS_MOVED_MAX;
         for _ in 0..TIMERS_FIRED_MAX {
-            let Poll::Due(command) = self.table.poll(moment.now.instant, &mut budget) else { return };
+            let Poll::Due(command) = self.table.poll(moment.now.instant, &mut budget) else {
+                return;
+            };
             let transition = self.table.decide(moment.now, &command);
             self.apply(&transition.expect("what is due can be done"), moment);
         }
@@ -341,7 +340,8 @@ impl Writer {
         let lock = self.table.lock(key).expect("what was just granted is held");
         let grant = lock.grant_of(holder).expect("what was just granted is held");
         let clock = moment.around.clock;
-        let record = grants::to_record(lock, grant, moment.now.instant, moment.wall, clock.boot_id());
+        let record =
+            grants::to_record(lock, grant, moment.now.instant, moment.wall, clock.boot_id());
         let row = RowKey::grant(grant.token);
         self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
     }

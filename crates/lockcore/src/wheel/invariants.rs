@@ -15,11 +15,7 @@ impl<T> Wheel<T> {
         self.slab.check_invariants();
         for &(tick, sequence, index) in &self.overdue {
             let node = self.slab.node(index);
-            assert_eq!(
-                (tick, sequence),
-                (node.tick, node.sequence),
-                "key of {index}"
-            );
+            assert_eq!((tick, sequence), (node.tick, node.sequence), "key of {index}");
             assert_eq!(node.place, Place::Overdue, "place of {index}");
             assert!(tick < self.position, "{tick} before {}", self.position);
         }

@@ -65,11 +65,7 @@ pub(super) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            cells: Vec::with_capacity(capacity),
-            first_free: NIL,
-            len: 0,
-        }
+        Self { cells: Vec::with_capacity(capacity), first_free: NIL, len: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -79,14 +75,8 @@ impl<T> Slab<T> {
     /// Puts an entry into a free cell; the caller then gives it its place.
     pub(super) fn insert(&mut self, tick: u64, sequence: u64, value: T) -> TimerId {
         let (index, generation) = self.free_cell();
-        let node = Node {
-            tick,
-            sequence,
-            previous: NIL,
-            next: NIL,
-            generation,
-            place: Place::Overdue,
-        };
+        let node =
+            Node { tick, sequence, previous: NIL, next: NIL, generation, place: Place::Overdue };
         self.cells[index as usize] = Cell::Occupied(Entry { node, value });
         self.len += 1;
         TimerId { index, generation }
@@ -97,18 +87,12 @@ impl<T> Slab<T> {
         if self.first_free == NIL {
             let index = u32::try_from(self.cells.len()).unwrap_or(NIL);
             assert!(index < NIL, "a wheel holds at most {NIL} timers");
-            self.cells.push(Cell::Vacant {
-                generation: 0,
-                next_free: NIL,
-            });
+            self.cells.push(Cell::Vacant { generation: 0, next_free: NIL });
             return (index, 0);
         }
         let index = self.first_free;
         match self.cells[index as usize] {
-            Cell::Vacant {
-                generation,
-                next_free,
-            } => {
+            Cell::Vacant { generation, next_free } => {
                 self.first_free = next_free;
                 (index, generation)
             }
@@ -191,10 +175,7 @@ impl<T> Slab<T> {
         let (mut free, mut index) = (0, self.first_free);
         while index != NIL {
             match self.cells[index as usize] {
-                Cell::Vacant {
-                    generation,
-                    next_free,
-                } => {
+                Cell::Vacant { generation, next_free } => {
                     retired -= usize::from(generation == u32::MAX);
                     index = next_free;
                 }

@@ -60,17 +60,9 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new() -> Self {
-        let empty = List {
-            head: NIL,
-            tail: NIL,
-        };
-        let level = Level {
-            occupied: [0; 4],
-            lists: [empty; 256],
-        };
-        Self {
-            levels: vec![level; usize::from(LEVELS)],
-        }
+        let empty = List { head: NIL, tail: NIL };
+        let level = Level { occupied: [0; 4], lists: [empty; 256] };
+        Self { levels: vec![level; usize::from(LEVELS)] }
     }
 
     /// Puts an entry behind all others of `slot`.
@@ -123,15 +115,9 @@ impl Slots {
     /// The slots of a level that are not empty, in the order of their ticks.
     pub(super) fn occupied(&self, level: u8) -> impl Iterator<Item = Slot> {
         let words = self.levels[usize::from(level)].occupied;
-        (0..=255u8)
-            .step_by(64)
-            .zip(words)
-            .flat_map(move |(base, word)| {
-                bits(word).map(move |bit| Slot {
-                    level,
-                    index: base + bit,
-                })
-            })
+        (0..=255u8).step_by(64).zip(words).flat_map(move |(base, word)| {
+            bits(word).map(move |bit| Slot { level, index: base + bit })
+        })
     }
 
     /// The entries of a slot, oldest first.
@@ -155,11 +141,7 @@ impl Slots {
                     let found = slab.node(entry).previous;
                     assert_eq!(found, previous, "back link of {entry} in {slot:?}");
                     visited += 1;
-                    assert!(
-                        visited <= slab.len(),
-                        "{visited} entries linked, {} set",
-                        slab.len()
-                    );
+                    assert!(visited <= slab.len(), "{visited} entries linked, {} set", slab.len());
                     visit(slot, entry);
                     previous = entry;
                 }

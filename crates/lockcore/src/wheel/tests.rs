@@ -118,11 +118,7 @@ fn random_histories_keep_the_order() {
                         _ => now = now.saturating_add(random.below(300)),
                     }
                     let budget = u32::try_from(random.below(4)).unwrap();
-                    if kind < 13 {
-                        Step::Poll(now, budget)
-                    } else {
-                        Step::Take(now, budget)
-                    }
+                    if kind < 13 { Step::Poll(now, budget) } else { Step::Take(now, budget) }
                 }
             };
             pair.step(step);
@@ -190,24 +186,15 @@ fn a_timer_is_never_early_and_less_than_a_millisecond_late() {
     let deadline = Instant::from_millis(6);
     assert_eq!(wheel.get(id), Some((&'a', deadline)));
     assert_eq!(wheel.next_deadline(), Some(deadline));
-    let idle = Poll::Idle {
-        next: Some(deadline),
-    };
+    let idle = Poll::Idle { next: Some(deadline) };
     assert_eq!(wheel.poll(Instant::from_nanos(5_999_999), &mut 9), idle);
-    let due = Poll::Due {
-        id,
-        deadline,
-        value: &'a',
-    };
+    let due = Poll::Due { id, deadline, value: &'a' };
     assert_eq!(wheel.poll(deadline, &mut 9), due);
     assert_eq!(wheel.poll(deadline, &mut 9), due, "it stays until taken");
     // The clock of a caller that went back.
     assert_eq!(wheel.poll(Instant::ZERO, &mut 9), idle);
     assert_eq!(wheel.due(Instant::ZERO).count(), 0);
-    assert_eq!(
-        wheel.due(deadline).collect::<Vec<_>>(),
-        [(id, deadline, &'a')]
-    );
+    assert_eq!(wheel.due(deadline).collect::<Vec<_>>(), [(id, deadline, &'a')]);
 }
 
 #[test]
@@ -228,9 +215,7 @@ fn the_end_of_time_is_a_deadline_that_is_never_reached() {
     let mut wheel = Wheel::new(Instant::ZERO);
     let id = wheel.set(Instant::MAX, 'z');
     assert_eq!(wheel.get(id), Some((&'z', Instant::MAX)));
-    let idle = Poll::Idle {
-        next: Some(Instant::MAX),
-    };
+    let idle = Poll::Idle { next: Some(Instant::MAX) };
     assert_eq!(wheel.poll(Instant::MAX, &mut 9), idle);
     wheel.check_invariants();
     // The past is due at once, in its order.
@@ -238,10 +223,7 @@ fn the_end_of_time_is_a_deadline_that_is_never_reached() {
     wheel.set(Instant::ZERO, 'a');
     wheel.set(Instant::from_millis(7), 'c');
     let due = wheel.due(Instant::from_millis(8));
-    assert_eq!(
-        due.map(|(.., value)| *value).collect::<Vec<_>>(),
-        ['a', 'b', 'c']
-    );
+    assert_eq!(due.map(|(.., value)| *value).collect::<Vec<_>>(), ['a', 'b', 'c']);
 }
 
 #[test]

@@ -22,15 +22,12 @@ impl Disk {
         let staged = Staged::new(destination).map_err(|error| refused(destination, error))?;
         copy(&snapshot, &staged).map_err(|failed| match failed {
             Failed::Reading(error) => BackupError::Store(error),
-            Failed::Writing(source) => BackupError::Destination {
-                path: destination.to_owned(),
-                source,
-            },
+            Failed::Writing(source) => {
+                BackupError::Destination { path: destination.to_owned(), source }
+            }
         })?;
         drop(snapshot);
-        staged
-            .publish()
-            .map_err(|error| refused(destination, error))
+        staged.publish().map_err(|error| refused(destination, error))
     }
 }
 
@@ -38,10 +35,8 @@ impl Disk {
 /// the file has to spare.
 fn copy(snapshot: &Snapshot, staged: &Staged) -> Result<(), Failed> {
     let backend = staged.backend().map_err(writing)?;
-    let db = guarded("write", || {
-        builder(CACHE_BYTES).create_with_backend(backend)
-    })
-    .map_err(Failed::Writing)?;
+    let db = guarded("write", || builder(CACHE_BYTES).create_with_backend(backend))
+        .map_err(Failed::Writing)?;
     copy_rows(snapshot, &db)?;
     guarded("close", || db.close()).map_err(Failed::Writing)
 }
@@ -78,16 +73,12 @@ fn refused(destination: &Path, error: io::Error) -> BackupError {
     let path = destination.to_owned();
     match error.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists { path },
-        io::ErrorKind::NotFound => BackupError::MissingFolder {
-            folder: folder_of(destination).to_owned(),
-            path,
-        },
+        io::ErrorKind::NotFound => {
+            BackupError::MissingFolder { folder: folder_of(destination).to_owned(), path }
+        }
         _ => BackupError::Destination {
             path,
-            source: DiskError::Io {
-                doing: "make",
-                source: error,
-            },
+            source: DiskError::Io { doing: "make", source: error },
         },
     }
 }

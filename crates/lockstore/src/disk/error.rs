@@ -59,26 +59,19 @@ impl DiskError {
     pub(super) fn from_redb(doing: &'static str, error: redb::Error) -> Self {
         use redb::Error as E;
         match error {
-            E::Io(source) if is_damage(&source) => Self::Corrupted {
-                doing,
-                what: source.to_string(),
-            },
+            E::Io(source) if is_damage(&source) => {
+                Self::Corrupted { doing, what: source.to_string() }
+            }
             E::Io(source) => Self::Io { doing, source },
             E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_) | E::TransactionPoisoned => {
-                Self::Stopped {
-                    doing,
-                    what: error.to_string(),
-                }
+                Self::Stopped { doing, what: error.to_string() }
             }
             E::TransactionInProgress | E::ReadTransactionStillInUse(_) | E::WouldBlock => {
                 Self::Busy { doing }
             }
             E::Corrupted(what) => Self::Corrupted { doing, what },
             // The tables of a store are always there, and always of one type.
-            error => Self::Corrupted {
-                doing,
-                what: error.to_string(),
-            },
+            error => Self::Corrupted { doing, what: error.to_string() },
         }
     }
 }

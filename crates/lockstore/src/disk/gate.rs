@@ -172,10 +172,7 @@ impl StorageBackend for Gate {
         if self.is_open() {
             return self.0.inner.write(offset, data);
         }
-        self.pass(|| Change::Write {
-            offset,
-            data: data.to_vec(),
-        })
+        self.pass(|| Change::Write { offset, data: data.to_vec() })
     }
 
     fn close(&self) -> io::Result<()> {

@@ -17,10 +17,7 @@ pub(super) fn guarded<T, E: Into<redb::Error>>(
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(DiskError::from_redb(doing, error.into())),
-        Err(panic) => Err(DiskError::Corrupted {
-            doing,
-            what: message(&*panic).to_owned(),
-        }),
+        Err(panic) => Err(DiskError::Corrupted { doing, what: message(&*panic).to_owned() }),
     }
 }
 
@@ -41,6 +38,5 @@ pub(super) fn guarded_drop<T>(value: T) {
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a check of redb failed")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a check of redb failed")
 }

@@ -38,8 +38,7 @@ pub(super) fn in_backend(
     let path = Path::new(BACKEND);
     let gate = Gate::new(backend).map_err(|error| io_error(path, "read", error))?;
     if is_unfinished(&gate).map_err(|error| io_error(path, "read", error))? {
-        gate.set_len(0)
-            .map_err(|error| io_error(path, "write", error))?;
+        gate.set_len(0).map_err(|error| io_error(path, "write", error))?;
     }
     match &options.create {
         None if gate.bytes() == 0 => return Err(OpenError::Missing { path: path.into() }),
@@ -100,21 +99,18 @@ fn open_file(path: &Path) -> Result<File, OpenError> {
 fn make(path: &Path, birth: &Birth) -> Result<(), OpenError> {
     let failed = |error| match io_error(path, "make", error) {
         // The folder was there a moment ago.
-        OpenError::Missing { path } => OpenError::MissingFolder {
-            folder: folder_of(&path).to_owned(),
-            path,
-        },
+        OpenError::Missing { path } => {
+            OpenError::MissingFolder { folder: folder_of(&path).to_owned(), path }
+        }
         error => error,
     };
     let staged = Staged::new(path).map_err(failed)?;
     let backend = staged.backend().map_err(failed)?;
-    let built = guarded("make", || {
-        builder(BIRTH_CACHE_BYTES).create_with_backend(backend)
-    })
-    .and_then(|db| {
-        initialise(&db, birth)?;
-        guarded("make", || db.close())
-    });
+    let built = guarded("make", || builder(BIRTH_CACHE_BYTES).create_with_backend(backend))
+        .and_then(|db| {
+            initialise(&db, birth)?;
+            guarded("make", || db.close())
+        });
     built.map_err(|source| disk_error(path, source))?;
     match staged.publish() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -134,17 +130,8 @@ fn initialise(db: &Database, birth: &Birth) -> Result<(), DiskError> {
             }
             .to_row(&RowKey::FORMAT),
         ),
-        (
-            RowKey::TOKEN,
-            TokenRecordV1 { reserved_below: 1 }.to_row(&RowKey::TOKEN),
-        ),
-        (
-            RowKey::WALL,
-            WallRecordV1 {
-                mark_ms: birth.wall_ms,
-            }
-            .to_row(&RowKey::WALL),
-        ),
+        (RowKey::TOKEN, TokenRecordV1 { reserved_below: 1 }.to_row(&RowKey::TOKEN)),
+        (RowKey::WALL, WallRecordV1 { mark_ms: birth.wall_ms }.to_row(&RowKey::WALL)),
     ];
     guarded("make", || -> Result<(), redb::Error> {
         let transaction = db.begin_write()?;
@@ -190,9 +177,7 @@ fn database(
         // redb's own errors are told apart below; only its panics are dealt with here.
         Ok::<_, redb::Error>(builder.create_with_backend(gate.clone()))
     });
-    opened
-        .map_err(|source| disk_error(path, source))?
-        .map_err(|error| open_error(path, error, pid))
+    opened.map_err(|source| disk_error(path, source))?.map_err(|error| open_error(path, error, pid))
 }
 
 /// Lets changes through to the file once it is known to be a store that can be read.
@@ -211,9 +196,7 @@ fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
 fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
     let failed = |source| disk_error(path, source);
     let tables = table_names(db).map_err(failed)?;
-    let missing = TableId::ALL
-        .iter()
-        .find(|table| !tables.iter().any(|name| name == table.name()));
+    let missing = TableId::ALL.iter().find(|table| !tables.iter().any(|name| name == table.name()));
     if let Some(missing) = missing {
         return Err(OpenError::NotAStore {
             path: path.to_owned(),
@@ -262,23 +245,16 @@ fn is_unfinished(gate: &Gate) -> io::Result<bool> {
     let mut content = vec![0; usize::try_from(bytes).expect("a few megabytes")];
     gate.read(0, &mut content)?;
     let (mark, rest) = content.split_at(content.len().min(REDB_MAGIC.len()));
-    let behind_header = rest
-        .get(REDB_HEADER_BYTES - REDB_MAGIC.len()..)
-        .unwrap_or(&[]);
+    let behind_header = rest.get(REDB_HEADER_BYTES - REDB_MAGIC.len()..).unwrap_or(&[]);
     let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
     Ok(is_zero(mark) && is_zero(behind_header))
 }
 
 /// Refuses what is no redb file, which needs no lock and no redb to see.
 fn check_start(path: &Path, gate: &Gate) -> Result<(), OpenError> {
-    let mut start = vec![
-        0;
-        REDB_MAGIC
-            .len()
-            .min(usize::try_from(gate.bytes()).unwrap_or(usize::MAX))
-    ];
-    gate.read(0, &mut start)
-        .map_err(|error| io_error(path, "read", error))?;
+    let mut start =
+        vec![0; REDB_MAGIC.len().min(usize::try_from(gate.bytes()).unwrap_or(usize::MAX))];
+    gate.read(0, &mut start).map_err(|error| io_error(path, "read", error))?;
     if REDB_MAGIC.starts_with(&start) {
         return Ok(());
     }
@@ -299,20 +275,14 @@ pub(super) fn builder(cache_bytes: usize) -> Builder {
 fn open_error(path: &Path, error: DatabaseError, pid: impl FnOnce() -> Option<u32>) -> OpenError {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-            OpenError::Locked {
-                path: path.to_owned(),
-                pid: pid(),
-            }
+            OpenError::Locked { path: path.to_owned(), pid: pid() }
         }
         error => disk_error(path, DiskError::from_redb("open", error.into())),
     }
 }
 
 fn disk_error(path: &Path, source: DiskError) -> OpenError {
-    OpenError::Disk {
-        path: path.to_owned(),
-        source,
-    }
+    OpenError::Disk { path: path.to_owned(), source }
 }
 
 fn io_error(path: &Path, doing: &'static str, source: io::Error) -> OpenError {
@@ -323,15 +293,9 @@ fn io_error(path: &Path, doing: &'static str, source: io::Error) -> OpenError {
         K::PermissionDenied | K::ReadOnlyFilesystem => OpenError::Denied { path, source },
         _ if is_damage(&source) => OpenError::Disk {
             path,
-            source: DiskError::Corrupted {
-                doing,
-                what: source.to_string(),
-            },
+            source: DiskError::Corrupted { doing, what: source.to_string() },
         },
-        _ => OpenError::Disk {
-            path,
-            source: DiskError::Io { doing, source },
-        },
+        _ => OpenError::Disk { path, source: DiskError::Io { doing, source } },
     }
 }
 

@@ -17,16 +17,8 @@ pub(super) fn pid_of_locker(file: &File) -> Option<u32> {
 /// overlays) have one device number for `stat` and another for `/proc/locks`.
 fn pid_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let device = (major(device), minor(device));
-    let of_inode = || {
-        locks
-            .lines()
-            .filter_map(parse)
-            .filter(|lock| lock.inode == inode)
-    };
-    of_inode()
-        .find(|lock| lock.device == device)
-        .or_else(|| of_inode().next())
-        .map(|lock| lock.pid)
+    let of_inode = || locks.lines().filter_map(parse).filter(|lock| lock.inode == inode);
+    of_inode().find(|lock| lock.device == device).or_else(|| of_inode().next()).map(|lock| lock.pid)
 }
 
 struct Lock {

@@ -63,9 +63,7 @@ impl Snapshot {
         while last.len() < rows_max
             && let Some((key, value)) = next(|| rows.next_back())?
         {
-            last.push(guarded_value("read", || {
-                (key.value().to_vec(), value.value().to_vec())
-            })?);
+            last.push(guarded_value("read", || (key.value().to_vec(), value.value().to_vec()))?);
         }
         Ok(last)
     }
@@ -86,10 +84,9 @@ impl Snapshot {
     }
 
     fn record<R: Record>(&self, key: &RowKey) -> Result<R, DiskError> {
-        let value = self.get(R::TABLE, key)?.ok_or(DiskError::MissingRow {
-            table: R::TABLE.name(),
-            key: key.to_string(),
-        })?;
+        let value = self
+            .get(R::TABLE, key)?
+            .ok_or(DiskError::MissingRow { table: R::TABLE.name(), key: key.to_string() })?;
         let record: Result<R, RecordError> = R::from_row(key.as_bytes(), &value);
         Ok(record?)
     }
@@ -106,7 +103,4 @@ fn next<'r>(
 }
 
 type RowReader = ReadOnlyTable<&'static [u8], &'static [u8]>;
-type RowGuards<'r> = (
-    AccessGuard<'r, &'static [u8]>,
-    AccessGuard<'r, &'static [u8]>,
-);
+type RowGuards<'r> = (AccessGuard<'r, &'static [u8]>, AccessGuard<'r, &'static [u8]>);

@@ -44,11 +44,7 @@ impl Staged {
     fn unnamed(destination: &Path) -> Result<Self, Errno> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = open(folder_of(destination), flags, OWNER_ONLY)?;
-        Ok(Self {
-            file: file.into(),
-            destination: destination.to_owned(),
-            temporary: None,
-        })
+        Ok(Self { file: file.into(), destination: destination.to_owned(), temporary: None })
     }
 
     fn named(destination: &Path) -> io::Result<Self> {
@@ -88,13 +84,7 @@ impl Staged {
 
     fn link(&self) -> io::Result<()> {
         let unnamed = format!("{DESCRIPTORS}/{}", self.file.as_raw_fd());
-        linkat(
-            CWD,
-            unnamed,
-            CWD,
-            &self.destination,
-            AtFlags::SYMLINK_FOLLOW,
-        )?;
+        linkat(CWD, unnamed, CWD, &self.destination, AtFlags::SYMLINK_FOLLOW)?;
         Ok(())
     }
 }

@@ -40,12 +40,7 @@ impl Pair {
     pub(super) fn new(position: u64) -> Self {
         let mut wheel = Wheel::new(Instant::ZERO);
         wheel.position = position;
-        Self {
-            wheel,
-            model: BTreeMap::new(),
-            timers: Vec::new(),
-            sequence: 0,
-        }
+        Self { wheel, model: BTreeMap::new(), timers: Vec::new(), sequence: 0 }
     }
 
     pub(super) fn step(&mut self, step: Step) {
@@ -141,10 +136,7 @@ impl Pair {
         assert!(next <= earliest.map(|((tick, _), _)| *tick), "{next:?}");
         let due = self.wheel.due_at(now);
         let due = due.map(|index| self.wheel.slab.entry(index).value);
-        let expected = self
-            .model
-            .range(..=(now, u64::MAX))
-            .map(|(_, timer)| *timer);
+        let expected = self.model.range(..=(now, u64::MAX)).map(|(_, timer)| *timer);
         for (due, expected) in due.zip(expected.map(Some).chain([None])) {
             assert_eq!(Some(due), expected, "due at {now}");
         }
