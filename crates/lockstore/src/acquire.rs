@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lockcore::{
-    Acquire, Command, Granted, Holder, Instant, Key, LeaveCause, Mode, Outcome, Refusal,
+    Acquire, Command, Granted, Holder, Instant, Key, Lease, LeaveCause, Mode, Outcome, Refusal,
 };
 use lockcore::{SessionId, Token, Ttl, Wait};
 
@@ -106,18 +106,18 @@ impl<'a> LockRequest<'a> {
     /// asked for until it is first polled; dropping it ends the wait, and what was granted meanwhile is
     /// handed on to the next.
     pub fn acquire_async(self) -> AcquireFuture {
-        AcquireFuture::new(self, Wait::Forever)
+        AcquireFuture::new(&self, Wait::Forever)
     }
 
     /// As [`try_acquire`](Self::try_acquire), as a future.
     pub fn try_acquire_async(self) -> AcquireFuture {
-        AcquireFuture::new(self, Wait::No)
+        AcquireFuture::new(&self, Wait::No)
     }
 
     /// As [`acquire_timeout`](Self::acquire_timeout), as a future; the time counts from now.
     pub fn acquire_timeout_async(self, timeout: Duration) -> AcquireFuture {
         let wait = self.until(timeout);
-        AcquireFuture::new(self, wait)
+        AcquireFuture::new(&self, wait)
     }
 
     /// Takes up a lock that this [`holder`](Self::holder) still holds by the grant of `token`: after
@@ -140,7 +140,8 @@ impl<'a> LockRequest<'a> {
         );
         let granted = renewed.map_err(|error| ResumeError::of(error, token))?;
         let held = self.store.inspect(&wanted.key)?.map_or(wanted.mode, |lock| lock.mode);
-        Ok(wanted.guard(self.store, Granted { token, ..granted }, held))
+        let valid_until = wanted.valid_until(granted.lease);
+        Ok(wanted.guard(self.store, granted, held, valid_until))
     }
 
     fn until(&self, timeout: Duration) -> Wait {
@@ -179,8 +180,15 @@ impl Wanted {
         let (key, holder) = (key.clone(), holder.clone());
         Err(match answer {
             Answer::Done(Outcome::Granted(granted)) => {
+                let valid_until = self.valid_until(granted.lease);
                 let mode = self.mode;
-                return Ok(self.guard(store, granted, mode));
+                return Ok(self.guard(store, granted, mode, valid_until));
+            }
+            Answer::HandedOff(granted) => {
+                // The caller asked long ago; the lease counts from the hand-off, by the same clock.
+                let valid_until = granted.lease.map(|lease| lease.expires_at);
+                let mode = self.mode;
+                return Ok(self.guard(store, granted, mode, valid_until));
             }
             Answer::Left(LeaveCause::TimedOut) => AcquireError::TimedOut { key },
             Answer::Refused(Refusal::Held(_)) if wait != Wait::No => AcquireError::TimedOut { key },
@@ -202,8 +210,19 @@ impl Wanted {
         })
     }
 
-    fn guard(self, store: &Store, granted: Granted, mode: Mode) -> LockGuard {
-        LockGuard::new(store.clone(), self.key, self.holder, mode, granted, self.asked_at)
+    /// Until when a lease that was granted at once may be relied on: from before it was asked for.
+    fn valid_until(&self, lease: Option<Lease>) -> Option<Instant> {
+        lease.map(|lease| self.asked_at.saturating_add(lease.ttl.as_duration()))
+    }
+
+    fn guard(
+        self,
+        store: &Store,
+        granted: Granted,
+        mode: Mode,
+        valid_until: Option<Instant>,
+    ) -> LockGuard {
+        LockGuard::new(store.clone(), self.key, self.holder, mode, granted, valid_until)
     }
 }
 
@@ -227,7 +246,7 @@ enum State {
 }
 
 impl AcquireFuture {
-    fn new(request: LockRequest<'_>, wait: Wait) -> Self {
+    fn new(request: &LockRequest<'_>, wait: Wait) -> Self {
         Self { store: request.store.clone(), wait, state: State::Unasked(request.check()) }
     }
 }

@@ -215,7 +215,7 @@ impl Engine {
         }
         self.background.stop();
         let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        while !self.is_poisoned() && !(self.queued.is_empty() && seat.writer.backlog.is_empty()) {
+        while !self.is_poisoned() && (!self.queued.is_empty() || !seat.writer.backlog.is_empty()) {
             let answers = self.serve_batch(&mut seat);
             self.deliver(answers);
         }
@@ -263,9 +263,12 @@ impl Engine {
 
     pub(crate) fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
         self.check_usable()?;
-        let sent = self.queue.send(Request { task, reply });
-        sent.expect("the engine keeps the receiver");
+        self.send(Request { task, reply });
         Ok(())
+    }
+
+    fn send(&self, request: Request) {
+        self.queue.send(request).expect("the engine keeps the receiver");
     }
 
     fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
@@ -378,13 +381,18 @@ impl Engine {
 
     /// A grant whose caller has given up goes to the next. One that its holder had before stays.
     fn hand_on(&self, slot: &Slot, answer: &Answer) {
-        let Answer::Done(Outcome::Granted(granted)) = answer else { return };
+        let (Answer::Done(Outcome::Granted(granted)) | Answer::HandedOff(granted)) = answer else {
+            return;
+        };
         if let Some((key, holder)) = slot.acquires()
             && !granted.rejoined
         {
             let (key, holder): (Key, Holder) = (key.clone(), holder.clone());
             let token = Some(granted.token);
-            self.post_or_warn(Task::Command(Command::Release { key, holder, token }));
+            let task = Task::Command(Command::Release { key, holder, token });
+            // Also while the store closes, which serves what is queued first.
+            self.send(Request { task, reply: Reply::Nobody });
+            self.background.wake();
         }
     }
 
@@ -397,6 +405,9 @@ impl Engine {
 
     /// When the background thread has to look at the table's timers again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        if self.is_poisoned() {
+            return None;
+        }
         self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
     }
 }

@@ -206,8 +206,8 @@ impl Writer {
             let overdue =
                 met_somebody.then(|| self.table.overdue(&wanted.key, moment.now.instant)).flatten();
             let Some(expire) = overdue else { return decision };
-            let expiry = self.table.decide(moment.now, &expire)?;
-            self.apply(&expiry, moment);
+            let expired = self.table.decide(moment.now, &expire)?;
+            self.apply(&expired, moment);
         }
     }
 
@@ -350,10 +350,10 @@ impl Writer {
     fn wake(&mut self, change: &Change) {
         let (waiter, answer) = match change {
             Change::Granted { waiter: Some(waiter), grant, .. } => {
-                (waiter, granted(grant.token, grant.lease, false))
+                (waiter, handed_off(grant.token, grant.lease, false))
             }
             Change::Renewed { waiter: Some(waiter), token, lease, .. } => {
-                (waiter, granted(*token, *lease, true))
+                (waiter, handed_off(*token, *lease, true))
             }
             // Who cancelled its wait does not wait for an answer.
             Change::Left { waiter, cause: LeaveCause::Cancelled, .. } => {
@@ -408,8 +408,8 @@ impl Writer {
     }
 }
 
-fn granted(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
-    Answer::Done(Outcome::Granted(Granted { token, lease, rejoined }))
+fn handed_off(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
+    Answer::HandedOff(Granted { token, lease, rejoined })
 }
 
 /// What a panic said.
