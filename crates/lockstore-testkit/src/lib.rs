@@ -1,1 +1,11 @@
-//! Under construction.
+//! What crash-recovery tests and fuzzers need: a disk that fails as disks fail, and a clock that a test moves.
+//!
+//! | a test wants | module |
+//! | --- | --- |
+//! | power loss, I/O errors and stalls under a redb database, at every operation in turn | [`disk`] |
+//!
+//! Everything is deterministic: what looks random comes from a seed that the test names, and a
+//! failure repeats with the same seed.
+
+pub mod disk;
+mod rng;
