@@ -319,6 +319,9 @@ impl Engine {
     }
 
     fn serve_batch(&self, seat: &mut Seat) -> Answers {
+        // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
+        // due to expire at once, and renewals go first.
+        self.kept.renew_due(self);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
