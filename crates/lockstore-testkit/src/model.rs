@@ -18,7 +18,7 @@
 //! - Watchers want to see a lock free. They leave when nobody holds it and nobody was waiting for it.
 //! - A grant ends by its holder's release, by the expiry of its lease, by a break that names its token, or with
 //!   its session. Until then it is held, however late the expiry comes.
-//! - A session ends in steps, waits first. From the first step on it gets nothing more.
+//! - A session ends in steps, waits first. From the first step on it is granted nothing more.
 //! - Tokens and session numbers come from one counter.
 mod agree;
 mod queue;

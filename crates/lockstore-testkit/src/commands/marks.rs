@@ -96,7 +96,6 @@ fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::NotDue => "refused: not due",
         Refusal::LimitReached { limit, .. } => match limit {
             Limit::Locks => "refused: limit of locks",
-            Limit::HoldersPerLock => "refused: limit of holders of a lock",
             Limit::WaitersPerLock => "refused: limit of waiters of a lock",
             Limit::Waiters => "refused: limit of waiters",
             Limit::Sessions => "refused: limit of sessions",
