@@ -1,12 +1,14 @@
 //! What concurrent clients asked of a store, when, and what they were told.
 //!
-//! A [`Recorder`] writes the history down while threads work. Histories can also be put together by hand, or from what other processes wrote into a
+//! A [`Recorder`] writes the history down while threads work; [`linearizability`](crate::linearizability)
+//! judges it. Histories can also be put together by hand, or from what other processes wrote into a
 //! [crash ledger](crate::crash).
 //!
 //! ```
 //! use lockstore::{Holder, Key, Mode, Token};
 //! use lockstore_testkit::clock::ManualClock;
 //! use lockstore_testkit::history::{Call, Outcome, Recorder, Wait};
+//! use lockstore_testkit::linearizability::check;
 //!
 //! let recorder = Recorder::new(ManualClock::new());
 //! let mut client = recorder.client();
@@ -17,7 +19,7 @@
 //! // ... here the store is asked ...
 //! client.returned(asked, Outcome::Granted { token: Token::FIRST, valid_until: None });
 //!
-//! assert_eq!(recorder.history().operations.len(), 1);
+//! assert_eq!(check(&recorder.history())?.operations, 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

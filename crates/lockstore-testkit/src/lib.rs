@@ -5,6 +5,7 @@
 //! | power loss, I/O errors and stalls under a redb database, at every operation in turn | [`disk`] |
 //! | a process killed at a random moment, and what it had acknowledged by then | [`crash`] |
 //! | what concurrent clients asked and were told | [`history`] |
+//! | whether a correct store could have answered like that | [`linearizability`] |
 //! | time that moves only when it is told to, jumps and reboots included | [`clock`] |
 //!
 //! Everything is deterministic: what looks random comes from a seed that the test names, and a
@@ -14,4 +15,5 @@ pub mod clock;
 pub mod crash;
 pub mod disk;
 pub mod history;
+pub mod linearizability;
 mod rng;
