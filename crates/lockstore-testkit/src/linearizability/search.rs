@@ -146,13 +146,13 @@ impl Moves<'_, '_, '_> {
                 Effect::Observe(_) => {}
                 Effect::End(target) => self.end(number, step, *target),
                 Effect::Extend { target, valid_until } => {
-                    self.extend(number, step, *target, *valid_until)
+                    self.extend(number, step, *target, *valid_until);
                 }
                 Effect::Grant { mode, token: Some(token), valid_until } => {
-                    self.grant(number, step, *mode, *token, *valid_until)
+                    self.grant(number, step, *mode, *token, *valid_until);
                 }
                 Effect::Grant { mode, token: None, valid_until } => {
-                    self.grant_unanswered(number, step, *mode, *valid_until)
+                    self.grant_unanswered(number, step, *mode, *valid_until);
                 }
             }
         }
