@@ -1,1 +1,15 @@
-//! Under construction.
+//! What crash-recovery tests and fuzzers need: a disk that fails as disks fail, and a clock that a test moves.
+//!
+//! | a test wants | module |
+//! | --- | --- |
+//! | power loss, I/O errors and stalls under a redb database, at every operation in turn | [`disk`] |
+//! | a process killed at a random moment, and what it had acknowledged by then | [`crash`] |
+//! | time that moves only when it is told to, jumps and reboots included | [`clock`] |
+//!
+//! Everything is deterministic: what looks random comes from a seed that the test names, and a
+//! failure repeats with the same seed.
+
+pub mod clock;
+pub mod crash;
+pub mod disk;
+mod rng;
