@@ -237,7 +237,9 @@ impl Future for AcquireFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let State::Unasked(checked) = std::mem::replace(&mut this.state, State::Done) {
+        if let State::Unasked(checked) = &this.state {
+            let checked = checked.clone();
+            this.state = State::Done;
             let wanted = match checked {
                 Ok(wanted) => wanted,
                 Err(error) => return Poll::Ready(Err(error.into())),

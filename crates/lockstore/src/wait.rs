@@ -43,7 +43,9 @@ impl Future for WaitFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let State::Unasked(checked) = std::mem::replace(&mut this.state, State::Done) {
+        if let State::Unasked(checked) = &this.state {
+            let checked = checked.clone();
+            this.state = State::Done;
             let command = match checked {
                 Ok(command) => command,
                 Err(error) => return Poll::Ready(Err(error.into())),
