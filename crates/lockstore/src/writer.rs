@@ -55,7 +55,9 @@ pub(crate) struct Numbers {
     pub(crate) first_audit: u64,
     /// The wall clock's high-water mark as it is on disk.
     pub(crate) wall_mark: WallTime,
-    /// The latest wall time seen.
+    /// The wall time of the last batch.
+    pub(crate) wall_shown: WallTime,
+    /// The latest wall time seen by this or any earlier run.
     pub(crate) wall_seen: WallTime,
 }
 
@@ -86,6 +88,8 @@ struct Batch {
 struct Moment<'a> {
     now: Now,
     wall: WallTime,
+    /// The latest wall time seen: a wall clock that never goes back.
+    wall_seen: WallTime,
     around: Surroundings<'a>,
     tell: bool,
 }
@@ -159,14 +163,15 @@ impl Writer {
 
     fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
         let wall = around.clock.wall();
-        let seen = self.numbers.wall_seen;
-        if wall.as_millis() + CLOCK_SLACK_MS < seen.as_millis() {
-            tracing::warn!(?wall, ?seen, "the wall clock went backwards");
-            self.batch.events.push(EventKind::ClockWentBackwards { mark: seen, now: wall });
+        let shown = std::mem::replace(&mut self.numbers.wall_shown, wall);
+        if wall.as_millis().saturating_add(CLOCK_SLACK_MS) < shown.as_millis() {
+            tracing::warn!(?wall, ?shown, "the wall clock went backwards");
+            self.batch.events.push(EventKind::ClockWentBackwards { mark: shown, now: wall });
         }
-        self.numbers.wall_seen = wall;
+        let wall_seen = self.numbers.wall_seen.max(wall);
+        self.numbers.wall_seen = wall_seen;
         let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
-        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
+        Moment { now, wall, wall_seen, around, tell: !around.subscribers.is_empty() }
     }
 
     fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
@@ -341,7 +346,7 @@ impl Writer {
         let grant = lock.grant_of(holder).expect("what was just granted is held");
         let clock = moment.around.clock;
         let record =
-            grants::to_record(lock, grant, moment.now.instant, moment.wall, clock.boot_id());
+            grants::to_record(lock, grant, moment.now.instant, moment.wall_seen, clock.boot_id());
         let row = RowKey::grant(grant.token);
         self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
     }
@@ -385,10 +390,12 @@ impl Writer {
         if self.batch.rows.is_empty() {
             return Ok(());
         }
-        if moment.wall.as_millis() > self.numbers.wall_mark.as_millis() + WALL_MARK_EVERY_MS {
-            let value = WallRecordV1 { mark_ms: moment.wall.as_millis() }.to_row(&RowKey::WALL);
+        let wall_mark = self.numbers.wall_mark.as_millis();
+        if moment.wall_seen.as_millis() > wall_mark.saturating_add(WALL_MARK_EVERY_MS) {
+            let mark_ms = moment.wall_seen.as_millis();
+            let value = WallRecordV1 { mark_ms }.to_row(&RowKey::WALL);
             self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::WALL, value));
-            self.numbers.wall_mark = moment.wall;
+            self.numbers.wall_mark = moment.wall_seen;
         }
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();
