@@ -147,19 +147,25 @@ impl Slot {
 
     /// Takes the answer, or has the task woken when it comes.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
+        let mut next = Sleeper::Task(context.waker().clone());
         let mut state = self.lock();
         if let Some(answer) = take(&mut state) {
             return Poll::Ready(answer);
         }
         if let State::Open { sleeper, .. } = &mut *state {
-            *sleeper = Sleeper::Task(context.waker().clone());
+            std::mem::swap(sleeper, &mut next);
         }
+        drop(state);
+        // A waker may own anything, the lock that this task waits for included.
+        drop(next);
         Poll::Pending
     }
 
     /// The caller gives up.
     pub(crate) fn give_up(&self) -> GivenUp {
-        match std::mem::replace(&mut *self.lock(), State::Closed) {
+        // The state goes after the mutex is free, for its waker may own anything.
+        let left = std::mem::replace(&mut *self.lock(), State::Closed);
+        match left {
             State::Answered(answer) => GivenUp::Answered(answer),
             State::Open { waiter: Some(waiter), .. } => GivenUp::Waiting(waiter),
             State::Open { waiter: None, .. } | State::Closed => GivenUp::Unserved,
