@@ -1,5 +1,6 @@
 //! Where one caller waits for its one answer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
@@ -183,7 +184,12 @@ impl Sleeper {
         match self {
             Self::Nobody => {}
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(waker) => waker.wake(),
+            // A waker is other people's code. There are more to be told, whatever becomes of it.
+            Self::Task(waker) => {
+                if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                    tracing::error!("a waker panicked; its task may never be polled again");
+                }
+            }
         }
     }
 }
