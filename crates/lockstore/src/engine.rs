@@ -56,6 +56,8 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
+    /// Answers that are to be delivered when the seat is free: who is woken may use the store.
+    undelivered: Answers,
 }
 
 impl Engine {
@@ -74,7 +76,11 @@ impl Engine {
             kept: KeptLeases::default(),
             background: Background::default(),
             disk: RwLock::new(Some(disk)),
-            seat: Mutex::new(Seat { writer, last_commit: Duration::ZERO }),
+            seat: Mutex::new(Seat {
+                writer,
+                last_commit: Duration::ZERO,
+                undelivered: Answers::new(),
+            }),
             queue,
             queued,
             company: AtomicUsize::new(0),
@@ -165,14 +171,14 @@ impl Engine {
 
     /// Serves what is queued and due, once. For the background thread.
     pub(crate) fn serve_now(&self) {
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        self.serve(seat);
+        self.serve(self.take_seat());
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
     pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
-        let result = f(&mut self.seat.lock().unwrap_or_else(PoisonError::into_inner));
-        self.hand_over();
+        let mut seat = self.take_seat();
+        let result = f(&mut seat);
+        self.leave(seat);
         result
     }
 
@@ -214,17 +220,17 @@ impl Engine {
             return Err(StoreError::Closed);
         }
         self.background.stop();
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seat = self.take_seat();
         while !self.is_poisoned() && !(self.queued.is_empty() && seat.writer.backlog.is_empty()) {
-            let answers = self.serve_batch(&mut seat);
-            self.deliver(answers);
+            self.serve_batch(&mut seat);
+            self.leave(seat);
+            seat = self.take_seat();
         }
-        self.fail_all(&mut seat, &StoreError::Closed);
-        drop(seat);
-        // Who came while the seat was taken finds the store closed.
-        self.hand_over();
-        self.subscribers.end();
+        // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.fail_all(&mut seat, &StoreError::Closed);
+        self.leave(seat);
+        self.subscribers.end();
         match (self.poison.get(), disk) {
             // A store that stopped leaves its file as it is: closing would write to it.
             (Some(cause), disk) => {
@@ -276,10 +282,21 @@ impl Engine {
         }
     }
 
-    /// Serves one batch, leaves the seat, sees to the next batch, and delivers the answers.
+    fn take_seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves one batch and leaves the seat.
     fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
         self.wait_for_company(&seat);
-        let answers = self.serve_batch(&mut seat);
+        self.serve_batch(&mut seat);
+        self.leave(seat);
+    }
+
+    /// Leaves the seat, sees to the next batch, and delivers the answers.
+    fn leave(&self, mut seat: MutexGuard<'_, Seat>) {
+        let answers = std::mem::take(&mut seat.undelivered);
+        // At once when something is left in the backlog: who was offered the seat may have found it taken.
         let next_deadline = seat.writer.next_deadline();
         drop(seat);
         if let Some(deadline) = next_deadline {
@@ -305,19 +322,18 @@ impl Engine {
         }
     }
 
-    fn serve_batch(&self, seat: &mut Seat) -> Answers {
+    /// Serves one batch. Its answers are delivered when the seat is left.
+    fn serve_batch(&self, seat: &mut Seat) {
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
         if let Some(cause) = self.poison.get() {
             let error = StoreError::Poisoned { cause: Arc::clone(cause) };
-            self.fail_all(seat, &error);
-            return Answers::new();
+            return self.fail_all(seat, &error);
         }
         let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = disk.as_ref() else {
-            self.fail_all(seat, &StoreError::Closed);
-            return Answers::new();
+            return self.fail_all(seat, &StoreError::Closed);
         };
         let around = Surroundings {
             clock: &*self.clock,
@@ -333,14 +349,10 @@ impl Engine {
             seat.last_commit = start.elapsed();
         }
         match served {
-            Ok(Ok(answers)) => answers,
-            Ok(Err(error)) => {
-                self.stop(&format!("a commit failed: {error}"), seat);
-                Answers::new()
-            }
+            Ok(Ok(answers)) => seat.undelivered.extend(answers),
+            Ok(Err(error)) => self.stop(&format!("a commit failed: {error}"), seat),
             Err(panic) => {
                 self.stop(&format!("the writer panicked: {}", panic_text(&*panic)), seat);
-                Answers::new()
             }
         }
     }
@@ -392,11 +404,11 @@ impl Engine {
         let replies = seat.writer.abandon();
         let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
         let failed = replies.into_iter().chain(queued);
-        self.deliver(failed.map(|reply| (reply, Answer::Failed(error.clone()))).collect());
+        seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
     }
 
     /// When the background thread has to look at the table's timers again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
+        self.take_seat().writer.next_deadline()
     }
 }
