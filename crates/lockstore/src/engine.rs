@@ -56,6 +56,8 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
+    /// Answers that are to be delivered when the seat is free: who is woken may use the store.
+    undelivered: Answers,
 }
 
 impl Engine {
@@ -74,7 +76,11 @@ impl Engine {
             kept: KeptLeases::default(),
             background: Background::default(),
             disk: RwLock::new(Some(disk)),
-            seat: Mutex::new(Seat { writer, last_commit: Duration::ZERO }),
+            seat: Mutex::new(Seat {
+                writer,
+                last_commit: Duration::ZERO,
+                undelivered: Answers::new(),
+            }),
             queue,
             queued,
             company: AtomicUsize::new(0),
@@ -165,14 +171,14 @@ impl Engine {
 
     /// Serves what is queued and due, once. For the background thread.
     pub(crate) fn serve_now(&self) {
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        self.serve(seat);
+        self.serve(self.take_seat());
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
     pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
-        let result = f(&mut self.seat.lock().unwrap_or_else(PoisonError::into_inner));
-        self.hand_over();
+        let mut seat = self.take_seat();
+        let result = f(&mut seat);
+        self.leave(seat);
         result
     }
 
@@ -214,18 +220,21 @@ impl Engine {
             return Err(StoreError::Closed);
         }
         self.background.stop();
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seat = self.take_seat();
         while !self.is_poisoned() && (!self.queued.is_empty() || !seat.writer.backlog.is_empty()) {
-            let answers = self.serve_batch(&mut seat);
-            self.deliver(answers);
+            self.serve_batch(&mut seat);
+            self.leave(seat);
+            seat = self.take_seat();
         }
-        self.fail_all(&mut seat, &StoreError::Closed);
-        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
-        drop(seat);
-        // Who came while the seat was taken finds the store closed.
-        self.hand_over();
-        self.subscribers.end();
+        // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.fail_all(&mut seat, &StoreError::Closed);
+        let farewell = match &disk {
+            Some(disk) if !self.is_poisoned() => seat.writer.farewell(disk, self.clock.wall()),
+            Some(_) | None => Ok(()),
+        };
+        self.leave(seat);
+        self.subscribers.end();
         match (self.poison.get(), disk) {
             // A store that stopped leaves its file as it is: closing would write to it.
             (Some(cause), disk) => {
@@ -253,12 +262,6 @@ impl Engine {
             self.stop(&format!("{what} failed: {error}"), seat);
         }
         result
-    }
-
-    fn farewell(&self, seat: &mut Seat) -> Result<(), StoreError> {
-        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(disk) = disk.as_ref() else { return Ok(()) };
-        Ok(seat.writer.farewell(disk, self.clock.wall())?)
     }
 
     /// What a forked child does with the store of its parent: nothing, not even closing it.
@@ -289,10 +292,21 @@ impl Engine {
         }
     }
 
-    /// Serves one batch, leaves the seat, sees to the next batch, and delivers the answers.
+    fn take_seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves one batch and leaves the seat.
     fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
         self.wait_for_company(&seat);
-        let answers = self.serve_batch(&mut seat);
+        self.serve_batch(&mut seat);
+        self.leave(seat);
+    }
+
+    /// Leaves the seat, sees to the next batch, and delivers the answers.
+    fn leave(&self, mut seat: MutexGuard<'_, Seat>) {
+        let answers = std::mem::take(&mut seat.undelivered);
+        // At once when something is left in the backlog: who was offered the seat may have found it taken.
         let next_deadline = seat.writer.next_deadline();
         drop(seat);
         if let Some(deadline) = next_deadline {
@@ -318,7 +332,8 @@ impl Engine {
         }
     }
 
-    fn serve_batch(&self, seat: &mut Seat) -> Answers {
+    /// Serves one batch. Its answers are delivered when the seat is left.
+    fn serve_batch(&self, seat: &mut Seat) {
         // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
         // due to expire at once, and renewals go first.
         self.kept.renew_due(self);
@@ -327,13 +342,11 @@ impl Engine {
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
         if let Some(cause) = self.poison.get() {
             let error = StoreError::Poisoned { cause: Arc::clone(cause) };
-            self.fail_all(seat, &error);
-            return Answers::new();
+            return self.fail_all(seat, &error);
         }
         let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = disk.as_ref() else {
-            self.fail_all(seat, &StoreError::Closed);
-            return Answers::new();
+            return self.fail_all(seat, &StoreError::Closed);
         };
         let around = Surroundings {
             clock: &*self.clock,
@@ -349,14 +362,10 @@ impl Engine {
             seat.last_commit = start.elapsed();
         }
         match served {
-            Ok(Ok(answers)) => answers,
-            Ok(Err(error)) => {
-                self.stop(&format!("a commit failed: {error}"), seat);
-                Answers::new()
-            }
+            Ok(Ok(answers)) => seat.undelivered.extend(answers),
+            Ok(Err(error)) => self.stop(&format!("a commit failed: {error}"), seat),
             Err(panic) => {
                 self.stop(&format!("the writer panicked: {}", panic_text(&*panic)), seat);
-                Answers::new()
             }
         }
     }
@@ -413,7 +422,7 @@ impl Engine {
         let replies = seat.writer.abandon();
         let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
         let failed = replies.into_iter().chain(queued);
-        self.deliver(failed.map(|reply| (reply, Answer::Failed(error.clone()))).collect());
+        seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
     }
 
     /// When the background thread has to look at the table's timers again.
@@ -421,6 +430,6 @@ impl Engine {
         if self.is_poisoned() {
             return None;
         }
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
+        self.take_seat().writer.next_deadline()
     }
 }
