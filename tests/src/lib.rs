@@ -1,1 +1,6 @@
-//! Scenario, crash and conformance tests; see the `tests` folder.
+//! What the scenario, crash and conformance tests share; the tests are in the `tests` folder.
+
+pub mod call;
+pub mod machine;
+pub mod patience;
+pub mod task;

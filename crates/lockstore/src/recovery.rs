@@ -116,7 +116,9 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    let numbers = Numbers { reserved_below, next_audit, first_audit, wall_mark, wall_seen: wall };
+    let (wall_shown, wall_seen) = (wall, opening.wall);
+    let numbers =
+        Numbers { reserved_below, next_audit, first_audit, wall_mark, wall_shown, wall_seen };
     Ok((Writer::new(table, numbers), found))
 }
 

@@ -55,7 +55,9 @@ pub(crate) struct Numbers {
     pub(crate) first_audit: u64,
     /// The wall clock's high-water mark as it is on disk.
     pub(crate) wall_mark: WallTime,
-    /// The latest wall time seen.
+    /// The wall time of the last batch.
+    pub(crate) wall_shown: WallTime,
+    /// The latest wall time seen by this or any earlier run.
     pub(crate) wall_seen: WallTime,
 }
 
@@ -86,6 +88,8 @@ struct Batch {
 struct Moment<'a> {
     now: Now,
     wall: WallTime,
+    /// The latest wall time seen: a wall clock that never goes back.
+    wall_seen: WallTime,
     around: Surroundings<'a>,
     tell: bool,
 }
@@ -143,17 +147,13 @@ impl Writer {
     /// Gives back the tokens that were reserved and not used, so that after a clean close they go on
     /// without a gap, and notes the time.
     pub(crate) fn farewell(&mut self, disk: &Disk, wall: WallTime) -> Result<(), DiskError> {
-        let next_token = self.table.next_token().get();
-        let mut rows = Vec::new();
-        if next_token != self.numbers.reserved_below {
-            rows.push(reserve_tokens_below(next_token));
-            self.numbers.reserved_below = next_token;
-        }
-        if wall > self.numbers.wall_mark {
-            rows.push(mark_wall(wall));
-        }
         // A store that was only read is left as it is.
-        if self.figures.commits > 0 { disk.commit(&rows) } else { Ok(()) }
+        if self.figures.commits == 0 {
+            return Ok(());
+        }
+        let next_token = self.table.next_token().get();
+        let wall_seen = self.numbers.wall_seen.max(wall);
+        disk.commit(&[reserve_tokens_below(next_token), mark_wall(wall_seen)])
     }
 
     /// Adds to `problems` what does not hold of the locks, waiters and timers.
@@ -175,14 +175,15 @@ impl Writer {
 
     fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
         let wall = around.clock.wall();
-        let seen = self.numbers.wall_seen;
-        if wall.as_millis() + CLOCK_SLACK_MS < seen.as_millis() {
-            tracing::warn!(?wall, ?seen, "the wall clock went backwards");
-            self.batch.events.push(EventKind::ClockWentBackwards { mark: seen, now: wall });
+        let shown = std::mem::replace(&mut self.numbers.wall_shown, wall);
+        if wall.as_millis().saturating_add(CLOCK_SLACK_MS) < shown.as_millis() {
+            tracing::warn!(?wall, ?shown, "the wall clock went backwards");
+            self.batch.events.push(EventKind::ClockWentBackwards { mark: shown, now: wall });
         }
-        self.numbers.wall_seen = wall;
+        let wall_seen = self.numbers.wall_seen.max(wall);
+        self.numbers.wall_seen = wall_seen;
         let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
-        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
+        Moment { now, wall, wall_seen, around, tell: !around.subscribers.is_empty() }
     }
 
     fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
@@ -357,7 +358,7 @@ impl Writer {
         let grant = lock.grant_of(holder).expect("what was just granted is held");
         let clock = moment.around.clock;
         let record =
-            grants::to_record(lock, grant, moment.now.instant, moment.wall, clock.boot_id());
+            grants::to_record(lock, grant, moment.now.instant, moment.wall_seen, clock.boot_id());
         let row = RowKey::grant(grant.token);
         self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
     }
@@ -399,9 +400,10 @@ impl Writer {
         if self.batch.rows.is_empty() {
             return Ok(());
         }
-        if moment.wall.as_millis() > self.numbers.wall_mark.as_millis() + WALL_MARK_EVERY_MS {
-            self.batch.rows.push(mark_wall(moment.wall));
-            self.numbers.wall_mark = moment.wall;
+        let wall_mark = self.numbers.wall_mark.as_millis();
+        if moment.wall_seen.as_millis() > wall_mark.saturating_add(WALL_MARK_EVERY_MS) {
+            self.batch.rows.push(mark_wall(moment.wall_seen));
+            self.numbers.wall_mark = moment.wall_seen;
         }
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();
