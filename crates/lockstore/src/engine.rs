@@ -114,7 +114,9 @@ impl Engine {
         }
         loop {
             if let Some(seat) = self.try_seat() {
-                self.serve(seat);
+                if let Some(deadline) = self.serve(seat) {
+                    self.background.wake_by(deadline);
+                }
                 // Nearly always the answer is there now: this thread served it.
                 if let Some(answer) = slot.try_take() {
                     return answer;
@@ -163,10 +165,11 @@ impl Engine {
         self.background.wake();
     }
 
-    /// Serves what is queued and due, once. For the background thread.
-    pub(crate) fn serve_now(&self) {
+    /// Serves what is queued and due, once, and tells when to look at the timers again. For the background
+    /// thread.
+    pub(crate) fn serve_now(&self) -> Option<Instant> {
         let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        self.serve(seat);
+        self.serve(seat)
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
@@ -289,17 +292,16 @@ impl Engine {
         }
     }
 
-    /// Serves one batch, leaves the seat, sees to the next batch, and delivers the answers.
-    fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
+    /// Serves one batch, leaves the seat, sees to the next batch, and delivers the answers. Tells when the
+    /// background thread has to look at the timers.
+    fn serve(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         self.wait_for_company(&seat);
         let answers = self.serve_batch(&mut seat);
         let next_deadline = seat.writer.next_deadline();
         drop(seat);
-        if let Some(deadline) = next_deadline {
-            self.background.wake_by(deadline);
-        }
         self.hand_over();
         self.deliver(answers);
+        next_deadline.filter(|_| !self.is_poisoned())
     }
 
     /// Where several callers were served together, they are about to come again one by one. The first
@@ -414,13 +416,5 @@ impl Engine {
         let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
         let failed = replies.into_iter().chain(queued);
         self.deliver(failed.map(|reply| (reply, Answer::Failed(error.clone()))).collect());
-    }
-
-    /// When the background thread has to look at the table's timers again.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.is_poisoned() {
-            return None;
-        }
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
     }
 }
