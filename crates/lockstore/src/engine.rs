@@ -120,7 +120,9 @@ impl Engine {
         }
         loop {
             if let Some(seat) = self.try_seat() {
-                self.serve(seat);
+                if let Some(deadline) = self.serve(seat) {
+                    self.background.wake_by(deadline);
+                }
                 // Nearly always the answer is there now: this thread served it.
                 if let Some(answer) = slot.try_take() {
                     return answer;
@@ -169,16 +171,19 @@ impl Engine {
         self.background.wake();
     }
 
-    /// Serves what is queued and due, once. For the background thread.
-    pub(crate) fn serve_now(&self) {
-        self.serve(self.take_seat());
+    /// Serves what is queued and due, once, and tells when to look at the timers again. For the background
+    /// thread.
+    pub(crate) fn serve_now(&self) -> Option<Instant> {
+        self.serve(self.take_seat())
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
     pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
         let mut seat = self.take_seat();
         let result = f(&mut seat);
-        self.leave(seat);
+        if let Some(deadline) = self.leave(seat) {
+            self.background.wake_by(deadline);
+        }
         result
     }
 
@@ -292,28 +297,22 @@ impl Engine {
         }
     }
 
-    fn take_seat(&self) -> MutexGuard<'_, Seat> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Serves one batch and leaves the seat.
-    fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
+    /// Serves one batch and leaves the seat. Tells when the background thread has to look at the timers.
+    fn serve(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         self.wait_for_company(&seat);
         self.serve_batch(&mut seat);
-        self.leave(seat);
+        self.leave(seat)
     }
 
-    /// Leaves the seat, sees to the next batch, and delivers the answers.
-    fn leave(&self, mut seat: MutexGuard<'_, Seat>) {
+    /// Leaves the seat, sees to the next batch, and delivers the answers. Tells when the background thread
+    /// has to look at the timers: at once when something is left in the backlog.
+    fn leave(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         let answers = std::mem::take(&mut seat.undelivered);
-        // At once when something is left in the backlog: who was offered the seat may have found it taken.
         let next_deadline = seat.writer.next_deadline();
         drop(seat);
-        if let Some(deadline) = next_deadline {
-            self.background.wake_by(deadline);
-        }
         self.hand_over();
         self.deliver(answers);
+        next_deadline.filter(|_| !self.is_poisoned())
     }
 
     /// Where several callers were served together, they are about to come again one by one. The first
@@ -423,13 +422,5 @@ impl Engine {
         let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
         let failed = replies.into_iter().chain(queued);
         seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
-    }
-
-    /// When the background thread has to look at the table's timers again.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.is_poisoned() {
-            return None;
-        }
-        self.take_seat().writer.next_deadline()
     }
 }
