@@ -40,16 +40,8 @@ impl ManualClock {
 
     /// A clock that shows the given times.
     pub fn starting_at(now: Instant, wall: WallTime) -> Self {
-        let state = State {
-            now,
-            wall,
-            wall_rest: Duration::ZERO,
-            boots: 1,
-            wakers: Vec::new(),
-        };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        let state = State { now, wall, wall_rest: Duration::ZERO, boots: 1, wakers: Vec::new() };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Time passes, for both clocks.

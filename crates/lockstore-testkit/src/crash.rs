@@ -146,10 +146,7 @@ impl CrashTest {
     /// When the process cannot be started.
     pub fn start<R: Record>(&mut self) -> io::Result<Running<R>> {
         self.round += 1;
-        self.command.env(
-            ledger::ENVIRONMENT,
-            ledger::environment(self.seed, self.round),
-        );
+        self.command.env(ledger::ENVIRONMENT, ledger::environment(self.seed, self.round));
         Running::start(&mut self.command, &self.name)
     }
 
@@ -179,10 +176,9 @@ impl CrashTest {
         running.wait_for_end(then);
         let round = running.kill()?;
         match round.ending {
-            Ending::Exited(status) if !status.success() => Err(io::Error::other(format!(
-                "{} failed by itself: {status}",
-                self.name
-            ))),
+            Ending::Exited(status) if !status.success() => {
+                Err(io::Error::other(format!("{} failed by itself: {status}", self.name)))
+            }
             Ending::Exited(_) | Ending::Killed => Ok(round),
         }
     }

@@ -157,11 +157,7 @@ impl SimDisk {
     #[must_use]
     pub fn after_power_loss_choosing(&self, choose: impl FnMut(Unsynced) -> usize) -> Self {
         let state = self.state();
-        Self::from_bytes(
-            state
-                .image
-                .after_power_loss(&mut power_loss::Chosen(choose)),
-        )
+        Self::from_bytes(state.image.after_power_loss(&mut power_loss::Chosen(choose)))
     }
 
     /// Switches the power off now: every later operation is an error, and syncs that are held fail.
@@ -206,24 +202,13 @@ impl SimDisk {
     }
 
     fn from_image(image: Image) -> Self {
-        let state = State {
-            image,
-            ..State::default()
-        };
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                ..Shared::default()
-            }),
-        }
+        let state = State { image, ..State::default() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }) }
     }
 
     /// The state is consistent between any two statements that can panic, so a poisoned mutex is read through.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

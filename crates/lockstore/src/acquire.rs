@@ -2,20 +2,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lockcore::{
-    Acquire, Command, Granted, Holder, Instant, Key, LeaveCause, Mode, Outcome, Refusal,
+    Acquire, Command, Granted, Holder, Instant, Key, Lease, LeaveCause, Mode, Outcome, Refusal,
 };
 use lockcore::{SessionId, Token, Ttl, Wait};
 
+use crate::call::Call;
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
 use crate::guard::LockGuard;
 use crate::request::{Answer, Task};
 use crate::session::Session;
-use crate::slot::Slot;
 use crate::store::Store;
 
 /// A lock that is about to be acquired. By default: exclusive, without end, by a holder of its own that is
@@ -106,18 +105,18 @@ impl<'a> LockRequest<'a> {
     /// asked for until it is first polled; dropping it ends the wait, and what was granted meanwhile is
     /// handed on to the next.
     pub fn acquire_async(self) -> AcquireFuture {
-        AcquireFuture::new(self, Wait::Forever)
+        AcquireFuture::new(&self, Wait::Forever)
     }
 
     /// As [`try_acquire`](Self::try_acquire), as a future.
     pub fn try_acquire_async(self) -> AcquireFuture {
-        AcquireFuture::new(self, Wait::No)
+        AcquireFuture::new(&self, Wait::No)
     }
 
     /// As [`acquire_timeout`](Self::acquire_timeout), as a future; the time counts from now.
     pub fn acquire_timeout_async(self, timeout: Duration) -> AcquireFuture {
         let wait = self.until(timeout);
-        AcquireFuture::new(self, wait)
+        AcquireFuture::new(&self, wait)
     }
 
     /// Takes up a lock that this [`holder`](Self::holder) still holds by the grant of `token`: after
@@ -140,7 +139,8 @@ impl<'a> LockRequest<'a> {
         );
         let granted = renewed.map_err(|error| ResumeError::of(error, token))?;
         let held = self.store.inspect(&wanted.key)?.map_or(wanted.mode, |lock| lock.mode);
-        Ok(wanted.guard(self.store, Granted { token, ..granted }, held))
+        let valid_until = wanted.valid_until(granted.lease);
+        Ok(wanted.guard(self.store, granted, held, valid_until))
     }
 
     fn until(&self, timeout: Duration) -> Wait {
@@ -179,8 +179,15 @@ impl Wanted {
         let (key, holder) = (key.clone(), holder.clone());
         Err(match answer {
             Answer::Done(Outcome::Granted(granted)) => {
+                let valid_until = self.valid_until(granted.lease);
                 let mode = self.mode;
-                return Ok(self.guard(store, granted, mode));
+                return Ok(self.guard(store, granted, mode, valid_until));
+            }
+            Answer::HandedOff(granted) => {
+                // The caller asked long ago; the lease counts from the hand-off, by the same clock.
+                let valid_until = granted.lease.map(|lease| lease.expires_at);
+                let mode = self.mode;
+                return Ok(self.guard(store, granted, mode, valid_until));
             }
             Answer::Left(LeaveCause::TimedOut) => AcquireError::TimedOut { key },
             Answer::Refused(Refusal::Held(_)) if wait != Wait::No => AcquireError::TimedOut { key },
@@ -202,8 +209,19 @@ impl Wanted {
         })
     }
 
-    fn guard(self, store: &Store, granted: Granted, mode: Mode) -> LockGuard {
-        LockGuard::new(store.clone(), self.key, self.holder, mode, granted, self.asked_at)
+    /// Until when a lease that was granted at once may be relied on: from before it was asked for.
+    fn valid_until(&self, lease: Option<Lease>) -> Option<Instant> {
+        lease.map(|lease| self.asked_at.saturating_add(lease.ttl.as_duration()))
+    }
+
+    fn guard(
+        self,
+        store: &Store,
+        granted: Granted,
+        mode: Mode,
+        valid_until: Option<Instant>,
+    ) -> LockGuard {
+        LockGuard::new(store.clone(), self.key, self.holder, mode, granted, valid_until)
     }
 }
 
@@ -211,24 +229,18 @@ impl Wanted {
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct AcquireFuture {
-    store: Store,
+    call: Result<(Wanted, Call), ArgumentError>,
     wait: Wait,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Not asked yet, or refused before.
-    Unasked(Result<Wanted, ArgumentError>),
-    /// Asked; the answer comes into the slot.
-    Asked(Wanted, Arc<Slot>),
-    /// The answer was given.
-    Done,
 }
 
 impl AcquireFuture {
-    fn new(request: LockRequest<'_>, wait: Wait) -> Self {
-        Self { store: request.store.clone(), wait, state: State::Unasked(request.check()) }
+    fn new(request: &LockRequest<'_>, wait: Wait) -> Self {
+        let call = request.check().map(|wanted| {
+            let acquires = (wanted.key.clone(), wanted.holder.clone());
+            let call = Call::new(request.store, wanted.task(wait), Some(acquires));
+            (wanted, call)
+        });
+        Self { call, wait }
     }
 }
 
@@ -236,36 +248,13 @@ impl Future for AcquireFuture {
     type Output = Result<LockGuard, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if let State::Unasked(checked) = &this.state {
-            let checked = checked.clone();
-            this.state = State::Done;
-            let wanted = match checked {
-                Ok(wanted) => wanted,
-                Err(error) => return Poll::Ready(Err(error.into())),
-            };
-            let acquires = (wanted.key.clone(), wanted.holder.clone());
-            let slot = Arc::new(Slot::for_task(Some(acquires)));
-            if let Err(error) = this.store.engine().submit(wanted.task(this.wait), &slot) {
-                return Poll::Ready(Err(error.into()));
+        let wait = self.wait;
+        match &mut self.call {
+            Ok((wanted, call)) => {
+                let answer = ready!(call.poll(context));
+                Poll::Ready(wanted.clone().outcome(call.store(), wait, answer))
             }
-            this.state = State::Asked(wanted, slot);
-        }
-        let State::Asked(_, slot) = &this.state else {
-            panic!("an AcquireFuture was polled after it was ready");
-        };
-        let Poll::Ready(answer) = slot.poll(context) else { return Poll::Pending };
-        match std::mem::replace(&mut this.state, State::Done) {
-            State::Asked(wanted, _) => Poll::Ready(wanted.outcome(&this.store, this.wait, answer)),
-            State::Unasked(_) | State::Done => unreachable!("it was asked"),
-        }
-    }
-}
-
-impl Drop for AcquireFuture {
-    fn drop(&mut self) {
-        if let State::Asked(_, slot) = &self.state {
-            self.store.engine().give_up(slot);
+            Err(error) => Poll::Ready(Err(error.clone().into())),
         }
     }
 }

@@ -168,3 +168,6 @@ const CAPACITY: usize = 256;
 /// The limit stops a damaged length before anything is allocated for it.
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<ROW_BYTES_MAX>> =
     bincode::config::legacy().with_limit();
+
+#[cfg(test)]
+mod tests;

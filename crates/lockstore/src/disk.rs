@@ -24,6 +24,7 @@ use crate::records::{FormatRecordV1, TokenRecordV1, WallRecordV1};
 use crate::rows::{RowChange, TableId};
 use gate::Gate;
 use guard::{guarded, guarded_drop};
+use open::Verify;
 
 /// How a store's file is opened.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,7 @@ impl Disk {
         backend: impl StorageBackend,
         options: &DiskOptions,
     ) -> Result<Self, OpenError> {
-        open::in_backend(Box::new(backend), options)
+        open::in_backend(Box::new(backend), options, Verify::AsAsked)
     }
 
     /// Makes `changes` durable, all of them or none, in the order given, with one sync of the file.
@@ -223,13 +224,18 @@ const fn definition(table: TableId) -> RowTableDefinition {
     TableDefinition::new(table.name())
 }
 
-/// Above this length commits record what redb needs to reopen the file at once after a kill. Below, the
-/// file is read through instead (half a second for this many bytes that are in memory), and a commit
-/// costs about half as much.
+/// Above this length a commit also records what redb needs to reopen the file at once after a kill, which
+/// makes it 1.7 times as dear. Below, the file is read through instead: half a second for this many bytes
+/// when they are in memory, two when they are not.
 pub(crate) const QUICK_REPAIR_ABOVE_BYTES: u64 = 1 << 30;
 
-/// Files up to this length are checked page by page whenever they are opened, which a damaged one does
-/// not survive unnoticed. It takes as long as reading them.
+/// Files up to this length are checked page by page whenever they are opened, so that damage is found
+/// then and not later. It takes 10 ms for a small one, most of them for syncs, and 0.1 s for this many
+/// bytes.
 pub(crate) const VERIFIED_BYTES_MAX: u64 = 64 << 20;
 
+/// Why [`Disk::db`] does not fail.
 const OPEN: &str = "the database is there until it is closed, and closing consumes the disk";
+
+#[cfg(test)]
+mod tests;

@@ -221,11 +221,12 @@ impl Engine {
         }
         self.background.stop();
         let mut seat = self.take_seat();
-        while !self.is_poisoned() && !(self.queued.is_empty() && seat.writer.backlog.is_empty()) {
+        while !self.is_poisoned() && (!self.queued.is_empty() || !seat.writer.backlog.is_empty()) {
             self.serve_batch(&mut seat);
             self.leave(seat);
             seat = self.take_seat();
         }
+        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
         // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
         self.fail_all(&mut seat, &StoreError::Closed);
@@ -237,7 +238,10 @@ impl Engine {
                 drop(disk);
                 Err(StoreError::Poisoned { cause: Arc::clone(cause) })
             }
-            (None, Some(disk)) => Ok(disk.close()?),
+            (None, Some(disk)) => {
+                farewell?;
+                Ok(disk.close()?)
+            }
             (None, None) => Err(StoreError::Closed),
         }
     }
@@ -257,6 +261,12 @@ impl Engine {
         result
     }
 
+    fn farewell(&self, seat: &mut Seat) -> Result<(), StoreError> {
+        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = disk.as_ref() else { return Ok(()) };
+        Ok(seat.writer.farewell(disk, self.clock.wall())?)
+    }
+
     /// What a forked child does with the store of its parent: nothing, not even closing it.
     fn forget_disk(&self) {
         // Whoever held this lock in the parent does not exist here, so it may never be free.
@@ -269,9 +279,12 @@ impl Engine {
 
     pub(crate) fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
         self.check_usable()?;
-        let sent = self.queue.send(Request { task, reply });
-        sent.expect("the engine keeps the receiver");
+        self.send(Request { task, reply });
         Ok(())
+    }
+
+    fn send(&self, request: Request) {
+        self.queue.send(request).expect("the engine keeps the receiver");
     }
 
     fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
@@ -324,6 +337,9 @@ impl Engine {
 
     /// Serves one batch. Its answers are delivered when the seat is left.
     fn serve_batch(&self, seat: &mut Seat) {
+        // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
+        // due to expire at once, and renewals go first.
+        self.kept.renew_due(self);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
@@ -390,13 +406,18 @@ impl Engine {
 
     /// A grant whose caller has given up goes to the next. One that its holder had before stays.
     fn hand_on(&self, slot: &Slot, answer: &Answer) {
-        let Answer::Done(Outcome::Granted(granted)) = answer else { return };
+        let (Answer::Done(Outcome::Granted(granted)) | Answer::HandedOff(granted)) = answer else {
+            return;
+        };
         if let Some((key, holder)) = slot.acquires()
             && !granted.rejoined
         {
             let (key, holder): (Key, Holder) = (key.clone(), holder.clone());
             let token = Some(granted.token);
-            self.post_or_warn(Task::Command(Command::Release { key, holder, token }));
+            let task = Task::Command(Command::Release { key, holder, token });
+            // Also while the store closes, which serves what is queued first.
+            self.send(Request { task, reply: Reply::Nobody });
+            self.background.wake();
         }
     }
 
@@ -409,6 +430,9 @@ impl Engine {
 
     /// When the background thread has to look at the table's timers again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        if self.is_poisoned() {
+            return None;
+        }
         self.take_seat().writer.next_deadline()
     }
 }

@@ -44,15 +44,10 @@ impl LockGuard {
         holder: Holder,
         mode: Mode,
         granted: Granted,
-        asked_at: Instant,
+        valid_until: Option<Instant>,
     ) -> Self {
         let lease = Arc::new(KeptLease::new(key, holder, granted.token));
-        lease.set_valid_until(granted.lease.map(|granted| {
-            // A grant at once is promised from before it was asked for. One that was waited for is
-            // promised from the decision on, by the same clock.
-            let promised = asked_at.saturating_add(granted.ttl.as_duration());
-            if promised > store.engine().clock.now() { promised } else { granted.expires_at }
-        }));
+        lease.set_valid_until(valid_until);
         let ttl = granted.lease.map(|lease| lease.ttl);
         Self { store, mode, ttl, lease, owned: true }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lockcore::{Command, Key, LeaveCause, Outcome, Refusal, Token};
+use lockcore::{Command, Granted, Key, LeaveCause, Outcome, Refusal, Token};
 
 use crate::error::StoreError;
 use crate::info::BreakRecord;
@@ -41,6 +41,8 @@ pub(crate) enum Reply {
 pub(crate) enum Answer {
     /// It is done.
     Done(Outcome),
+    /// It waited, and the lock is its own now.
+    HandedOff(Granted),
     /// The grant is broken, and recorded.
     Broken(Box<BreakRecord>),
     /// It was refused, and nothing has changed.

@@ -144,6 +144,18 @@ impl Writer {
         if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
     }
 
+    /// Gives back the tokens that were reserved and not used, so that after a clean close they go on
+    /// without a gap, and notes the time.
+    pub(crate) fn farewell(&mut self, disk: &Disk, wall: WallTime) -> Result<(), DiskError> {
+        // A store that was only read is left as it is.
+        if self.figures.commits == 0 {
+            return Ok(());
+        }
+        let next_token = self.table.next_token().get();
+        let wall_seen = self.numbers.wall_seen.max(wall);
+        disk.commit(&[reserve_tokens_below(next_token), mark_wall(wall_seen)])
+    }
+
     /// Adds to `problems` what does not hold of the locks, waiters and timers.
     pub(crate) fn check_invariants(&self, problems: &mut Vec<String>) {
         let checked = catch_unwind(AssertUnwindSafe(|| self.table.check_invariants()));
@@ -211,8 +223,8 @@ impl Writer {
             let overdue =
                 met_somebody.then(|| self.table.overdue(&wanted.key, moment.now.instant)).flatten();
             let Some(expire) = overdue else { return decision };
-            let expiry = self.table.decide(moment.now, &expire)?;
-            self.apply(&expiry, moment);
+            let expired = self.table.decide(moment.now, &expire)?;
+            self.apply(&expired, moment);
         }
     }
 
@@ -355,10 +367,10 @@ impl Writer {
     fn wake(&mut self, change: &Change) {
         let (waiter, answer) = match change {
             Change::Granted { waiter: Some(waiter), grant, .. } => {
-                (waiter, granted(grant.token, grant.lease, false))
+                (waiter, handed_off(grant.token, grant.lease, false))
             }
             Change::Renewed { waiter: Some(waiter), token, lease, .. } => {
-                (waiter, granted(*token, *lease, true))
+                (waiter, handed_off(*token, *lease, true))
             }
             // Who cancelled its wait does not wait for an answer.
             Change::Left { waiter, cause: LeaveCause::Cancelled, .. } => {
@@ -382,19 +394,15 @@ impl Writer {
     fn commit(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
         let next_token = self.table.next_token().get();
         if next_token > self.numbers.reserved_below {
-            let reserved_below = next_token + TOKENS_RESERVED;
-            let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
-            self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::TOKEN, value));
-            self.numbers.reserved_below = reserved_below;
+            self.numbers.reserved_below = next_token + TOKENS_RESERVED;
+            self.batch.rows.push(reserve_tokens_below(self.numbers.reserved_below));
         }
         if self.batch.rows.is_empty() {
             return Ok(());
         }
         let wall_mark = self.numbers.wall_mark.as_millis();
         if moment.wall_seen.as_millis() > wall_mark.saturating_add(WALL_MARK_EVERY_MS) {
-            let mark_ms = moment.wall_seen.as_millis();
-            let value = WallRecordV1 { mark_ms }.to_row(&RowKey::WALL);
-            self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::WALL, value));
+            self.batch.rows.push(mark_wall(moment.wall_seen));
             self.numbers.wall_mark = moment.wall_seen;
         }
         moment.around.disk.commit(&self.batch.rows)?;
@@ -415,8 +423,20 @@ impl Writer {
     }
 }
 
-fn granted(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
-    Answer::Done(Outcome::Granted(Granted { token, lease, rejoined }))
+fn handed_off(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
+    Answer::HandedOff(Granted { token, lease, rejoined })
+}
+
+/// The row that reserves all tokens below this one.
+pub(crate) fn reserve_tokens_below(reserved_below: u64) -> RowChange {
+    let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
+    RowChange::put(TableId::Meta, RowKey::TOKEN, value)
+}
+
+/// The row that moves the wall clock's high-water mark.
+pub(crate) fn mark_wall(wall: WallTime) -> RowChange {
+    let value = WallRecordV1 { mark_ms: wall.as_millis() }.to_row(&RowKey::WALL);
+    RowChange::put(TableId::Meta, RowKey::WALL, value)
 }
 
 /// What a panic said.
@@ -435,6 +455,6 @@ const SESSION_STEPS_MAX: usize = 256;
 /// tokens go on behind the reserved ones.
 const TOKENS_RESERVED: u64 = 4_096;
 /// How far the wall clock's mark on disk may lag behind, in ms.
-const WALL_MARK_EVERY_MS: u64 = 10_000;
+pub(crate) const WALL_MARK_EVERY_MS: u64 = 10_000;
 /// How far the wall clock may be corrected backwards without a word, in ms.
 const CLOCK_SLACK_MS: u64 = 1_000;

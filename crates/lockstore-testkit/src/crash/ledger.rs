@@ -49,10 +49,7 @@ impl Ledger {
     pub fn from_env() -> Option<Self> {
         let value = std::env::var(ENVIRONMENT).ok()?;
         let (seed, round) = value.split_once(':')?;
-        let ledger = Self {
-            seed: seed.parse().ok()?,
-            round: round.parse().ok()?,
-        };
+        let ledger = Self { seed: seed.parse().ok()?, round: round.parse().ok()? };
         // Should the parent be gone, the first record says so.
         write_line(START).ok();
         Some(ledger)

@@ -28,12 +28,7 @@ impl<R: Record> Running<R> {
         let read = Arc::new(Reading::default());
         let progress = Arc::clone(&read);
         let reader = std::thread::spawn(move || progress.read(output));
-        Ok(Self {
-            child,
-            name: name.to_owned(),
-            read,
-            reader: Some(reader),
-        })
+        Ok(Self { child, name: name.to_owned(), read, reader: Some(reader) })
     }
 
     /// The process's id, for [`pause`](super::pause).
@@ -49,9 +44,7 @@ impl<R: Record> Running<R> {
 
     /// Waits until `records` were read or the process closed its ledger; false after `patience`.
     pub fn wait_for_records(&self, records: u64, patience: Duration) -> bool {
-        self.read.wait(patience, |state| {
-            state.ended || state.records.len() as u64 >= records
-        })
+        self.read.wait(patience, |state| state.ended || state.records.len() as u64 >= records)
     }
 
     /// Waits until the process closed its ledger, as it does when it ends; false after `patience`.
@@ -72,28 +65,18 @@ impl<R: Record> Running<R> {
         } else {
             Ending::Exited(status)
         };
-        let read = std::mem::take(
-            &mut *self
-                .read
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let read =
+            std::mem::take(&mut *self.read.state.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(line) = read.no_record {
             let message = format!("{} acknowledged what is no record: {line:?}", self.name);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         if !read.started && ending != Ending::Killed {
-            let message = format!(
-                "{} ended without opening its ledger; is the name right?",
-                self.name
-            );
+            let message =
+                format!("{} ended without opening its ledger; is the name right?", self.name);
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
-        Ok(Round {
-            records: read.records,
-            ending,
-        })
+        Ok(Round { records: read.records, ending })
     }
 }
 
@@ -111,9 +94,7 @@ impl<R> Running<R> {
         self.child.kill()?;
         let status = self.child.wait()?;
         if let Some(reader) = self.reader.take() {
-            reader
-                .join()
-                .map_err(|_| io::Error::other("the reader of the ledger panicked"))?;
+            reader.join().map_err(|_| io::Error::other("the reader of the ledger panicked"))?;
         }
         Ok(status)
     }
@@ -188,21 +169,13 @@ impl<R> Reading<R> {
 
 impl<R> Default for Reading<R> {
     fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            progressed: Condvar::new(),
-        }
+        Self { state: Mutex::default(), progressed: Condvar::new() }
     }
 }
 
 impl<R> Default for State<R> {
     fn default() -> Self {
-        Self {
-            started: false,
-            records: Vec::new(),
-            no_record: None,
-            ended: false,
-        }
+        Self { started: false, records: Vec::new(), no_record: None, ended: false }
     }
 }
 

@@ -13,10 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 ///
 /// When there is no such process, or it is not ours to stop.
 pub fn pause(pid: u32) -> io::Result<Paused> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(io::ErrorKind::InvalidInput)?;
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     kill_process(pid, Signal::STOP)?;
     Ok(Paused { pid })
 }

@@ -74,10 +74,7 @@ fn a_process_that_ends_fails_or_lies_is_told_apart() {
         return;
     }
     let run = |name, seed| {
-        let mut test = CrashTest::this_test(name)
-            .unwrap()
-            .seed(seed)
-            .after_records(10..11);
+        let mut test = CrashTest::this_test(name).unwrap().seed(seed).after_records(10..11);
         test.round::<u64>()
     };
     let round = run(NAME, 1).unwrap();
@@ -107,9 +104,6 @@ fn a_process_that_hangs_is_given_up() {
 fn a_record_cut_by_the_kill_is_dropped() {
     let mut command = Command::new("printf");
     command.arg("@started\\n@acknowledged 1\\nnoise\\n@acknowledged 2");
-    let round = CrashTest::new(command)
-        .after_records(9..10)
-        .round::<u64>()
-        .unwrap();
+    let round = CrashTest::new(command).after_records(9..10).round::<u64>().unwrap();
     assert_eq!(round.records, [1]);
 }

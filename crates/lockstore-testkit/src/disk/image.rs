@@ -49,11 +49,7 @@ pub(super) trait Survivors {
 
 impl Image {
     pub(super) fn durable(bytes: Vec<u8>) -> Self {
-        Self {
-            cached: bytes.clone(),
-            durable: bytes,
-            changes: Vec::new(),
-        }
+        Self { cached: bytes.clone(), durable: bytes, changes: Vec::new() }
     }
 
     pub(super) fn cached(&self) -> &[u8] {
@@ -87,8 +83,7 @@ impl Image {
             self.set_len(end as u64)?;
         }
         self.cached[start..end].copy_from_slice(data);
-        self.changes
-            .push(Change::Sectors(self.snapshot(start, end)));
+        self.changes.push(Change::Sectors(self.snapshot(start, end)));
         Ok(())
     }
 
@@ -149,9 +144,7 @@ impl Image {
             0 => 0,
             changes => survivors.length(changes + 1).min(changes),
         };
-        let kept = lengths
-            .get(survived)
-            .map_or(usize::MAX, |&(change, _)| change);
+        let kept = lengths.get(survived).map_or(usize::MAX, |&(change, _)| change);
         let len = match survived {
             0 => self.durable.len(),
             _ => lengths[survived - 1].1,
@@ -201,10 +194,8 @@ impl Image {
 
     /// What `sector` may hold, oldest first, when the changes of length numbered below `kept` survive.
     fn versions(&self, sector: usize, changes: &[usize], kept: usize) -> Vec<Version<'_>> {
-        let mut versions = vec![Version {
-            change: None,
-            bytes: sector_of(&self.durable, 0, sector),
-        }];
+        let mut versions =
+            vec![Version { change: None, bytes: sector_of(&self.durable, 0, sector) }];
         for &number in changes {
             let bytes = match &self.changes[number] {
                 Change::Sectors(sectors) => sector_of(&sectors.bytes, sectors.start, sector),
@@ -214,10 +205,7 @@ impl Image {
                 }
                 Change::Length { .. } => break,
             };
-            versions.push(Version {
-                change: Some(number),
-                bytes,
-            });
+            versions.push(Version { change: Some(number), bytes });
         }
         versions
     }
@@ -226,15 +214,11 @@ impl Image {
     fn snapshot(&self, start: usize, end: usize) -> Sectors {
         let start = start - start % SECTOR_BYTES;
         let end = end.next_multiple_of(SECTOR_BYTES).min(self.cached.len());
-        Sectors {
-            start,
-            bytes: self.cached.get(start..end).unwrap_or_default().to_vec(),
-        }
+        Sectors { start, bytes: self.cached.get(start..end).unwrap_or_default().to_vec() }
     }
 
     fn forget_writes(&mut self) {
-        self.changes
-            .retain(|change| matches!(change, Change::Length { .. }));
+        self.changes.retain(|change| matches!(change, Change::Length { .. }));
     }
 }
 
@@ -243,11 +227,7 @@ enum Change {
     /// A write, as the sectors it touched looked afterwards.
     Sectors(Sectors),
     /// A change of the length, and the sector it cut in two as it looked afterwards.
-    Length {
-        from: usize,
-        to: usize,
-        cut: Sectors,
-    },
+    Length { from: usize, to: usize, cut: Sectors },
 }
 
 impl Change {
@@ -279,9 +259,7 @@ impl Sectors {
 
 /// One sector of `bytes`, which stand at `start` of the file; shorter at the end, empty past it.
 fn sector_of(bytes: &[u8], start: usize, sector: usize) -> &[u8] {
-    let from = (sector * SECTOR_BYTES)
-        .saturating_sub(start)
-        .min(bytes.len());
+    let from = (sector * SECTOR_BYTES).saturating_sub(start).min(bytes.len());
     let to = (from + SECTOR_BYTES).min(bytes.len());
     &bytes[from..to]
 }

@@ -36,10 +36,7 @@ impl PowerLoss {
     }
 
     fn new(survival: Survival) -> Self {
-        Self {
-            survival,
-            tearing: Tearing::Prefix,
-        }
+        Self { survival, tearing: Tearing::Prefix }
     }
 
     pub(super) fn survivors(&self) -> Drawn {
@@ -55,13 +52,7 @@ impl PowerLoss {
         let mut rng = Rng::new(seed);
         let density = [1, 4, 8, 12, 15][rng.index_below(5)];
         let by_write = rng.chance(6).then(|| rng.next());
-        Drawn {
-            survival: self.survival,
-            tearing: self.tearing,
-            rng,
-            density,
-            by_write,
-        }
+        Drawn { survival: self.survival, tearing: self.tearing, rng, density, by_write }
     }
 }
 
@@ -126,11 +117,7 @@ impl Drawn {
             });
             return kept.unwrap_or(0);
         }
-        if self.rng.chance(self.density) {
-            1 + self.rng.index_below(versions.len() - 1)
-        } else {
-            0
-        }
+        if self.rng.chance(self.density) { 1 + self.rng.index_below(versions.len() - 1) } else { 0 }
     }
 
     fn tear(&mut self, old: &[u8], new: &[u8]) -> Vec<u8> {
@@ -181,10 +168,7 @@ impl<F: FnMut(Unsynced) -> usize> Survivors for Chosen<F> {
     }
 
     fn sector(&mut self, sector: usize, versions: &[Version<'_>]) -> Vec<u8> {
-        let chosen = (self.0)(Unsynced::Sector {
-            sector,
-            versions: versions.len(),
-        });
+        let chosen = (self.0)(Unsynced::Sector { sector, versions: versions.len() });
         versions[chosen.min(versions.len() - 1)].bytes.to_vec()
     }
 }

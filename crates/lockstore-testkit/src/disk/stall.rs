@@ -42,9 +42,7 @@ impl HeldSyncs {
             .disk
             .shared
             .arrived
-            .wait_timeout_while(self.disk.state(), patience, |state| {
-                state.waiting_syncs == 0
-            })
+            .wait_timeout_while(self.disk.state(), patience, |state| state.waiting_syncs == 0)
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }

@@ -22,9 +22,7 @@ fn a_kill_keeps_what_was_written_and_a_power_loss_only_what_was_synced() {
     let lost = disk.after_power_loss(&PowerLoss::nothing_unsynced());
     assert_eq!(lost.contents(), b"synced\0\0");
     // The next process's disk still knows what is not durable.
-    let lost = disk
-        .after_kill()
-        .after_power_loss(&PowerLoss::nothing_unsynced());
+    let lost = disk.after_kill().after_power_loss(&PowerLoss::nothing_unsynced());
     assert_eq!(lost.contents(), b"synced\0\0");
 }
 
@@ -36,18 +34,8 @@ fn sectors_survive_in_any_combination() {
     for seed in 0..200 {
         let loss = PowerLoss::seeded(seed).tearing(Tearing::Never);
         let bytes = disk.after_power_loss(&loss).contents();
-        assert!(
-            bytes
-                .chunks(SECTOR_BYTES)
-                .all(|sector| sector.iter().all(|&b| b == sector[0]))
-        );
-        seen.insert(
-            bytes
-                .iter()
-                .step_by(SECTOR_BYTES)
-                .copied()
-                .collect::<Vec<_>>(),
-        );
+        assert!(bytes.chunks(SECTOR_BYTES).all(|sector| sector.iter().all(|&b| b == sector[0])));
+        seen.insert(bytes.iter().step_by(SECTOR_BYTES).copied().collect::<Vec<_>>());
     }
     assert_eq!(seen.len(), 8, "{seen:?}");
 }
@@ -81,10 +69,7 @@ fn garbage_comes_only_when_asked_for() {
     disk.backend().write(0, &[1; SECTOR_BYTES]).unwrap();
     let garbage = (0..500).any(|seed| {
         let loss = PowerLoss::seeded(seed).tearing(Tearing::Garbage);
-        disk.after_power_loss(&loss)
-            .contents()
-            .iter()
-            .any(|&byte| byte > 1)
+        disk.after_power_loss(&loss).contents().iter().any(|&byte| byte > 1)
     });
     assert!(garbage);
 }
@@ -103,10 +88,7 @@ fn all_outcomes(disk: &SimDisk) -> BTreeSet<Vec<u8>> {
         });
         outcomes.insert(after.contents());
         // Count up, last question first, like an odometer.
-        while asked
-            .last()
-            .is_some_and(|&(answer, versions)| answer + 1 == versions)
-        {
+        while asked.last().is_some_and(|&(answer, versions)| answer + 1 == versions) {
             asked.pop();
         }
         let Some(last) = asked.last_mut() else {
@@ -164,10 +146,7 @@ fn power_lost_at_an_operation_ends_everything_after_it() {
         file.read(0, &mut [0]),
         file.len().map(drop),
     ] {
-        assert_eq!(
-            result.unwrap_err().to_string(),
-            "the simulated machine has lost power"
-        );
+        assert_eq!(result.unwrap_err().to_string(), "the simulated machine has lost power");
     }
     assert_eq!(disk.counts().total(), 2);
     // The write that was cut may have reached the disk.
@@ -228,18 +207,10 @@ fn a_sync_that_is_held_ends_with_the_power() {
 #[test]
 fn a_file_is_open_once() {
     let disk = SimDisk::new();
-    let db = Database::builder()
-        .create_with_backend(disk.backend())
-        .unwrap();
-    assert!(
-        Database::builder()
-            .create_with_backend(disk.backend())
-            .is_err()
-    );
+    let db = Database::builder().create_with_backend(disk.backend()).unwrap();
+    assert!(Database::builder().create_with_backend(disk.backend()).is_err());
     drop(db);
-    Database::builder()
-        .create_with_backend(disk.backend())
-        .unwrap();
+    Database::builder().create_with_backend(disk.backend()).unwrap();
 }
 
 const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("t");
@@ -263,10 +234,7 @@ fn commit(db: &Database, n: u64) -> Result<(), redb::Error> {
     {
         let mut table = txn.open_table(TABLE)?;
         for part in 0..20 {
-            table.insert(
-                n * 100 + part,
-                vec![part.to_le_bytes()[0]; 8_000].as_slice(),
-            )?;
+            table.insert(n * 100 + part, vec![part.to_le_bytes()[0]; 8_000].as_slice())?;
         }
     }
     txn.commit()?;
@@ -276,9 +244,7 @@ fn commit(db: &Database, n: u64) -> Result<(), redb::Error> {
 /// The number of commits found in what a crash left: they are all there, whole and in order.
 #[track_caller]
 fn recovered(disk: &SimDisk) -> u64 {
-    let db = Database::builder()
-        .create_with_backend(disk.backend())
-        .unwrap();
+    let db = Database::builder().create_with_backend(disk.backend()).unwrap();
     let txn = db.begin_read().unwrap();
     let table = match txn.open_table(TABLE) {
         Err(redb::TableError::TableDoesNotExist(_)) => return 0,
@@ -288,12 +254,7 @@ fn recovered(disk: &SimDisk) -> u64 {
     for (row, expected) in table.iter().unwrap().zip(0..) {
         let (key, value) = row.unwrap();
         assert_eq!(key.value(), expected / 20 * 100 + expected % 20);
-        assert!(
-            value
-                .value()
-                .iter()
-                .all(|&byte| u64::from(byte) == expected % 20)
-        );
+        assert!(value.value().iter().all(|&byte| u64::from(byte) == expected % 20));
         found += 1;
     }
     assert_eq!(found % 20, 0, "part of a commit is there");
@@ -341,10 +302,7 @@ fn redb_survives_power_loss_at_operations() {
     let probe = SimDisk::new();
     workload(&probe).unwrap();
     let operations = probe.counts().total();
-    check_every_cut(
-        (1..=operations).step_by(7),
-        SimDisk::lose_power_at_operation,
-    );
+    check_every_cut((1..=operations).step_by(7), SimDisk::lose_power_at_operation);
 }
 
 #[test]
@@ -360,10 +318,7 @@ fn an_error_at_any_operation_is_told_and_corrupts_nothing() {
             };
             disk.clear_faults();
             let found = recovered(&disk.after_kill());
-            assert!(
-                (answered..=answered + 1).contains(&found),
-                "operation {nth}"
-            );
+            assert!((answered..=answered + 1).contains(&found), "operation {nth}");
         }
     }
 }

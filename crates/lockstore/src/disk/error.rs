@@ -83,7 +83,7 @@ impl From<RecordError> for DiskError {
 }
 
 /// redb reads only what its own pages point at: outside the file, it is the pages that are wrong.
-pub(super) fn is_damage(error: &io::Error) -> bool {
+fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput

@@ -217,3 +217,78 @@ impl fmt::Debug for Gate {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(u64, Vec<u8>),
+        SetLen(u64),
+        Sync,
+        Open,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let data = prop::collection::vec(1..=255_u8, 0..20);
+        let step = prop_oneof![
+            6 => (0..80_u64, data).prop_map(|(offset, data)| Step::Write(offset, data)),
+            3 => (0..100_u64).prop_map(Step::SetLen),
+            1 => Just(Step::Sync),
+            1 => Just(Step::Open),
+        ];
+        prop::collection::vec(step, 0..20)
+    }
+
+    fn content(backend: &dyn StorageBackend) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(backend.len().unwrap()).unwrap()];
+        backend.read(0, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn filled(bytes: &[u8]) -> InMemoryBackend {
+        let backend = InMemoryBackend::new();
+        backend.set_len(bytes.len() as u64).unwrap();
+        backend.write(0, bytes).unwrap();
+        backend
+    }
+
+    proptest! {
+        /// Through the gate, shut or open, a file looks as if there were none; behind it, nothing is
+        /// changed before it is opened, and everything after.
+        #[test]
+        fn a_gate_is_not_seen_from_before_it(start: Vec<u8>, steps in steps(), offset in 0..100_u64) {
+            let plain = filled(&start);
+            let gate = Gate::new(Box::new(filled(&start))).unwrap();
+            for step in steps {
+                match step {
+                    Step::Write(offset, data) => {
+                        if offset + data.len() as u64 <= plain.len().unwrap() {
+                            plain.write(offset, &data).unwrap();
+                            gate.write(offset, &data).unwrap();
+                        }
+                    }
+                    Step::SetLen(len) => {
+                        plain.set_len(len).unwrap();
+                        gate.set_len(len).unwrap();
+                    }
+                    Step::Sync => gate.sync_data().unwrap(),
+                    Step::Open => gate.open().unwrap(),
+                }
+                prop_assert_eq!(content(&gate), content(&plain));
+                prop_assert_eq!(gate.bytes(), plain.len().unwrap());
+                let (mut seen, mut expected) = ([0; 7], [0; 7]);
+                prop_assert_eq!(gate.read(offset, &mut seen).is_ok(), plain.read(offset, &mut expected).is_ok());
+                prop_assert_eq!(seen, expected);
+                if !gate.is_open() {
+                    prop_assert_eq!(content(&*gate.0.inner), start.clone());
+                }
+            }
+            gate.open().unwrap();
+            prop_assert_eq!(content(&*gate.0.inner), content(&plain));
+        }
+    }
+}

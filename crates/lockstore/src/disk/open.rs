@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, TableHandle};
 
-use super::error::is_damage;
 use super::gate::Gate;
 use super::guard::{guarded, guarded_drop};
 use super::owner::pid_of_locker;
@@ -22,29 +21,35 @@ use crate::rows::{RowKey, TableId};
 /// Opens the store at `path`; makes it first when it is missing and may be made.
 pub(super) fn at_path(path: &Path, options: &DiskOptions) -> Result<Disk, OpenError> {
     let path = resolve(path)?;
-    loop {
+    let mut verify = Verify::AsAsked;
+    for _ in 0..ATTEMPTS_MAX {
         match (open_file(&path), &options.create) {
-            (Err(OpenError::Missing { .. }), Some(birth)) => make(&path, birth)?,
-            (opened, _) => return existing(&path, opened?, options),
+            (Err(OpenError::Missing { .. }), Some(birth)) => {
+                make(&path, birth)?;
+                verify = Verify::No;
+            }
+            (opened, _) => return existing(&path, opened?, options, verify),
         }
     }
+    // Others made it and removed it each time.
+    Err(OpenError::Missing { path })
 }
 
 /// Opens the store in `backend`; makes it first when there is none.
 pub(super) fn in_backend(
     backend: Box<dyn StorageBackend>,
     options: &DiskOptions,
+    verify: Verify,
 ) -> Result<Disk, OpenError> {
     let path = Path::new(BACKEND);
-    let gate = Gate::new(backend).map_err(|error| io_error(path, "read", error))?;
-    if is_unfinished(&gate).map_err(|error| io_error(path, "read", error))? {
-        gate.set_len(0).map_err(|error| io_error(path, "write", error))?;
-    }
+    let failed = |error| read_error(path, error);
+    let gate = Gate::new(backend).map_err(failed)?;
     match &options.create {
         None if gate.bytes() == 0 => return Err(OpenError::Missing { path: path.into() }),
+        Some(_) if is_unfinished(&gate).map_err(failed)? => gate.set_len(0).map_err(failed)?,
         _ => check_start(path, &gate)?,
     }
-    let db = database(path, &gate, options, || None)?;
+    let db = database(path, &gate, options, verify, || None)?;
     if let Some(birth) = &options.create
         && let Ok(true) = has_no_tables(&db)
     {
@@ -149,8 +154,13 @@ fn initialise(db: &Database, birth: &Birth) -> Result<(), DiskError> {
 }
 
 /// Opens a file that exists.
-fn existing(path: &Path, file: File, options: &DiskOptions) -> Result<Disk, OpenError> {
-    let failed = |error| io_error(path, "read", error);
+fn existing(
+    path: &Path,
+    file: File,
+    options: &DiskOptions,
+    verify: Verify,
+) -> Result<Disk, OpenError> {
+    let failed = |error| read_error(path, error);
     let owner = file.try_clone().map_err(failed)?;
     let backend = FileBackend::new(file).map_err(|error| open_error(path, error, || None))?;
     let gate = Gate::new(Box::new(backend)).map_err(failed)?;
@@ -160,8 +170,17 @@ fn existing(path: &Path, file: File, options: &DiskOptions) -> Result<Disk, Open
     check_start(path, &gate)?;
     // Whoever made the file may have been killed before its name was durable.
     sync_folder_of(path).map_err(|error| io_error(path, "sync", error))?;
-    let db = database(path, &gate, options, || pid_of_locker(&owner))?;
+    let db = database(path, &gate, options, verify, || pid_of_locker(&owner))?;
     admit(path, db, gate)
+}
+
+/// Whether redb reads and checks every page before it trusts the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verify {
+    /// As the options say, and always when the file is small.
+    AsAsked,
+    /// Never: the file was made a moment ago.
+    No,
 }
 
 /// Has redb open what is behind `gate`, without changing it yet.
@@ -169,10 +188,14 @@ fn database(
     path: &Path,
     gate: &Gate,
     options: &DiskOptions,
+    verify: Verify,
     pid: impl FnOnce() -> Option<u32>,
 ) -> Result<Database, OpenError> {
     let mut builder = builder(options.cache_bytes);
-    builder.set_check_integrity_on_open(options.verify || gate.bytes() <= VERIFIED_BYTES_MAX);
+    builder.set_check_integrity_on_open(match verify {
+        Verify::AsAsked => options.verify || gate.bytes() <= VERIFIED_BYTES_MAX,
+        Verify::No => false,
+    });
     let opened = guarded("open", || {
         // redb's own errors are told apart below; only its panics are dealt with here.
         Ok::<_, redb::Error>(builder.create_with_backend(gate.clone()))
@@ -254,7 +277,7 @@ fn is_unfinished(gate: &Gate) -> io::Result<bool> {
 fn check_start(path: &Path, gate: &Gate) -> Result<(), OpenError> {
     let mut start =
         vec![0; REDB_MAGIC.len().min(usize::try_from(gate.bytes()).unwrap_or(usize::MAX))];
-    gate.read(0, &mut start).map_err(|error| io_error(path, "read", error))?;
+    gate.read(0, &mut start).map_err(|error| read_error(path, error))?;
     if REDB_MAGIC.starts_with(&start) {
         return Ok(());
     }
@@ -285,16 +308,18 @@ fn disk_error(path: &Path, source: DiskError) -> OpenError {
     OpenError::Disk { path: path.to_owned(), source }
 }
 
+/// What an error in reading the file's content is called.
+fn read_error(path: &Path, source: io::Error) -> OpenError {
+    disk_error(path, DiskError::from_redb("read", redb::Error::Io(source)))
+}
+
+/// What an error in dealing with the file as a whole is called.
 fn io_error(path: &Path, doing: &'static str, source: io::Error) -> OpenError {
     use io::ErrorKind as K;
     let path = path.to_owned();
     match source.kind() {
         K::NotFound => OpenError::Missing { path },
         K::PermissionDenied | K::ReadOnlyFilesystem => OpenError::Denied { path, source },
-        _ if is_damage(&source) => OpenError::Disk {
-            path,
-            source: DiskError::Corrupted { doing, what: source.to_string() },
-        },
         _ => OpenError::Disk { path, source: DiskError::Io { doing, source } },
     }
 }
@@ -313,6 +338,9 @@ const UNFINISHED_BYTES_MAX: u64 = 8 << 20;
 
 /// Enough for three rows.
 const BIRTH_CACHE_BYTES: usize = 1 << 20;
+
+/// How often a file is made that is gone again when it is opened.
+const ATTEMPTS_MAX: usize = 3;
 
 /// As many symbolic links as Linux itself follows.
 const LINKS_MAX: usize = 40;

@@ -47,7 +47,7 @@ impl Staged {
         Ok(Self { file: file.into(), destination: destination.to_owned(), temporary: None })
     }
 
-    fn named(destination: &Path) -> io::Result<Self> {
+    pub(super) fn named(destination: &Path) -> io::Result<Self> {
         let name = destination.file_name().unwrap_or_default();
         let name = format!(".{}.{}.new", name.to_string_lossy(), uuid::Uuid::new_v4());
         let temporary = folder_of(destination).join(name);
