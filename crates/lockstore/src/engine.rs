@@ -56,6 +56,8 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
+    /// How many batches in a row have left timers alone.
+    timers_put_off: u32,
     /// Answers that are to be delivered when the seat is free: who is woken may use the store.
     undelivered: Answers,
 }
@@ -79,6 +81,7 @@ impl Engine {
             seat: Mutex::new(Seat {
                 writer,
                 last_commit: Duration::ZERO,
+                timers_put_off: 0,
                 undelivered: Answers::new(),
             }),
             queue,
@@ -343,6 +346,9 @@ impl Engine {
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
+        // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
+        let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
+        seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
         if let Some(cause) = self.poison.get() {
             let error = StoreError::Poisoned { cause: Arc::clone(cause) };
             return self.fail_all(seat, &error);
@@ -357,6 +363,7 @@ impl Engine {
             published: &self.published,
             subscribers: &self.subscribers,
             audit_max: self.settings.audit_max,
+            with_timers: !put_off,
         };
         let commits = seat.writer.figures.commits;
         let start = StdInstant::now();
@@ -436,3 +443,7 @@ impl Engine {
         self.take_seat().writer.next_deadline()
     }
 }
+
+/// How many batches in a row may leave timers alone because more requests are queued behind them: by default
+/// as many as empty a queue that is full.
+const TIMERS_PUT_OFF_MAX: u32 = 64;

@@ -42,6 +42,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) published: &'a Published,
     pub(crate) subscribers: &'a Subscribers,
     pub(crate) audit_max: u64,
+    /// Whether this batch serves what time has made due.
+    pub(crate) with_timers: bool,
 }
 
 /// The counters that are persisted.
@@ -128,7 +130,9 @@ impl Writer {
         for request in renewals {
             self.serve_request(request, moment);
         }
-        self.serve_timers(moment);
+        if around.with_timers {
+            self.serve_timers(moment);
+        }
         for request in others {
             self.serve_request(request, moment);
         }
