@@ -313,7 +313,7 @@ impl Engine {
     fn leave(&self, mut seat: MutexGuard<'_, Seat>) {
         let answers = std::mem::take(&mut seat.undelivered);
         // At once when something is left in the backlog: who was offered the seat may have found it taken.
-        let next_deadline = seat.writer.next_deadline();
+        let next_deadline = self.deadline_of(&seat);
         drop(seat);
         if let Some(deadline) = next_deadline {
             self.background.wake_by(deadline);
@@ -437,10 +437,12 @@ impl Engine {
 
     /// When the background thread has to look at the table's timers again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.is_poisoned() {
-            return None;
-        }
-        self.take_seat().writer.next_deadline()
+        self.deadline_of(&self.take_seat())
+    }
+
+    /// A store that has stopped has nothing to do, whatever is due.
+    fn deadline_of(&self, seat: &Seat) -> Option<Instant> {
+        if self.is_poisoned() { None } else { seat.writer.next_deadline() }
     }
 }
 
