@@ -148,6 +148,10 @@ impl Engine {
         }
         self.enqueue(task, reply)?;
         self.background.wake();
+        if self.closed.load(Ordering::SeqCst) {
+            // It was closed just now, and the background thread may have ended without seeing this.
+            self.serve_now();
+        }
         Ok(())
     }
 
@@ -219,7 +223,7 @@ impl Engine {
             self.forget_disk();
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
         self.background.stop();
