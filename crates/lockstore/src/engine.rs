@@ -56,6 +56,8 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
+    /// How many batches in a row have left timers alone.
+    timers_put_off: u32,
     /// Answers that are to be delivered when the seat is free: who is woken may use the store.
     undelivered: Answers,
 }
@@ -79,6 +81,7 @@ impl Engine {
             seat: Mutex::new(Seat {
                 writer,
                 last_commit: Duration::ZERO,
+                timers_put_off: 0,
                 undelivered: Answers::new(),
             }),
             queue,
@@ -147,6 +150,10 @@ impl Engine {
         }
         self.enqueue(task, reply)?;
         self.background.wake();
+        if self.closed.load(Ordering::SeqCst) {
+            // It was closed just now, and the background thread may have ended without seeing this.
+            self.serve_now();
+        }
         Ok(())
     }
 
@@ -221,7 +228,7 @@ impl Engine {
             self.forget_disk();
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
         self.background.stop();
@@ -231,6 +238,7 @@ impl Engine {
             self.leave(seat);
             seat = self.take_seat();
         }
+        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
         // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
         self.fail_all(&mut seat, &StoreError::Closed);
@@ -339,6 +347,9 @@ impl Engine {
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
+        // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
+        let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
+        seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
         if let Some(cause) = self.poison.get() {
             let error = StoreError::Poisoned { cause: Arc::clone(cause) };
             return self.fail_all(seat, &error);
@@ -353,6 +364,7 @@ impl Engine {
             published: &self.published,
             subscribers: &self.subscribers,
             audit_max: self.settings.audit_max,
+            with_timers: !put_off,
         };
         let commits = seat.writer.figures.commits;
         let start = StdInstant::now();
@@ -424,3 +436,7 @@ impl Engine {
         seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
     }
 }
+
+/// How many batches in a row may leave timers alone because more requests are queued behind them: by default
+/// as many as empty a queue that is full.
+const TIMERS_PUT_OFF_MAX: u32 = 64;

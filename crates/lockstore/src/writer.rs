@@ -1,7 +1,7 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -42,6 +42,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) published: &'a Published,
     pub(crate) subscribers: &'a Subscribers,
     pub(crate) audit_max: u64,
+    /// Whether this batch serves what time has made due.
+    pub(crate) with_timers: bool,
 }
 
 /// The counters that are persisted.
@@ -79,6 +81,8 @@ struct Batch {
     touched: Vec<Key>,
     events: Vec<EventKind>,
     answers: Answers,
+    /// Everybody who asked in this batch, so that nobody is forgotten if serving it panics.
+    asked: Vec<Reply>,
     /// What could not be finished, and goes to the head of the backlog.
     unfinished: Vec<Request>,
 }
@@ -119,6 +123,7 @@ impl Writer {
     pub(crate) fn serve(&mut self, around: Surroundings<'_>) -> Result<Answers, DiskError> {
         let moment = self.moment(around);
         let requests = std::mem::take(&mut self.backlog);
+        self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
         self.figures.batch_max = self.figures.batch_max.max(requests.len());
 
@@ -128,7 +133,9 @@ impl Writer {
         for request in renewals {
             self.serve_request(request, moment);
         }
-        self.serve_timers(moment);
+        if around.with_timers {
+            self.serve_timers(moment);
+        }
         for request in others {
             self.serve_request(request, moment);
         }
@@ -136,6 +143,7 @@ impl Writer {
 
         self.commit(moment)?;
         self.publish(around);
+        self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
 
@@ -170,7 +178,10 @@ impl Writer {
         let backlog = self.backlog.drain(..).map(|request| request.reply);
         let unfinished = self.batch.unfinished.drain(..).map(|request| request.reply);
         let unanswered = self.batch.answers.drain(..).map(|(reply, _)| reply);
-        waiting.chain(backlog).chain(unfinished).chain(unanswered).collect()
+        let asked = self.batch.asked.drain(..);
+        let all = waiting.chain(backlog).chain(unfinished).chain(unanswered).chain(asked);
+        let mut told = HashSet::new();
+        all.filter(|reply| reply.id().is_none_or(|id| told.insert(id))).collect()
     }
 
     fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
