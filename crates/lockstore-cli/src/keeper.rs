@@ -13,6 +13,7 @@ use crate::acquiring::Grant;
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::holders;
 use crate::store_file::{Access, NotOpen, StoreFile};
 use crate::times::Lease;
 
@@ -142,11 +143,7 @@ impl Keeping {
             None => "its lease had ended, or it was released".to_owned(),
         };
         let now = match store.inspect(key) {
-            Ok(Some(lock)) => {
-                let holders = lock.holders.iter().take(HOLDERS_NAMED_MAX);
-                let named = holders.map(|h| format!("{:?} with token {}", h.holder, h.token));
-                format!("it is held by {} now", named.collect::<Vec<_>>().join(", "))
-            }
+            Ok(Some(lock)) => format!("it is held {} now", holders::by_all(&lock)),
             Ok(None) => "nobody holds it now".to_owned(),
             Err(_) => "who holds it now is not known".to_owned(),
         };
@@ -166,6 +163,3 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Enough to find a break that was made since the last renewal, in all likelihood.
 const BREAKS_READ_MAX: usize = 100;
-
-/// Of several shared holders, so many are named.
-const HOLDERS_NAMED_MAX: usize = 3;

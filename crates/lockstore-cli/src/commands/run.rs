@@ -186,8 +186,9 @@ The command gets, in its environment:
 
 The lease:
   The lock ends by itself --ttl after the last renewal. Renewals are due when a third of the TTL has
-  passed, and every 20 s at least. If `lockstore run` is killed with SIGKILL, its command goes on without
-  a lock once the lease has ended. With `--ttl none` the lock stays until somebody breaks it.
+  passed, and every 20 s at least. If `lockstore run` is killed with SIGKILL, or stopped, nobody renews:
+  its command goes on, without a lock once the lease has ended. With `--ttl none` the lock of a run that
+  was killed stays until somebody breaks it.
 
   When the lock is lost (it was broken, or the lease could not be renewed), the command gets SIGTERM, and
   SIGKILL after --grace. It does not run on past its lease: when the store cannot be reached, SIGTERM
