@@ -6,8 +6,8 @@ use crate::support::{Running, Sandbox, read, stderr, stdout};
 fn what_acquire_prints_is_what_release_asks_for() {
     let sandbox = Sandbox::new();
     let script = "set -e
-        set -- $($LOCKSTORE acquire deploy --ttl 10m)
-        token=$1 holder=$2
+        grant=$($LOCKSTORE acquire deploy --ttl 10m) || exit
+        set -- $grant; token=$1 holder=$2
         $LOCKSTORE renew deploy --holder \"$holder\" --token \"$token\"
         $LOCKSTORE release deploy --holder \"$holder\" --token \"$token\"
         $LOCKSTORE ls";
