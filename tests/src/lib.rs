@@ -1,1 +1,14 @@
-//! Scenario, crash and conformance tests; see the `tests` folder.
+//! Scenario, crash and conformance tests; see the `tests` folder. Here is what several of them share.
+
+pub mod account;
+pub mod dice;
+pub mod fact;
+pub mod worker;
+
+use std::time::Duration;
+
+/// How many threads are busy in a process that is killed.
+pub const THREADS: u64 = 8;
+
+/// The restart grace of a store that is opened again and again within seconds.
+pub const GRACE: Duration = Duration::from_millis(10);
