@@ -67,7 +67,7 @@ pub enum Command {
     /// End one lock or wait of a session; to be repeated until the outcome is
     /// [`Outcome::SessionClosed`](crate::Outcome::SessionClosed), so that one call's work is bounded.
     CloseSession {
-        /// The session that ends. From the first of these on it gets nothing more.
+        /// The session that ends. From the first of these on it is granted nothing more.
         session: SessionId,
     },
 }

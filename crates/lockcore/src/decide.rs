@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::command::{Acquire, Command, Wait};
 use crate::lock::{Grant, Lease, Lock};
@@ -369,7 +370,12 @@ fn renewal(
 }
 
 fn held_by(lock: &Lock) -> HeldBy {
-    let grant = lock.grants().next().expect("a lock in the table is held");
+    // The longest lease last, an endless one after all others; of equals, the earliest grant.
+    let ends = |grant: &&Grant| {
+        let expires_at = grant.lease.map(|lease| lease.expires_at);
+        (expires_at.is_none(), expires_at, Reverse(grant.token))
+    };
+    let grant = lock.grants().max_by_key(ends).expect("a lock in the table is held");
     HeldBy {
         mode: lock.mode(),
         holder: grant.holder.clone(),

@@ -2,8 +2,10 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::table::{Slot, Table, Timer};
-use crate::{Instant, Mode};
+use crate::lock::Grant;
+use crate::queue::Queued;
+use crate::table::{Session, Slot, Table, Timer};
+use crate::{Holder, Instant, Key, Mode, Token, Wait, WaiterId};
 
 impl Table {
     /// Panics, with both values, unless everything holds that must hold after every applied transition:
@@ -22,73 +24,84 @@ impl Table {
     /// When one of these does not hold.
     pub fn check_invariants(&self) {
         self.wheel.check_invariants();
-        let mut deadlines = BTreeMap::new();
-        for (_, deadline, timer) in self.wheel.iter() {
-            let what = match timer {
-                Timer::Lease { key, holder } => (Some((key.clone(), holder.clone())), None),
-                Timer::Waiter(waiter) => (None, Some(*waiter)),
-            };
-            let before = deadlines.insert(what, deadline);
-            assert_eq!(before, None, "two timers for {timer:?}");
-        }
-        let mut tokens = BTreeSet::new();
-        let mut waiters = 0;
-        let mut bound = 0;
+        let mut seen = Seen { deadlines: self.deadlines(), ..Seen::default() };
         for slot in self.locks.iter() {
-            let lock = &slot.lock;
-            let key = lock.key();
-            assert!(!lock.is_free(), "{key:?} is in the table, and nobody holds it");
-            if lock.mode() == Mode::Exclusive {
-                assert_eq!(lock.grants().len(), 1, "grants of the exclusive lock {key:?}");
-            }
-            let standing = lock.grants().len();
-            assert!(standing <= self.limits.holders_per_lock_max, "{standing} holders of {key:?}");
-            for grant in lock.grants() {
-                assert!(tokens.insert(grant.token), "{} is used twice", grant.token);
-                assert!(grant.token < self.next_number, "{} is yet to come", grant.token);
-                let timer = (Some((key.clone(), grant.holder.clone())), None);
-                let expires_at = grant.lease.map(|lease| lease.expires_at);
-                assert_eq!(deadlines.remove(&timer), expires_at, "the timer of {grant:?}");
-                if let Some(session) = grant.session {
-                    let known =
-                        self.sessions.get(&session).and_then(|s| s.grants.get(&grant.token));
-                    let here = (key.clone(), grant.holder.clone());
-                    assert_eq!(known, Some(&here), "what {session:?} knows of {grant:?}");
-                    bound += 1;
-                }
-            }
-            for queued in slot.queue.iter().flat_map(|queue| queue.iter()) {
-                let waiter = &queued.waiter;
-                assert!(waiter.id < self.next_waiter, "{:?} is yet to come", waiter.id);
-                assert_eq!(self.waiters.get(&waiter.id), Some(key), "where {:?} waits", waiter.id);
-                let deadline = match waiter.wait {
-                    crate::Wait::Until(deadline) => {
-                        Some(Instant::from_millis(deadline.millis_ceil()))
-                    }
-                    crate::Wait::Forever => None,
-                    crate::Wait::No => panic!("{waiter:?} did not want to wait"),
-                };
-                assert_eq!(deadlines.remove(&(None, Some(waiter.id))), deadline, "{waiter:?}");
-                if let Some(session) = waiter.session {
-                    let known = self.sessions.get(&session).and_then(|s| s.waiters.get(&waiter.id));
-                    assert_eq!(known, Some(key), "what {session:?} knows of {:?}", waiter.id);
-                    bound += 1;
-                }
-                waiters += 1;
-            }
-            let acquirers = slot.queue.as_ref().map_or(0, |queue| queue.acquirers_len());
-            assert_eq!(lock.waiters() as usize, acquirers, "the waiters shown of {key:?}");
-            assert!(acquirers <= self.limits.waiters_per_lock_max, "{acquirers} wait for {key:?}");
+            self.check_holders(slot, &mut seen);
+            self.check_queue(slot, &mut seen);
             self.check_head_must_wait(slot);
         }
+        let Seen { deadlines, waiters, bound, .. } = seen;
         assert!(deadlines.is_empty(), "timers for nothing: {deadlines:?}");
         assert_eq!(self.waiters.len(), waiters, "waiters in the index and in the queues");
         assert!(waiters <= self.limits.waiters_max, "{waiters} waiters");
-        let in_sessions: usize = self.sessions.values().map(super::table::Session::len).sum();
+        let in_sessions: usize = self.sessions.values().map(Session::len).sum();
         assert_eq!(in_sessions, bound, "what sessions know and what is bound to them");
         for (session, state) in &self.sessions {
             assert!(session.get() < self.next_number.get(), "{session:?} is yet to come");
             assert!(state.len() <= self.limits.locks_per_session_max, "{session:?} has too much");
+        }
+    }
+
+    /// Every deadline in the wheel, by what it is for.
+    fn deadlines(&self) -> BTreeMap<Due, Instant> {
+        let mut deadlines = BTreeMap::new();
+        for (_, deadline, timer) in self.wheel.iter() {
+            let due = match timer {
+                Timer::Lease { key, holder } => Due::Lease(key.clone(), holder.clone()),
+                Timer::Waiter(waiter) => Due::Waiter(*waiter),
+            };
+            let before = deadlines.insert(due, deadline);
+            assert_eq!(before, None, "two timers for {timer:?}");
+        }
+        deadlines
+    }
+
+    fn check_holders(&self, slot: &Slot, seen: &mut Seen) {
+        let (lock, key) = (&slot.lock, slot.lock.key());
+        let standing = lock.grants().len();
+        assert!(standing > 0, "{key:?} is in the table, and nobody holds it");
+        assert!(standing <= self.limits.holders_per_lock_max, "{standing} holders of {key:?}");
+        if lock.mode() == Mode::Exclusive {
+            assert_eq!(standing, 1, "grants of the exclusive lock {key:?}");
+        }
+        for grant in lock.grants() {
+            let Grant { holder, token, session, lease, .. } = grant;
+            assert!(seen.tokens.insert(*token), "{token} is used twice");
+            assert!(*token < self.next_number, "{token} is yet to come");
+            let due = Due::Lease(key.clone(), holder.clone());
+            let deadline = lease.map(|lease| lease.expires_at);
+            assert_eq!(seen.deadlines.remove(&due), deadline, "the timer of {grant:?}");
+            if let Some(session) = session {
+                let known = self.sessions.get(session).and_then(|known| known.grants.get(token));
+                let here = (key.clone(), holder.clone());
+                assert_eq!(known, Some(&here), "what {session:?} knows of {grant:?}");
+                seen.bound += 1;
+            }
+        }
+    }
+
+    fn check_queue(&self, slot: &Slot, seen: &mut Seen) {
+        let (lock, key) = (&slot.lock, slot.lock.key());
+        let acquirers = slot.queue.as_ref().map_or(0, |queue| queue.acquirers_len());
+        assert_eq!(lock.waiters() as usize, acquirers, "the waiters shown of {key:?}");
+        assert!(acquirers <= self.limits.waiters_per_lock_max, "{acquirers} wait for {key:?}");
+        for Queued { waiter, .. } in slot.queue.iter().flat_map(|queue| queue.iter()) {
+            let id = waiter.id;
+            assert!(id < self.next_waiter, "{id:?} is yet to come");
+            assert_eq!(self.waiters.get(&id), Some(key), "where {id:?} waits");
+            let deadline = match waiter.wait {
+                Wait::Until(deadline) => Some(Instant::from_millis(deadline.millis_ceil())),
+                Wait::Forever => None,
+                Wait::No => panic!("{waiter:?} did not want to wait"),
+            };
+            let timer = seen.deadlines.remove(&Due::Waiter(id));
+            assert_eq!(timer, deadline, "the timer of {waiter:?}");
+            if let Some(session) = waiter.session {
+                let known = self.sessions.get(&session).and_then(|known| known.waiters.get(&id));
+                assert_eq!(known, Some(key), "what {session:?} knows of {id:?}");
+                seen.bound += 1;
+            }
+            seen.waiters += 1;
         }
     }
 
@@ -103,4 +116,22 @@ impl Table {
         };
         assert!(!fits, "{head:?} waits although {lock:?} has room for it");
     }
+}
+
+/// What a check has come across.
+#[derive(Default)]
+struct Seen {
+    /// Deadlines in the wheel that nothing was found for yet.
+    deadlines: BTreeMap<Due, Instant>,
+    tokens: BTreeSet<Token>,
+    waiters: usize,
+    /// Grants and waits that are bound to a session.
+    bound: usize,
+}
+
+/// What a deadline is for.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Lease(Key, Holder),
+    Waiter(WaiterId),
 }

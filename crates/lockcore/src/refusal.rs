@@ -63,7 +63,7 @@ pub struct HeldBy {
 pub struct Limits {
     /// Locks held at once. Default 10,000,000.
     pub locks_max: usize,
-    /// Shared holders of one lock. Default 10,000.
+    /// Shared holders of one lock; for one more it is held, and it waits its turn. Default 10,000.
     pub holders_per_lock_max: usize,
     /// Waiters of one lock. Default 10,000.
     pub waiters_per_lock_max: usize,
@@ -88,13 +88,11 @@ impl Default for Limits {
     }
 }
 
-/// Names one of [`Limits`].
+/// Names one of [`Limits`] that refuse what goes beyond them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// [`Limits::locks_max`].
     Locks,
-    /// [`Limits::holders_per_lock_max`].
-    HoldersPerLock,
     /// [`Limits::waiters_per_lock_max`].
     WaitersPerLock,
     /// [`Limits::waiters_max`].
@@ -109,7 +107,6 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Locks => "locks",
-            Self::HoldersPerLock => "holders of one lock",
             Self::WaitersPerLock => "waiters at one lock",
             Self::Waiters => "waiters",
             Self::Sessions => "sessions",

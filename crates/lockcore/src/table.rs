@@ -156,16 +156,22 @@ impl Table {
         }
     }
 
-    /// A lease of `key` that has run out at `now` but is not expired yet: a caller who finds the lock
-    /// held by it expires it first, without waiting for its turn in the wheel.
+    /// What has run out at `key` and stands in the way at `now`: a lease that is not expired yet, or the deadline of the
+    /// first who waits. A caller executes these until there is none before it says that the lock is held,
+    /// without waiting for their turn in the wheel.
     pub fn overdue(&self, key: &str, now: Instant) -> Option<Command> {
-        let lock = &self.locks.get(key)?.lock;
-        let grant = lock.grants().find(|grant| grant.is_overdue(now))?;
-        Some(Command::Expire {
-            key: lock.key().clone(),
-            holder: grant.holder.clone(),
-            token: grant.token,
-        })
+        let slot = self.locks.get(key)?;
+        let lock = &slot.lock;
+        if let Some(grant) = lock.grants().find(|grant| grant.is_overdue(now)) {
+            return Some(Command::Expire {
+                key: lock.key().clone(),
+                holder: grant.holder.clone(),
+                token: grant.token,
+            });
+        }
+        let first = slot.queue.as_ref()?.wishes().next()?.waiter;
+        let over = first.wait.is_over(now);
+        over.then_some(Command::TimeOut { waiter: first.id })
     }
 
     /// Puts back a grant that was persisted, when a store is opened.

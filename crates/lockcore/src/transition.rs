@@ -108,7 +108,7 @@ pub enum Change {
         /// Its number.
         session: SessionId,
     },
-    /// A session gets nothing more.
+    /// A session is granted nothing more.
     SessionClosing {
         /// Its number.
         session: SessionId,

@@ -4,12 +4,15 @@
 //! | --- | --- |
 //! | power loss, I/O errors and stalls under a redb database, at every operation in turn | [`disk`] |
 //! | a process killed at a random moment, and what it had acknowledged by then | [`crash`] |
+//! | any commands to the state machine of the locks, and a model that says what is right | [`commands`], [`model`] |
 //! | time that moves only when it is told to, jumps and reboots included | [`clock`] |
 //!
 //! Everything is deterministic: what looks random comes from a seed that the test names, and a
 //! failure repeats with the same seed.
 
 pub mod clock;
+pub mod commands;
 pub mod crash;
 pub mod disk;
+pub mod model;
 mod rng;

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lockcore::{
@@ -11,11 +10,11 @@ use lockcore::{
 };
 use lockcore::{SessionId, Token, Ttl, Wait};
 
+use crate::call::Call;
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
 use crate::guard::LockGuard;
 use crate::request::{Answer, Task};
 use crate::session::Session;
-use crate::slot::Slot;
 use crate::store::Store;
 
 /// A lock that is about to be acquired. By default: exclusive, without end, by a holder of its own that is
@@ -230,24 +229,18 @@ impl Wanted {
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct AcquireFuture {
-    store: Store,
+    call: Result<(Wanted, Call), ArgumentError>,
     wait: Wait,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Not asked yet, or refused before.
-    Unasked(Result<Wanted, ArgumentError>),
-    /// Asked; the answer comes into the slot.
-    Asked(Wanted, Arc<Slot>),
-    /// The answer was given.
-    Done,
 }
 
 impl AcquireFuture {
     fn new(request: &LockRequest<'_>, wait: Wait) -> Self {
-        Self { store: request.store.clone(), wait, state: State::Unasked(request.check()) }
+        let call = request.check().map(|wanted| {
+            let acquires = (wanted.key.clone(), wanted.holder.clone());
+            let call = Call::new(request.store, wanted.task(wait), Some(acquires));
+            (wanted, call)
+        });
+        Self { call, wait }
     }
 }
 
@@ -255,34 +248,13 @@ impl Future for AcquireFuture {
     type Output = Result<LockGuard, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if let State::Unasked(checked) = std::mem::replace(&mut this.state, State::Done) {
-            let wanted = match checked {
-                Ok(wanted) => wanted,
-                Err(error) => return Poll::Ready(Err(error.into())),
-            };
-            let acquires = (wanted.key.clone(), wanted.holder.clone());
-            let slot = Arc::new(Slot::for_task(Some(acquires)));
-            if let Err(error) = this.store.engine().submit(wanted.task(this.wait), &slot) {
-                return Poll::Ready(Err(error.into()));
+        let wait = self.wait;
+        match &mut self.call {
+            Ok((wanted, call)) => {
+                let answer = ready!(call.poll(context));
+                Poll::Ready(wanted.clone().outcome(call.store(), wait, answer))
             }
-            this.state = State::Asked(wanted, slot);
-        }
-        let State::Asked(_, slot) = &this.state else {
-            panic!("an AcquireFuture was polled after it was ready");
-        };
-        let Poll::Ready(answer) = slot.poll(context) else { return Poll::Pending };
-        match std::mem::replace(&mut this.state, State::Done) {
-            State::Asked(wanted, _) => Poll::Ready(wanted.outcome(&this.store, this.wait, answer)),
-            State::Unasked(_) | State::Done => unreachable!("it was asked"),
-        }
-    }
-}
-
-impl Drop for AcquireFuture {
-    fn drop(&mut self) {
-        if let State::Asked(_, slot) = &self.state {
-            self.store.engine().give_up(slot);
+            Err(error) => Poll::Ready(Err(error.clone().into())),
         }
     }
 }

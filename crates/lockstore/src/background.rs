@@ -68,7 +68,6 @@ impl Background {
             // From here on every earlier deadline is called out, until it is known when to wake.
             self.wakes_at.store(u64::MAX, Ordering::Release);
             self.called.store(false, Ordering::Release);
-            engine.kept.renew_due(engine);
             engine.serve_now();
             let deadlines = [engine.next_deadline(), engine.kept.next_renewal()];
             let wakes_at = deadlines.into_iter().flatten().min();

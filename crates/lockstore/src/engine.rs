@@ -220,6 +220,7 @@ impl Engine {
             self.deliver(answers);
         }
         self.fail_all(&mut seat, &StoreError::Closed);
+        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
         drop(seat);
         // Who came while the seat was taken finds the store closed.
         self.hand_over();
@@ -231,7 +232,10 @@ impl Engine {
                 drop(disk);
                 Err(StoreError::Poisoned { cause: Arc::clone(cause) })
             }
-            (None, Some(disk)) => Ok(disk.close()?),
+            (None, Some(disk)) => {
+                farewell?;
+                Ok(disk.close()?)
+            }
             (None, None) => Err(StoreError::Closed),
         }
     }
@@ -249,6 +253,12 @@ impl Engine {
             self.stop(&format!("{what} failed: {error}"), seat);
         }
         result
+    }
+
+    fn farewell(&self, seat: &mut Seat) -> Result<(), StoreError> {
+        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = disk.as_ref() else { return Ok(()) };
+        Ok(seat.writer.farewell(disk, self.clock.wall())?)
     }
 
     /// What a forked child does with the store of its parent: nothing, not even closing it.
@@ -309,6 +319,9 @@ impl Engine {
     }
 
     fn serve_batch(&self, seat: &mut Seat) -> Answers {
+        // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
+        // due to expire at once, and renewals go first.
+        self.kept.renew_due(self);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);

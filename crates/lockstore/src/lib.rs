@@ -4,6 +4,7 @@
 
 mod acquire;
 mod background;
+mod call;
 mod clock;
 mod codec;
 mod disk;

@@ -8,10 +8,10 @@ use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
 use crate::grants::{self, Fate, Opening};
 use crate::options::Settings;
-use crate::records::{CodecError, GrantRecordV1, Record, RecordError, TokenRecordV1, WallRecordV1};
+use crate::records::{CodecError, GrantRecordV1, Record, RecordError};
 use crate::records::{audit_number_of, token_of};
 use crate::rows::{RowChange, RowKey, TableId};
-use crate::writer::{Numbers, Writer};
+use crate::writer::{Numbers, WALL_MARK_EVERY_MS, Writer, mark_wall, reserve_tokens_below};
 
 /// What an opening found; see [`Store::recovery`](crate::Store::recovery).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,12 +102,15 @@ pub(crate) fn recover(
     // Tokens go on behind everything that an earlier run may have used.
     let reserved = Token::new(meta.token.reserved_below).unwrap_or(Token::FIRST);
     table.reserve_tokens(reserved);
-    let reserved_below = table.next_token().get() + 1;
-    let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
-    changes.push(RowChange::put(TableId::Meta, RowKey::TOKEN, value));
-    let wall_mark = opening.wall;
-    let value = WallRecordV1 { mark_ms: wall_mark.as_millis() }.to_row(&RowKey::WALL);
-    changes.push(RowChange::put(TableId::Meta, RowKey::WALL, value));
+    let reserved_below = table.next_token().get();
+    if reserved_below != meta.token.reserved_below {
+        changes.push(reserve_tokens_below(reserved_below));
+    }
+    let mut wall_mark = mark;
+    if opening.wall.as_millis() > mark.as_millis() + WALL_MARK_EVERY_MS {
+        wall_mark = opening.wall;
+        changes.push(mark_wall(wall_mark));
+    }
     // Each chunk is true by itself: a crash between two leaves rows that the next opening settles alike.
     for chunk in changes.chunks(ROWS_PER_COMMIT) {
         disk.commit(chunk)?;

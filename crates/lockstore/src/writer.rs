@@ -140,6 +140,22 @@ impl Writer {
         if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
     }
 
+    /// Gives back the tokens that were reserved and not used, so that after a clean close they go on
+    /// without a gap, and notes the time.
+    pub(crate) fn farewell(&mut self, disk: &Disk, wall: WallTime) -> Result<(), DiskError> {
+        let next_token = self.table.next_token().get();
+        let mut rows = Vec::new();
+        if next_token != self.numbers.reserved_below {
+            rows.push(reserve_tokens_below(next_token));
+            self.numbers.reserved_below = next_token;
+        }
+        if wall > self.numbers.wall_mark {
+            rows.push(mark_wall(wall));
+        }
+        // A store that was only read is left as it is.
+        if self.figures.commits > 0 { disk.commit(&rows) } else { Ok(()) }
+    }
+
     /// Adds to `problems` what does not hold of the locks, waiters and timers.
     pub(crate) fn check_invariants(&self, problems: &mut Vec<String>) {
         let checked = catch_unwind(AssertUnwindSafe(|| self.table.check_invariants()));
@@ -377,17 +393,14 @@ impl Writer {
     fn commit(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
         let next_token = self.table.next_token().get();
         if next_token > self.numbers.reserved_below {
-            let reserved_below = next_token + TOKENS_RESERVED;
-            let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
-            self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::TOKEN, value));
-            self.numbers.reserved_below = reserved_below;
+            self.numbers.reserved_below = next_token + TOKENS_RESERVED;
+            self.batch.rows.push(reserve_tokens_below(self.numbers.reserved_below));
         }
         if self.batch.rows.is_empty() {
             return Ok(());
         }
         if moment.wall.as_millis() > self.numbers.wall_mark.as_millis() + WALL_MARK_EVERY_MS {
-            let value = WallRecordV1 { mark_ms: moment.wall.as_millis() }.to_row(&RowKey::WALL);
-            self.batch.rows.push(RowChange::put(TableId::Meta, RowKey::WALL, value));
+            self.batch.rows.push(mark_wall(moment.wall));
             self.numbers.wall_mark = moment.wall;
         }
         moment.around.disk.commit(&self.batch.rows)?;
@@ -412,6 +425,18 @@ fn handed_off(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
     Answer::HandedOff(Granted { token, lease, rejoined })
 }
 
+/// The row that reserves all tokens below this one.
+pub(crate) fn reserve_tokens_below(reserved_below: u64) -> RowChange {
+    let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
+    RowChange::put(TableId::Meta, RowKey::TOKEN, value)
+}
+
+/// The row that moves the wall clock's high-water mark.
+pub(crate) fn mark_wall(wall: WallTime) -> RowChange {
+    let value = WallRecordV1 { mark_ms: wall.as_millis() }.to_row(&RowKey::WALL);
+    RowChange::put(TableId::Meta, RowKey::WALL, value)
+}
+
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -428,6 +453,6 @@ const SESSION_STEPS_MAX: usize = 256;
 /// tokens go on behind the reserved ones.
 const TOKENS_RESERVED: u64 = 4_096;
 /// How far the wall clock's mark on disk may lag behind, in ms.
-const WALL_MARK_EVERY_MS: u64 = 10_000;
+pub(crate) const WALL_MARK_EVERY_MS: u64 = 10_000;
 /// How far the wall clock may be corrected backwards without a word, in ms.
 const CLOCK_SLACK_MS: u64 = 1_000;
