@@ -3,6 +3,8 @@
 pub mod account;
 pub mod dice;
 pub mod fact;
+pub mod polling;
+pub mod script;
 pub mod worker;
 
 use std::time::Duration;
