@@ -84,6 +84,15 @@ impl Account {
     pub fn check(&mut self, store: &Store, now: Instant) {
         let report = store.check().expect("the store can be checked");
         assert!(report.is_sound(), "{:?}", report.problems);
+        self.compare(store, now);
+    }
+
+    /// As [`Account::check`], but for what only the file shows.
+    ///
+    /// # Panics
+    ///
+    /// When this does not hold.
+    pub fn compare(&mut self, store: &Store, now: Instant) {
         let held = held(store);
         for (token, known) in &mut self.grants {
             match held.get(token) {

@@ -5,6 +5,8 @@
 //! | power loss, I/O errors and stalls under a redb database, at every operation in turn | [`disk`] |
 //! | a process killed at a random moment, and what it had acknowledged by then | [`crash`] |
 //! | any commands to the state machine of the locks, and a model that says what is right | [`commands`], [`model`] |
+//! | what concurrent clients asked and were told | [`history`] |
+//! | whether a correct store could have answered like that | [`linearizability`] |
 //! | time that moves only when it is told to, jumps and reboots included | [`clock`] |
 //!
 //! Everything is deterministic: what looks random comes from a seed that the test names, and a
@@ -14,5 +16,7 @@ pub mod clock;
 pub mod commands;
 pub mod crash;
 pub mod disk;
+pub mod history;
+pub mod linearizability;
 pub mod model;
 mod rng;
