@@ -1,6 +1,7 @@
 //! Scenario, crash and conformance tests; see the `tests` folder. Here is what several of them share.
 
 pub mod account;
+pub mod contender;
 pub mod dice;
 pub mod fact;
 pub mod polling;
