@@ -1,9 +1,12 @@
 //! Scenario, crash and conformance tests; see the `tests` folder. Here is what several of them share.
 
 pub mod account;
+pub mod any_row;
 pub mod contender;
+pub mod decode_row;
 pub mod dice;
 pub mod fact;
+pub mod open_bytes;
 pub mod polling;
 pub mod script;
 pub mod worker;

@@ -162,7 +162,7 @@ impl Script {
         token: Token,
         next: &str,
     ) -> Result<Token, StoreError> {
-        let waiter = self.wait_in_line(store, key, next)?;
+        let waiter = Self::wait_in_line(store, key, next)?;
         let released = self.release(store, key, holder, token);
         let granted = self.told(block_on(waiter));
         released.and(granted)
@@ -170,7 +170,7 @@ impl Script {
 
     fn expire(&mut self, store: &Store) -> Result<(), StoreError> {
         let first = self.take(store, "handed on", "a", Some(1_000))?;
-        let waiter = self.wait_in_line(store, "handed on", "b")?;
+        let waiter = Self::wait_in_line(store, "handed on", "b")?;
         let mut short = Vec::new();
         for n in 0..4 {
             let key = format!("short/{n}");
@@ -193,7 +193,7 @@ impl Script {
         for n in 0..3 {
             let key = format!("broken/{n}");
             let token = self.take(store, &key, "a", None)?;
-            let waiter = self.wait_in_line(store, &key, "b")?;
+            let waiter = Self::wait_in_line(store, &key, "b")?;
             self.set_out_to_end(token);
             let broken = store.break_lock(&key, token, "in the way");
             let granted = self.told(block_on(waiter));
@@ -262,12 +262,7 @@ impl Script {
         Ok(())
     }
 
-    fn wait_in_line(
-        &self,
-        store: &Store,
-        key: &str,
-        holder: &str,
-    ) -> Result<AcquireFuture, StoreError> {
+    fn wait_in_line(store: &Store, key: &str, holder: &str) -> Result<AcquireFuture, StoreError> {
         let mut waiter = store.lock(key).holder(holder).acquire_async();
         assert!(poll_once(&mut waiter).is_pending(), "{key} is held");
         while store.inspect(key)?.is_some_and(|lock| lock.waiters == 0) {

@@ -41,28 +41,28 @@ fn strike_every_operation(fault: fn() -> Fault) -> u64 {
                 break;
             }
             struck += 1;
-            let story = format!("{:?}", fault().on(op).nth(nth));
-            check_told(&script, played, &story);
+            let struck_by = format!("{:?}", fault().on(op).nth(nth));
+            check_told(&script, played, &struck_by);
             script.disk.clear_faults();
-            check_healthy(&script, &script.disk.after_kill(), &story);
+            check_healthy(&script, &script.disk.after_kill(), &struck_by);
             let loss = PowerLoss::seeded(nth);
-            check_healthy(&script, &script.disk.after_power_loss(&loss), &story);
+            check_healthy(&script, &script.disk.after_power_loss(&loss), &struck_by);
         }
     }
     struck
 }
 
-fn check_told(script: &Script, played: Played, story: &str) {
+fn check_told(script: &Script, played: Played, struck_by: &str) {
     match played {
         // redb did without what failed, or the store did: it was closed.
         Played::Whole => {}
         Played::Unopened(error) => {
-            assert!(matches!(error, OpenError::Disk { .. }), "{story}: {error:?}");
+            assert!(matches!(error, OpenError::Disk { .. }), "{struck_by}: {error:?}");
         }
         Played::Unclosed(error) => {
-            assert!(matches!(error, StoreError::Disk(_)), "{story}: {error:?}");
+            assert!(matches!(error, StoreError::Disk(_)), "{struck_by}: {error:?}");
         }
-        Played::Stopped(store, StoreError::Poisoned { .. }) => check_poisoned(&store, story),
+        Played::Stopped(store, StoreError::Poisoned { .. }) => check_poisoned(&store, struck_by),
         // A compaction or a check that fails tells its caller why, and has the store stopped; something that
         // could not be read has it stopped at the latest when something is to be written. Until then all that
         // it says is true.
@@ -71,16 +71,16 @@ fn check_told(script: &Script, played: Played, story: &str) {
                 script.account.clone().compare(&store, script.clock.now());
             }
             if let Err(error) = store.lock("(next)").try_acquire() {
-                assert!(matches!(error, AcquireError::Store(_)), "{story}: {error:?}");
-                check_poisoned(&store, story);
+                assert!(matches!(error, AcquireError::Store(_)), "{struck_by}: {error:?}");
+                check_poisoned(&store, struck_by);
             }
         }
-        Played::Stopped(_, error) => panic!("{story}: {error:?}"),
+        Played::Stopped(_, error) => panic!("{struck_by}: {error:?}"),
     }
 }
 
 /// Every call says that the store has stopped, reads included.
-fn check_poisoned(store: &Store, story: &str) {
+fn check_poisoned(store: &Store, struck_by: &str) {
     let stopped = |error: &StoreError| matches!(error, StoreError::Poisoned { .. });
     let told = [
         store.is_locked("endless").is_err_and(|error| stopped(&error)),
@@ -102,16 +102,16 @@ fn check_poisoned(store: &Store, story: &str) {
         ),
         matches!(store.clone().close(), Err(error) if stopped(&error)),
     ];
-    assert_eq!(told, [true; 15], "{story}");
+    assert_eq!(told, [true; 15], "{struck_by}");
 }
 
 /// The same disk, repaired or copied to a healthy one.
-fn check_healthy(script: &Script, disk: &SimDisk, story: &str) {
-    let store = open(disk, &script.clock).unwrap_or_else(|error| panic!("{story}: {error}"));
+fn check_healthy(script: &Script, disk: &SimDisk, struck_by: &str) {
+    let store = open(disk, &script.clock).unwrap_or_else(|error| panic!("{struck_by}: {error}"));
     let mut account = script.account.clone();
     account.check(&store, script.clock.now());
     account.check_next_token(&store);
-    store.close().unwrap_or_else(|error| panic!("{story}: {error}"));
+    store.close().unwrap_or_else(|error| panic!("{struck_by}: {error}"));
 }
 
 fn count(disk: &SimDisk, op: DiskOp) -> u64 {
@@ -122,11 +122,4 @@ fn count(disk: &SimDisk, op: DiskOp) -> u64 {
         DiskOp::Sync => counts.syncs,
         DiskOp::SetLen => counts.set_lens,
     }
-}
-#[test]
-fn zz_counts() {
-    let mut script = Script::default();
-    let start = std::time::Instant::now();
-    script.play();
-    eprintln!("{:?} {:?} {}", script.disk.counts(), start.elapsed(), script.disk.contents().len());
 }

@@ -150,16 +150,14 @@ fn power_lost_in_a_commit(early: Early) -> History {
     let store = open(&disk);
     let recorder = Recorder::new(clock.clone());
     let (mut first, mut reader) = (recorder.client(), recorder.client());
-    let token = hold(&store, &mut first, "first").map(|token| {
-        let asked = first.invoked(&key(), &holder("first"), Call::Release { token: Some(token) });
-        store.release("k", "first", Some(token)).expect("it is held");
-        first.returned(asked, Outcome::Released);
-        token
-    });
-    let next = token.expect("nobody held it").next();
+    let token = hold(&store, &mut first, "first").expect("nobody held it");
+    let asked = first.invoked(&key(), &holder("first"), Call::Release { token: Some(token) });
+    store.release("k", "first", Some(token)).expect("it is held");
+    first.returned(asked, Outcome::Released);
+    let next = token.next();
     let held = disk.hold_syncs();
     thread::scope(|scope| {
-        let taken = first.invoked(&key(), &holder("second"), ACQUIRE);
+        let asked_for = first.invoked(&key(), &holder("second"), ACQUIRE);
         let taker = scope.spawn(|| store.lock("k").holder("second").try_acquire());
         while !held.wait_for_sync(Duration::from_secs(1)) {}
         let asked = reader.invoked(&key(), &holder("reader"), Call::Inspect);
@@ -174,7 +172,7 @@ fn power_lost_in_a_commit(early: Early) -> History {
         let answer = taker.join().expect("the taker does not panic");
         assert!(matches!(answer, Err(AcquireError::Store(_))), "{answer:?}");
         if early == Early::Answered {
-            first.returned(taken, Outcome::Granted { token: next, valid_until: None });
+            first.returned(asked_for, Outcome::Granted { token: next, valid_until: None });
         }
     });
     drop((first, store));

@@ -56,7 +56,7 @@ struct Later {
 
 /// Opens what a crash has left, and before that crashes again at each sync of this opening.
 fn check_every_opening(script: &Script, disk: &SimDisk, seed: u64, crash: &str) -> u64 {
-    let later = Later::of(script, seed / 2 % 2 == 0);
+    let later = Later::of(script, (seed / 2).is_multiple_of(2));
     let mut openings = 1;
     for sync in 1.. {
         let again = disk.after_kill();
