@@ -1,14 +1,18 @@
-//! Scenario, crash and conformance tests; see the `tests` folder. Here is what several of them share.
+//! What the scenario, crash and conformance tests share; the tests are in the `tests` folder.
 
 pub mod account;
 pub mod any_row;
+pub mod call;
 pub mod contender;
 pub mod decode_row;
 pub mod dice;
 pub mod fact;
+pub mod machine;
 pub mod open_bytes;
+pub mod patience;
 pub mod polling;
 pub mod script;
+pub mod task;
 pub mod worker;
 
 use std::time::Duration;

@@ -70,10 +70,7 @@ impl Moment {
     /// A moment of a clock that never stands still, which then gives the order too: the boot-time
     /// clock of a machine, read by several processes.
     pub const fn on_clock(at: Instant) -> Self {
-        Self {
-            order: at.as_nanos(),
-            at,
-        }
+        Self { order: at.as_nanos(), at }
     }
 }
 
@@ -201,23 +198,13 @@ pub enum Outcome {
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            client,
-            key,
-            holder,
-            call,
-            outcome,
-            ..
-        } = self;
+        let Self { client, key, holder, call, outcome, .. } = self;
         write!(f, "[{:>6} ", self.invoked.order)?;
         match self.returned {
             Some(returned) => write!(f, "{:>6}]", returned.order)?,
             None => write!(f, "  ...)")?,
         }
-        write!(
-            f,
-            " client {client}: {call:?} of {key:?} by {holder:?} -> {outcome:?}, from "
-        )?;
+        write!(f, " client {client}: {call:?} of {key:?} by {holder:?} -> {outcome:?}, from ")?;
         write!(f, "{} ns", self.invoked.at.as_nanos())?;
         match self.returned {
             Some(returned) => write!(f, " to {} ns", returned.at.as_nanos()),

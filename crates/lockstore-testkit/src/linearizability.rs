@@ -101,10 +101,7 @@ pub struct Checker {
 impl Checker {
     /// Slack of 5 s, and at most 100,000 configurations.
     pub fn new() -> Self {
-        Self {
-            slack: Duration::from_secs(5),
-            configurations_max: 100_000,
-        }
+        Self { slack: Duration::from_secs(5), configurations_max: 100_000 }
     }
 
     /// How late a waiter may be told, and a lease may expire, before it counts as lost. It must
@@ -131,10 +128,7 @@ impl Checker {
     ///
     /// The first [`Violation`] found, with the operations that contradict each other.
     pub fn check(&self, history: &History) -> Result<Summary, Violation> {
-        let mut summary = Summary {
-            operations: history.operations.len(),
-            ..Summary::default()
-        };
+        let mut summary = Summary { operations: history.operations.len(), ..Summary::default() };
         let tokens = Tokens::collect(&history.operations)?;
         summary.grants = tokens.len();
 
@@ -181,10 +175,7 @@ fn involved(operations: &[Operation], numbers: &[usize]) -> Vec<Operation> {
     let mut numbers = numbers.to_vec();
     numbers.sort_unstable_by_key(|&number| (operations[number].invoked, number));
     numbers.dedup();
-    numbers
-        .iter()
-        .map(|&number| operations[number].clone())
-        .collect()
+    numbers.iter().map(|&number| operations[number].clone()).collect()
 }
 
 #[cfg(test)]

@@ -56,6 +56,10 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
+    /// How many batches in a row have left timers alone.
+    timers_put_off: u32,
+    /// Answers that are to be delivered when the seat is free: who is woken may use the store.
+    undelivered: Answers,
 }
 
 impl Engine {
@@ -74,7 +78,12 @@ impl Engine {
             kept: KeptLeases::default(),
             background: Background::default(),
             disk: RwLock::new(Some(disk)),
-            seat: Mutex::new(Seat { writer, last_commit: Duration::ZERO }),
+            seat: Mutex::new(Seat {
+                writer,
+                last_commit: Duration::ZERO,
+                timers_put_off: 0,
+                undelivered: Answers::new(),
+            }),
             queue,
             queued,
             company: AtomicUsize::new(0),
@@ -114,7 +123,9 @@ impl Engine {
         }
         loop {
             if let Some(seat) = self.try_seat() {
-                self.serve(seat);
+                if let Some(deadline) = self.serve(seat) {
+                    self.background.wake_by(deadline);
+                }
                 // Nearly always the answer is there now: this thread served it.
                 if let Some(answer) = slot.try_take() {
                     return answer;
@@ -139,6 +150,10 @@ impl Engine {
         }
         self.enqueue(task, reply)?;
         self.background.wake();
+        if self.closed.load(Ordering::SeqCst) {
+            // It was closed just now, and the background thread may have ended without seeing this.
+            self.serve_now();
+        }
         Ok(())
     }
 
@@ -163,16 +178,19 @@ impl Engine {
         self.background.wake();
     }
 
-    /// Serves what is queued and due, once. For the background thread.
-    pub(crate) fn serve_now(&self) {
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        self.serve(seat);
+    /// Serves what is queued and due, once, and tells when to look at the timers again. For the background
+    /// thread.
+    pub(crate) fn serve_now(&self) -> Option<Instant> {
+        self.serve(self.take_seat())
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
     pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
-        let result = f(&mut self.seat.lock().unwrap_or_else(PoisonError::into_inner));
-        self.hand_over();
+        let mut seat = self.take_seat();
+        let result = f(&mut seat);
+        if let Some(deadline) = self.leave(seat) {
+            self.background.wake_by(deadline);
+        }
         result
     }
 
@@ -210,22 +228,25 @@ impl Engine {
             self.forget_disk();
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
         self.background.stop();
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seat = self.take_seat();
         while !self.is_poisoned() && (!self.queued.is_empty() || !seat.writer.backlog.is_empty()) {
-            let answers = self.serve_batch(&mut seat);
-            self.deliver(answers);
+            self.serve_batch(&mut seat);
+            self.leave(seat);
+            seat = self.take_seat();
         }
-        self.fail_all(&mut seat, &StoreError::Closed);
-        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
-        drop(seat);
-        // Who came while the seat was taken finds the store closed.
-        self.hand_over();
-        self.subscribers.end();
+        // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.fail_all(&mut seat, &StoreError::Closed);
+        let farewell = match &disk {
+            Some(disk) if !self.is_poisoned() => seat.writer.farewell(disk, self.clock.wall()),
+            Some(_) | None => Ok(()),
+        };
+        self.leave(seat);
+        self.subscribers.end();
         match (self.poison.get(), disk) {
             // A store that stopped leaves its file as it is: closing would write to it.
             (Some(cause), disk) => {
@@ -253,12 +274,6 @@ impl Engine {
             self.stop(&format!("{what} failed: {error}"), seat);
         }
         result
-    }
-
-    fn farewell(&self, seat: &mut Seat) -> Result<(), StoreError> {
-        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(disk) = disk.as_ref() else { return Ok(()) };
-        Ok(seat.writer.farewell(disk, self.clock.wall())?)
     }
 
     /// What a forked child does with the store of its parent: nothing, not even closing it.
@@ -289,17 +304,26 @@ impl Engine {
         }
     }
 
-    /// Serves one batch, leaves the seat, sees to the next batch, and delivers the answers.
-    fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
+    fn take_seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves one batch and leaves the seat. Tells when the background thread has to look at the timers.
+    fn serve(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         self.wait_for_company(&seat);
-        let answers = self.serve_batch(&mut seat);
+        self.serve_batch(&mut seat);
+        self.leave(seat)
+    }
+
+    /// Leaves the seat, sees to the next batch, and delivers the answers. Tells when the background thread
+    /// has to look at the timers: at once when something is left in the backlog.
+    fn leave(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
+        let answers = std::mem::take(&mut seat.undelivered);
         let next_deadline = seat.writer.next_deadline();
         drop(seat);
-        if let Some(deadline) = next_deadline {
-            self.background.wake_by(deadline);
-        }
         self.hand_over();
         self.deliver(answers);
+        next_deadline.filter(|_| !self.is_poisoned())
     }
 
     /// Where several callers were served together, they are about to come again one by one. The first
@@ -318,22 +342,24 @@ impl Engine {
         }
     }
 
-    fn serve_batch(&self, seat: &mut Seat) -> Answers {
+    /// Serves one batch. Its answers are delivered when the seat is left.
+    fn serve_batch(&self, seat: &mut Seat) {
         // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
         // due to expire at once, and renewals go first.
         self.kept.renew_due(self);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
+        // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
+        let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
+        seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
         if let Some(cause) = self.poison.get() {
             let error = StoreError::Poisoned { cause: Arc::clone(cause) };
-            self.fail_all(seat, &error);
-            return Answers::new();
+            return self.fail_all(seat, &error);
         }
         let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = disk.as_ref() else {
-            self.fail_all(seat, &StoreError::Closed);
-            return Answers::new();
+            return self.fail_all(seat, &StoreError::Closed);
         };
         let around = Surroundings {
             clock: &*self.clock,
@@ -341,6 +367,7 @@ impl Engine {
             published: &self.published,
             subscribers: &self.subscribers,
             audit_max: self.settings.audit_max,
+            with_timers: !put_off,
         };
         let commits = seat.writer.figures.commits;
         let start = StdInstant::now();
@@ -349,14 +376,10 @@ impl Engine {
             seat.last_commit = start.elapsed();
         }
         match served {
-            Ok(Ok(answers)) => answers,
-            Ok(Err(error)) => {
-                self.stop(&format!("a commit failed: {error}"), seat);
-                Answers::new()
-            }
+            Ok(Ok(answers)) => seat.undelivered.extend(answers),
+            Ok(Err(error)) => self.stop(&format!("a commit failed: {error}"), seat),
             Err(panic) => {
                 self.stop(&format!("the writer panicked: {}", panic_text(&*panic)), seat);
-                Answers::new()
             }
         }
     }
@@ -413,14 +436,10 @@ impl Engine {
         let replies = seat.writer.abandon();
         let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
         let failed = replies.into_iter().chain(queued);
-        self.deliver(failed.map(|reply| (reply, Answer::Failed(error.clone()))).collect());
-    }
-
-    /// When the background thread has to look at the table's timers again.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.is_poisoned() {
-            return None;
-        }
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner).writer.next_deadline()
+        seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
     }
 }
+
+/// How many batches in a row may leave timers alone because more requests are queued behind them: by default
+/// as many as empty a queue that is full.
+const TIMERS_PUT_OFF_MAX: u32 = 64;

@@ -38,7 +38,9 @@ pub(crate) enum Fate {
     SessionEnded,
 }
 
-/// The record of a grant as it is to be on disk from `now` on.
+/// The record of a grant as it is to be on disk from `now` on. `wall` is the latest wall time that the store
+/// has seen: were it the wall clock's own after that was set back, a lease would lie before the mark and
+/// be over at the next boot.
 pub(crate) fn to_record(
     lock: &Lock,
     grant: &Grant,

@@ -46,7 +46,7 @@ impl LockGuard {
         granted: Granted,
         valid_until: Option<Instant>,
     ) -> Self {
-        let lease = Arc::new(KeptLease::new(key, holder, granted.token));
+        let lease = Arc::new(store.engine().kept.lease(key, holder, granted.token));
         lease.set_valid_until(valid_until);
         let ttl = granted.lease.map(|lease| lease.ttl);
         Self { store, mode, ttl, lease, owned: true }
@@ -105,8 +105,13 @@ impl LockGuard {
     /// As [`LockGuard::renew`].
     pub fn renew_for(&mut self, ttl: Duration) -> Result<(), RenewError> {
         let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
+        let engine = self.store.engine();
+        engine.kept.set_ttl(&self.lease, ttl);
         self.renew_with(Some(ttl))?;
         self.ttl = Some(ttl);
+        if self.lease.is_kept() {
+            engine.kept.keep(&self.lease, ttl, engine);
+        }
         Ok(())
     }
 
@@ -126,7 +131,7 @@ impl LockGuard {
     /// [`ReleaseError`] when the grant is over already. Nothing has changed then, and the guard is gone.
     pub fn release(mut self) -> Result<(), ReleaseError> {
         self.owned = false;
-        self.lease.let_go();
+        self.store.engine().kept.let_go(&self.lease);
         self.store.release_grant(self.key().clone(), self.holder().clone(), Some(self.token()))
     }
 
@@ -134,7 +139,7 @@ impl LockGuard {
     /// [resumes](crate::LockRequest::resume) or releases it.
     pub fn leak(mut self) -> LeakedGrant {
         self.owned = false;
-        self.lease.let_go();
+        self.store.engine().kept.let_go(&self.lease);
         let (key, holder) = (self.key().clone(), self.holder().clone());
         LeakedGrant { key, holder, token: self.token() }
     }
@@ -164,7 +169,7 @@ impl Drop for LockGuard {
         if !self.owned {
             return;
         }
-        self.lease.let_go();
+        self.store.engine().kept.let_go(&self.lease);
         let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
         if self.ttl.is_some() {
             let release = Command::Release { key, holder, token };

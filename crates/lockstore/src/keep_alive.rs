@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockcore::{Command, Holder, Instant, Key, Outcome, Token, Ttl};
 
@@ -12,12 +12,18 @@ use crate::request::{Answer, Reply, Task};
 /// The leases that the background thread renews, by when they are due.
 #[derive(Debug, Default)]
 pub(crate) struct KeptLeases {
-    due: Mutex<BTreeMap<(Instant, Token), Arc<KeptLease>>>,
+    due: Mutex<Due>,
+    /// Guards may share a grant, so it takes a number of its own to tell their leases apart.
+    numbers: AtomicU64,
 }
+
+/// By the time and the lease's number.
+type Due = BTreeMap<(Instant, u64), Arc<KeptLease>>;
 
 /// A guard's lease as the guard and the background thread know it.
 #[derive(Debug)]
 pub(crate) struct KeptLease {
+    number: u64,
     pub(crate) key: Key,
     pub(crate) holder: Holder,
     pub(crate) token: Token,
@@ -25,6 +31,8 @@ pub(crate) struct KeptLease {
     valid_until: AtomicU64,
     /// When the renewal that is under way was asked for; `u64::MAX` when none is.
     asked_at: AtomicU64,
+    /// When its next renewal is due; `u64::MAX` when none is. Only changed while all that are due are locked.
+    due_at: AtomicU64,
     /// The TTL of the renewals, in ms.
     ttl_ms: AtomicU64,
     kept: AtomicBool,
@@ -32,15 +40,48 @@ pub(crate) struct KeptLease {
 }
 
 impl KeptLeases {
+    /// The state of a new guard's lease, which is not kept yet.
+    pub(crate) fn lease(&self, key: Key, holder: Holder, token: Token) -> KeptLease {
+        KeptLease {
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            key,
+            holder,
+            token,
+            valid_until: AtomicU64::new(u64::MAX),
+            asked_at: AtomicU64::new(u64::MAX),
+            due_at: AtomicU64::new(u64::MAX),
+            ttl_ms: AtomicU64::new(0),
+            kept: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+        }
+    }
+
     /// Has `lease` renewed from now on, each time a third of its TTL has passed.
     pub(crate) fn keep(&self, lease: &Arc<KeptLease>, ttl: Ttl, engine: &Engine) {
-        lease.ttl_ms.store(ttl.as_millis(), Ordering::Release);
-        if lease.kept.swap(true, Ordering::AcqRel) {
-            return;
-        }
         let at = next_renewal(engine.clock.now(), ttl);
-        self.lock().insert((at, lease.token), Arc::clone(lease));
+        let mut due = self.lock();
+        lease.ttl_ms.store(ttl.as_millis(), Ordering::Release);
+        lease.kept.store(true, Ordering::Release);
+        due.remove(&lease.place());
+        insert(&mut due, at, lease);
+        drop(due);
         engine.background.wake_by(at);
+    }
+
+    /// Has `lease` renewed for `ttl` from now on, if it is kept. A renewal for the time before is in the queue
+    /// already, or never comes.
+    pub(crate) fn set_ttl(&self, lease: &KeptLease, ttl: Ttl) {
+        let _due = self.lock();
+        lease.ttl_ms.store(ttl.as_millis(), Ordering::Release);
+    }
+
+    /// Renewals of `lease` end.
+    pub(crate) fn let_go(&self, lease: &KeptLease) {
+        // Most are never kept.
+        if lease.due_at.load(Ordering::Acquire) != u64::MAX {
+            lease.kept.store(false, Ordering::Release);
+            self.lock().remove(&lease.place());
+        }
     }
 
     /// When the next renewal is due.
@@ -58,9 +99,9 @@ impl KeptLeases {
             }
             let lease = entry.remove();
             let Some(ttl) = lease.kept_ttl() else { continue };
-            due.insert((next_renewal(now, ttl), lease.token), Arc::clone(&lease));
-            // One that waits behind a stalled disk is not asked for twice.
-            if lease.asked_at.swap(now.as_nanos(), Ordering::AcqRel) == u64::MAX {
+            insert(&mut due, next_renewal(now, ttl), &lease);
+            // One that waits behind a stalled disk is not asked for twice, and counts from when it was.
+            if lease.ask(now) {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
                 let renew =
                     Command::Renew { key, holder, token: Some(lease.token), ttl: Some(ttl) };
@@ -72,25 +113,12 @@ impl KeptLeases {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Instant, Token), Arc<KeptLease>>> {
+    fn lock(&self) -> MutexGuard<'_, Due> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeptLease {
-    pub(crate) fn new(key: Key, holder: Holder, token: Token) -> Self {
-        Self {
-            key,
-            holder,
-            token,
-            valid_until: AtomicU64::new(u64::MAX),
-            asked_at: AtomicU64::new(u64::MAX),
-            ttl_ms: AtomicU64::new(0),
-            kept: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
-        }
-    }
-
     /// Until when the holder may rely on the lock; `None` when that has no end.
     pub(crate) fn valid_until(&self) -> Option<Instant> {
         let nanos = self.valid_until.load(Ordering::Acquire);
@@ -111,9 +139,9 @@ impl KeptLease {
         self.kept.store(false, Ordering::Release);
     }
 
-    /// Renewals end.
-    pub(crate) fn let_go(&self) {
-        self.kept.store(false, Ordering::Release);
+    /// Whether it is renewed by itself.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
     }
 
     /// Takes the answer to a renewal.
@@ -142,12 +170,36 @@ impl KeptLease {
     }
 
     fn kept_ttl(&self) -> Option<Ttl> {
-        let kept = self.kept.load(Ordering::Acquire);
-        kept.then(|| Ttl::from_millis(self.ttl_ms.load(Ordering::Acquire)).ok()).flatten()
+        let ttl = || Ttl::from_millis(self.ttl_ms.load(Ordering::Acquire)).ok();
+        self.is_kept().then(ttl).flatten()
     }
+
+    fn place(&self) -> (Instant, u64) {
+        (Instant::from_nanos(self.due_at.load(Ordering::Acquire)), self.number)
+    }
+
+    /// Notes that a renewal is asked for now, unless one is under way.
+    fn ask(&self, now: Instant) -> bool {
+        let idle = u64::MAX;
+        let asked = self.asked_at.compare_exchange(
+            idle,
+            now.as_nanos(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        asked.is_ok()
+    }
+}
+
+fn insert(due: &mut Due, at: Instant, lease: &Arc<KeptLease>) {
+    lease.due_at.store(at.as_nanos(), Ordering::Release);
+    due.insert(lease.place(), Arc::clone(lease));
 }
 
 /// A third of the TTL leaves room for two more tries.
 fn next_renewal(now: Instant, ttl: Ttl) -> Instant {
     now.saturating_add(ttl.as_duration() / 3)
 }
+
+#[cfg(test)]
+mod tests;

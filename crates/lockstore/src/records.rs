@@ -86,7 +86,7 @@ pub(crate) struct LeaseRecordV1 {
     pub(crate) boot_deadline_ms: u64,
     /// Whether a restart has already prolonged it, which happens once.
     pub(crate) graced: bool,
-    /// When this was written, by the wall clock.
+    /// When this was written, by the wall clock, or the latest time that the store had seen if that was later.
     pub(crate) written_wall_ms: u64,
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn recover(
         changes.push(reserve_tokens_below(reserved_below));
     }
     let mut wall_mark = mark;
-    if opening.wall.as_millis() > mark.as_millis() + WALL_MARK_EVERY_MS {
+    if opening.wall.as_millis() > mark.as_millis().saturating_add(WALL_MARK_EVERY_MS) {
         wall_mark = opening.wall;
         changes.push(mark_wall(wall_mark));
     }
@@ -116,7 +116,9 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    let numbers = Numbers { reserved_below, next_audit, first_audit, wall_mark, wall_seen: wall };
+    let (wall_shown, wall_seen) = (wall, opening.wall);
+    let numbers =
+        Numbers { reserved_below, next_audit, first_audit, wall_mark, wall_shown, wall_seen };
     Ok((Writer::new(table, numbers), found))
 }
 

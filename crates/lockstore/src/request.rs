@@ -26,7 +26,7 @@ pub(crate) enum Task {
 }
 
 /// Where the answer goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// To a caller who waits for it.
     Caller(Arc<Slot>),
@@ -51,6 +51,17 @@ pub(crate) enum Answer {
     Left(LeaveCause),
     /// The store cannot serve.
     Failed(StoreError),
+}
+
+impl Reply {
+    /// Tells apart whom the answers of a batch go to: each gets one.
+    pub(crate) fn id(&self) -> Option<*const ()> {
+        match self {
+            Self::Caller(slot) => Some(Arc::as_ptr(slot).cast()),
+            Self::KeptLease(lease) => Some(Arc::as_ptr(lease).cast()),
+            Self::Nobody => None,
+        }
+    }
 }
 
 impl Request {

@@ -1,5 +1,6 @@
 //! Where one caller waits for its one answer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
@@ -147,19 +148,25 @@ impl Slot {
 
     /// Takes the answer, or has the task woken when it comes.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
+        let mut next = Sleeper::Task(context.waker().clone());
         let mut state = self.lock();
         if let Some(answer) = take(&mut state) {
             return Poll::Ready(answer);
         }
         if let State::Open { sleeper, .. } = &mut *state {
-            *sleeper = Sleeper::Task(context.waker().clone());
+            std::mem::swap(sleeper, &mut next);
         }
+        drop(state);
+        // A waker may own anything, the lock that this task waits for included.
+        drop(next);
         Poll::Pending
     }
 
     /// The caller gives up.
     pub(crate) fn give_up(&self) -> GivenUp {
-        match std::mem::replace(&mut *self.lock(), State::Closed) {
+        // The state goes after the mutex is free, for its waker may own anything.
+        let left = std::mem::replace(&mut *self.lock(), State::Closed);
+        match left {
             State::Answered(answer) => GivenUp::Answered(answer),
             State::Open { waiter: Some(waiter), .. } => GivenUp::Waiting(waiter),
             State::Open { waiter: None, .. } | State::Closed => GivenUp::Unserved,
@@ -177,7 +184,12 @@ impl Sleeper {
         match self {
             Self::Nobody => {}
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(waker) => waker.wake(),
+            // A waker is other people's code. There are more to be told, whatever becomes of it.
+            Self::Task(waker) => {
+                if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                    tracing::error!("a waker panicked; its task may never be polled again");
+                }
+            }
         }
     }
 }

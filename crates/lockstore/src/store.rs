@@ -309,7 +309,10 @@ impl Store {
             Event { sequence: 0, kind: EventKind::ClockWentBackwards { mark, now } }
         });
         let events_max = self.engine().settings.events_max;
-        Ok(self.engine().subscribers.add(prefix, events_max, backwards))
+        let events = self.engine().subscribers.add(prefix, events_max, backwards);
+        // The end of a store that was closed or has stopped meanwhile may have passed this one by.
+        self.engine().check_usable()?;
+        Ok(events)
     }
 
     /// Figures of the store.

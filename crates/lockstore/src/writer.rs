@@ -1,7 +1,7 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -42,6 +42,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) published: &'a Published,
     pub(crate) subscribers: &'a Subscribers,
     pub(crate) audit_max: u64,
+    /// Whether this batch serves what time has made due.
+    pub(crate) with_timers: bool,
 }
 
 /// The counters that are persisted.
@@ -55,7 +57,9 @@ pub(crate) struct Numbers {
     pub(crate) first_audit: u64,
     /// The wall clock's high-water mark as it is on disk.
     pub(crate) wall_mark: WallTime,
-    /// The latest wall time seen.
+    /// The wall time of the last batch.
+    pub(crate) wall_shown: WallTime,
+    /// The latest wall time seen by this or any earlier run.
     pub(crate) wall_seen: WallTime,
 }
 
@@ -77,6 +81,8 @@ struct Batch {
     touched: Vec<Key>,
     events: Vec<EventKind>,
     answers: Answers,
+    /// Everybody who asked in this batch, so that nobody is forgotten if serving it panics.
+    asked: Vec<Reply>,
     /// What could not be finished, and goes to the head of the backlog.
     unfinished: Vec<Request>,
 }
@@ -86,6 +92,8 @@ struct Batch {
 struct Moment<'a> {
     now: Now,
     wall: WallTime,
+    /// The latest wall time seen: a wall clock that never goes back.
+    wall_seen: WallTime,
     around: Surroundings<'a>,
     tell: bool,
 }
@@ -115,6 +123,7 @@ impl Writer {
     pub(crate) fn serve(&mut self, around: Surroundings<'_>) -> Result<Answers, DiskError> {
         let moment = self.moment(around);
         let requests = std::mem::take(&mut self.backlog);
+        self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
         self.figures.batch_max = self.figures.batch_max.max(requests.len());
 
@@ -124,7 +133,9 @@ impl Writer {
         for request in renewals {
             self.serve_request(request, moment);
         }
-        self.serve_timers(moment);
+        if around.with_timers {
+            self.serve_timers(moment);
+        }
         for request in others {
             self.serve_request(request, moment);
         }
@@ -132,6 +143,7 @@ impl Writer {
 
         self.commit(moment)?;
         self.publish(around);
+        self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
 
@@ -143,17 +155,13 @@ impl Writer {
     /// Gives back the tokens that were reserved and not used, so that after a clean close they go on
     /// without a gap, and notes the time.
     pub(crate) fn farewell(&mut self, disk: &Disk, wall: WallTime) -> Result<(), DiskError> {
-        let next_token = self.table.next_token().get();
-        let mut rows = Vec::new();
-        if next_token != self.numbers.reserved_below {
-            rows.push(reserve_tokens_below(next_token));
-            self.numbers.reserved_below = next_token;
-        }
-        if wall > self.numbers.wall_mark {
-            rows.push(mark_wall(wall));
-        }
         // A store that was only read is left as it is.
-        if self.figures.commits > 0 { disk.commit(&rows) } else { Ok(()) }
+        if self.figures.commits == 0 {
+            return Ok(());
+        }
+        let next_token = self.table.next_token().get();
+        let wall_seen = self.numbers.wall_seen.max(wall);
+        disk.commit(&[reserve_tokens_below(next_token), mark_wall(wall_seen)])
     }
 
     /// Adds to `problems` what does not hold of the locks, waiters and timers.
@@ -170,19 +178,23 @@ impl Writer {
         let backlog = self.backlog.drain(..).map(|request| request.reply);
         let unfinished = self.batch.unfinished.drain(..).map(|request| request.reply);
         let unanswered = self.batch.answers.drain(..).map(|(reply, _)| reply);
-        waiting.chain(backlog).chain(unfinished).chain(unanswered).collect()
+        let asked = self.batch.asked.drain(..);
+        let all = waiting.chain(backlog).chain(unfinished).chain(unanswered).chain(asked);
+        let mut told = HashSet::new();
+        all.filter(|reply| reply.id().is_none_or(|id| told.insert(id))).collect()
     }
 
     fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
         let wall = around.clock.wall();
-        let seen = self.numbers.wall_seen;
-        if wall.as_millis() + CLOCK_SLACK_MS < seen.as_millis() {
-            tracing::warn!(?wall, ?seen, "the wall clock went backwards");
-            self.batch.events.push(EventKind::ClockWentBackwards { mark: seen, now: wall });
+        let shown = std::mem::replace(&mut self.numbers.wall_shown, wall);
+        if wall.as_millis().saturating_add(CLOCK_SLACK_MS) < shown.as_millis() {
+            tracing::warn!(?wall, ?shown, "the wall clock went backwards");
+            self.batch.events.push(EventKind::ClockWentBackwards { mark: shown, now: wall });
         }
-        self.numbers.wall_seen = wall;
+        let wall_seen = self.numbers.wall_seen.max(wall);
+        self.numbers.wall_seen = wall_seen;
         let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
-        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
+        Moment { now, wall, wall_seen, around, tell: !around.subscribers.is_empty() }
     }
 
     fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
@@ -357,7 +369,7 @@ impl Writer {
         let grant = lock.grant_of(holder).expect("what was just granted is held");
         let clock = moment.around.clock;
         let record =
-            grants::to_record(lock, grant, moment.now.instant, moment.wall, clock.boot_id());
+            grants::to_record(lock, grant, moment.now.instant, moment.wall_seen, clock.boot_id());
         let row = RowKey::grant(grant.token);
         self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
     }
@@ -399,9 +411,10 @@ impl Writer {
         if self.batch.rows.is_empty() {
             return Ok(());
         }
-        if moment.wall.as_millis() > self.numbers.wall_mark.as_millis() + WALL_MARK_EVERY_MS {
-            self.batch.rows.push(mark_wall(moment.wall));
-            self.numbers.wall_mark = moment.wall;
+        let wall_mark = self.numbers.wall_mark.as_millis();
+        if moment.wall_seen.as_millis() > wall_mark.saturating_add(WALL_MARK_EVERY_MS) {
+            self.batch.rows.push(mark_wall(moment.wall_seen));
+            self.numbers.wall_mark = moment.wall_seen;
         }
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();

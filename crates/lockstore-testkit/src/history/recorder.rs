@@ -54,10 +54,7 @@ impl Recorder {
                 }
             }
         }
-        History {
-            operations,
-            ended: self.shared.after(),
-        }
+        History { operations, ended: self.shared.after() }
     }
 }
 
@@ -83,10 +80,7 @@ impl Client {
         };
         let mut log = lock(&self.log);
         log.operations.push(operation);
-        Asked {
-            client: self.number,
-            operation: log.operations.len() - 1,
-        }
+        Asked { client: self.number, operation: log.operations.len() - 1 }
     }
 
     /// Call this right after the store answered.
@@ -166,11 +160,7 @@ mod tests {
         (Key::new("k").unwrap(), Holder::new("h").unwrap())
     }
 
-    const ACQUIRE: Call = Call::Acquire {
-        mode: Mode::Exclusive,
-        ttl: None,
-        wait: Wait::Forever,
-    };
+    const ACQUIRE: Call = Call::Acquire { mode: Mode::Exclusive, ttl: None, wait: Wait::Forever };
 
     #[test]
     fn what_is_not_answered_waits_or_has_crashed() {
@@ -186,10 +176,7 @@ mod tests {
         drop(crashed);
         let history = recorder.history();
         let outcomes: Vec<_> = history.operations.iter().map(|it| &it.outcome).collect();
-        assert_eq!(
-            outcomes,
-            [&Outcome::Unknown, &Outcome::Waiting, &Outcome::Locked(true)]
-        );
+        assert_eq!(outcomes, [&Outcome::Unknown, &Outcome::Waiting, &Outcome::Locked(true)]);
         assert!(history.operations[2].returned.unwrap() < history.ended);
     }
 
@@ -202,13 +189,8 @@ mod tests {
                     let mut client = recorder.client();
                     let (key, holder) = names();
                     for _ in 0..1_000 {
-                        let asked = client.invoked(
-                            &key,
-                            &holder,
-                            Call::Break {
-                                token: Token::FIRST,
-                            },
-                        );
+                        let asked =
+                            client.invoked(&key, &holder, Call::Break { token: Token::FIRST });
                         client.returned(asked, Outcome::NotHeld);
                     }
                 });

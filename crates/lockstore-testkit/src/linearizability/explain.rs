@@ -16,9 +16,7 @@ pub(super) fn explain(
     let case = Case { key, before, now };
     let step = &key.steps[number];
     match &step.effect {
-        Effect::Grant {
-            token: Some(token), ..
-        } => case.grant(number, *token),
+        Effect::Grant { token: Some(token), .. } => case.grant(number, *token),
         Effect::Grant { token: None, .. } => unreachable!("an unanswered acquire does not return"),
         Effect::Extend { target, .. } | Effect::End(target) => case.not_holder(number, *target),
         Effect::Observe(observation) => case.observation(number, observation),
@@ -56,16 +54,11 @@ impl Case<'_, '_> {
             Fate::EndsLater | Fate::EndsNever => Rule::Overlap,
             Fate::Expires => Rule::EarlyExpiry,
         };
-        let explanation = format!(
-            "token {stuck} was granted while {} still held{}",
-            name(hold),
-            until(hold)
-        );
+        let explanation =
+            format!("token {stuck} was granted while {} still held{}", name(hold), until(hold));
         let mut violation = self.violation(rule, &explanation, step, hold.token);
         if step != number {
-            violation
-                .operations
-                .push(self.key.operation(number).clone());
+            violation.operations.push(self.key.operation(number).clone());
         }
         violation
     }
@@ -77,14 +70,10 @@ impl Case<'_, '_> {
         };
         let explanation =
             format!("an operation succeeded on {what}, which did not hold at any time of it");
-        let other = target
-            .token
-            .or(self.before.holds.first().and_then(|hold| hold.token));
+        let other = target.token.or(self.before.holds.first().and_then(|hold| hold.token));
         let mut violation = self.violation(Rule::NotHolder, &explanation, number, other);
         let witness = target.token.and_then(|token| self.witness(number, token));
-        violation
-            .operations
-            .extend(witness.map(|step| self.key.operation(step).clone()));
+        violation.operations.extend(witness.map(|step| self.key.operation(step).clone()));
         violation
     }
 
@@ -107,9 +96,7 @@ impl Case<'_, '_> {
         let witnesses = steps.filter(|(other, step)| {
             *other != number && step.by.is_some() && step.by < before && shows(step)
         });
-        witnesses
-            .max_by_key(|(_, step)| step.by)
-            .map(|(step, _)| step)
+        witnesses.max_by_key(|(_, step)| step.by).map(|(step, _)| step)
     }
 
     fn observation(&self, number: usize, observation: &Observation) -> Violation {
@@ -157,9 +144,7 @@ impl Case<'_, '_> {
             ),
         };
         violation.explanation += "; by then it, or a greater token, had been seen";
-        violation
-            .operations
-            .push(self.key.operation(number).clone());
+        violation.operations.push(self.key.operation(number).clone());
         violation
     }
 
@@ -198,11 +183,7 @@ impl Case<'_, '_> {
     ) -> Violation {
         let mut numbers = vec![self.key.steps[number].operation];
         if let Some(token) = token {
-            let about = self
-                .key
-                .steps
-                .iter()
-                .filter(|step| is_about(&step.effect, token));
+            let about = self.key.steps.iter().filter(|step| is_about(&step.effect, token));
             numbers.extend(about.take(OPERATIONS_MAX).map(|step| step.operation));
         }
         Violation {

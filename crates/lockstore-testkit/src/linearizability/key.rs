@@ -38,16 +38,9 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Gives the holder a grant. Without an answer the token is not known.
-    Grant {
-        mode: Mode,
-        token: Option<Token>,
-        valid_until: Instant,
-    },
+    Grant { mode: Mode, token: Option<Token>, valid_until: Instant },
     /// Moves the end of a grant's lease.
-    Extend {
-        target: Target,
-        valid_until: Instant,
-    },
+    Extend { target: Target, valid_until: Instant },
     /// Ends a grant.
     End(Target),
     /// Changes nothing.
@@ -101,19 +94,14 @@ impl<'h> KeyHistory<'h> {
             let effect = effect(operation).ok_or_else(|| malformed(operation))?;
             let Some(mut effect) = effect else { continue };
             let mut from = operation.invoked.order;
-            if let Effect::Grant {
-                token: Some(token), ..
-            } = effect
+            if let Effect::Grant { token: Some(token), .. } = effect
                 && let Some(grant) = tokens.get(token)
                 && grant.has_one_origin()
             {
                 from = from.max(grant.not_before);
             }
             for_each_token(&effect, |token| {
-                if tokens
-                    .get(token)
-                    .is_some_and(|grant| *grant.key == operation.key)
-                {
+                if tokens.get(token).is_some_and(|grant| *grant.key == operation.key) {
                     seen.push(token);
                 }
             });
@@ -151,12 +139,7 @@ impl<'h> KeyHistory<'h> {
                 });
             }
         }
-        let mut part = Self {
-            operations,
-            steps,
-            grants,
-            needed_until: vec![0; holders.0.len()],
-        };
+        let mut part = Self { operations, steps, grants, needed_until: vec![0; holders.0.len()] };
         part.find_needed_until();
         Ok(part)
     }
@@ -189,10 +172,7 @@ impl<'h> KeyHistory<'h> {
     pub(super) fn events(&self) -> Vec<Event> {
         let mut events = Vec::with_capacity(2 * self.steps.len());
         for (number, step) in self.steps.iter().enumerate() {
-            let call = Moment {
-                order: step.from,
-                at: Instant::ZERO,
-            };
+            let call = Moment { order: step.from, at: Instant::ZERO };
             events.push((call.order, false, number, call));
             if let Some(by) = step.by {
                 events.push((by.order, true, number, by));
@@ -202,13 +182,11 @@ impl<'h> KeyHistory<'h> {
         events.sort_unstable();
         let events = events.into_iter();
         events
-            .map(|(_, returns, step, now)| {
-                if returns {
-                    Event::Return { step, now }
-                } else {
-                    Event::Call { step }
-                }
-            })
+            .map(
+                |(_, returns, step, now)| {
+                    if returns { Event::Return { step, now } } else { Event::Call { step } }
+                },
+            )
             .collect()
     }
 }
@@ -235,10 +213,7 @@ impl<'h> Holders<'h> {
 /// belong to the call.
 #[allow(clippy::option_option)] // Private, and three answers are what it has.
 fn effect(operation: &Operation) -> Option<Option<Effect>> {
-    if operation
-        .returned
-        .is_some_and(|returned| returned.order < operation.invoked.order)
-    {
+    if operation.returned.is_some_and(|returned| returned.order < operation.invoked.order) {
         return None;
     }
     let unanswered = matches!(operation.outcome, Outcome::Unknown | Outcome::Waiting);
@@ -250,11 +225,7 @@ fn effect(operation: &Operation) -> Option<Option<Effect>> {
     };
     let told = |valid_until: &Option<Instant>| valid_until.unwrap_or(Instant::MAX);
     let observe = Effect::Observe;
-    let of_holder = |token| Target {
-        token,
-        of_holder: true,
-        unseen: false,
-    };
+    let of_holder = |token| Target { token, of_holder: true, unseen: false };
     let effect = match (&operation.call, &operation.outcome) {
         (_, Outcome::Failed)
         | (
@@ -264,37 +235,27 @@ fn effect(operation: &Operation) -> Option<Option<Effect>> {
         (Call::Acquire { wait, .. }, Outcome::TimedOut) => {
             return (*wait != crate::history::Wait::No).then_some(None);
         }
-        (Call::Acquire { mode, ttl, .. }, Outcome::Unknown | Outcome::Waiting) => Effect::Grant {
-            mode: *mode,
-            token: None,
-            valid_until: promised(*ttl),
-        },
-        (Call::Acquire { mode, .. }, Outcome::Granted { token, valid_until }) => Effect::Grant {
-            mode: *mode,
-            token: Some(*token),
-            valid_until: told(valid_until),
-        },
+        (Call::Acquire { mode, ttl, .. }, Outcome::Unknown | Outcome::Waiting) => {
+            Effect::Grant { mode: *mode, token: None, valid_until: promised(*ttl) }
+        }
+        (Call::Acquire { mode, .. }, Outcome::Granted { token, valid_until }) => {
+            Effect::Grant { mode: *mode, token: Some(*token), valid_until: told(valid_until) }
+        }
         (Call::Acquire { .. }, Outcome::Refused) => observe(Observation::HeldByAnother),
         (Call::Release { token }, Outcome::Released | Outcome::Unknown | Outcome::Waiting) => {
             Effect::End(of_holder(*token))
         }
-        (Call::Renew { token, .. }, Outcome::Renewed { valid_until }) => Effect::Extend {
-            target: of_holder(*token),
-            valid_until: told(valid_until),
-        },
-        (Call::Renew { token, ttl }, Outcome::Unknown | Outcome::Waiting) => Effect::Extend {
-            target: of_holder(*token),
-            valid_until: promised(*ttl),
-        },
+        (Call::Renew { token, .. }, Outcome::Renewed { valid_until }) => {
+            Effect::Extend { target: of_holder(*token), valid_until: told(valid_until) }
+        }
+        (Call::Renew { token, ttl }, Outcome::Unknown | Outcome::Waiting) => {
+            Effect::Extend { target: of_holder(*token), valid_until: promised(*ttl) }
+        }
         (Call::Release { token } | Call::Renew { token, .. }, Outcome::NotHeld) => {
             observe(Observation::NotHeld(of_holder(*token)))
         }
         (Call::Break { token }, outcome) => {
-            let target = Target {
-                token: Some(*token),
-                of_holder: false,
-                unseen: false,
-            };
+            let target = Target { token: Some(*token), of_holder: false, unseen: false };
             match outcome {
                 Outcome::Broken | Outcome::Unknown | Outcome::Waiting => Effect::End(target),
                 Outcome::NotHeld => observe(Observation::NotHeld(target)),

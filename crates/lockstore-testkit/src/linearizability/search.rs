@@ -145,20 +145,15 @@ impl Moves<'_, '_, '_> {
             match &step.effect {
                 Effect::Observe(_) => {}
                 Effect::End(target) => self.end(number, step, *target),
-                Effect::Extend {
-                    target,
-                    valid_until,
-                } => self.extend(number, step, *target, *valid_until),
-                Effect::Grant {
-                    mode,
-                    token: Some(token),
-                    valid_until,
-                } => self.grant(number, step, *mode, *token, *valid_until),
-                Effect::Grant {
-                    mode,
-                    token: None,
-                    valid_until,
-                } => self.grant_unanswered(number, step, *mode, *valid_until),
+                Effect::Extend { target, valid_until } => {
+                    self.extend(number, step, *target, *valid_until);
+                }
+                Effect::Grant { mode, token: Some(token), valid_until } => {
+                    self.grant(number, step, *mode, *token, *valid_until);
+                }
+                Effect::Grant { mode, token: None, valid_until } => {
+                    self.grant_unanswered(number, step, *mode, *valid_until);
+                }
             }
         }
     }
@@ -210,20 +205,12 @@ impl Moves<'_, '_, '_> {
             }
             return;
         }
-        let target = Target {
-            token: Some(token),
-            of_holder: true,
-            unseen: false,
-        };
+        let target = Target { token: Some(token), of_holder: true, unseen: false };
         self.extend(number, step, target, valid_until);
     }
 
     fn grant_unanswered(&mut self, number: usize, step: &Step, mode: Mode, valid_until: Instant) {
-        let own = Target {
-            token: None,
-            of_holder: true,
-            unseen: false,
-        };
+        let own = Target { token: None, of_holder: true, unseen: false };
         if let Some(index) = self.from.find(own, step.holder) {
             // In another mode it is an error, which changes nothing.
             if self.from.holds[index].shared == (mode == Mode::Shared) {
@@ -251,9 +238,7 @@ impl Moves<'_, '_, '_> {
             self.push(number, step, |next| next.add(hold(None)));
             return;
         };
-        let first = self
-            .pending()
-            .find(|(_, other)| self.class(other) == Some(class));
+        let first = self.pending().find(|(_, other)| self.class(other) == Some(class));
         if first.is_some_and(|(first, _)| first == number) {
             let hold = match class.end {
                 ClassEnd::AnyTime => Hold::forgettable(mode),
@@ -279,11 +264,7 @@ impl Moves<'_, '_, '_> {
     }
 
     fn is_free_for(&self, holder: u32, mode: Mode) -> bool {
-        !self
-            .from
-            .holds
-            .iter()
-            .any(|hold| hold.excludes(holder, mode))
+        !self.from.holds.iter().any(|hold| hold.excludes(holder, mode))
     }
 
     /// Whether some open step cannot happen while `hold` does.

@@ -35,12 +35,7 @@ impl Hold {
     }
 
     pub(super) fn new(token: Option<Token>, holder: u32, mode: Mode, valid_until: Instant) -> Self {
-        Self {
-            token,
-            holder,
-            shared: mode == Mode::Shared,
-            valid_until,
-        }
+        Self { token, holder, shared: mode == Mode::Shared, valid_until }
     }
 
     /// Whether a grant to `holder` in `mode` has to wait for the end of this one.
@@ -57,20 +52,12 @@ impl Hold {
 
 impl Configuration {
     pub(super) fn happened(&self, number: usize, step: &Step) -> bool {
-        let list = if step.by.is_some() {
-            &self.done
-        } else {
-            &self.used
-        };
+        let list = if step.by.is_some() { &self.done } else { &self.used };
         list.binary_search(&number).is_ok()
     }
 
     pub(super) fn mark(&mut self, number: usize, step: &Step) {
-        let list = if step.by.is_some() {
-            &mut self.done
-        } else {
-            &mut self.used
-        };
+        let list = if step.by.is_some() { &mut self.done } else { &mut self.used };
         if let Err(place) = list.binary_search(&number) {
             list.insert(place, number);
         }
@@ -97,9 +84,7 @@ impl Configuration {
     }
 
     pub(super) fn has_made(&self, token: Token, grants: &[Granted]) -> bool {
-        grants[..self.granted]
-            .binary_search_by_key(&token, |grant| grant.token)
-            .is_ok()
+        grants[..self.granted].binary_search_by_key(&token, |grant| grant.token).is_ok()
     }
 
     pub(super) fn satisfies(
@@ -116,9 +101,7 @@ impl Configuration {
             Observation::NotHeld(target) => !holds.any(|hold| hold.is(*target, holder)),
             Observation::Exactly(tokens) => {
                 self.holds.len() == tokens.len()
-                    && holds
-                        .zip(tokens)
-                        .all(|(hold, token)| hold.token == Some(*token))
+                    && holds.zip(tokens).all(|(hold, token)| hold.token == Some(*token))
             }
             Observation::Began(token) => self.has_made(*token, grants),
             Observation::Ended(token) => {

@@ -15,14 +15,7 @@ use crate::history::{Call, Outcome};
 use crate::rng::Rng;
 use simulation::{Bug, Plan, simulate};
 
-const PLAN: Plan = Plan {
-    seed: 0,
-    operations: 2_000,
-    clients: 8,
-    keys: 3,
-    crashes: 0,
-    bug: None,
-};
+const PLAN: Plan = Plan { seed: 0, operations: 2_000, clients: 8, keys: 3, crashes: 0, bug: None };
 
 /// Simulated leases last microseconds, and clients wait as long as the dice say.
 fn patient() -> Checker {
@@ -33,11 +26,7 @@ fn patient() -> Checker {
 fn a_correct_store_is_never_accused() {
     for seed in 0..60 {
         let crashes = [0, 20, 200][usize::try_from(seed % 3).unwrap()];
-        let plan = Plan {
-            seed,
-            crashes,
-            ..PLAN
-        };
+        let plan = Plan { seed, crashes, ..PLAN };
         let summary = patient()
             .check(&simulate(&plan))
             .unwrap_or_else(|violation| panic!("{plan:?}: {violation}"));
@@ -55,49 +44,21 @@ fn every_fault_is_found() {
     let bugs = [
         (
             GrantsWhatIsHeld,
-            &[
-                Rule::Overlap,
-                Rule::EarlyExpiry,
-                Rule::StaleRead,
-                Rule::NotHolder,
-            ][..],
+            &[Rule::Overlap, Rule::EarlyExpiry, Rule::StaleRead, Rule::NotHolder][..],
         ),
         (ReusesTheLastToken, &[Rule::TokenReused]),
         (LowersTheToken, &[Rule::TokensFall]),
-        (
-            ReadsNonsense,
-            &[
-                Rule::NotHolder,
-                Rule::StaleRead,
-                Rule::EarlyExpiry,
-                Rule::LostGrant,
-            ],
-        ),
+        (ReadsNonsense, &[Rule::NotHolder, Rule::StaleRead, Rule::EarlyExpiry, Rule::LostGrant]),
         (ReleasesForOthers, &[Rule::NotHolder]),
         (ExpiresEarly, &[Rule::EarlyExpiry]),
-        (
-            LosesGrants,
-            &[
-                Rule::LostGrant,
-                Rule::Overlap,
-                Rule::EarlyExpiry,
-                Rule::StaleRead,
-            ],
-        ),
+        (LosesGrants, &[Rule::LostGrant, Rule::Overlap, Rule::EarlyExpiry, Rule::StaleRead]),
     ];
     for (bug, expected) in bugs {
         let mut rules = BTreeSet::new();
         for seed in 0..20 {
             let crashes = seed % 2 * 10;
-            let plan = Plan {
-                seed,
-                crashes,
-                bug: Some(bug),
-                ..PLAN
-            };
-            let violation = patient()
-                .check(&simulate(&plan))
-                .expect_err(&format!("{plan:?}"));
+            let plan = Plan { seed, crashes, bug: Some(bug), ..PLAN };
+            let violation = patient().check(&simulate(&plan)).expect_err(&format!("{plan:?}"));
             assert!(!violation.operations.is_empty());
             assert!(expected.contains(&violation.rule), "{plan:?}: {violation}");
             rules.insert(format!("{:?}", violation.rule));
@@ -108,13 +69,7 @@ fn every_fault_is_found() {
 
 #[test]
 fn a_hundred_thousand_operations_take_seconds() {
-    let plan = Plan {
-        operations: 100_000,
-        clients: 16,
-        keys: 8,
-        crashes: 2,
-        ..PLAN
-    };
+    let plan = Plan { operations: 100_000, clients: 16, keys: 8, crashes: 2, ..PLAN };
     let history = simulate(&plan);
     let start = std::time::Instant::now();
     let summary = patient().check(&history).unwrap();
@@ -147,10 +102,9 @@ fn mutate(operations: &mut [Operation], rng: &mut Rng) {
             holders.pop();
             Outcome::Holders(holders)
         }
-        (Call::Acquire { .. }, Outcome::TimedOut | Outcome::Refused) => Outcome::Granted {
-            token,
-            valid_until: None,
-        },
+        (Call::Acquire { .. }, Outcome::TimedOut | Outcome::Refused) => {
+            Outcome::Granted { token, valid_until: None }
+        }
         (_, outcome) => outcome,
     };
 }
@@ -177,25 +131,14 @@ fn the_search_agrees_with_every_order_tried() {
         }
         let expected = naive::is_legal(&history.operations);
         let judged = patient().check(&history);
-        assert_eq!(
-            judged.is_ok(),
-            expected,
-            "seed {seed}: {judged:?}\n{}",
-            listing(&history)
-        );
+        assert_eq!(judged.is_ok(), expected, "seed {seed}: {judged:?}\n{}", listing(&history));
         if expected { legal += 1 } else { illegal += 1 }
     }
     println!("{legal} legal, {illegal} illegal");
-    assert!(
-        legal > 500 && illegal > 500,
-        "{legal} legal, {illegal} illegal"
-    );
+    assert!(legal > 500 && illegal > 500, "{legal} legal, {illegal} illegal");
 }
 
 fn listing(history: &History) -> String {
-    let lines = history
-        .operations
-        .iter()
-        .map(|operation| format!("  {operation}\n"));
+    let lines = history.operations.iter().map(|operation| format!("  {operation}\n"));
     lines.collect()
 }

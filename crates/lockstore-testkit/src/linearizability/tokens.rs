@@ -47,13 +47,9 @@ impl Grant<'_> {
 
 impl<'h> Tokens<'h> {
     pub(super) fn collect(operations: &'h [Operation]) -> Result<Self, Violation> {
-        let mut tokens = Self {
-            grants: BTreeMap::new(),
-        };
+        let mut tokens = Self { grants: BTreeMap::new() };
         for number in 0..operations.len() {
-            for_each_named(&operations[number], |named| {
-                tokens.add(operations, number, named)
-            })?;
+            for_each_named(&operations[number], |named| tokens.add(operations, number, named))?;
         }
         tokens.find_origins(operations)?;
         tokens.bound(operations)?;
@@ -124,11 +120,7 @@ impl<'h> Tokens<'h> {
         for (token, grant) in &mut self.grants {
             if let Some(&unanswered) = by_holder.get(&(grant.key, grant.holder)) {
                 grant.unanswered = true;
-                grant.first = Some(
-                    grant
-                        .first
-                        .map_or(unanswered, |known| known.min(unanswered)),
-                );
+                grant.first = Some(grant.first.map_or(unanswered, |known| known.min(unanswered)));
             }
             if grant.first.is_none() {
                 return Err(Violation {
@@ -190,30 +182,19 @@ fn for_each_named<'h>(
             (*token, holder, Some(*mode))
         }
         (Call::Release { token: Some(token) }, Outcome::Released)
-        | (
-            Call::Renew {
-                token: Some(token), ..
-            },
-            Outcome::Renewed { .. },
-        ) => (*token, holder, None),
+        | (Call::Renew { token: Some(token), .. }, Outcome::Renewed { .. }) => {
+            (*token, holder, None)
+        }
         (Call::Break { token }, Outcome::Broken)
         | (_, Outcome::Began { token } | Outcome::Ended { token }) => (*token, None, None),
         (_, Outcome::Holders(holders)) => {
             return holders.iter().try_for_each(|(holder, token)| {
-                name(&Named {
-                    token: *token,
-                    holder: Some(holder),
-                    mode: None,
-                })
+                name(&Named { token: *token, holder: Some(holder), mode: None })
             });
         }
         _ => return Ok(()),
     };
-    name(&Named {
-        token,
-        holder,
-        mode,
-    })
+    name(&Named { token, holder, mode })
 }
 
 /// Takes over what is said for the first time; false when it contradicts what is known.

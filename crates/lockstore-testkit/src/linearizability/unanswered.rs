@@ -18,12 +18,8 @@ impl Search<'_, '_> {
 
     /// Forgets steps without an answer that can do nothing any more.
     pub(super) fn forget_spent(&mut self, now: Moment) {
-        let spent: Vec<usize> = self
-            .open
-            .iter()
-            .copied()
-            .filter(|&number| self.is_spent(number, now))
-            .collect();
+        let spent: Vec<usize> =
+            self.open.iter().copied().filter(|&number| self.is_spent(number, now)).collect();
         if spent.is_empty() {
             return;
         }
@@ -55,9 +51,7 @@ impl Search<'_, '_> {
             }
             Effect::Extend { target, .. } | Effect::End(target) => all.all(|it| {
                 it.find(*target, step.holder).is_none()
-                    && target
-                        .token
-                        .is_some_and(|token| it.has_made(token, &self.key.grants))
+                    && target.token.is_some_and(|token| it.has_made(token, &self.key.grants))
             }),
             Effect::Observe(_) => false,
         }
@@ -67,12 +61,7 @@ impl Search<'_, '_> {
 impl Moves<'_, '_, '_> {
     /// What can be told of an unanswered acquire whose holder nobody asks for any more.
     pub(super) fn class(&self, step: &Step) -> Option<Class> {
-        let Effect::Grant {
-            mode,
-            token: None,
-            valid_until,
-        } = step.effect
-        else {
+        let Effect::Grant { mode, token: None, valid_until } = step.effect else {
             return None;
         };
         if self.search.is_needed(step.holder, self.now) {
@@ -135,10 +124,7 @@ pub(super) fn without_dominated(found: HashSet<Configuration>) -> Vec<Configurat
     let mut kept: Vec<Configuration> = best
         .into_iter()
         .flat_map(|(configuration, uses)| {
-            uses.into_iter().map(move |used| Configuration {
-                used,
-                ..configuration.clone()
-            })
+            uses.into_iter().map(move |used| Configuration { used, ..configuration.clone() })
         })
         .collect();
     // Hash order must not decide what an explanation says.

@@ -25,10 +25,8 @@ pub(super) fn check(
         let Call::Acquire { wait, .. } = operation.call else {
             continue;
         };
-        let waited = Interval {
-            from: operation.invoked.at,
-            to: operation.returned.unwrap_or(ended).at,
-        };
+        let waited =
+            Interval { from: operation.invoked.at, to: operation.returned.unwrap_or(ended).at };
         let knows_its_end = operation.returned.is_some() || operation.outcome == Outcome::Waiting;
         if knows_its_end {
             overdue(operation, wait, waited, slack)?;
@@ -40,10 +38,7 @@ pub(super) fn check(
         // Gaps are in order and apart; of those that reach into the wait, one may be long enough.
         let first = gaps.partition_point(|gap| gap.to <= waited.from);
         let reaching = gaps[first..].iter().take_while(|gap| gap.from < waited.to);
-        if let Some(gap) = reaching
-            .map(|gap| gap.within(waited))
-            .find(|gap| gap.length() > slack)
-        {
+        if let Some(gap) = reaching.map(|gap| gap.within(waited)).find(|gap| gap.length() > slack) {
             return Err(Violation {
                 rule: Rule::LostWaiter,
                 explanation: format!(
@@ -85,10 +80,7 @@ fn overdue(
 
 /// The waiter, and the last operation that ended a grant before the gap.
 fn around(key: &KeyHistory<'_>, waiter: &Operation, gap: Interval) -> Vec<Operation> {
-    let ends = key
-        .steps
-        .iter()
-        .filter(|step| matches!(step.effect, Effect::End(_)));
+    let ends = key.steps.iter().filter(|step| matches!(step.effect, Effect::End(_)));
     let ends = ends.filter(|step| step.by.is_some_and(|by| by.at <= gap.from));
     let last = ends.max_by_key(|step| step.by);
     let last = last.map(|step| key.operations[step.operation].clone());
@@ -107,10 +99,7 @@ impl Interval {
     }
 
     fn within(self, other: Self) -> Self {
-        Self {
-            from: self.from.max(other.from),
-            to: self.to.min(other.to),
-        }
+        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
     }
 }
 
@@ -120,15 +109,9 @@ fn free(key: &KeyHistory<'_>, slack: Duration, ended: Moment) -> Vec<Interval> {
     held.sort_unstable_by_key(|interval| interval.from);
     let mut gaps = Vec::new();
     let mut free_from = Instant::ZERO;
-    let end = Interval {
-        from: ended.at,
-        to: Instant::MAX,
-    };
+    let end = Interval { from: ended.at, to: Instant::MAX };
     for interval in held.into_iter().chain([end]) {
-        let gap = Interval {
-            from: free_from,
-            to: interval.from,
-        };
+        let gap = Interval { from: free_from, to: interval.from };
         if gap.length() > slack {
             gaps.push(gap);
         }
@@ -169,10 +152,7 @@ impl<'k, 'h> Spans<'k, 'h> {
                 of_holder.entry(holder).or_default().push(index);
             }
         }
-        let never = Interval {
-            from: Instant::MAX,
-            to: Instant::ZERO,
-        };
+        let never = Interval { from: Instant::MAX, to: Instant::ZERO };
         Self {
             key,
             intervals: vec![never; key.grants.len()],
@@ -183,10 +163,7 @@ impl<'k, 'h> Spans<'k, 'h> {
     }
 
     fn add(&mut self, step: &Step) {
-        let Effect::Grant {
-            token, valid_until, ..
-        } = step.effect
-        else {
+        let Effect::Grant { token, valid_until, .. } = step.effect else {
             return;
         };
         let operation = &self.key.operations[step.operation];
@@ -197,20 +174,14 @@ impl<'k, 'h> Spans<'k, 'h> {
             self.granted_by[grant] = earlier(self.granted_by[grant], step.by);
         } else if operation.outcome != Outcome::Waiting {
             // One that still waits was told nothing, and is a waiter itself; this one may hold for ever.
-            self.intervals.push(Interval {
-                from: operation.invoked.at,
-                to: Instant::MAX,
-            });
+            self.intervals.push(Interval { from: operation.invoked.at, to: Instant::MAX });
         }
     }
 
     fn end_by_renewals_and_releases(&mut self) {
         for step in &self.key.steps {
             match &step.effect {
-                Effect::Extend {
-                    target,
-                    valid_until,
-                } => {
+                Effect::Extend { target, valid_until } => {
                     for grant in self.candidates(*target, step) {
                         let interval = &mut self.intervals[grant];
                         interval.to = interval.to.max(*valid_until);
@@ -274,9 +245,7 @@ impl<'k, 'h> Spans<'k, 'h> {
 
     fn place(&self, token: Token) -> Option<usize> {
         let grants = &self.key.grants;
-        grants
-            .binary_search_by_key(&token, |grant| grant.token)
-            .ok()
+        grants.binary_search_by_key(&token, |grant| grant.token).ok()
     }
 }
 

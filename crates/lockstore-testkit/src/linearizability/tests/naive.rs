@@ -10,11 +10,7 @@ use crate::history::{Call, Operation, Outcome};
 
 /// Whether a history of one key, whose clock is its order, is linearizable.
 pub(super) fn is_legal(operations: &[Operation]) -> bool {
-    let mut naive = Naive {
-        operations,
-        tokens: tokens(operations),
-        tried: HashSet::new(),
-    };
+    let mut naive = Naive { operations, tokens: tokens(operations), tried: HashSet::new() };
     naive.search(&State::default())
 }
 
@@ -39,9 +35,8 @@ impl Naive<'_> {
         state.done.resize(self.operations.len(), false);
         state.holds.sort_by_key(|hold| (hold.0, hold.1.clone()));
         let todo = |number: usize| !state.done[number];
-        let mut deadlines = (0..self.operations.len())
-            .filter(|&number| todo(number))
-            .filter_map(|number| {
+        let mut deadlines =
+            (0..self.operations.len()).filter(|&number| todo(number)).filter_map(|number| {
                 let operation = &self.operations[number];
                 (!is_unanswered(operation)).then(|| operation.returned.unwrap().order)
             });
@@ -95,11 +90,7 @@ impl Naive<'_> {
                 .position(|hold| hold.1 == *holder && (token.is_none() || hold.0 == token))
         };
         let keep = |legal: bool| {
-            if legal {
-                vec![state.clone()]
-            } else {
-                Vec::new()
-            }
+            if legal { vec![state.clone()] } else { Vec::new() }
         };
         let without = |index: Option<usize>| {
             index.into_iter().map(|index| {
@@ -137,16 +128,11 @@ impl Naive<'_> {
             (_, Outcome::Locked(locked)) => keep(state.holds.is_empty() != *locked),
             (_, Outcome::Holding(holding)) => keep(own.is_some() == *holding),
             (_, Outcome::Holders(holders)) => {
-                let mut seen: Vec<_> = holders
-                    .iter()
-                    .map(|(holder, token)| (Some(*token), holder.clone()))
-                    .collect();
+                let mut seen: Vec<_> =
+                    holders.iter().map(|(holder, token)| (Some(*token), holder.clone())).collect();
                 seen.sort();
-                let held: Vec<_> = state
-                    .holds
-                    .iter()
-                    .map(|hold| (hold.0, hold.1.clone()))
-                    .collect();
+                let held: Vec<_> =
+                    state.holds.iter().map(|hold| (hold.0, hold.1.clone())).collect();
                 keep(seen == held)
             }
             (_, _) => keep(true),
@@ -231,12 +217,7 @@ fn tokens(operations: &[Operation]) -> Vec<Token> {
         match (&operation.call, &operation.outcome) {
             (_, Outcome::Granted { token, .. })
             | (Call::Release { token: Some(token) }, Outcome::Released)
-            | (
-                Call::Renew {
-                    token: Some(token), ..
-                },
-                Outcome::Renewed { .. },
-            )
+            | (Call::Renew { token: Some(token), .. }, Outcome::Renewed { .. })
             | (Call::Break { token }, Outcome::Broken) => tokens.push(*token),
             (_, Outcome::Holders(holders)) => tokens.extend(holders.iter().map(|holder| holder.1)),
             _ => {}

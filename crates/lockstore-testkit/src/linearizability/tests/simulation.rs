@@ -110,10 +110,7 @@ impl World {
     }
 
     fn now(&self) -> Moment {
-        Moment {
-            order: self.order,
-            at: Instant::from_nanos(self.order * TICK),
-        }
+        Moment { order: self.order, at: Instant::from_nanos(self.order * TICK) }
     }
 
     fn new_holder(&mut self, client: usize) {
@@ -140,16 +137,9 @@ impl World {
             (10, _) => (key, Call::IsHolder),
             (11, _) => (key, Call::Inspect),
             _ => {
-                let mode = if self.rng.chance(5) {
-                    Mode::Shared
-                } else {
-                    Mode::Exclusive
-                };
-                let wait = if self.rng.chance(4) {
-                    Wait::No
-                } else {
-                    Wait::For(self.duration(400))
-                };
+                let mode = if self.rng.chance(5) { Mode::Shared } else { Mode::Exclusive };
+                let wait =
+                    if self.rng.chance(4) { Wait::No } else { Wait::For(self.duration(400)) };
                 (key, Call::Acquire { mode, ttl, wait })
             }
         };
@@ -201,11 +191,8 @@ impl World {
             self.delayed.push(number);
         }
         let holder = self.clients[client].holder.clone().unwrap();
-        let mut keys: Vec<usize> = self.clients[client]
-            .grants
-            .drain(..)
-            .map(|grant| grant.0)
-            .collect();
+        let mut keys: Vec<usize> =
+            self.clients[client].grants.drain(..).map(|grant| grant.0).collect();
         keys.push(key_of(&self.operations[number]));
         keys.sort_unstable();
         keys.dedup();
@@ -251,11 +238,7 @@ impl World {
             Call::Break { token } => {
                 let before = self.holds[key].len();
                 self.holds[key].retain(|hold| hold.token != token);
-                if self.holds[key].len() < before {
-                    Outcome::Broken
-                } else {
-                    Outcome::NotHeld
-                }
+                if self.holds[key].len() < before { Outcome::Broken } else { Outcome::NotHeld }
             }
             Call::IsLocked => {
                 let wrong = self.goes_wrong(Bug::ReadsNonsense);
@@ -264,11 +247,7 @@ impl World {
             Call::IsHolder => Outcome::Holding(self.holds[key].iter().any(|hold| own(hold, None))),
             Call::Inspect | Call::Watch => {
                 let holds = self.holds[key].iter();
-                Outcome::Holders(
-                    holds
-                        .map(|hold| (hold.holder.clone(), hold.token))
-                        .collect(),
-                )
+                Outcome::Holders(holds.map(|hold| (hold.holder.clone(), hold.token)).collect())
             }
         })
     }
@@ -284,29 +263,18 @@ impl World {
         let ends = ttl.map(|ttl| now.saturating_add(ttl));
         let valid_until = ttl.map(|ttl| invoked.saturating_add(ttl));
         let wrong = self.goes_wrong(Bug::GrantsWhatIsHeld);
-        if let Some(hold) = self.holds[key]
-            .iter_mut()
-            .find(|hold| hold.holder == *holder)
-        {
+        if let Some(hold) = self.holds[key].iter_mut().find(|hold| hold.holder == *holder) {
             if hold.mode != mode {
                 return Some(Outcome::Failed);
             }
             hold.ends = ends;
-            return Some(Outcome::Granted {
-                token: hold.token,
-                valid_until,
-            });
+            return Some(Outcome::Granted { token: hold.token, valid_until });
         }
         let mut holds = self.holds[key].iter();
         let free = holds.all(|hold| hold.mode == Mode::Shared && mode == Mode::Shared);
         if free || wrong {
             let token = self.new_token();
-            self.holds[key].push(Hold {
-                holder: holder.clone(),
-                token,
-                mode,
-                ends,
-            });
+            self.holds[key].push(Hold { holder: holder.clone(), token, mode, ends });
             return Some(Outcome::Granted { token, valid_until });
         }
         match wait {
@@ -334,11 +302,7 @@ impl World {
     fn expire(&mut self) {
         let now = self.now().at;
         let key = self.rng.index_below(self.plan.keys);
-        let early = if self.goes_wrong(Bug::ExpiresEarly) {
-            50 * TICK
-        } else {
-            0
-        };
+        let early = if self.goes_wrong(Bug::ExpiresEarly) { 50 * TICK } else { 0 };
         let late = now.saturating_add(Duration::from_nanos(early));
         self.holds[key].retain(|hold| hold.ends.is_none_or(|ends| ends > late));
         if self.goes_wrong(Bug::LosesGrants) {
@@ -348,11 +312,8 @@ impl World {
 
     fn goes_wrong(&mut self, bug: Bug) -> bool {
         // What is wrong now may have been right a moment ago, or is rarely asked for: so more often.
-        let one_in = if matches!(bug, Bug::ReadsNonsense | Bug::ReleasesForOthers) {
-            5
-        } else {
-            100
-        };
+        let one_in =
+            if matches!(bug, Bug::ReadsNonsense | Bug::ReleasesForOthers) { 5 } else { 100 };
         self.plan.bug == Some(bug) && self.rng.below(one_in) == 0
     }
 }

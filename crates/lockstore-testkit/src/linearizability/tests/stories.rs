@@ -30,36 +30,21 @@ pub(super) fn asked(holder: &str, call: Call, times: (u64, u64), outcome: Outcom
     }
 }
 
-pub(super) const ACQUIRE: Call = Call::Acquire {
-    mode: Mode::Exclusive,
-    ttl: None,
-    wait: Wait::Forever,
-};
+pub(super) const ACQUIRE: Call =
+    Call::Acquire { mode: Mode::Exclusive, ttl: None, wait: Wait::Forever };
 
-const SHARED: Call = Call::Acquire {
-    mode: Mode::Shared,
-    ttl: None,
-    wait: Wait::Forever,
-};
+const SHARED: Call = Call::Acquire { mode: Mode::Shared, ttl: None, wait: Wait::Forever };
 
 pub(super) fn granted(number: u64) -> Outcome {
-    Outcome::Granted {
-        token: token(number),
-        valid_until: None,
-    }
+    Outcome::Granted { token: token(number), valid_until: None }
 }
 
 pub(super) fn leased(number: u64, until: u64) -> Outcome {
-    Outcome::Granted {
-        token: token(number),
-        valid_until: Some(ms(until)),
-    }
+    Outcome::Granted { token: token(number), valid_until: Some(ms(until)) }
 }
 
 pub(super) fn release(number: u64) -> Call {
-    Call::Release {
-        token: Some(token(number)),
-    }
+    Call::Release { token: Some(token(number)) }
 }
 
 fn judged(operations: Vec<Operation>) -> Result<(), Violation> {
@@ -107,10 +92,8 @@ fn two_holders_overlap() {
 
 #[test]
 fn an_exclusive_holder_beside_a_shared_one() {
-    let sharing = vec![
-        asked("a", SHARED, (1, 2), granted(1)),
-        asked("b", SHARED, (3, 4), granted(2)),
-    ];
+    let sharing =
+        vec![asked("a", SHARED, (1, 2), granted(1)), asked("b", SHARED, (3, 4), granted(2))];
     legal(sharing.clone());
     let mut operations = sharing;
     operations.push(asked("c", ACQUIRE, (5, 6), granted(3)));
@@ -131,10 +114,8 @@ fn a_token_is_used_twice_by_two_holders() {
 
 #[test]
 fn a_token_is_used_twice_by_one_holder() {
-    let again = vec![
-        asked("a", ACQUIRE, (1, 2), granted(1)),
-        asked("a", ACQUIRE, (3, 4), granted(1)),
-    ];
+    let again =
+        vec![asked("a", ACQUIRE, (1, 2), granted(1)), asked("a", ACQUIRE, (3, 4), granted(1))];
     legal(again.clone());
     let mut operations = again;
     operations.insert(1, asked("a", release(1), (2, 3), Outcome::Released));
@@ -182,10 +163,7 @@ fn a_grant_was_published_before_it_was_committed() {
     ];
     let reopened = |locked| asked("b", Call::IsLocked, (100, 101), Outcome::Locked(locked));
     legal([&before_the_crash[..], &[reopened(true)]].concat());
-    illegal(
-        Rule::LostGrant,
-        [&before_the_crash[..], &[reopened(false)]].concat(),
-    );
+    illegal(Rule::LostGrant, [&before_the_crash[..], &[reopened(false)]].concat());
     // Where nobody saw it, it may be lost.
     legal(vec![before_the_crash[0].clone(), reopened(false)]);
 }
@@ -239,10 +217,7 @@ fn an_old_guard_releases_its_successors_lock() {
 
 #[test]
 fn a_renewal_revives_a_lock_that_was_released() {
-    let renew = Call::Renew {
-        token: Some(token(1)),
-        ttl: None,
-    };
+    let renew = Call::Renew { token: Some(token(1)), ttl: None };
     let renewed = Outcome::Renewed { valid_until: None };
     illegal(
         Rule::NotHolder,
@@ -271,10 +246,7 @@ fn a_break_of_a_stale_lock_breaks_its_successor() {
 #[test]
 fn a_lease_expires_early() {
     let until = |next| {
-        vec![
-            asked("a", ACQUIRE, (1, 2), leased(1, 50)),
-            asked("b", ACQUIRE, (3, next), granted(2)),
-        ]
+        vec![asked("a", ACQUIRE, (1, 2), leased(1, 50)), asked("b", ACQUIRE, (3, next), granted(2))]
     };
     legal(until(51));
     illegal(Rule::EarlyExpiry, until(49));
@@ -282,13 +254,8 @@ fn a_lease_expires_early() {
 
 #[test]
 fn a_renewed_lease_expires_at_its_old_time() {
-    let renew = Call::Renew {
-        token: Some(token(1)),
-        ttl: Some(Duration::from_millis(100)),
-    };
-    let renewed = Outcome::Renewed {
-        valid_until: Some(ms(110)),
-    };
+    let renew = Call::Renew { token: Some(token(1)), ttl: Some(Duration::from_millis(100)) };
+    let renewed = Outcome::Renewed { valid_until: Some(ms(110)) };
     illegal(
         Rule::EarlyExpiry,
         vec![
@@ -316,24 +283,13 @@ fn two_reads_go_back_in_time() {
     let read = |times, locked| asked("b", Call::IsLocked, times, Outcome::Locked(locked));
     illegal(
         Rule::LostGrant,
-        vec![
-            asked("a", ACQUIRE, (1, 10), granted(1)),
-            read((2, 3), true),
-            read((4, 5), false),
-        ],
+        vec![asked("a", ACQUIRE, (1, 10), granted(1)), read((2, 3), true), read((4, 5), false)],
     );
 }
 
 #[test]
 fn an_event_tells_of_an_expiry_that_was_not() {
-    let seen = |time| {
-        asked(
-            "b",
-            Call::Watch,
-            (1, time),
-            Outcome::Ended { token: token(1) },
-        )
-    };
+    let seen = |time| asked("b", Call::Watch, (1, time), Outcome::Ended { token: token(1) });
     let lease = asked("a", ACQUIRE, (1, 2), leased(1, 50));
     legal(vec![lease.clone(), seen(60)]);
     illegal(Rule::EarlyExpiry, vec![lease, seen(40)]);
@@ -342,10 +298,7 @@ fn an_event_tells_of_an_expiry_that_was_not() {
 #[test]
 fn a_token_comes_from_nowhere() {
     let seen = Outcome::Holders(vec![(Holder::new("a").unwrap(), token(7))]);
-    illegal(
-        Rule::TokenFromNowhere,
-        vec![asked("b", Call::Inspect, (2, 3), seen)],
-    );
+    illegal(Rule::TokenFromNowhere, vec![asked("b", Call::Inspect, (2, 3), seen)]);
 }
 
 #[test]
@@ -356,10 +309,8 @@ fn an_answer_that_does_not_belong_to_its_call() {
 
 #[test]
 fn a_violation_reads_like_a_story() {
-    let operations = vec![
-        asked("a", ACQUIRE, (1, 2), leased(1, 50)),
-        asked("b", ACQUIRE, (3, 4), granted(2)),
-    ];
+    let operations =
+        vec![asked("a", ACQUIRE, (1, 2), leased(1, 50)), asked("b", ACQUIRE, (3, 4), granted(2))];
     let told = judged(operations).unwrap_err().to_string();
     let start =
         "EarlyExpiry: token 2 was granted while token 1 still held, until 50000000 ns at least";

@@ -38,12 +38,7 @@ fn waiters_for_an_expired_lease_are_lost() {
         asked("d", Call::IsLocked, (900, 901), Outcome::Locked(true)),
     ];
     legal(operations.clone());
-    operations.push(asked(
-        "d",
-        Call::IsLocked,
-        (9_000, 9_001),
-        Outcome::Locked(false),
-    ));
+    operations.push(asked("d", Call::IsLocked, (9_000, 9_001), Outcome::Locked(false)));
     illegal(Rule::LostWaiter, operations);
 }
 
@@ -69,17 +64,9 @@ fn a_waiter_behind_a_crashed_client_may_wait_for_ever() {
 #[test]
 fn a_waiter_behind_renewals_waits_rightly() {
     let renew = |from| {
-        let call = Call::Renew {
-            token: Some(token(1)),
-            ttl: Some(Duration::from_secs(2)),
-        };
+        let call = Call::Renew { token: Some(token(1)), ttl: Some(Duration::from_secs(2)) };
         let valid_until = Some(ms(from + 2_000));
-        asked(
-            "a",
-            call,
-            (from, from + 1),
-            Outcome::Renewed { valid_until },
-        )
+        asked("a", call, (from, from + 1), Outcome::Renewed { valid_until })
     };
     let mut operations = vec![
         asked("a", ACQUIRE, (1, 2), leased(1, 2_001)),
