@@ -6,6 +6,7 @@ use lockstore::{AcquireError, Holder, Instant, Key, Mode, Store, Token};
 
 use crate::backoff::Backoff;
 use crate::failure::Failure;
+use crate::holders;
 use crate::store_file::{Access, NotOpen, StoreFile};
 use crate::times::{Lease, Patience, rough};
 
@@ -65,6 +66,7 @@ pub(crate) fn until_done<T>(
             Ok(tried) => match tried? {
                 Try::Done(done) => return Ok(Try::Done(done)),
                 Try::NotYet(why) => {
+                    tracing::debug!(%why, "waiting");
                     last = Some(why);
                     for_file.reset();
                     turn_over = file.now().saturating_add(file.turn_timeout());
@@ -137,7 +139,9 @@ impl Wanted {
                     again,
                 }))
             }
-            Err(AcquireError::Held { by, .. }) => Ok(Try::NotYet(format!("it is held {by}"))),
+            Err(AcquireError::Held { by, .. }) => {
+                Ok(Try::NotYet(format!("it is held {}", holders::by(&by))))
+            }
             Err(error) => Err(error.into()),
         }
     }

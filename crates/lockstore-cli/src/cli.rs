@@ -24,7 +24,7 @@ use crate::store_file::StoreArgs;
 /// Durable locks for scripts, cron jobs and people
 #[derive(Debug, Parser)]
 #[command(name = "lockstore", version, long_about = ABOUT, after_long_help = AFTER)]
-#[command(max_term_width = 100, propagate_version = true)]
+#[command(max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     store: StoreArgs,
@@ -89,28 +89,31 @@ file, the store: they survive kill -9, power loss and restarts. A lock with a TT
 by itself unless it is renewed. Every grant has a fencing token, a number that rises with each grant of \
 the store: pass it along to what the lock protects, and refuse there whatever comes with a lower one.";
 
+/// Lines are written out here, and short enough not to be wrapped.
 const AFTER: &str = "\
 Examples:
-  lockstore run nightly-report -- ./report.sh         hold the lock while a command runs
-  lockstore run deploy --wait 30s -- make deploy      give up after half a minute
-  lockstore ls                                        who holds what
-  lockstore break deploy --reason 'host is gone'      take a lock from whoever holds it
+  lockstore run nightly-report -- ./report.sh      while a command runs
+  lockstore run deploy --wait 30s -- make deploy   give up after a while
+  lockstore ls                                     who holds what
+  lockstore break deploy --reason 'host is gone'   take it from its holder
 
 `lockstore COMMAND --help` has examples for each command.
 
 The store:
-  Named by --store or LOCKSTORE_PATH. Without either it is $XDG_STATE_HOME/lockstore/locks.redb, or
-  ~/.local/state/lockstore/locks.redb. `run` and `acquire` make it when there is none; every other
-  command says that there is no store.
+  Named by --store or LOCKSTORE_PATH. Without either it is
+  $XDG_STATE_HOME/lockstore/locks.redb, or ~/.local/state/lockstore/locks.redb.
+  `run` and `acquire` make it when there is none; every other command says
+  that there is no store.
 
 Several processes:
-  A command has the file open only for as long as it needs it, and waits its turn while another
-  process has it (--store-timeout). Who waits for a lock tries again and again, after 25 ms at first and
-  every 250 ms later on: between processes, the order of waiters is not promised yet.
+  A command has the file open only for as long as it needs it, and waits its
+  turn while another process has it (--store-timeout). Who waits for a lock
+  tries again and again, after 25 ms at first and every 250 ms later on:
+  between processes, the order of waiters is not promised yet.
 
 Times:
-  A number and a unit: 500ms, 90s, 10m, 1h30m, 7d. With --json, points in time are in RFC 3339 and
-  lengths of time are in seconds.
+  A number and a unit: 500ms, 90s, 10m, 1h30m, 7d. With --json, points in time
+  are in RFC 3339 and lengths of time are in seconds.
 
 Exit codes:
   0  done
@@ -121,4 +124,5 @@ Exit codes:
 
 Environment:
   LOCKSTORE_PATH  the store, when --store is not given
-  LOCKSTORE_LOG   log lines on stderr: off (the default), error, warn, info, debug or trace";
+  LOCKSTORE_LOG   log lines on stderr: off (the default), error, warn, info,
+                  debug or trace";

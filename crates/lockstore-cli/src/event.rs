@@ -29,7 +29,7 @@ pub(crate) fn sleep(events: &Receiver<Event>, time: Duration) -> Result<(), Fail
     }
 }
 
-/// Fails when a signal has come that is to end this program.
+/// Fails when a signal has come that is to end this program, or the lock is lost already.
 pub(crate) fn check(events: &Receiver<Event>) -> Result<(), Failure> {
     events.try_iter().try_for_each(|event| ended_by(&event))
 }
@@ -40,6 +40,7 @@ fn ended_by(event: &Event) -> Result<(), Failure> {
             let sentence = format!("ended by {}", caught.name());
             Err(Failure::new(Kind::Signal(caught.exit_number()), sentence))
         }
+        Event::Keeper(Report::Lost(why)) => Err(Failure::lost(why.clone())),
         Event::Signal(_) | Event::Keeper(_) => Ok(()),
     }
 }

@@ -9,6 +9,8 @@ use lockstore::{
     StoreError,
 };
 
+use crate::holders;
+
 /// What went wrong, in one or two sentences for a person.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -160,7 +162,7 @@ impl From<RenewError> for Failure {
             RenewError::Argument(error) => error.into(),
             RenewError::Store(error) => error.into(),
             RenewError::LeaseLost { now_held_by: Some(ref by), .. } => {
-                Self::no(format!("{error}; it is held {by}"))
+                Self::no(format!("{error}; it is held {}", holders::by(by)))
             }
             error => Self::no(error.to_string()),
         }

@@ -3,6 +3,7 @@
 //! It has a thread of its own because the disk may stall, and whoever watches the command that runs must
 //! not: a command does not run on past its lease, whatever the disk does.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::acquiring::Grant;
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::holders;
 use crate::store_file::{Access, NotOpen, StoreFile};
 use crate::times::Lease;
 
@@ -48,15 +50,21 @@ impl Keeper {
     ) -> Result<Self, Failure> {
         let (release, asked) = channel();
         let keeping = Keeping { file, grant, asked, events };
-        let started =
-            thread::Builder::new().name("keeper".to_owned()).spawn(move || keeping.keep());
+        let keep = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| keeping.keep())) {
+                // Nobody renews from here on.
+                keeping.tell(Report::Lost(Failure::mistake(&*panic).to_string()));
+            }
+        };
+        let started = thread::Builder::new().name("keeper".to_owned()).spawn(keep);
         started.map_err(|error| {
             Failure::store(format!("the thread that renews the lease cannot be started: {error}"))
         })?;
         Ok(Self { release })
     }
 
-    /// Asks for the release of the lock. Its report comes unless the keeper has ended before.
+    /// Asks for the release of the lock. Its report comes, unless the loss of the lock was reported
+    /// before: the keeper has ended then.
     pub(crate) fn release(&self) {
         let _ = self.release.send(());
     }
@@ -71,7 +79,7 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn keep(self) {
+    fn keep(&self) {
         let interval = interval(self.grant.lease);
         let mut backoff = Backoff::for_file();
         let mut due = self.file.now().saturating_add(interval);
@@ -142,11 +150,7 @@ impl Keeping {
             None => "its lease had ended, or it was released".to_owned(),
         };
         let now = match store.inspect(key) {
-            Ok(Some(lock)) => {
-                let holders = lock.holders.iter().take(HOLDERS_NAMED_MAX);
-                let named = holders.map(|h| format!("{:?} with token {}", h.holder, h.token));
-                format!("it is held by {} now", named.collect::<Vec<_>>().join(", "))
-            }
+            Ok(Some(lock)) => format!("it is held {} now", holders::by_all(&lock)),
             Ok(None) => "nobody holds it now".to_owned(),
             Err(_) => "who holds it now is not known".to_owned(),
         };
@@ -166,6 +170,3 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Enough to find a break that was made since the last renewal, in all likelihood.
 const BREAKS_READ_MAX: usize = 100;
-
-/// Of several shared holders, so many are named.
-const HOLDERS_NAMED_MAX: usize = 3;

@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod event;
 mod failure;
+mod holders;
 mod keeper;
 mod logging;
 mod names;

@@ -143,7 +143,10 @@ impl StoreFile {
             self.make_folder().map_err(NotOpen::Failed)?;
         }
         options.open(&self.path).map_err(|error| match error {
-            OpenError::Locked { .. } => NotOpen::InUse(error.to_string()),
+            OpenError::Locked { .. } => {
+                tracing::debug!(%error, "the store is in use");
+                NotOpen::InUse(error.to_string())
+            }
             OpenError::Missing { path } | OpenError::MissingFolder { path, .. }
                 if access != Access::OrNew =>
             {

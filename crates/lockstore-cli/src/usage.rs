@@ -1,29 +1,45 @@
 //! Answers to a command line that asks for help, or that makes no sense.
 
+use std::error::Error as _;
 use std::process::ExitCode;
 
 use clap::Error;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 
 use crate::failure::{Codes, Failure};
 use crate::output;
 
 /// Prints the help that was asked for, or says what is wrong with the command line.
 pub(crate) fn answer(error: &Error) -> ExitCode {
+    let rendered = error.render().to_string();
     let failure = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            match output::print(&error.render().to_string()) {
-                Ok(()) => return ExitCode::SUCCESS,
-                Err(failure) => failure,
-            }
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match output::print(&rendered) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(failure) => failure,
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             Failure::usage("a command is missing; `lockstore --help` lists them")
         }
-        _ => Failure::usage(sentence(&error.render().to_string())),
+        ErrorKind::ValueValidation => Failure::usage(bad_value(error)),
+        _ => Failure::usage(sentence(&rendered)),
     };
     output::complain(&failure);
     failure.exit_code(Codes::ORDINARY)
+}
+
+/// What is wrong with a value, in the words of who parsed it.
+fn bad_value(error: &Error) -> String {
+    let told = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (argument, value) = (told(ContextKind::InvalidArg), told(ContextKind::InvalidValue));
+    let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    format!("{} is no {argument}: {reason}", shortened(&value))
+}
+
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", &value[..end]),
+        None => format!("{value:?}"),
+    }
 }
 
 /// What clap has to say, as one sentence or two: without its prefix, and without the usage, which the help
@@ -50,6 +66,8 @@ fn command_in_usage(line: &str) -> Option<&str> {
     let end = usage.find(|c: char| !(c.is_ascii_lowercase() || c == ' ')).unwrap_or(usage.len());
     Some(usage[..end].trim_end())
 }
+
+const VALUE_CHARS_MAX: usize = 60;
 
 #[cfg(test)]
 mod tests {

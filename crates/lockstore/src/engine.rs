@@ -305,6 +305,10 @@ impl Engine {
         }
     }
 
+    fn take_seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Serves one batch and leaves the seat. Tells when the background thread has to look at the timers.
     fn serve(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         self.wait_for_company(&seat);

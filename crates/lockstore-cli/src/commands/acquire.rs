@@ -91,8 +91,8 @@ output not be written (the lock is then released again), 128 + N when signal N e
 
 const EXAMPLES: &str = "\
 Examples:
-  set -- $(lockstore acquire deploy --ttl 10m --wait 1m) || exit
-  token=$1 holder=$2
+  grant=$(lockstore acquire deploy --ttl 10m --wait 1m) || exit
+  set -- $grant; token=$1 holder=$2
   ...
   lockstore release deploy --holder \"$holder\" --token \"$token\"
 

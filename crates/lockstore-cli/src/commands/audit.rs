@@ -18,10 +18,10 @@ use crate::times::rfc3339;
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Audit {
     /// How many breaks to show at most
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, allow_hyphen_values = true)]
     limit: usize,
     /// Show those before the break of this number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     before: Option<u64>,
     /// Print a JSON document
     #[arg(long)]

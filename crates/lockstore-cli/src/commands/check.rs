@@ -48,10 +48,7 @@ impl Check {
 impl Checked {
     fn text(&self) -> String {
         let Self { sound, grants, audit_records, problems } = self;
-        let verdict = match sound {
-            true => "sound".to_owned(),
-            false => format!("{} problems", problems.len()),
-        };
+        let verdict = if *sound { "sound" } else { "not sound" };
         let problems = problems.iter().map(|problem| format!("{}\n", printable(problem)));
         let problems = problems.collect::<String>();
         format!("{problems}{verdict}: {grants} grants and {audit_records} breaks were compared\n")

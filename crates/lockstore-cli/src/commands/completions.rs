@@ -31,6 +31,6 @@ Print a script that has a shell complete the commands and options of lockstore."
 
 const EXAMPLES: &str = "\
 Examples:
-  lockstore completions bash > ~/.local/share/bash-completion/completions/lockstore
+  lockstore completions bash > /etc/bash_completion.d/lockstore
   lockstore completions zsh > \"${fpath[1]}/_lockstore\"
   lockstore completions fish > ~/.config/fish/completions/lockstore.fish";

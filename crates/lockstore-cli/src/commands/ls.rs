@@ -85,4 +85,4 @@ const EXAMPLES: &str = "\
 Examples:
   lockstore ls
   lockstore ls report/
-  lockstore ls --json | jq -r '.locks[] | select(.holders[].ttl_seconds == null) | .key'";
+  lockstore ls --json | jq -r '.locks[].holders[] | [.token, .holder] | @tsv'";

@@ -74,6 +74,7 @@ impl Run {
         };
         let child = match self.start(file, &grant, &events) {
             Ok(child) => child,
+            Err(failure) if failure.kind() == Kind::Lost => return Err(failure),
             Err(failure) => return Err(give_back(failure, release)),
         };
         let watch = Supervisor::new(file, child, grant.lease, grant.valid_until, self.grace);
@@ -172,45 +173,55 @@ Hold a lock while a command runs, and pass on its exit code.
 Waits for the lock, starts the command, renews the lease for as long as the command runs, and releases \
 the lock when it has ended. The store's file is closed while the command runs.";
 
+/// Lines are written out here, and short enough not to be wrapped.
 const AFTER: &str = "\
 Examples:
   lockstore run nightly-report -- ./report.sh
-  lockstore run deploy --wait 0 -- make deploy         do not wait: exit with 121 if it is held
-  lockstore run cache --shared -- ./read-cache.sh      beside other readers
-  lockstore run gpu-0 --ttl 10m -- sh -c 'exec train --fence \"$LOCKSTORE_TOKEN\"'
+  lockstore run deploy --wait 0 -- make deploy      exit with 121 if it is held
+  lockstore run cache --shared -- ./read-cache.sh   beside other readers
+  lockstore run gpu-0 --ttl 10m -- sh -c 'exec train --fence $LOCKSTORE_TOKEN'
 
 The command gets, in its environment:
-  LOCKSTORE_TOKEN   the fencing token of this grant; pass it along to what the lock protects
+  LOCKSTORE_TOKEN   the fencing token of this grant; pass it along to what the
+                    lock protects
   LOCKSTORE_KEY, LOCKSTORE_HOLDER, LOCKSTORE_PATH
                     the lock, who holds it, and the store
 
 The lease:
-  The lock ends by itself --ttl after the last renewal. Renewals are due when a third of the TTL has
-  passed, and every 20 s at least. If `lockstore run` is killed with SIGKILL, its command goes on without
-  a lock once the lease has ended. With `--ttl none` the lock stays until somebody breaks it.
+  The lock ends by itself --ttl after the last renewal. Renewals are due when
+  a third of the TTL has passed, and every 20 s at least. If `lockstore run`
+  is killed with SIGKILL, or stopped, nobody renews: its command goes on,
+  without a lock once the lease has ended. With `--ttl none` the lock of a run
+  that was killed stays until somebody breaks it.
 
-  When the lock is lost (it was broken, or the lease could not be renewed), the command gets SIGTERM, and
-  SIGKILL after --grace. It does not run on past its lease: when the store cannot be reached, SIGTERM
-  comes before the lease ends, earlier by --grace or by a third of the TTL, whichever is less, and
-  SIGKILL when it ends. Only the command itself is signalled, not what it has started: let scripts
-  `exec` what matters.
+  When the lock is lost (it was broken, or the lease could not be renewed),
+  the command gets SIGTERM, and SIGKILL after --grace. It does not run on past
+  its lease: when the store cannot be reached, SIGTERM comes before the lease
+  ends, earlier by --grace or by a third of the TTL, whichever is less, and
+  SIGKILL when it ends. Only the command itself is signalled, not what it has
+  started: let scripts `exec` what matters.
 
-  Two runs by one --holder exclude each other. A command that runs the same lock again waits for itself.
+  Two runs by one --holder exclude each other. A command that runs the same
+  lock again waits for itself.
 
 Signals:
-  SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command. Those of the
-  terminal (Ctrl-C) reach the command by themselves and are not sent twice; a signal that somebody sends
-  to the whole process group is. Signals that are ignored, as under nohup, stay ignored. While the lock is
-  waited for, they end the waiting.
+  SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the
+  command. Those of the terminal (Ctrl-C) reach the command by themselves and
+  are not sent twice; a signal that somebody sends to the whole process group
+  is. Signals that are ignored, as under nohup, stay ignored. While the lock
+  is waited for, they end the waiting.
 
 Waiting:
-  Tries again and again, after 25 ms at first and every 250 ms later on. Between processes the order of
-  waiters is not promised yet. Each try waits its turn for the file for at most --store-timeout.
+  Tries again and again, after 25 ms at first and every 250 ms later on.
+  Between processes the order of waiters is not promised yet. Each try waits
+  its turn for the file for at most --store-timeout.
 
 Exit codes:
   that of the command, or 128 + N when signal N ended it or the waiting
   121  the lock was not acquired; the command was not started
   122  the lock was lost before the command had ended, whatever it exited with
-  123  the store could not be used; if the command had ended already, the message tells its exit code
-  126  the command cannot be run      127  it was not found
+  123  the store could not be used; if the command had ended already, the
+       message tells its exit code
+  126  the command cannot be run
+  127  the command was not found
   2    the command line is wrong; nothing was done";

@@ -5,13 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use lockstore::{Key, LockInfo, Store};
+use lockstore::{Key, Store};
 
 use crate::acquiring::{Try, until_done};
 use crate::failure::Failure;
+use crate::holders;
 use crate::names::parse_key;
 use crate::store_file::{Access, StoreFile};
-use crate::times::{Patience, parse_patience, rough};
+use crate::times::{Patience, parse_patience};
 
 /// Wait until nobody holds a lock, without taking it
 #[derive(Debug, Args)]
@@ -35,22 +36,15 @@ impl Wait {
         };
         match until_done(file, Access::Existing, timeout, sleep, |store| look(store, &key))? {
             Try::Done(()) => Ok(ExitCode::SUCCESS),
-            Try::NotYet(holder) => {
-                Err(Failure::no(format!("{key:?} has not become free: it is held by {holder}")))
+            Try::NotYet(by) => {
+                Err(Failure::no(format!("{key:?} has not become free: it is held {by}")))
             }
         }
     }
 }
 
 fn look(store: &Store, key: &Key) -> Result<Try<()>, Failure> {
-    Ok(store.inspect(key)?.map_or(Try::Done(()), |lock| Try::NotYet(first_holder(&lock))))
-}
-
-fn first_holder(lock: &LockInfo) -> String {
-    let Some(first) = lock.holders.first() else { return "somebody".to_owned() };
-    let left =
-        first.remaining.map_or("without end".to_owned(), |left| format!("for {} yet", rough(left)));
-    format!("{:?} with token {}, {left}", first.holder, first.token)
+    Ok(store.inspect(key)?.map_or(Try::Done(()), |lock| Try::NotYet(holders::by_all(&lock))))
 }
 
 const ABOUT: &str = "\
