@@ -238,7 +238,6 @@ impl Engine {
             self.leave(seat);
             seat = self.take_seat();
         }
-        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
         // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
         self.fail_all(&mut seat, &StoreError::Closed);
