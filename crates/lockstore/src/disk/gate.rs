@@ -65,6 +65,15 @@ impl Gate {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
+    /// Asks for the length again. Until the file is locked, whoever has it open may change its length.
+    fn measure(&self) -> io::Result<()> {
+        let held = self.held();
+        if !self.is_open() && held.is_empty() {
+            self.0.bytes.store(self.0.inner.len()?, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn is_open(&self) -> bool {
         self.0.open.load(Ordering::Acquire)
     }
@@ -180,7 +189,9 @@ impl StorageBackend for Gate {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.inner.try_lock_range(start, end)
+        let locked = self.0.inner.try_lock_range(start, end)?;
+        self.measure()?;
+        Ok(locked)
     }
 
     fn try_lock_shared_range(
@@ -188,15 +199,19 @@ impl StorageBackend for Gate {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.0.inner.try_lock_shared_range(start, end)
+        let locked = self.0.inner.try_lock_shared_range(start, end)?;
+        self.measure()?;
+        Ok(locked)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.inner.lock_range(start, end)
+        self.0.inner.lock_range(start, end)?;
+        Ok(self.measure()?)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.inner.lock_shared_range(start, end)
+        self.0.inner.lock_shared_range(start, end)?;
+        Ok(self.measure()?)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
