@@ -1,6 +1,24 @@
 //! What the scenario, crash and conformance tests share; the tests are in the `tests` folder.
 
+pub mod account;
+pub mod any_row;
 pub mod call;
+pub mod contender;
+pub mod decode_row;
+pub mod dice;
+pub mod fact;
 pub mod machine;
+pub mod open_bytes;
 pub mod patience;
+pub mod polling;
+pub mod script;
 pub mod task;
+pub mod worker;
+
+use std::time::Duration;
+
+/// How many threads are busy in a process that is killed.
+pub const THREADS: u64 = 8;
+
+/// The restart grace of a store that is opened again and again within seconds.
+pub const GRACE: Duration = Duration::from_millis(10);

@@ -10,7 +10,7 @@ use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
 
 /// `x` asks for the lock alone, `s` beside others.
-fn request<'a>(store: &'a Store, mode: char) -> LockRequest<'a> {
+fn request(store: &Store, mode: char) -> LockRequest<'_> {
     let request = store.lock("k");
     if mode == 's' { request.shared() } else { request }
 }

@@ -1,3 +1,49 @@
-//! Under construction.
+//! The `lockstore` program: durable locks for scripts, cron jobs and people.
+//!
+//! One file a command stands in [`commands`]; what they share stands beside it. A command opens the
+//! store's file through [`store_file`], for as long as it needs it and no longer, and prints only once the
+//! file is closed again: whoever reads its output slowly keeps nobody waiting.
 
-fn main() {}
+mod acquiring;
+mod backoff;
+mod cli;
+mod commands;
+mod event;
+mod failure;
+mod holders;
+mod keeper;
+mod logging;
+mod names;
+mod output;
+mod report;
+mod signals;
+mod store_file;
+mod supervisor;
+mod table;
+mod times;
+mod usage;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    logging::log_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::answer(&error),
+    };
+    let codes = cli.codes();
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        logging::start()?;
+        cli.execute()
+    }));
+    done.unwrap_or_else(|panic| Err(Failure::mistake(&*panic))).unwrap_or_else(|failure| {
+        output::complain(&failure);
+        failure.exit_code(codes)
+    })
+}

@@ -68,8 +68,7 @@ impl Background {
             // From here on every earlier deadline is called out, until it is known when to wake.
             self.wakes_at.store(u64::MAX, Ordering::Release);
             self.called.store(false, Ordering::Release);
-            engine.serve_now();
-            let deadlines = [engine.next_deadline(), engine.kept.next_renewal()];
+            let deadlines = [engine.serve_now(), engine.kept.next_renewal()];
             let wakes_at = deadlines.into_iter().flatten().min();
             self.wakes_at.store(wakes_at.map_or(u64::MAX, Instant::as_nanos), Ordering::Release);
             if self.called.load(Ordering::Acquire) || self.stopping.load(Ordering::Acquire) {

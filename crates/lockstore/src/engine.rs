@@ -48,6 +48,8 @@ pub(crate) struct Engine {
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
     opened_by: u32,
+    /// As it was at the opening: a clone of it tells whether the process was forked since.
+    opened_in: forkguard::Guard,
 }
 
 /// What comes with the writer's seat.
@@ -90,12 +92,14 @@ impl Engine {
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
+            opened_in: forkguard::new(),
         }
     }
 
     /// Whether the store may be used: by this process, open, and with no failed commit behind it.
     pub(crate) fn check_usable(&self) -> Result<(), StoreError> {
-        if self.is_forked() {
+        // Reads come here, and to ask for the process id would take longer than all the rest of them.
+        if self.opened_in.clone().detected_fork() {
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
         if let Some(cause) = self.poison.get() {
@@ -123,7 +127,9 @@ impl Engine {
         }
         loop {
             if let Some(seat) = self.try_seat() {
-                self.serve(seat);
+                if let Some(deadline) = self.serve(seat) {
+                    self.background.wake_by(deadline);
+                }
                 // Nearly always the answer is there now: this thread served it.
                 if let Some(answer) = slot.try_take() {
                     return answer;
@@ -176,16 +182,19 @@ impl Engine {
         self.background.wake();
     }
 
-    /// Serves what is queued and due, once. For the background thread.
-    pub(crate) fn serve_now(&self) {
-        self.serve(self.take_seat());
+    /// Serves what is queued and due, once, and tells when to look at the timers again. For the background
+    /// thread.
+    pub(crate) fn serve_now(&self) -> Option<Instant> {
+        self.serve(self.take_seat())
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
     pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
         let mut seat = self.take_seat();
         let result = f(&mut seat);
-        self.leave(seat);
+        if let Some(deadline) = self.leave(seat) {
+            self.background.wake_by(deadline);
+        }
         result
     }
 
@@ -233,10 +242,13 @@ impl Engine {
             self.leave(seat);
             seat = self.take_seat();
         }
-        let farewell = if self.is_poisoned() { Ok(()) } else { self.farewell(&mut seat) };
         // Who comes from now on finds no disk, and who came before is told here.
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
         self.fail_all(&mut seat, &StoreError::Closed);
+        let farewell = match &disk {
+            Some(disk) if !self.is_poisoned() => seat.writer.farewell(disk, self.clock.wall()),
+            Some(_) | None => Ok(()),
+        };
         self.leave(seat);
         self.subscribers.end();
         match (self.poison.get(), disk) {
@@ -268,12 +280,6 @@ impl Engine {
         result
     }
 
-    fn farewell(&self, seat: &mut Seat) -> Result<(), StoreError> {
-        let disk = self.disk.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(disk) = disk.as_ref() else { return Ok(()) };
-        Ok(seat.writer.farewell(disk, self.clock.wall())?)
-    }
-
     /// What a forked child does with the store of its parent: nothing, not even closing it.
     fn forget_disk(&self) {
         // Whoever held this lock in the parent does not exist here, so it may never be free.
@@ -286,6 +292,10 @@ impl Engine {
 
     pub(crate) fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
         self.check_usable()?;
+        // What writes asks the kernel too: a child can be made behind the back of the C library.
+        if self.is_forked() {
+            return Err(StoreError::Forked { opened_by: self.opened_by });
+        }
         self.send(Request { task, reply });
         Ok(())
     }
@@ -306,24 +316,22 @@ impl Engine {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves one batch and leaves the seat.
-    fn serve(&self, mut seat: MutexGuard<'_, Seat>) {
+    /// Serves one batch and leaves the seat. Tells when the background thread has to look at the timers.
+    fn serve(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         self.wait_for_company(&seat);
         self.serve_batch(&mut seat);
-        self.leave(seat);
+        self.leave(seat)
     }
 
-    /// Leaves the seat, sees to the next batch, and delivers the answers.
-    fn leave(&self, mut seat: MutexGuard<'_, Seat>) {
+    /// Leaves the seat, sees to the next batch, and delivers the answers. Tells when the background thread
+    /// has to look at the timers: at once when something is left in the backlog.
+    fn leave(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         let answers = std::mem::take(&mut seat.undelivered);
-        // At once when something is left in the backlog: who was offered the seat may have found it taken.
-        let next_deadline = self.deadline_of(&seat);
+        let next_deadline = seat.writer.next_deadline();
         drop(seat);
-        if let Some(deadline) = next_deadline {
-            self.background.wake_by(deadline);
-        }
         self.hand_over();
         self.deliver(answers);
+        next_deadline.filter(|_| !self.is_poisoned())
     }
 
     /// Where several callers were served together, they are about to come again one by one. The first
@@ -437,16 +445,6 @@ impl Engine {
         let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
         let failed = replies.into_iter().chain(queued);
         seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
-    }
-
-    /// When the background thread has to look at the table's timers again.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadline_of(&self.take_seat())
-    }
-
-    /// A store that has stopped has nothing to do, whatever is due.
-    fn deadline_of(&self, seat: &Seat) -> Option<Instant> {
-        if self.is_poisoned() { None } else { seat.writer.next_deadline() }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use bincode::{Decode, Encode};
-use lockcore::{Holder, Key, Mode, SessionId, Token, Ttl};
+use lockcore::{Holder, Instant, Key, Mode, SessionId, Token, Ttl};
 
 pub use crate::codec::CodecError;
 use crate::codec::{decode, encode};
@@ -15,6 +15,10 @@ use crate::rows::{RowKey, TableId};
 
 /// The format that this version writes, and the newest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// More than a store ever counts to, at one a nanosecond for 292 years. A number beyond it is damage, and
+/// what lies between is room to count on without a check.
+const NUMBER_MAX: u64 = u64::MAX / 2;
 
 /// The longest reason of a break, in bytes of UTF-8.
 pub(crate) const REASON_BYTES_MAX: usize = 1024;
@@ -179,7 +183,8 @@ impl Record for TokenRecordV1 {
 
     fn check(&self) -> Result<(), CodecError> {
         let below = self.reserved_below;
-        bounded("reserved_below", below > 0, below, "at least 1")
+        let within = (1..=NUMBER_MAX).contains(&below);
+        bounded("reserved_below", within, below, format_args!("1 to {NUMBER_MAX}"))
     }
 }
 
@@ -199,9 +204,13 @@ impl Record for GrantRecordV1 {
         bounded("session", session != Some(None), 0, "none, or at least 1")?;
         match self.lease {
             None => Ok(()),
-            Some(LeaseRecordV1 { ttl_ms, .. }) => {
+            Some(LeaseRecordV1 { ttl_ms, boot_deadline_ms, .. }) => {
                 let expected = "at least 1 ms and at most 3650 days of milliseconds";
-                bounded("ttl_ms", Ttl::from_millis(ttl_ms).is_ok(), ttl_ms, expected)
+                bounded("ttl_ms", Ttl::from_millis(ttl_ms).is_ok(), ttl_ms, expected)?;
+                let latest = Instant::MAX.millis_ceil();
+                let within = boot_deadline_ms <= latest;
+                let expected = format_args!("at most {latest}");
+                bounded("boot_deadline_ms", within, boot_deadline_ms, expected)
             }
         }
     }
@@ -242,8 +251,9 @@ pub(crate) fn token_of(key: &[u8]) -> Result<Token, RecordError> {
 
 /// The number under which an audit entry lies.
 pub(crate) fn audit_number_of(key: &[u8]) -> Result<u64, RecordError> {
-    let expected = "a number of 8 bytes";
-    RowKey::number(key).ok_or_else(|| RecordError::new("audit", key, CodecError::Key { expected }))
+    let expected = "a number of 8 bytes, in the lower half of all";
+    let number = RowKey::number(key).filter(|number| *number <= NUMBER_MAX);
+    number.ok_or_else(|| RecordError::new("audit", key, CodecError::Key { expected }))
 }
 
 /// Describes any row of a store in one line, for tools that look into a file: `table` is the name of

@@ -9,8 +9,11 @@ use rustix::fs::{major, minor};
 /// be out of date by the time they read it.
 pub(super) fn pid_of_locker(file: &File) -> Option<u32> {
     let metadata = file.metadata().ok()?;
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    pid_in(&locks, metadata.dev(), metadata.ino())
+    // The kernel lists the locks piece by piece, and skips some when others are released meanwhile.
+    (0..READS_MAX).find_map(|_| {
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        pid_in(&locks, metadata.dev(), metadata.ino())
+    })
 }
 
 /// Looks for a lock of the inode, by preference one on the same device: some file systems (btrfs,
@@ -39,6 +42,8 @@ fn parse(line: &str) -> Option<Lock> {
     let inode = place.next()?.parse().ok()?;
     Some(Lock { pid, device, inode })
 }
+
+const READS_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

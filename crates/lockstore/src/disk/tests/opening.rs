@@ -1,9 +1,12 @@
 //! What may stand at a path, and what is said of it. Whatever is refused stays as it was.
 
+use std::io;
+use std::ops::Bound;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::sync::Mutex;
 
-use redb::ReadableTableMetadata;
+use redb::{BackendError, ReadableTableMetadata};
 
 use super::*;
 use crate::codec::encode;
@@ -265,4 +268,71 @@ fn of_many_who_make_a_store_at_once_all_get_the_same() {
         assert!(stores.iter().all(|store| *store == stores[0]), "{stores:?}");
         assert_eq!(names(folder.path()), ["test.lockstore"]);
     }
+}
+
+/// A file that another process makes longer before it can be locked.
+#[derive(Debug)]
+struct LongerOnceLocked {
+    bytes: Mutex<Vec<u8>>,
+    longer: Vec<u8>,
+}
+
+impl StorageBackend for LongerOnceLocked {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        let bytes = self.bytes.lock().unwrap();
+        let read = bytes.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(read);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.bytes.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        self.bytes.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        let mut bytes = self.bytes.lock().unwrap();
+        if bytes.len() < self.longer.len() {
+            bytes.clone_from(&self.longer);
+        }
+        Ok(true)
+    }
+
+    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn query_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn a_file_that_grew_before_it_was_locked_is_not_taken_for_a_damaged_one() {
+    let (_folder, path) = place();
+    Disk::open(&path, &OPTIONS).unwrap().close().unwrap();
+    let short = fs::read(&path).unwrap();
+    let disk = Disk::open(&path, &OPTIONS).unwrap();
+    disk.commit(&(1..=20_000).map(put).collect::<Vec<_>>()).unwrap();
+    disk.close().unwrap();
+    let longer = fs::read(&path).unwrap();
+    assert!(short.len() < longer.len(), "{} and {}", short.len(), longer.len());
+    let disk = LongerOnceLocked { bytes: Mutex::new(short), longer };
+    let disk = Disk::open_backend(disk, &ONLY_EXISTING).unwrap();
+    assert_eq!(disk.stats().unwrap().grants, 20_000);
 }

@@ -1,0 +1,139 @@
+//! Durable calls: threads that acquire and release, each its own locks, among many that are held.
+//!
+//! An operation is one call: an acquisition or a release, durable when it returns.
+
+use std::sync::{Barrier, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Scale;
+use super::live::{CACHE_BYTES, Live};
+use crate::measure::{Latencies, Series, float};
+use crate::peers::{LockTable, Ours, Sqlite, SyncedLog};
+use crate::place::Place;
+use crate::report::{Section, count, rate, ratio, time};
+use crate::{Result, bulk};
+
+/// How many threads call at once.
+const THREADS: [usize; 4] = [1, 8, 64, 512];
+
+/// What a contender's rounds came to.
+#[derive(Debug, Default)]
+struct Figures {
+    calls_per_s: Series,
+    p50_ns: Series,
+    p99_ns: Series,
+}
+
+pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
+    let Live { store, redb } = Live::new(place, "calls", scale.live)?;
+    let sqlite = Sqlite::new(&place.file("calls.sqlite"), scale.live, CACHE_BYTES)?;
+    let log = SyncedLog::new(&place.file("calls.log"))?;
+    let ours = Ours(store.clone());
+    let contenders: [(&str, &dyn LockTable); 4] =
+        [("lockstore", &ours), ("redb", &redb), ("sqlite", &sqlite), ("log", &log)];
+
+    let mut section = Section::new(
+        format!("calls: durable acquisitions and releases among {} live locks", count(scale.live)),
+        &["threads", "table", "calls/s", "p50", "p99", "rate, ours to this", "p99, ours to this"],
+    );
+    for threads in THREADS {
+        let before = store.stats()?;
+        let mut figures = contenders.map(|_| Figures::default());
+        for _ in 0..scale.rounds {
+            for ((_, table), figures) in contenders.iter().zip(&mut figures) {
+                figures.round(*table, threads, scale.round);
+            }
+        }
+        let after = store.stats()?;
+        let shared =
+            float(after.requests - before.requests) / float(after.commits - before.commits);
+        section
+            .note(format!("{threads} threads: {shared:.1} calls shared one commit of lockstore"));
+        section.figure(format!("calls.{threads}.shared"), shared);
+        let [ours, ..] = &figures;
+        for ((name, _), theirs) in contenders.iter().zip(&figures) {
+            let faster = ours.calls_per_s.over(&theirs.calls_per_s);
+            let p99 = ours.p99_ns.over(&theirs.p99_ns);
+            section.row([
+                threads.to_string(),
+                (*name).to_owned(),
+                rate(theirs.calls_per_s.median()),
+                time(theirs.p50_ns.median()),
+                time(theirs.p99_ns.median()),
+                ratio(faster),
+                ratio(p99),
+            ]);
+            let figure = |what| format!("calls.{threads}.{what}");
+            section.figure(figure(format!("{name}_per_s")), theirs.calls_per_s.median());
+            section.figure(figure(format!("{name}_p50_ns")), theirs.p50_ns.median());
+            section.figure(figure(format!("{name}_p99_ns")), theirs.p99_ns.median());
+            section.figure(figure(format!("over_{name}")), faster);
+            section.figure(figure(format!("p99_over_{name}")), p99);
+        }
+    }
+    section.note("redb: a transaction for each call, the same rows and cache; it compares nothing");
+    section.note(
+        "sqlite: WAL, synchronous=FULL, one connection behind a mutex; log: one fdatasync a call",
+    );
+    Ok(section)
+}
+
+impl Figures {
+    fn round(&mut self, table: &dyn LockTable, threads: usize, length: Duration) {
+        let (calls, latencies) = round(table, threads, length);
+        self.calls_per_s.push(float(calls) / length.as_secs_f64());
+        self.p50_ns.push(latencies.quantile(0.5));
+        self.p99_ns.push(latencies.quantile(0.99));
+    }
+}
+
+/// Has `threads` threads call for `length`. Gives how many calls ended in that time, and how long each took
+/// that began in it.
+fn round(table: &dyn LockTable, threads: usize, length: Duration) -> (u64, Latencies) {
+    let (ready, start) = (Barrier::new(threads), OnceLock::new());
+    thread::scope(|scope| {
+        let begin = || {
+            ready.wait();
+            *start.get_or_init(Instant::now) + length
+        };
+        let callers: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || call(table, thread, begin))).collect();
+        let mut sum = (0, Latencies::new());
+        for caller in callers {
+            let (calls, latencies) = caller.join().expect("no caller panics");
+            sum.0 += calls;
+            sum.1.add(&latencies);
+        }
+        sum
+    })
+}
+
+/// One thread's calls until the time that `begin` gives.
+fn call(table: &dyn LockTable, thread: usize, begin: impl FnOnce() -> Instant) -> (u64, Latencies) {
+    let keys: Vec<_> = (0..KEYS).map(|key| format!("task/{thread:06}/{key:08}")).collect();
+    let holder = bulk::holder(thread);
+    let mut caller = table.caller();
+    let (mut calls, mut latencies) = (0, Latencies::new());
+    let end = begin();
+    let mut timed = |call: &mut dyn FnMut()| {
+        let start = Instant::now();
+        call();
+        let took = start.elapsed();
+        if start < end {
+            latencies.record(took);
+            calls += u64::from(start + took <= end);
+        }
+    };
+    for key in keys.iter().cycle() {
+        if Instant::now() >= end {
+            break;
+        }
+        timed(&mut || caller.acquire(key, &holder));
+        timed(&mut || caller.release());
+    }
+    (calls, latencies)
+}
+
+/// How many locks a thread has for itself.
+const KEYS: usize = 64;

@@ -1,0 +1,111 @@
+//! What is to be reached, as ratios and sizes of one run.
+
+use crate::report::{self, Report};
+
+/// A figure and its bound.
+#[derive(Debug)]
+struct Target {
+    figure: &'static str,
+    bound: Bound,
+    unit: Unit,
+    says: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Times,
+    Nanos,
+    Bytes,
+    Mebibytes,
+}
+
+/// How many targets were reached, and how many missed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Verdict {
+    passed: usize,
+    failed: usize,
+}
+
+impl Verdict {
+    pub(crate) fn all_reached(self) -> bool {
+        self.failed == 0
+    }
+}
+
+/// Prints a line for each target whose figure was measured, and how many were reached.
+pub(crate) fn check(report: &Report) -> Verdict {
+    let mut verdict = Verdict::default();
+    println!("\nTargets{}:", if report.quick { ", not judged by a quick run" } else { "" });
+    for target in TARGETS {
+        let Some(value) = report.figure(target.figure) else { continue };
+        let reached = target.bound.holds(value);
+        *(if reached { &mut verdict.passed } else { &mut verdict.failed }) += 1;
+        println!("{} {}", if reached { "ok    " } else { "FAILED" }, target.describe(value));
+    }
+    let Verdict { passed, failed } = verdict;
+    println!("{passed} passed, {failed} failed");
+    verdict
+}
+
+impl Target {
+    fn describe(&self, value: f64) -> String {
+        let (word, bound) = match self.bound {
+            Bound::AtLeast(bound) => ("at least", bound),
+            Bound::AtMost(bound) => ("at most", bound),
+        };
+        let (value, bound) = (self.unit.show(value), self.unit.show(bound));
+        format!("{}: {value} ({word} {bound})", self.says)
+    }
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => value >= bound,
+            Self::AtMost(bound) => value <= bound,
+        }
+    }
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::Times => report::ratio(value),
+            Self::Nanos => report::time(value),
+            Self::Bytes => format!("{value:.0} bytes"),
+            Self::Mebibytes => report::mebibytes(value),
+        }
+    }
+}
+
+const fn at_least(figure: &'static str, bound: f64, unit: Unit, says: &'static str) -> Target {
+    Target { figure, bound: Bound::AtLeast(bound), unit, says }
+}
+
+const fn at_most(figure: &'static str, bound: f64, unit: Unit, says: &'static str) -> Target {
+    Target { figure, bound: Bound::AtMost(bound), unit, says }
+}
+
+const TARGETS: &[Target] = &[
+    at_least("calls.1.over_redb", 0.85, Unit::Times, "calls of 1 thread, beside redb"),
+    at_least("calls.64.over_redb", 4.0, Unit::Times, "calls of 64 threads, beside redb"),
+    at_least("calls.512.over_redb", 5.0, Unit::Times, "calls of 512 threads, beside redb"),
+    at_most("calls.512.p99_over_redb", 0.2, Unit::Times, "p99 of 512 threads, beside redb"),
+    at_most("handoff.commits", 1.5, Unit::Times, "hand-off, in redb commits"),
+    at_most("reads.hit_ns", 300.0, Unit::Nanos, "is_locked of a held lock"),
+    at_most("reads.miss_ns", 300.0, Unit::Nanos, "is_locked of a free lock"),
+    at_most("reads.busy_ns", 300.0, Unit::Nanos, "is_locked beside a busy writer"),
+    at_most("machine.pair_ns", 2_000.0, Unit::Nanos, "acquire and release in the state machine"),
+    at_most("wheel.set_ns", 50.0, Unit::Nanos, "setting a timer of the wheel"),
+    at_most("wheel.cancel_ns", 100.0, Unit::Nanos, "cancelling a timer of the wheel"),
+    at_most("million.lock_bytes", 400.0, Unit::Bytes, "memory of a lock"),
+    at_most("million.clean_ns", 3e9, Unit::Nanos, "reopening a million locks"),
+    at_most("million.killed_ns", 3e9, Unit::Nanos, "reopening a million locks after a kill"),
+    at_most("churn.file_bytes", 8.0 * 1_048_576.0, Unit::Mebibytes, "the file after the churn"),
+];

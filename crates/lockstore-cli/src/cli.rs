@@ -1,0 +1,128 @@
+//! The command line: what can be asked of the program.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::acquire::Acquire;
+use crate::commands::audit::Audit;
+use crate::commands::backup::Backup;
+use crate::commands::break_lock::Break;
+use crate::commands::check::Check;
+use crate::commands::compact::Compact;
+use crate::commands::completions::Completions;
+use crate::commands::ls::Ls;
+use crate::commands::release::Release;
+use crate::commands::renew::Renew;
+use crate::commands::run::Run;
+use crate::commands::show::Show;
+use crate::commands::stats::Stats;
+use crate::commands::wait::Wait;
+use crate::failure::{Codes, Failure};
+use crate::store_file::StoreArgs;
+
+/// Durable locks for scripts, cron jobs and people
+#[derive(Debug, Parser)]
+#[command(name = "lockstore", version, long_about = ABOUT, after_long_help = AFTER)]
+#[command(max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Run),
+    Acquire(Acquire),
+    Release(Release),
+    Renew(Renew),
+    Wait(Wait),
+    Ls(Ls),
+    Show(Show),
+    Break(Break),
+    Audit(Audit),
+    Check(Check),
+    Stats(Stats),
+    Backup(Backup),
+    Compact(Compact),
+    Completions(Completions),
+}
+
+impl Cli {
+    /// How failures of this command become exit codes.
+    pub(crate) fn codes(&self) -> Codes {
+        match self.command {
+            Command::Run(_) => Codes::RUN,
+            _ => Codes::ORDINARY,
+        }
+    }
+
+    /// Does what was asked.
+    pub(crate) fn execute(self) -> Result<ExitCode, Failure> {
+        let store = self.store;
+        match self.command {
+            Command::Run(run) => run.execute(&store.locate()?),
+            Command::Acquire(acquire) => acquire.execute(&store.locate()?),
+            Command::Release(release) => release.execute(&store.locate()?),
+            Command::Renew(renew) => renew.execute(&store.locate()?),
+            Command::Wait(wait) => wait.execute(&store.locate()?),
+            Command::Ls(ls) => ls.execute(&store.locate()?),
+            Command::Show(show) => show.execute(&store.locate()?),
+            Command::Break(break_lock) => break_lock.execute(&store.locate()?),
+            Command::Audit(audit) => audit.execute(&store.locate()?),
+            Command::Check(check) => check.execute(&store.locate()?),
+            Command::Stats(stats) => stats.execute(&store.locate()?),
+            Command::Backup(backup) => backup.execute(&store.locate()?),
+            Command::Compact(compact) => compact.execute(&store.locate()?),
+            Command::Completions(completions) => completions.execute(),
+        }
+    }
+}
+
+const ABOUT: &str = "\
+Durable locks for scripts, cron jobs and people.
+
+A lock is a key that one holder has at a time (or several, if all of them share it). Locks live in one \
+file, the store: they survive kill -9, power loss and restarts. A lock with a TTL is a lease, which ends \
+by itself unless it is renewed. Every grant has a fencing token, a number that rises with each grant of \
+the store: pass it along to what the lock protects, and refuse there whatever comes with a lower one.";
+
+/// Lines are written out here, and short enough not to be wrapped.
+const AFTER: &str = "\
+Examples:
+  lockstore run nightly-report -- ./report.sh      while a command runs
+  lockstore run deploy --wait 30s -- make deploy   give up after a while
+  lockstore ls                                     who holds what
+  lockstore break deploy --reason 'host is gone'   take it from its holder
+
+`lockstore COMMAND --help` has examples for each command.
+
+The store:
+  Named by --store or LOCKSTORE_PATH. Without either it is
+  $XDG_STATE_HOME/lockstore/locks.redb, or ~/.local/state/lockstore/locks.redb.
+  `run` and `acquire` make it when there is none; every other command says
+  that there is no store.
+
+Several processes:
+  A command has the file open only for as long as it needs it, and waits its
+  turn while another process has it (--store-timeout). Who waits for a lock
+  tries again and again, after 25 ms at first and every 250 ms later on:
+  between processes, the order of waiters is not promised yet.
+
+Times:
+  A number and a unit: 500ms, 90s, 10m, 1h30m, 7d. With --json, points in time
+  are in RFC 3339 and lengths of time are in seconds.
+
+Exit codes:
+  0  done
+  1  no: not acquired, not held, not found, or a check that found problems
+  2  the command line is wrong; nothing was done
+  4  the store could not be used, or the output not be written
+  `run` has codes of its own: see `lockstore run --help`.
+
+Environment:
+  LOCKSTORE_PATH  the store, when --store is not given
+  LOCKSTORE_LOG   log lines on stderr: off (the default), error, warn, info,
+                  debug or trace";

@@ -1,0 +1,99 @@
+//! `lockstore acquire`: a lock for a script, which releases it later.
+
+use std::process::ExitCode;
+use std::sync::mpsc::channel;
+
+use clap::Args;
+use lockstore::{Holder, Key, Mode};
+
+use crate::acquiring::{Grant, Wanted};
+use crate::event;
+use crate::failure::Failure;
+use crate::names::{own_holder, parse_holder, parse_key};
+use crate::output::{printable, to_json, unwritten, write};
+use crate::report::GrantReport;
+use crate::signals;
+use crate::store_file::StoreFile;
+use crate::times::{Lease, Patience, parse_lease, parse_patience};
+
+/// Acquire a lock, and print its token and holder
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Acquire {
+    /// The lock: any string of 1 to 1024 bytes
+    #[arg(value_parser = parse_key)]
+    key: Key,
+    /// Who is to hold it [default: user@host:pid-random, another one each time]
+    #[arg(long, value_parser = parse_holder)]
+    holder: Option<Holder>,
+    /// After which time it ends by itself unless it is renewed
+    #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "none")]
+    #[arg(allow_hyphen_values = true)]
+    ttl: Lease,
+    /// How long to wait for it: a time, 0 to try once, or `forever`
+    #[arg(long, value_name = "TIME", value_parser = parse_patience, default_value = "forever")]
+    #[arg(allow_hyphen_values = true)]
+    wait: Patience,
+    /// Hold it beside others that share it
+    #[arg(long)]
+    shared: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Acquire {
+    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+        let (sender, events) = channel();
+        signals::catch(sender)?;
+        let wanted = Wanted {
+            key: self.key,
+            holder: self.holder.unwrap_or_else(own_holder),
+            mode: if self.shared { Mode::Shared } else { Mode::Exclusive },
+            lease: self.ttl,
+            again: true,
+        };
+        let grant = wanted.acquire(file, self.wait, |time| event::sleep(&events, time))?;
+        // Nobody but the reader of the output knows how to release the lock.
+        let told = event::check(&events).and_then(|()| {
+            let text =
+                if self.json { to_json(&GrantReport::new(&grant, file)) } else { line(&grant) };
+            write(&text).map_err(|error| unwritten(&error))
+        });
+        match told {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(failure) if grant.again => Err(failure),
+            Err(failure) => match grant.release(file) {
+                Ok(()) => Err(failure.and("the lock was released again")),
+                Err(error) => Err(failure.and(&format!("the lock was not released: {error}"))),
+            },
+        }
+    }
+}
+
+fn line(grant: &Grant) -> String {
+    format!("{}\t{}\n", grant.token, printable(&grant.holder))
+}
+
+const ABOUT: &str = "\
+Acquire a lock, and print its token and holder.
+
+Prints one line: the fencing token, a tab, and the holder, both of which `release` and `renew` ask for. \
+The lock stays when this program has ended, so give it a --ttl unless somebody surely releases it. A \
+--holder that has the lock already gets it again: the same grant and token, with a new lease. If that is \
+not wanted, leave the holder to this program, which makes up another one each time.
+
+Waiting means to try again and again, after 25 ms at first and every 250 ms later on. Between processes \
+the order of waiters is not promised yet.
+
+Exit codes: 0 acquired, 1 not acquired, 2 the command line is wrong, 4 the store could not be used or the \
+output not be written (the lock is then released again), 128 + N when signal N ended the waiting.";
+
+const EXAMPLES: &str = "\
+Examples:
+  grant=$(lockstore acquire deploy --ttl 10m --wait 1m) || exit
+  set -- $grant; token=$1 holder=$2
+  ...
+  lockstore release deploy --holder \"$holder\" --token \"$token\"
+
+  lockstore acquire deploy --holder ci-17 --ttl 10m --wait 0 --json";

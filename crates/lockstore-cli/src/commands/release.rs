@@ -1,0 +1,47 @@
+//! `lockstore release`: giving a lock back.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use lockstore::{Holder, Key, Token};
+
+use crate::failure::Failure;
+use crate::names::{parse_holder, parse_key, parse_token};
+use crate::store_file::{Access, StoreFile};
+
+/// Release a lock
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Release {
+    /// The lock
+    #[arg(value_parser = parse_key)]
+    key: Key,
+    /// Who holds it
+    #[arg(long, value_parser = parse_holder)]
+    holder: Holder,
+    /// Release only the grant of this token
+    #[arg(long, value_parser = parse_token, allow_hyphen_values = true)]
+    token: Option<Token>,
+}
+
+impl Release {
+    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+        let Self { key, holder, token } = self;
+        file.with(Access::Existing, |store| Ok(store.release(&key, &holder, token)?))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+const ABOUT: &str = "\
+Release a lock.
+
+Only its holder releases a lock; to take it from somebody, see `lockstore break`. With --token a later \
+grant of the same holder is left alone. Prints nothing.
+
+Exit codes: 0 released, 1 it is not held by that holder (or token), 2 the command line is wrong, 4 the \
+store could not be used.";
+
+const EXAMPLES: &str = "\
+Examples:
+  lockstore release deploy --holder ci-17
+  lockstore release deploy --holder \"$holder\" --token \"$token\"";

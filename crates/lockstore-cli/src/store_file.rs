@@ -1,0 +1,204 @@
+//! The store's file, which processes take turns with.
+//!
+//! A store is open in one process at a time, so a command opens it, does one thing and closes it, and waits
+//! its turn while somebody else has it.
+
+use std::env;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{self, Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use lockstore::{Clock, Instant, OpenError, Store, StoreOptions, SystemClock, WallTime};
+
+use crate::backoff::Backoff;
+use crate::failure::Failure;
+use crate::times::{parse_time, rough};
+
+/// Which store, and how patiently.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The store's file [default: ~/.local/state/lockstore/locks.redb]
+    #[arg(long, value_name = "FILE", env = "LOCKSTORE_PATH", hide_env_values = true)]
+    #[arg(global = true, help_heading = HEADING)]
+    store: Option<PathBuf>,
+    /// How long to wait for a turn while another process has the file open
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
+    #[arg(allow_hyphen_values = true, global = true, help_heading = HEADING)]
+    store_timeout: Duration,
+}
+
+/// The file of a store, closed.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreFile {
+    path: PathBuf,
+    turn_timeout: Duration,
+    clock: SystemClock,
+}
+
+/// Whether there must be a store already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// There must be one: nothing can be looked up or ended in a store that does not exist, and a mistyped
+    /// path is found out.
+    Existing,
+    /// One is made when there is none.
+    OrNew,
+    /// As `Existing`, and every page is compared with its checksum.
+    Verified,
+}
+
+/// Why the file is not open.
+#[derive(Debug)]
+pub(crate) enum NotOpen {
+    /// Another process has it, and which.
+    InUse(String),
+    /// It cannot be opened.
+    Failed(Failure),
+}
+
+impl StoreArgs {
+    /// The file that was named, or else the default.
+    pub(crate) fn locate(self) -> Result<StoreFile, Failure> {
+        let named = match self.store {
+            Some(named) => named,
+            None => default_path()?,
+        };
+        // Commands that are run may have another working directory.
+        let path = path::absolute(&named).map_err(|error| {
+            Failure::usage(format!("{} is no path to a store: {error}", named.display()))
+        })?;
+        let clock = SystemClock::new().map_err(|error| {
+            Failure::store(format!("the machine's clock and boot id cannot be read: {error}"))
+        })?;
+        Ok(StoreFile { path, turn_timeout: self.store_timeout, clock })
+    }
+}
+
+impl StoreFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How long to wait for a turn.
+    pub(crate) fn turn_timeout(&self) -> Duration {
+        self.turn_timeout
+    }
+
+    /// The time since boot, suspended time included: what leases and deadlines count in.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn wall(&self) -> WallTime {
+        self.clock.wall()
+    }
+
+    /// Opens the store, does `act` with it, and closes it. Waits its turn.
+    pub(crate) fn with<T>(
+        &self,
+        access: Access,
+        act: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let deadline = self.now().saturating_add(self.turn_timeout);
+        let mut backoff = Backoff::for_file();
+        let store = loop {
+            match self.try_open(access) {
+                Ok(store) => break store,
+                Err(NotOpen::Failed(failure)) => return Err(failure),
+                Err(NotOpen::InUse(sentence)) if self.now() >= deadline => {
+                    return Err(self.turn_missed(&sentence));
+                }
+                Err(NotOpen::InUse(_)) => thread::sleep(backoff.sleep()),
+            }
+        };
+        act_and_close(store, act)
+    }
+
+    /// As [`StoreFile::with`], if it is our turn at once.
+    pub(crate) fn try_with<T>(
+        &self,
+        access: Access,
+        act: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>, NotOpen> {
+        Ok(act_and_close(self.try_open(access)?, act))
+    }
+
+    /// The failure of who has waited too long for a turn.
+    pub(crate) fn turn_missed(&self, in_use: &str) -> Failure {
+        let waited = rough(self.turn_timeout);
+        Failure::store(format!("{in_use} (waited {waited}, see --store-timeout)"))
+    }
+
+    fn try_open(&self, access: Access) -> Result<Store, NotOpen> {
+        let options = StoreOptions::new()
+            // A command's opening is no restart: those who hold leases never noticed, and have nothing to
+            // catch up with.
+            .restart_grace(Duration::ZERO)
+            .verify_on_open(access == Access::Verified)
+            .create(access == Access::OrNew);
+        if access == Access::OrNew {
+            self.make_folder().map_err(NotOpen::Failed)?;
+        }
+        options.open(&self.path).map_err(|error| match error {
+            OpenError::Locked { .. } => {
+                tracing::debug!(%error, "the store is in use");
+                NotOpen::InUse(error.to_string())
+            }
+            OpenError::Missing { path } | OpenError::MissingFolder { path, .. }
+                if access != Access::OrNew =>
+            {
+                NotOpen::Failed(Failure::store(format!(
+                    "there is no store at {}; `lockstore run` and `lockstore acquire` make one",
+                    path.display()
+                )))
+            }
+            error => NotOpen::Failed(error.into()),
+        })
+    }
+
+    /// Makes the folder of the default store. The folder of any other is the user's to make: a path that is
+    /// mistyped should not leave folders behind.
+    fn make_folder(&self) -> Result<(), Failure> {
+        let Some(folder) = self.path.parent() else { return Ok(()) };
+        if folder.exists() || default_path().ok().as_ref() != Some(&self.path) {
+            return Ok(());
+        }
+        let made = DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(folder);
+        made.map_err(|error| {
+            Failure::store(format!("the folder {} cannot be made: {error}", folder.display()))
+        })
+    }
+}
+
+/// The file is closed before anything else is done: others wait for it.
+fn act_and_close<T>(
+    store: Store,
+    act: impl FnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let done = act(&store);
+    if let Err(error) = store.close() {
+        // Whatever was answered is durable all the same.
+        tracing::warn!(%error, "the store was not closed cleanly");
+    }
+    done
+}
+
+/// Where the store is when nobody says: with what else programs keep for a user on one machine.
+fn default_path() -> Result<PathBuf, Failure> {
+    let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME");
+    let state = state.or_else(|| Some(folder("HOME")?.join(".local/state")));
+    let state = state.ok_or_else(|| {
+        Failure::usage(
+            "there is no HOME to keep the store in; name one with --store or LOCKSTORE_PATH",
+        )
+    })?;
+    Ok(state.join("lockstore/locks.redb"))
+}
+
+const HEADING: &str = "The store";
+
+const OWNER_ONLY: u32 = 0o700;

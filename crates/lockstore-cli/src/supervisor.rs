@@ -1,0 +1,192 @@
+//! Watching over a command that runs under a lock.
+
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use lockstore::Instant;
+use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
+use signal_hook::consts::SIGHUP;
+
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::keeper::Report;
+use crate::output::warn;
+use crate::signals::{Caught, SIGCHLD};
+use crate::store_file::StoreFile;
+use crate::times::Lease;
+
+/// Waits for the command's end, passes signals on to it, and ends it when the lock is lost.
+#[derive(Debug)]
+pub(crate) struct Supervisor<'a> {
+    file: &'a StoreFile,
+    child: Child,
+    lease: Lease,
+    /// Until when the lock is surely held; `None` when it has no end.
+    valid_until: Option<Instant>,
+    grace: Duration,
+    phase: Phase,
+    /// Why the last renewal failed, if it did.
+    trouble: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The lock is held.
+    Running,
+    /// The lock is lost, or about to be, and the command was told to end.
+    Ending { kill_at: Instant },
+    /// It did not, and was killed.
+    Killed,
+}
+
+/// How the command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Whether the lock was lost before.
+    pub(crate) lost: bool,
+}
+
+impl<'a> Supervisor<'a> {
+    pub(crate) fn new(
+        file: &'a StoreFile,
+        child: Child,
+        lease: Lease,
+        valid_until: Option<Instant>,
+        grace: Duration,
+    ) -> Self {
+        let phase = Phase::Running;
+        Self { file, child, lease, valid_until, grace, phase, trouble: None }
+    }
+
+    /// Waits until the command has ended.
+    pub(crate) fn watch(mut self, events: &Receiver<Event>) -> Result<Ended, Failure> {
+        loop {
+            let exited = self.child.try_wait().map_err(|error| {
+                Failure::store(format!("the command's end cannot be waited for: {error}"))
+            })?;
+            if let Some(status) = exited {
+                return Ok(Ended { status, lost: self.phase != Phase::Running });
+            }
+            self.act(self.file.now());
+            let left = self.next_act().map(|at| at.saturating_since(self.file.now()));
+            // A sleeping thread does not see the time that passes while the machine is suspended.
+            match events.recv_timeout(left.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) {
+                Ok(Event::Signal(caught)) => self.pass_on(caught),
+                Ok(Event::Keeper(report)) => self.take(report),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+    }
+
+    /// Does what is due at `now`.
+    fn act(&mut self, now: Instant) {
+        if self.next_act().is_none_or(|at| now < at) {
+            return;
+        }
+        match self.phase {
+            Phase::Running => {
+                let trouble = self.trouble.as_deref().unwrap_or("the disk has not answered yet");
+                self.end(&format!("the lease could not be renewed in time: {trouble}"));
+            }
+            Phase::Ending { .. } => {
+                warn("the command has not ended in time, and is killed");
+                self.send(Signal::KILL);
+                self.phase = Phase::Killed;
+            }
+            Phase::Killed => {}
+        }
+    }
+
+    /// When the next thing is due, if nothing happens before.
+    fn next_act(&self) -> Option<Instant> {
+        let lease_end = self.valid_until.map(|until| earlier(until, self.margin()));
+        match self.phase {
+            // Early enough to leave the command its grace before the lease ends.
+            Phase::Running => lease_end.map(|end| earlier(end, self.grace_in_lease())),
+            Phase::Ending { kill_at, .. } => {
+                Some(lease_end.map_or(kill_at, |end| end.min(kill_at)))
+            }
+            Phase::Killed => None,
+        }
+    }
+
+    /// What of a lease may be used as grace: renewals need the rest.
+    fn grace_in_lease(&self) -> Duration {
+        self.lease.ttl().map_or(Duration::ZERO, |ttl| (ttl / 3).min(self.grace))
+    }
+
+    /// How long before the end of the lease it counts as ended: a signal takes a moment to arrive.
+    fn margin(&self) -> Duration {
+        self.lease.ttl().map_or(Duration::ZERO, |ttl| (ttl / 10).min(MARGIN_MAX))
+    }
+
+    /// Tells the command to end.
+    fn end(&mut self, why: &str) {
+        warn(&format!("{why}; the command is told to end"));
+        self.send(Signal::TERM);
+        self.phase = Phase::Ending { kill_at: self.file.now().saturating_add(self.grace) };
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Renewed { valid_until } => {
+                self.valid_until = valid_until;
+                self.trouble = None;
+            }
+            Report::Trouble(why) => {
+                tracing::warn!(%why, "the lease could not be renewed yet");
+                self.trouble = Some(why);
+            }
+            Report::Lost(why) if self.phase == Phase::Running => {
+                // There is no lease any more whose end could matter.
+                self.valid_until = None;
+                self.end(&why);
+            }
+            Report::Lost(_) | Report::Released(_) => {}
+        }
+    }
+
+    /// Passes a signal on, unless the command has got it as well: the terminal sends the signals of keys
+    /// such as Ctrl-C to both of us.
+    fn pass_on(&self, caught: Caught) {
+        let ours_alone = caught.by_process || (caught.number == SIGHUP && is_session_leader());
+        if caught.number == SIGCHLD || !ours_alone {
+            return;
+        }
+        if let Some(signal) = Signal::from_named_raw(caught.number) {
+            self.send(signal);
+        }
+    }
+
+    /// Signals the command. It is not waited for before it has ended, so its number is still its own.
+    fn send(&self, signal: Signal) {
+        if let Err(error) = kill_process(Pid::from_child(&self.child), signal) {
+            tracing::warn!(%error, ?signal, "the command could not be signalled");
+        }
+    }
+}
+
+/// When a terminal goes away, the kernel tells only the leader of its session.
+fn is_session_leader() -> bool {
+    getsid(None).is_ok_and(|session| session == getpid())
+}
+
+impl Drop for Supervisor<'_> {
+    /// No command is left to run with nobody to watch its lease.
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.send(Signal::KILL);
+        }
+    }
+}
+
+fn earlier(instant: Instant, by: Duration) -> Instant {
+    let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+    Instant::from_nanos(instant.as_nanos().saturating_sub(by))
+}
+
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+const MARGIN_MAX: Duration = Duration::from_millis(50);

@@ -1,0 +1,97 @@
+//! `lockstore run` when the lock is lost while the command runs.
+
+use std::time::Duration;
+
+use crate::support::{Sandbox, stderr, wait_until};
+
+#[test]
+fn a_command_whose_lock_is_broken_is_ended() {
+    let sandbox = Sandbox::new();
+    let run = ["run", "k", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
+    let mut run = sandbox.start(&run);
+    run.printed("ready");
+    sandbox.ok(&["break", "k", "--reason", "maintenance"]);
+    sandbox.ok(&["acquire", "k", "--holder", "successor"]);
+    let output = run.ended();
+    let stderr = stderr(&output);
+    assert_eq!(output.status.code(), Some(122), "{stderr}");
+    for words in [
+        "the lock of \"k\" (token 1) was lost: it was broken (maintenance)",
+        "it is held by \"successor\"",
+        "the lock was lost before the command was ended by SIGTERM",
+    ] {
+        assert!(stderr.contains(words), "{words:?} in {stderr}");
+    }
+    assert!(sandbox.open().is_lock_holder("k", "successor").unwrap(), "who got it keeps it");
+}
+
+#[test]
+fn a_command_that_does_not_end_is_killed_after_its_grace() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
+    let run = ["run", "k", "--ttl", "3s", "--grace", "100ms", "--", "sh", "-c", script];
+    let mut run = sandbox.start(&run);
+    run.printed("ready");
+    sandbox.ok(&["break", "k"]);
+    let output = run.ended();
+    let stderr = stderr(&output);
+    assert_eq!(output.status.code(), Some(122), "{stderr}");
+    assert!(stderr.contains("the command was ended by SIGKILL"), "{stderr}");
+}
+
+#[test]
+fn a_command_that_wins_the_race_against_the_news_is_told_of_all_the_same() {
+    let sandbox = Sandbox::new();
+    let script = "$LOCKSTORE break k >&2";
+    let output = sandbox.output(&["run", "k", "--", "sh", "-c", script]);
+    let stderr = stderr(&output);
+    assert_eq!(output.status.code(), Some(122), "{stderr}");
+    assert!(stderr.contains("was lost: it was broken"), "{stderr}");
+    assert!(stderr.contains("nobody holds it now"), "{stderr}");
+    assert!(stderr.contains("the command exited with code 0"), "{stderr}");
+}
+
+#[test]
+fn a_lock_without_end_can_be_lost_too() {
+    let sandbox = Sandbox::new();
+    let script = "$LOCKSTORE break k >&2; exit 3";
+    let output = sandbox.output(&["run", "k", "--ttl", "none", "--", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(122), "{}", stderr(&output));
+}
+
+#[test]
+fn a_command_does_not_run_on_when_its_lease_cannot_be_renewed() {
+    let sandbox = Sandbox::new();
+    let run = ["run", "k", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
+    let mut run = sandbox.start(&run);
+    run.printed("ready");
+    // From now on nobody else gets at the store.
+    let mut store = None;
+    wait_until("it is our turn", || {
+        let options = lockstore::StoreOptions::new().restart_grace(Duration::ZERO);
+        store = options.open(sandbox.store()).ok();
+        store.is_some()
+    });
+    let output = run.ended();
+    let stderr = stderr(&output);
+    assert_eq!(output.status.code(), Some(122), "{stderr}");
+    assert!(stderr.contains("the lease could not be renewed in time"), "{stderr}");
+    assert!(stderr.contains(&format!("process {}", std::process::id())), "{stderr}");
+    drop(store);
+}
+
+#[test]
+fn a_lock_that_cannot_be_released_is_a_store_error() {
+    let sandbox = Sandbox::new();
+    let run = ["run", "k", "--store-timeout", "100ms", "--", "sh", "-c", "echo ready; read line"];
+    let mut run = sandbox.start(&run);
+    run.printed("ready");
+    let store = sandbox.open();
+    run.go_on();
+    let output = run.ended();
+    let stderr = stderr(&output);
+    assert_eq!(output.status.code(), Some(123), "{stderr}");
+    assert!(stderr.contains("the lock could not be released"), "{stderr}");
+    assert!(stderr.contains("the command exited with code 1"), "{stderr}");
+    drop(store);
+}

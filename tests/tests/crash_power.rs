@@ -1,0 +1,137 @@
+//! The power is lost at every sync of a script that does everything a store can do, and again at every sync
+//! of the opening after it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use lockstore::{Clock, Instant, Store, StoreOptions};
+use lockstore_testkit::clock::ManualClock;
+use lockstore_testkit::disk::{PowerLoss, SimDisk};
+use lockstore_tests::account::Account;
+use lockstore_tests::script::{Played, Script, open};
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_is_lost_at_any_sync() {
+    let done: Vec<_> = thread::scope(|scope| {
+        let half = |first| scope.spawn(move || cut_every_second_sync(first));
+        [half(1), half(2)].map(|half| half.join().expect("see above")).into()
+    });
+    let (cuts, openings) = (done[0].0 + done[1].0, done[0].1 + done[1].1);
+    eprintln!("{cuts} syncs cut, {openings} openings");
+    assert!(cuts > 80, "the script has only {cuts} syncs");
+}
+
+/// Returns the number of syncs that were cut, and of openings that were checked.
+fn cut_every_second_sync(first: u64) -> (u64, u64) {
+    let (mut cuts, mut openings) = (0, 0);
+    for sync in (first..).step_by(2) {
+        let mut script = Script::default();
+        script.disk.lose_power_at_sync(sync);
+        let played = script.play();
+        if !script.disk.is_off() {
+            assert!(matches!(played, Played::Whole), "{played:?}");
+            break;
+        }
+        assert!(!matches!(played, Played::Whole), "sync {sync} was cut, and nobody noticed");
+        drop(played);
+        cuts += 1;
+        let seeds = [sync, sync + 1_000_000].map(PowerLoss::seeded);
+        for loss in [PowerLoss::nothing_unsynced(), PowerLoss::everything()].iter().chain(&seeds) {
+            let crash = format!("power lost at sync {sync}, {loss:?}");
+            let disk = script.disk.after_power_loss(loss);
+            openings += check_every_opening(&script, &disk, sync, &crash);
+        }
+    }
+    (cuts, openings)
+}
+
+/// The moment at which a store is opened after a crash.
+struct Later {
+    clock: ManualClock,
+    /// The same moment, by the clock of what was answered before.
+    now: Instant,
+}
+
+/// Opens what a crash has left, and before that crashes again at each sync of this opening.
+fn check_every_opening(script: &Script, disk: &SimDisk, seed: u64, crash: &str) -> u64 {
+    let later = Later::of(script, (seed / 2).is_multiple_of(2));
+    let mut openings = 1;
+    for sync in 1.. {
+        let again = disk.after_kill();
+        again.lose_power_at_sync(sync);
+        let opened = open(&again, &later.clock);
+        if !again.is_off() {
+            opened.unwrap_or_else(|error| panic!("{crash}: {error}"));
+            break;
+        }
+        drop(opened);
+        for loss in [PowerLoss::nothing_unsynced(), PowerLoss::seeded(seed ^ (sync << 32))] {
+            let crash = format!("{crash}; and in opening at sync {sync}, {loss:?}");
+            check(&script.account, &again.after_power_loss(&loss), &later, &crash);
+            openings += 1;
+        }
+    }
+    check(&script.account, disk, &later, crash);
+    openings
+}
+
+/// Whether what was answered is on the disk.
+fn check(account: &Account, disk: &SimDisk, later: &Later, crash: &str) {
+    let store = open(disk, &later.clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
+    let verdict = catch_unwind(AssertUnwindSafe(|| {
+        let mut account = account.clone();
+        account.check(&store, later.now);
+        account.check_next_token(&store);
+    }));
+    assert!(verdict.is_ok(), "after {crash}: see above");
+    store.close().unwrap_or_else(|error| panic!("{crash}: {error}"));
+}
+
+impl Later {
+    /// At once and in the same boot, as when the process was killed; or after the machine was off for a while.
+    fn of(script: &Script, off: bool) -> Self {
+        let (now, wall) = (script.clock.now(), script.clock.wall());
+        let clock = ManualClock::starting_at(now, wall);
+        if !off {
+            return Self { clock, now };
+        }
+        clock.reboot(DOWNTIME);
+        Self { clock, now: now.saturating_add(DOWNTIME) }
+    }
+}
+
+const DOWNTIME: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_restart_loop_extends_a_lease_by_one_grace_at_most() {
+    const TTL: Duration = Duration::from_secs(60);
+    const GRACE: Duration = Duration::from_secs(5);
+    let disk = SimDisk::new();
+    let clock = ManualClock::new();
+    let options = || StoreOptions::new().restart_grace(GRACE).clock(Arc::new(clock.clone()));
+    let store = options().open_backend(disk.backend()).unwrap();
+    let guard = store.lock("k").holder("h").ttl(TTL).try_acquire().unwrap();
+    let promised = guard.valid_until().unwrap();
+    let _ = guard.leak();
+    let mut disk = crash(&disk, store, 0);
+    for crashes in 1.. {
+        clock.advance(Duration::from_millis(700));
+        let store = options().open_backend(disk.backend()).unwrap();
+        let held = store.inspect("k").unwrap();
+        if clock.now() < promised {
+            assert!(held.is_some(), "the lease is over after {crashes} crashes, and early");
+        } else if clock.now() >= promised.saturating_add(GRACE) {
+            assert!(held.is_none(), "{crashes} crashes extended a lease by more than {GRACE:?}");
+            return;
+        }
+        disk = crash(&disk, store, crashes);
+    }
+}
+
+fn crash(disk: &SimDisk, store: Store, seed: u64) -> SimDisk {
+    disk.lose_power();
+    drop(store);
+    disk.after_power_loss(&PowerLoss::seeded(seed))
+}
