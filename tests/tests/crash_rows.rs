@@ -10,15 +10,15 @@ fn grant(token: u64, lease: Option<AnyLease>) -> AnyRow<'static> {
 }
 
 /// A lease in which every time is `time`.
-fn lease(ttl_ms: u64, time: u64, same_boot: bool) -> Option<AnyLease> {
-    Some(AnyLease {
+fn lease(ttl_ms: u64, time: u64, same_boot: bool) -> AnyLease {
+    AnyLease {
         ttl_ms,
         wall_deadline_ms: time,
         same_boot,
         boot_deadline_ms: time,
         graced: false,
         written_wall_ms: time,
-    })
+    }
 }
 
 #[track_caller]
@@ -53,9 +53,9 @@ fn leases_at_the_ends_of_time_are_leases() {
     for ttl_ms in [1, 3_650 * 24 * 60 * 60 * 1_000] {
         for time in [0, 1, u64::MAX / 1_000_000, u64::MAX / 1_000_000 + 1] {
             for same_boot in [false, true] {
-                open_rows(&[grant(1, lease(ttl_ms, time, same_boot))]).unwrap_or_else(|error| {
-                    panic!("ttl {ttl_ms} ms, time {time}, same boot {same_boot}: {error}")
-                });
+                open_rows(&[grant(1, Some(lease(ttl_ms, time, same_boot)))]).unwrap_or_else(
+                    |error| panic!("ttl {ttl_ms} ms, time {time}, same boot {same_boot}: {error}"),
+                );
             }
         }
     }
@@ -63,8 +63,8 @@ fn leases_at_the_ends_of_time_are_leases() {
 
 #[test]
 fn a_deadline_that_no_clock_comes_to_is_refused() {
-    refused(&[grant(1, lease(1, u64::MAX / 1_000_000 + 2, true))], "boot_deadline_ms");
-    refused(&[grant(1, lease(1, u64::MAX, false))], "boot_deadline_ms");
+    refused(&[grant(1, Some(lease(1, u64::MAX / 1_000_000 + 2, true)))], "boot_deadline_ms");
+    refused(&[grant(1, Some(lease(1, u64::MAX, false)))], "boot_deadline_ms");
 }
 
 #[test]
