@@ -94,6 +94,7 @@ impl Disk {
         if changes.is_empty() {
             return Ok(());
         }
+        self.open_gate("commit")?;
         guarded("commit", || -> Result<(), redb::Error> {
             // redb commits in one phase and with `Durability::Immediate` unless told otherwise.
             let mut transaction = self.db().begin_write()?;
@@ -130,12 +131,14 @@ impl Disk {
     /// Moves the rows together and gives the rest of the file back. Takes as long as copying them.
     /// Returns whether anything was moved.
     pub(crate) fn compact(&mut self) -> Result<bool, DiskError> {
+        self.open_gate("compact")?;
         let db = self.db_mut();
         guarded("compact", || db.compact())
     }
 
     /// Reads every page and compares it with its checksum; rebuilds what can be rebuilt.
     pub(crate) fn check_integrity(&mut self) -> Result<Integrity, DiskError> {
+        self.open_gate("check")?;
         let db = self.db_mut();
         let sound = guarded("check", || db.check_integrity())?;
         Ok(if sound { Integrity::Sound } else { Integrity::Repaired })
@@ -174,6 +177,11 @@ impl Disk {
     /// another program, and until then the file stays locked even when the parent has ended.
     pub(crate) fn forget(self) {
         std::mem::forget(self);
+    }
+
+    /// Lets changes through to the file from now on.
+    fn open_gate(&self, doing: &'static str) -> Result<(), DiskError> {
+        self.gate.open().map_err(|source| DiskError::Io { doing, source })
     }
 
     fn db(&self) -> &Database {

@@ -48,6 +48,8 @@ pub(crate) struct Engine {
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
     opened_by: u32,
+    /// As it was at the opening: a clone of it tells whether the process was forked since.
+    opened_in: forkguard::Guard,
 }
 
 /// What comes with the writer's seat.
@@ -90,12 +92,14 @@ impl Engine {
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
+            opened_in: forkguard::new(),
         }
     }
 
     /// Whether the store may be used: by this process, open, and with no failed commit behind it.
     pub(crate) fn check_usable(&self) -> Result<(), StoreError> {
-        if self.is_forked() {
+        // Reads come here, and to ask for the process id would take longer than all the rest of them.
+        if self.opened_in.clone().detected_fork() {
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
         if let Some(cause) = self.poison.get() {
@@ -288,6 +292,10 @@ impl Engine {
 
     pub(crate) fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
         self.check_usable()?;
+        // What writes asks the kernel too: a child can be made behind the back of the C library.
+        if self.is_forked() {
+            return Err(StoreError::Forked { opened_by: self.opened_by });
+        }
         self.send(Request { task, reply });
         Ok(())
     }

@@ -107,7 +107,10 @@ pub(crate) fn recover(
         changes.push(reserve_tokens_below(reserved_below));
     }
     let mut wall_mark = mark;
-    if opening.wall.as_millis() > mark.as_millis().saturating_add(WALL_MARK_EVERY_MS) {
+    // An opening that changes nothing else writes nothing at all.
+    if !changes.is_empty()
+        && opening.wall.as_millis() > mark.as_millis().saturating_add(WALL_MARK_EVERY_MS)
+    {
         wall_mark = opening.wall;
         changes.push(mark_wall(wall_mark));
     }

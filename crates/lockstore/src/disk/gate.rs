@@ -2,10 +2,10 @@
 //!
 //! redb writes to a file as soon as it opens it: it repairs it, and marks it as in use. So it is given
 //! a gate around the file. While the gate is shut, changes are held in memory in their order, and reads
-//! see the file as it would be with them. Once the file has turned out to be a store of ours, the gate
-//! is opened: what was held is written in the same order, syncs included, and from then on
-//! everything passes straight through. If it has not, the gate stays shut, whatever redb still writes
-//! in closing is held too, and the file was never touched.
+//! see the file as it would be with them. The first commit opens the gate: what was held is written in
+//! the same order, syncs included, and from then on everything passes straight through. Until then the
+//! gate stays shut, whatever redb still writes in closing is held too, and the file is never touched:
+//! not one that turns out to be no store of ours, or damaged, and not one that is only read.
 //!
 //! Little is held: an open changes the header and a page or two, whatever the file's length.
 
@@ -51,6 +51,9 @@ impl Gate {
     /// Writes what was held, and holds nothing from then on. After an error the gate is still shut, and
     /// the file is in one of the states in which a kill in that moment would have left it.
     pub(super) fn open(&self) -> io::Result<()> {
+        if self.is_open() {
+            return Ok(());
+        }
         let mut held = self.held();
         for change in held.iter() {
             change.make(&*self.0.inner)?;

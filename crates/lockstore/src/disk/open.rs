@@ -54,6 +54,7 @@ pub(super) fn in_backend(
         && let Ok(true) = has_no_tables(&db)
     {
         initialise(&db, birth).map_err(|source| disk_error(path, source))?;
+        gate.open().map_err(|error| io_error(path, "write", error))?;
     }
     admit(path, db, gate)
 }
@@ -203,12 +204,10 @@ fn database(
     opened.map_err(|source| disk_error(path, source))?.map_err(|error| open_error(path, error, pid))
 }
 
-/// Lets changes through to the file once it is known to be a store that can be read.
+/// Makes a disk of what is known to be a store. Its gate is opened by the first change.
 fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
-    let admitted = check_store(path, &db)
-        .and_then(|_| gate.open().map_err(|error| io_error(path, "write", error)));
-    match admitted {
-        Ok(()) => Ok(Disk { db: Some(db), gate }),
+    match check_store(path, &db) {
+        Ok(_) => Ok(Disk { db: Some(db), gate }),
         Err(error) => {
             guarded_drop(db);
             Err(error)
