@@ -75,13 +75,12 @@ impl Account {
         self.grants.len()
     }
 
-    /// Looks at the store after it was opened again, at `now` or before, by the clock of the facts: what was
-    /// answered is there, what has ended has not come back, and what is there now is remembered.
+    /// Looks at the store after it was opened again. `now` tells the time by the clock of the facts: what was answered is there, what has ended has not come back, and what is there now is remembered.
     ///
     /// # Panics
     ///
     /// When this does not hold.
-    pub fn check(&mut self, store: &Store, now: Instant) {
+    pub fn check(&mut self, store: &Store, now: impl FnOnce() -> Instant) {
         let report = store.check().expect("the store can be checked");
         assert!(report.is_sound(), "{:?}", report.problems);
         for token in held(store).keys() {
@@ -98,8 +97,10 @@ impl Account {
     /// # Panics
     ///
     /// When this does not hold.
-    pub fn compare(&mut self, store: &Store, now: Instant) {
+    pub fn compare(&mut self, store: &Store, now: impl FnOnce() -> Instant) {
         let held = held(store);
+        // After the look: what is gone may have run out until then.
+        let now = now();
         for (token, known) in &mut self.grants {
             match held.get(token) {
                 Some(held) => known.check_held(*token, held),
