@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lockstore::ReadError;
 use lockstore::{BackupError, LockGuard, MaintenanceError, Store, StoreError, StoreOptions};
 use lockstore_tests::call::Call;
 use lockstore_tests::machine::{Machine, secs};
@@ -177,7 +178,10 @@ fn a_check_finds_planted_damage_and_stops_the_store() {
             }
             Err(error) => panic!("{error}"),
         }
-        assert!(matches!(store.is_locked(key), Err(StoreError::Poisoned { .. })), "last: {last}");
+        assert!(
+            matches!(store.is_locked(key), Err(ReadError::Store(StoreError::Poisoned { .. }))),
+            "last: {last}"
+        );
         assert!(matches!(store.close(), Err(StoreError::Poisoned { .. })));
     }
 }

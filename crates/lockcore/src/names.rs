@@ -23,12 +23,23 @@ macro_rules! name {
             ///
             /// [`NameError`] says what is wrong with the string.
             pub fn new(name: &str) -> Result<Self, NameError> {
+                Self::check(name)?;
+                Ok(Self(name.into()))
+            }
+
+            /// Whether [`Self::new`] would take it, without taking it.
+            ///
+            /// # Errors
+            ///
+            /// As [`Self::new`].
+            pub fn check(name: &str) -> Result<(), NameError> {
+                let bytes_max = Self::BYTES_MAX;
                 match name.len() {
                     0 => Err(NameError::Empty { what: $what }),
-                    bytes if bytes > Self::BYTES_MAX => {
-                        Err(NameError::TooLong { what: $what, bytes, bytes_max: Self::BYTES_MAX })
+                    bytes if bytes > bytes_max => {
+                        Err(NameError::TooLong { what: $what, bytes, bytes_max })
                     }
-                    _ => Ok(Self(name.into())),
+                    _ => Ok(()),
                 }
             }
 

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
-use lockcore::{Command, Holder, Instant, Key, Outcome};
+use lockcore::{Command, Instant, Outcome};
 
 use crate::background::Background;
 use crate::clock::Clock;
@@ -187,7 +187,9 @@ impl Engine {
     /// Serves what is queued and due, once, and tells when to look at the timers again. For the background
     /// thread.
     pub(crate) fn serve_now(&self) -> Option<Instant> {
-        self.serve(self.take_seat())
+        let mut seat = self.take_seat();
+        self.serve_batch(&mut seat);
+        self.leave(seat)
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
@@ -263,15 +265,15 @@ impl Engine {
         next_deadline.filter(|_| !self.is_poisoned())
     }
 
-    /// Where several callers were served together, they are about to come again one by one. The first
-    /// of them waits a moment for the others, for at most half of what a commit takes; a caller who is
-    /// alone never waits.
+    /// Where several callers who block were served together, they are about to come again one by one. The
+    /// first of them waits a moment for the others: for half of what a commit takes, and never longer than
+    /// [`PATIENCE_MAX`]. A caller who is alone never waits.
     fn wait_for_company(&self, seat: &Seat) {
         let company = self.company.load(Ordering::Relaxed);
         if company <= 1 {
             return;
         }
-        let patience = seat.last_commit / 2;
+        let patience = (seat.last_commit / 2).min(PATIENCE_MAX);
         let start = StdInstant::now();
         while self.queued.len() + seat.writer.backlog.len() < company && start.elapsed() < patience
         {
@@ -283,10 +285,11 @@ impl Engine {
     fn serve_batch(&self, seat: &mut Seat) {
         // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
         // due to expire at once, and renewals go first.
-        self.kept.renew_due(self);
+        self.kept.ask_for_due(self.clock.now(), &mut seat.writer.backlog);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
-        self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
+        let callers = seat.writer.backlog.iter().filter(|request| request.blocks()).count();
+        self.company.store(callers, Ordering::Relaxed);
         // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
         let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
         seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
@@ -360,15 +363,17 @@ impl Engine {
         if let Some((key, holder)) = slot.acquires()
             && !granted.rejoined
         {
-            let (key, holder): (Key, Holder) = (key.clone(), holder.clone());
-            let token = Some(granted.token);
-            let task = Task::Command(Command::Release { key, holder, token });
+            let (key, holder) = (key.clone(), holder.clone());
+            let task = Task::HandOn { key, holder, token: granted.token };
             // Also while the store closes, which serves what is queued first.
             self.send(Request { task, reply: Reply::Nobody });
             self.background.wake();
         }
     }
 }
+
+/// How long a caller waits for others at most: long beside a commit to a fast disk, short beside a slow one.
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 
 /// How many batches in a row may leave timers alone because more requests are queued behind them: by default
 /// as many as empty a queue that is full.

@@ -155,7 +155,7 @@ impl LockGuard {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, RenewError::LeaseLost { .. }) {
+                if matches!(error, RenewError::LeaseLost { .. } | RenewError::OtherToken { .. }) {
                     self.lease.set_lost();
                 }
                 Err(error)

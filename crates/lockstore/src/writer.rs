@@ -28,6 +28,8 @@ pub(crate) struct Writer {
     table: Table,
     /// Who is told when a waiter is served.
     waiting: HashMap<WaiterId, Arc<Slot>>,
+    /// Grants that more than one caller was told of, as one holder acquired them more than once.
+    joined: HashSet<Token>,
     /// Requests taken from the queue and not served yet, in order.
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
@@ -85,6 +87,7 @@ impl Writer {
         Self {
             table,
             waiting: HashMap::new(),
+            joined: HashSet::new(),
             backlog: Vec::new(),
             numbers,
             batch: Batch::default(),
@@ -124,7 +127,7 @@ impl Writer {
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
         self.commit(moment)?;
-        self.publish(around);
+        self.publish(around, moment.tell);
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
@@ -190,6 +193,12 @@ impl Writer {
                 let decision = self.table.decide(moment.now, &command);
                 self.settle(decision, reply, moment);
             }
+            Task::HandOn { token, .. } if self.joined.contains(&token) => {}
+            Task::HandOn { key, holder, token } => {
+                let release = Command::Release { key, holder, token: Some(token) };
+                let decision = self.table.decide(moment.now, &release);
+                self.settle(decision, reply, moment);
+            }
             Task::Break { key, token, reason } => {
                 let answer = self.break_lock(key, token, reason.into(), moment);
                 self.batch.answers.push((reply, answer));
@@ -200,7 +209,9 @@ impl Writer {
     /// An acquisition that meets a lease which has run out does not have to wait for its expiry's turn.
     fn acquire(&mut self, acquire: &Command, moment: Moment<'_>) -> Result<Transition, Refusal> {
         let Command::Acquire(wanted) = acquire else { unreachable!("only acquisitions come here") };
-        loop {
+        // Where timers are put off for renewals that may be on their way, they are put off here too.
+        let expiries_max = if moment.around.with_timers { TIMERS_FIRED_MAX } else { 0 };
+        for _ in 0..expiries_max {
             let decision = self.table.decide(moment.now, acquire);
             let met_somebody = match &decision {
                 Ok(Transition { outcome: Outcome::Granted(granted), .. }) => granted.rejoined,
@@ -213,6 +224,7 @@ impl Writer {
             let expired = self.table.decide(moment.now, &expire)?;
             self.apply(&expired, moment);
         }
+        self.table.decide(moment.now, acquire)
     }
 
     fn settle(&mut self, decision: Result<Transition, Refusal>, reply: Reply, moment: Moment<'_>) {
@@ -221,6 +233,10 @@ impl Writer {
                 self.apply(&transition, moment);
                 match transition.outcome {
                     Outcome::Waiting(waiter) => return self.await_turn(waiter, reply, moment),
+                    Outcome::Granted(granted) if granted.rejoined => {
+                        self.joined.insert(granted.token);
+                        Answer::Done(transition.outcome)
+                    }
                     outcome => Answer::Done(outcome),
                 }
             }
@@ -314,6 +330,7 @@ impl Writer {
                 key
             }
             Change::Ended { key, token, .. } => {
+                self.joined.remove(token);
                 self.batch.rows.push(RowChange::delete(TableId::Grants, RowKey::grant(*token)));
                 key
             }
@@ -342,6 +359,7 @@ impl Writer {
                 (waiter, handed_off(grant.token, grant.lease, false))
             }
             Change::Renewed { waiter: Some(waiter), token, lease, .. } => {
+                self.joined.insert(*token);
                 (waiter, handed_off(*token, *lease, true))
             }
             // Who cancelled its wait does not wait for an answer.
@@ -375,8 +393,12 @@ impl Writer {
         Ok(())
     }
 
-    fn publish(&mut self, around: Surroundings<'_>) {
+    fn publish(&mut self, around: Surroundings<'_>, told: bool) {
         let Batch { touched, events, .. } = &mut self.batch;
+        if !told && !touched.is_empty() && !around.subscribers.is_empty() {
+            // Somebody subscribed while this batch was on its way to the disk.
+            events.push(EventKind::Gap);
+        }
         if touched.is_empty() && events.is_empty() {
             return;
         }
