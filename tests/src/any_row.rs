@@ -3,7 +3,7 @@
 //! The layout is written out here again, apart from the store's own codec: see the files in
 //! `crates/lockstore/testdata`.
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 
 /// A row as it lies in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +51,14 @@ pub enum AnyRow<'a> {
     /// A grant.
     Grant {
         /// The token.
+        #[arbitrary(with = often_small)]
         token: u64,
         /// The lock.
         key: &'a str,
         /// Who holds it.
         holder: &'a str,
         /// Exclusive is 0, shared is 1.
+        #[arbitrary(with = often_known)]
         mode: u8,
         /// The session.
         session: Option<u64>,
@@ -82,12 +84,14 @@ pub enum AnyRow<'a> {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct AnyLease {
     /// How long it was promised to last.
+    #[arbitrary(with = often_small)]
     pub ttl_ms: u64,
     /// When it ends by the wall clock.
     pub wall_deadline_ms: u64,
     /// Whether it was written in the boot in which the store is opened.
     pub same_boot: bool,
     /// When it ends by the clock of that boot.
+    #[arbitrary(with = often_small)]
     pub boot_deadline_ms: u64,
     /// Whether a restart has prolonged it.
     pub graced: bool,
@@ -131,7 +135,7 @@ impl Table {
 impl AnyRow<'_> {
     /// The rows without which there is no store.
     pub const META: [AnyRow<'static>; 3] =
-        [AnyRow::Format { version: 1, store_id: [7; 16] }, AnyRow::Token(4_000), AnyRow::Wall(0)];
+        [AnyRow::Format { version: 1, store_id: [7; 16] }, AnyRow::Token(1 << 33), AnyRow::Wall(0)];
 
     /// The row, with this boot id for a lease of the same boot.
     pub fn row(&self, boot_id: [u8; 16]) -> Row {
@@ -183,6 +187,16 @@ impl AnyLease {
         payload.push(u8::from(self.graced));
         payload.extend(self.written_wall_ms.to_le_bytes());
     }
+}
+
+/// Any number, and often one that a store may have counted to.
+fn often_small(bytes: &mut Unstructured<'_>) -> arbitrary::Result<u64> {
+    if bytes.ratio(7, 8)? { Ok(u64::from(u32::arbitrary(bytes)?)) } else { u64::arbitrary(bytes) }
+}
+
+/// Any mode, and often one that there is.
+fn often_known(bytes: &mut Unstructured<'_>) -> arbitrary::Result<u8> {
+    if bytes.ratio(7, 8)? { Ok(u8::from(bool::arbitrary(bytes)?)) } else { u8::arbitrary(bytes) }
 }
 
 fn put_text(payload: &mut Vec<u8>, text: &str) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lockstore::{Clock, Instant, Store, StoreOptions};
+use lockstore::{Clock, Instant, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{PowerLoss, SimDisk};
 use lockstore_tests::account::Account;
@@ -106,32 +106,45 @@ const DOWNTIME: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_restart_loop_extends_a_lease_by_one_grace_at_most() {
-    const TTL: Duration = Duration::from_secs(60);
-    const GRACE: Duration = Duration::from_secs(5);
-    let disk = SimDisk::new();
-    let clock = ManualClock::new();
-    let options = || StoreOptions::new().restart_grace(GRACE).clock(Arc::new(clock.clone()));
-    let store = options().open_backend(disk.backend()).unwrap();
-    let guard = store.lock("k").holder("h").ttl(TTL).try_acquire().unwrap();
-    let promised = guard.valid_until().unwrap();
-    let _ = guard.leak();
-    let mut disk = crash(&disk, store, 0);
-    for crashes in 1.. {
-        clock.advance(Duration::from_millis(700));
-        let store = options().open_backend(disk.backend()).unwrap();
-        let held = store.inspect("k").unwrap();
-        if clock.now() < promised {
-            assert!(held.is_some(), "the lease is over after {crashes} crashes, and early");
-        } else if clock.now() >= promised.saturating_add(GRACE) {
-            assert!(held.is_none(), "{crashes} crashes extended a lease by more than {GRACE:?}");
-            return;
-        }
-        disk = crash(&disk, store, crashes);
+    for grace in [Duration::ZERO, Duration::from_millis(500)] {
+        check_restart_loop(grace, |clock| clock.advance(Duration::from_micros(13_400)));
     }
 }
 
-fn crash(disk: &SimDisk, store: Store, seed: u64) -> SimDisk {
-    disk.lose_power();
-    drop(store);
-    disk.after_power_loss(&PowerLoss::seeded(seed))
+#[test]
+fn a_loop_of_reboots_extends_a_lease_by_one_grace_at_most() {
+    for grace in [Duration::ZERO, Duration::from_millis(500)] {
+        check_restart_loop(grace, |clock| {
+            clock.reboot(Duration::from_millis(13));
+            clock.advance(Duration::from_micros(400));
+        });
+    }
+}
+
+/// Crashes again and again, each time for 13.4 ms, until the lease is over.
+fn check_restart_loop(grace: Duration, be_down: fn(&ManualClock)) {
+    const TTL: Duration = Duration::from_secs(2);
+    let (mut disk, clock) = (SimDisk::new(), ManualClock::new());
+    let open = |disk: &SimDisk| {
+        let options = StoreOptions::new().restart_grace(grace).clock(Arc::new(clock.clone()));
+        options.open_backend(disk.backend()).expect("the store opens")
+    };
+    let mut store = open(&disk);
+    let guard = store.lock("k").holder("h").ttl(TTL).try_acquire().expect("nobody holds it");
+    drop(guard.leak());
+    for crashes in 1.. {
+        disk.lose_power();
+        drop(store);
+        disk = disk.after_power_loss(&PowerLoss::seeded(u64::from(crashes)));
+        be_down(&clock);
+        store = open(&disk);
+        let elapsed = Duration::from_micros(13_400) * crashes;
+        let held = store.is_locked("k").expect("the store serves");
+        if elapsed < TTL {
+            assert!(held, "the lease is over after {elapsed:?} and {crashes} crashes, and early");
+        } else if elapsed >= TTL + grace {
+            assert!(!held, "{crashes} crashes extended a lease by more than {grace:?}");
+            return;
+        }
+    }
 }

@@ -120,7 +120,12 @@ pub(crate) fn fate(
     if same_boot && !graced {
         return Ok(Fate::Held(key, mode, grant(Some(lease))));
     }
-    let written = lease_record(lease, opening.now, wall, opening.boot_id, stored.graced || graced);
+    let mut written =
+        lease_record(lease, opening.now, wall, opening.boot_id, stored.graced || graced);
+    if !graced {
+        // What is left is rounded up in each boot, and must not grow by that from boot to boot.
+        written.wall_deadline_ms = written.wall_deadline_ms.min(stored.wall_deadline_ms);
+    }
     let rewritten = GrantRecordV1 { lease: Some(written), ..record };
     Ok(Fate::Rewritten(key, mode, grant(Some(lease)), rewritten))
 }

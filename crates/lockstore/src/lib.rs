@@ -17,6 +17,7 @@ mod info;
 mod keep_alive;
 mod maintenance;
 mod manager;
+mod numbers;
 mod options;
 pub mod records;
 mod recovery;

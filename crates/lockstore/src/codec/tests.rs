@@ -152,7 +152,7 @@ fn grants() -> impl Strategy<Value = Grant> {
         1..=1_000_000_u64,
         any::<u64>(),
         any::<[u8; 16]>(),
-        any::<u64>(),
+        0..=lockcore::Instant::MAX.millis_ceil(),
         any::<bool>(),
         any::<u64>(),
     );
