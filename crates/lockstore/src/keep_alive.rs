@@ -76,9 +76,9 @@ impl KeptLeases {
     }
 
     /// Renewals of `lease` end.
-    pub(crate) fn let_go(&self, lease: &KeptLease) {
-        // Most are never kept.
-        if lease.due_at.load(Ordering::Acquire) != u64::MAX {
+    pub(crate) fn let_go(&self, lease: &KeptLease, engine: &Engine) {
+        // Most are never kept. In a forked child, who had the mutex may not exist.
+        if lease.due_at.load(Ordering::Acquire) != u64::MAX && !engine.is_forked() {
             lease.kept.store(false, Ordering::Release);
             self.lock().remove(&lease.place());
         }
