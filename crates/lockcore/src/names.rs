@@ -1,17 +1,18 @@
 //! What names a lock, its holder, a grant and those who wait.
 
-use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 use core::num::NonZeroU64;
 use core::ops::Deref;
+
+use arcstr::ArcStr;
 
 /// Defines an opaque, bounded, non-empty string that is cheap to clone.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// The longest one, in bytes of UTF-8.

@@ -35,12 +35,14 @@ struct ByKey(Arc<Lock>);
 impl Published {
     pub(crate) fn new<'a>(locks: impl Iterator<Item = &'a Arc<Lock>>) -> Self {
         let mut view = View { sequence: 0, locks: imbl::GenericHashMap::default() };
-        let mut keys = BTreeSet::new();
+        let mut keys = Vec::with_capacity(locks.size_hint().0);
         for lock in locks {
-            keys.insert(lock.key().clone());
+            keys.push(lock.key().clone());
             view.locks.insert(ByKey(Arc::clone(lock)), ());
         }
-        Self { view: ArcSwap::from_pointee(view), keys: RwLock::new(keys) }
+        // A set that is made of all its keys at once sorts them once, and fills its nodes.
+        let keys = RwLock::new(keys.into_iter().collect());
+        Self { view: ArcSwap::from_pointee(view), keys }
     }
 
     /// The newest view.
