@@ -200,7 +200,11 @@ fn a_meta_row_that_is_damaged_or_missing_is_refused_and_never_a_default() {
             Some(vec![0; 12]),
             "{} cannot be opened: the store's file is damaged: row \"token\" of table meta is damaged: its checksum is ",
         ),
-        ("token", Some(none), "its reserved_below is 0, where 1 to 9223372036854775807 was expected"),
+        (
+            "token",
+            Some(none),
+            "its reserved_below is 0, where 1 to 9223372036854775807 was expected",
+        ),
         (
             "token",
             None,
