@@ -75,13 +75,14 @@ impl Account {
         self.grants.len()
     }
 
-    /// Looks at the store after it was opened again, at `now` or before, by the clock of the facts: what was
-    /// answered is there, what has ended has not come back, and what is there now is remembered.
+    /// Looks at the store after it was opened again: what was answered is there, what has ended has not come
+    /// back, and what is there now is remembered. `now` shows the time by the clock of the facts, and is asked
+    /// after the store: a lease may run out while that is looked at.
     ///
     /// # Panics
     ///
     /// When this does not hold.
-    pub fn check(&mut self, store: &Store, now: Instant) {
+    pub fn check(&mut self, store: &Store, now: impl FnOnce() -> Instant) {
         let report = store.check().expect("the store can be checked");
         assert!(report.is_sound(), "{:?}", report.problems);
         for token in held(store).keys() {
@@ -98,8 +99,9 @@ impl Account {
     /// # Panics
     ///
     /// When this does not hold.
-    pub fn compare(&mut self, store: &Store, now: Instant) {
+    pub fn compare(&mut self, store: &Store, now: impl FnOnce() -> Instant) {
         let held = held(store);
+        let now = now();
         for (token, known) in &mut self.grants {
             match held.get(token) {
                 Some(held) => known.check_held(*token, held),

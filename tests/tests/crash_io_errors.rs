@@ -68,7 +68,7 @@ fn check_told(script: &Script, played: Played, struck_by: &str) {
         // it says is true.
         Played::Stopped(store, StoreError::Disk(_)) => {
             if store.is_locked("endless").is_ok() {
-                script.account.clone().compare(&store, script.clock.now());
+                script.account.clone().compare(&store, || script.clock.now());
             }
             if let Err(error) = store.lock("(next)").try_acquire() {
                 assert!(matches!(error, AcquireError::Store(_)), "{struck_by}: {error:?}");
@@ -109,7 +109,7 @@ fn check_poisoned(store: &Store, struck_by: &str) {
 fn check_healthy(script: &Script, disk: &SimDisk, struck_by: &str) {
     let store = open(disk, &script.clock).unwrap_or_else(|error| panic!("{struck_by}: {error}"));
     let mut account = script.account.clone();
-    account.check(&store, script.clock.now());
+    account.check(&store, || script.clock.now());
     account.check_next_token(&store);
     store.close().unwrap_or_else(|error| panic!("{struck_by}: {error}"));
 }

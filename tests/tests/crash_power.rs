@@ -82,7 +82,7 @@ fn check(account: &Account, disk: &SimDisk, later: &Later, crash: &str) {
     let store = open(disk, &later.clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
     let verdict = catch_unwind(AssertUnwindSafe(|| {
         let mut account = account.clone();
-        account.check(&store, later.now);
+        account.check(&store, || later.now);
         account.check_next_token(&store);
     }));
     assert!(verdict.is_ok(), "after {crash}: see above");

@@ -82,7 +82,7 @@ fn kill_again_and_again(test: &mut CrashTest, path: &Path, rounds: u64, seed: u6
             fs::copy(path, &looked_at).expect("the file can be copied");
         }
         let store = open(if looks_at_a_copy { &looked_at } else { path });
-        account.check(&store, clock.now());
+        account.check(&store, || clock.now());
         if !looks_at_a_copy {
             account.check_next_token(&store);
         }
