@@ -75,7 +75,9 @@ impl Account {
         self.grants.len()
     }
 
-    /// Looks at the store after it was opened again. `now` tells the time by the clock of the facts: what was answered is there, what has ended has not come back, and what is there now is remembered.
+    /// Looks at the store after it was opened again: what was answered is there, what has ended has not come
+    /// back, and what is there now is remembered. `now` shows the time by the clock of the facts, and is asked
+    /// after the store: a lease may run out while that is looked at.
     ///
     /// # Panics
     ///

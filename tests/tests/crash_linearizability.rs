@@ -88,7 +88,9 @@ fn a_token_that_is_used_twice_is_noticed() {
         }
     }
     let tokens: Vec<_> = granted.keys().copied().collect();
-    for pair in tokens.windows(2).step_by(tokens.len() / 20) {
+    // One holder that is told its token again may hold still.
+    let of_two_holders = tokens.windows(2).filter(|pair| granted[&pair[0]] != granted[&pair[1]]);
+    for pair in of_two_holders.step_by(tokens.len() / 20) {
         // The counter did not move, or went back: everybody was told the token of the grant before.
         let falsified = with_token_replaced(&history, pair[1], pair[0]);
         let violation = Checker::new().check(&falsified).unwrap_err();
