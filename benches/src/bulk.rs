@@ -70,5 +70,5 @@ impl Wake for Unpark {
 /// No lease ends while it is measured.
 pub(crate) const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Fewer than a store queues by default.
-const AT_ONCE: usize = 16_384;
+/// A few batches of a store, so that one is asked for while another is served.
+const AT_ONCE: usize = 4_096;

@@ -101,6 +101,7 @@ impl Account {
     /// When this does not hold.
     pub fn compare(&mut self, store: &Store, now: impl FnOnce() -> Instant) {
         let held = held(store);
+        // After the look: what is gone may have run out until then.
         let now = now();
         for (token, known) in &mut self.grants {
             match held.get(token) {

@@ -265,7 +265,7 @@ impl Script {
     fn wait_in_line(store: &Store, key: &str, holder: &str) -> Result<AcquireFuture, StoreError> {
         let mut waiter = store.lock(key).holder(holder).acquire_async();
         assert!(poll_once(&mut waiter).is_pending(), "{key} is held");
-        while store.inspect(key)?.is_some_and(|lock| lock.waiters == 0) {
+        while answer!(store.inspect(key), ReadError).is_some_and(|lock| lock.waiters == 0) {
             thread::yield_now();
         }
         Ok(waiter)

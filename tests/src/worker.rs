@@ -4,6 +4,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
+use lockstore::ReadError;
 use lockstore::{
     AcquireError, BreakError, Clock, HolderInfo, LockGuard, ReleaseError, RenewError, Store,
     StoreError, SystemClock, Token,
@@ -173,7 +174,10 @@ impl Worker<'_> {
     }
 
     fn somebody(&mut self, key: &str) -> Result<Option<HolderInfo>, StoreError> {
-        let lock = self.store.inspect(key)?;
+        let lock = match self.store.inspect(key) {
+            Err(ReadError::Store(error)) => return Err(error),
+            lock => lock.expect("the key is sound"),
+        };
         Ok(lock.map(|lock| self.dice.pick(&lock.holders).clone()))
     }
 

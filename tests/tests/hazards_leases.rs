@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lockstore::ReadError;
 use lockstore::{AcquireError, EndCause, Event, EventKind, LockGuard, ReleaseError, RenewError};
 use lockstore::{ResumeError, Store, StoreError, Token};
 use lockstore_testkit::disk::{DiskOp, Fault};
@@ -103,7 +104,7 @@ fn an_expiry_that_could_not_be_written_is_tried_again_by_the_next_process() {
     machine.clock.advance(secs(10));
     // The subscription ends because the store stops, and nothing was told.
     assert!(expiry.recv_timeout(PATIENCE).is_err());
-    assert!(matches!(store.is_locked("k"), Err(StoreError::Poisoned { .. })));
+    assert!(matches!(store.is_locked("k"), Err(ReadError::Store(StoreError::Poisoned { .. }))));
 
     let reopened = machine.after_kill().open();
     assert!(!reopened.is_locked("k").unwrap());
@@ -232,8 +233,8 @@ fn a_release_that_failed_is_not_taken_for_done() {
     let failed = guard.release().unwrap_err();
     assert!(matches!(failed, ReleaseError::Store(StoreError::Poisoned { .. })), "{failed:?}");
     // Not even a reader is told that it is free.
-    assert!(matches!(store.is_locked("k"), Err(StoreError::Poisoned { .. })));
-    assert!(matches!(store.inspect("k"), Err(StoreError::Poisoned { .. })));
+    assert!(matches!(store.is_locked("k"), Err(ReadError::Store(StoreError::Poisoned { .. }))));
+    assert!(matches!(store.inspect("k"), Err(ReadError::Store(StoreError::Poisoned { .. }))));
 
     let store = machine.after_kill().open();
     let lock = store.inspect("k").unwrap().expect("the release never reached the disk");

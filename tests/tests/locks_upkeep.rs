@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lockstore::ReadError;
 use lockstore::{BackupError, LockGuard, MaintenanceError, Store, StoreError, StoreOptions};
 use lockstore_tests::call::Call;
 use lockstore_tests::machine::{Machine, secs};
@@ -142,34 +143,45 @@ fn a_check_of_a_sound_store_finds_nothing() {
     holder.release().unwrap();
 }
 
-/// Damage that is planted under a live store is found, or stops it; it is never called sound.
+/// Damage that is planted under a live store is found and stops it: what it had shown is not what is on disk
+/// any more.
 #[test]
-fn a_check_finds_planted_damage() {
-    let machine = Machine::new();
-    let store = machine.open();
+fn a_check_finds_planted_damage_and_stops_the_store() {
     let key = "a key that is easy to find in the file";
-    store.lock(key).holder("me").acquire().unwrap().leak();
-    for i in 0..200 {
-        store.lock(&format!("filler {i}")).holder("me").acquire().unwrap().leak();
-    }
-    let bytes = machine.disk.contents();
-    let places: Vec<usize> = bytes
-        .windows(key.len())
-        .enumerate()
-        .filter(|(_, window)| *window == key.as_bytes())
-        .map(|(at, _)| at)
-        .collect();
-    assert!(!places.is_empty());
-    for at in places {
-        machine.disk.damage(at as u64, b"A");
-    }
-    match store.check() {
-        Ok(report) => assert!(!report.is_sound()),
-        Err(StoreError::Disk(error)) => {
-            assert!(error.to_string().contains("damaged"), "{error}");
-            // It stopped: what it had shown was not what is on disk.
-            assert!(matches!(store.is_locked(key), Err(StoreError::Poisoned { .. })));
+    // In the page that the last commit wrote, or in one that older commits share.
+    for last in [false, true] {
+        let machine = Machine::new();
+        let store = machine.open();
+        let fill = |store: &Store| {
+            for i in 0..200 {
+                store.lock(&format!("filler {i}")).holder("me").acquire().unwrap().leak();
+            }
+        };
+        if last {
+            fill(&store);
         }
-        Err(error) => panic!("{error}"),
+        store.lock(key).holder("me").acquire().unwrap().leak();
+        if !last {
+            fill(&store);
+        }
+        let bytes = machine.disk.contents();
+        let found = bytes.windows(key.len()).enumerate().filter(|(_, at)| *at == key.as_bytes());
+        let places: Vec<_> = found.map(|(at, _)| at as u64).collect();
+        assert!(!places.is_empty());
+        for at in places {
+            machine.disk.damage(at, b"A");
+        }
+        match store.check() {
+            Ok(report) => assert!(!report.is_sound()),
+            Err(StoreError::Disk(error)) => {
+                assert!(error.to_string().contains("damaged"), "{error}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(
+            matches!(store.is_locked(key), Err(ReadError::Store(StoreError::Poisoned { .. }))),
+            "last: {last}"
+        );
+        assert!(matches!(store.close(), Err(StoreError::Poisoned { .. })));
     }
 }

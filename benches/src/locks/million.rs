@@ -133,7 +133,7 @@ impl Child {
         let (before, start) = (anonymous_bytes()?, Instant::now());
         let store = match self.build {
             // All of what redb caches would be counted, so it gets little to do so.
-            Some(_) => StoreOptions::new().cache_bytes(BUILDER_CACHE_BYTES).batch_max(BATCH_MAX),
+            Some(_) => StoreOptions::new().cache_bytes(BUILDER_CACHE_BYTES),
             None => StoreOptions::new().create(false).cache_bytes(live::CACHE_BYTES),
         }
         .open(&self.file)?;
@@ -165,5 +165,3 @@ fn anonymous_bytes() -> Result<u64> {
 }
 
 const BUILDER_CACHE_BYTES: usize = 4 << 20;
-/// So that building does not take longer than what is measured.
-const BATCH_MAX: usize = 16_384;

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use crate::command::Wait;
 use crate::lock::{Grant, Lease};
+use crate::queue::Queue;
 use crate::table::{Session, Table, Timer};
 use crate::transition::{Change, Transition, Waiter};
 use crate::wheel::TimerId;
@@ -64,8 +65,7 @@ impl Table {
                 session.grants.insert(grant.token, bound);
             }
         }
-        let slot = self.locks.get_or_insert(key, mode);
-        let lock = Arc::make_mut(&mut slot.lock);
+        let lock = Arc::make_mut(self.locks.get_or_insert(key, mode));
         if lock.is_free() {
             lock.set_mode(mode);
         }
@@ -78,8 +78,7 @@ impl Table {
     }
 
     fn renew_grant(&mut self, key: &Key, holder: &Holder, token: Token, lease: Option<Lease>) {
-        let slot = self.locks.get_mut(key).expect("what is renewed is held");
-        let lock = Arc::make_mut(&mut slot.lock);
+        let lock = Arc::make_mut(self.locks.get_mut(key).expect("what is renewed is held"));
         let grant = lock.grant_of_mut(holder).expect("what is renewed is held by its holder");
         assert_eq!(grant.token, token, "another grant of {key:?} is renewed");
         grant.lease = lease;
@@ -101,8 +100,8 @@ impl Table {
     }
 
     fn remove_grant(&mut self, key: &Key, holder: &Holder, token: Token) {
-        let slot = self.locks.get_mut(key).expect("what ends is held");
-        let grant = Arc::make_mut(&mut slot.lock).remove(holder);
+        let lock = self.locks.get_mut(key).expect("what ends is held");
+        let grant = Arc::make_mut(lock).remove(holder);
         let grant = grant.expect("what ends is held by its holder");
         assert_eq!(grant.token, token, "another grant of {key:?} ends");
         if let Some(timer) = grant.timer {
@@ -125,15 +124,13 @@ impl Table {
             self.session_mut(session).waiters.insert(id, key.clone());
         }
         self.waiters.insert(id, key.clone());
-        let slot = self.locks.get_mut(key).expect("a lock that is waited for is held");
-        slot.queue.get_or_insert_default().push(waiter.clone(), timer);
+        self.queues.entry(key.clone()).or_default().push(waiter.clone(), timer);
     }
 
     fn stop_waiting(&mut self, key: &Key, waiter: Option<WaiterId>) {
         let Some(id) = waiter else { return };
         self.waiters.remove(&id);
-        let slot = self.locks.get_mut(key).expect("a lock that is waited for is held");
-        let queued = slot.queue.as_mut().and_then(|queue| queue.remove(id));
+        let queued = self.queues.get_mut(key).and_then(|queue| queue.remove(id));
         let queued = queued.expect("who stops waiting has waited");
         if let Some(timer) = queued.timer {
             self.wheel.cancel(timer);
@@ -145,18 +142,20 @@ impl Table {
 
     /// Drops what is left of a lock that nobody holds, and the queue that nobody stands in.
     fn tidy(&mut self, key: &Key) {
-        let Some(slot) = self.locks.get_mut(key) else {
+        let queue = self.queues.get(key);
+        let waiters = queue.map_or(0, Queue::acquirers_len);
+        if queue.is_some_and(Queue::is_empty) {
+            self.queues.remove(key);
+        }
+        let Some(lock) = self.locks.get_mut(key) else {
             return;
         };
-        if slot.queue.as_ref().is_some_and(|queue| queue.is_empty()) {
-            slot.queue = None;
+        if lock.waiters() as usize != waiters {
+            Arc::make_mut(lock).set_waiters(waiters);
         }
-        let waiters = slot.queue.as_ref().map_or(0, |queue| queue.acquirers_len());
-        if slot.lock.waiters() as usize != waiters {
-            Arc::make_mut(&mut slot.lock).set_waiters(waiters);
-        }
-        if slot.lock.is_free() {
-            assert!(slot.queue.is_none(), "{key:?} is free, and somebody waits for it");
+        if lock.is_free() {
+            let waited_for = self.queues.contains_key(key);
+            assert!(!waited_for, "{key:?} is free, and somebody waits for it");
             self.locks.remove(key);
         }
     }

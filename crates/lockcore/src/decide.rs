@@ -7,7 +7,7 @@ use core::cmp::Reverse;
 
 use crate::command::{Acquire, Command, Wait};
 use crate::lock::{Grant, Lease, Lock};
-use crate::queue::Wish;
+use crate::queue::{Queue, Wish};
 use crate::refusal::{HeldBy, Limit, Refusal};
 use crate::table::{Slot, Table};
 use crate::transition::{Change, EndCause, Granted, LeaveCause, Outcome, Transition, Waiter, Want};
@@ -46,17 +46,17 @@ impl Table {
     fn decide_acquire(&self, now: Now, acquire: &Acquire) -> Decision {
         let Acquire { key, holder, mode, ttl, session, wait } = acquire;
         self.check_session_lives(*session)?;
-        let Some(slot) = self.locks.get(key) else {
+        let Some(slot) = self.slot(key) else {
             check_limit(Limit::Locks, self.locks.len(), self.limits.locks_max)?;
             self.check_session_has_room(*session)?;
             return Ok(self.grant(now, acquire));
         };
-        let lock = &slot.lock;
+        let lock = slot.lock;
         if let Some(grant) = lock.grant_of(holder) {
             return rejoin(now, lock, grant, acquire);
         }
         self.check_session_has_room(*session)?;
-        let nobody_waits = slot.queue.as_ref().is_none_or(|queue| queue.acquirers_len() == 0);
+        let nobody_waits = slot.queue.is_none_or(|queue| queue.acquirers_len() == 0);
         if nobody_waits && self.fits_beside(lock.mode(), lock.grants().len(), *mode) {
             return Ok(self.grant(now, acquire));
         }
@@ -69,11 +69,11 @@ impl Table {
 
     fn decide_wait(&self, now: Now, key: &Key, wait: Wait, session: Option<SessionId>) -> Decision {
         self.check_session_lives(session)?;
-        let Some(slot) = self.locks.get(key) else {
+        let Some(slot) = self.slot(key) else {
             return Ok(Transition { outcome: Outcome::Free, changes: Vec::new() });
         };
         if wait.is_over(now.instant) {
-            return Err(Refusal::Held(held_by(&slot.lock)));
+            return Err(Refusal::Held(held_by(slot.lock)));
         }
         self.check_session_has_room(session)?;
         self.enqueue(slot, key, Want::Free, wait, session)
@@ -82,7 +82,7 @@ impl Table {
     fn decide_leave(&self, now: Now, waiter: WaiterId, cause: LeaveCause) -> Decision {
         let key = self.waiters.get(&waiter).ok_or(Refusal::UnknownWaiter)?;
         let slot = self.slot_of_waiter(key);
-        let queued = slot.queue.as_ref().and_then(|queue| queue.get(waiter));
+        let queued = slot.queue.and_then(|queue| queue.get(waiter));
         let wait = queued.expect("a known waiter stands in its queue").waiter.wait;
         if cause == LeaveCause::TimedOut && !wait.is_over(now.instant) {
             return Err(Refusal::NotDue);
@@ -125,9 +125,9 @@ impl Table {
     }
 
     fn decide_break(&self, now: Now, key: &Key, token: Token) -> Decision {
-        let slot = self.locks.get(key).ok_or(Refusal::NotHeld)?;
+        let slot = self.slot(key).ok_or(Refusal::NotHeld)?;
         let grant = slot.lock.grant_with(token);
-        let grant = grant.ok_or_else(|| Refusal::HeldByOther(held_by(&slot.lock)))?;
+        let grant = grant.ok_or_else(|| Refusal::HeldByOther(held_by(slot.lock)))?;
         Ok(self.end(now, slot, grant, EndCause::Broken))
     }
 
@@ -163,7 +163,7 @@ impl Table {
             self.slot_of_waiter(key)
         } else if let Some((&token, (key, holder))) = state.grants.first_key_value() {
             let (key, holder) = (key.clone(), holder.clone());
-            let slot = self.locks.get(&key).expect("a session's lock is held");
+            let slot = self.slot(&key).expect("a session's lock is held");
             departure.holder = slot.lock.grant_of(&holder).map(|grant| &grant.holder);
             changes.push(Change::Ended { key, holder, token, cause: EndCause::SessionEnded });
             slot
@@ -188,13 +188,13 @@ impl Table {
 
     fn enqueue(
         &self,
-        slot: &Slot,
+        slot: Slot<'_>,
         key: &Key,
         want: Want,
         how_long: Wait,
         session: Option<SessionId>,
     ) -> Decision {
-        let here = slot.queue.as_ref().map_or(0, |queue| queue.len());
+        let here = slot.queue.map_or(0, Queue::len);
         check_limit(Limit::WaitersPerLock, here, self.limits.waiters_per_lock_max)?;
         check_limit(Limit::Waiters, self.waiters.len(), self.limits.waiters_max)?;
         let waiter = Waiter { id: self.next_waiter, session, wait: how_long, want };
@@ -205,7 +205,7 @@ impl Table {
     }
 
     /// The end of a grant, and what follows from it.
-    fn end(&self, now: Now, slot: &Slot, grant: &Grant, cause: EndCause) -> Transition {
+    fn end(&self, now: Now, slot: Slot<'_>, grant: &Grant, cause: EndCause) -> Transition {
         let Grant { holder, token, .. } = grant;
         let (key, token) = (slot.lock.key().clone(), *token);
         let ended = Change::Ended { key, holder: holder.clone(), token, cause };
@@ -219,7 +219,7 @@ impl Table {
     fn settle(
         &self,
         now: Now,
-        slot: &Slot,
+        slot: Slot<'_>,
         departure: Departure<'_>,
         outcome: Outcome,
         mut changes: Vec<Change>,
@@ -301,18 +301,18 @@ impl Table {
         key: &Key,
         holder: &Holder,
         token: Option<Token>,
-    ) -> Result<(&Slot, &Grant), Refusal> {
-        let slot = self.locks.get(key).ok_or(Refusal::NotHeld)?;
+    ) -> Result<(Slot<'_>, &Grant), Refusal> {
+        let slot = self.slot(key).ok_or(Refusal::NotHeld)?;
         let grant = slot.lock.grant_of(holder);
-        let grant = grant.ok_or_else(|| Refusal::HeldByOther(held_by(&slot.lock)))?;
+        let grant = grant.ok_or_else(|| Refusal::HeldByOther(held_by(slot.lock)))?;
         if token.is_some_and(|token| token != grant.token) {
             return Err(Refusal::OtherToken { token: grant.token });
         }
         Ok((slot, grant))
     }
 
-    fn slot_of_waiter(&self, key: &Key) -> &Slot {
-        self.locks.get(key).expect("a lock that is waited for is held")
+    fn slot_of_waiter(&self, key: &Key) -> Slot<'_> {
+        self.slot(key).expect("a lock that is waited for is held")
     }
 
     fn check_session_lives(&self, session: Option<SessionId>) -> Result<(), Refusal> {

@@ -2,8 +2,8 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::lock::Grant;
-use crate::queue::Queued;
+use crate::lock::{Grant, Lock};
+use crate::queue::{Queue, Queued};
 use crate::table::{Session, Slot, Table, Timer};
 use crate::{Holder, Instant, Key, Mode, Token, Wait, WaiterId};
 
@@ -15,7 +15,7 @@ impl Table {
     /// - no head of a queue is left waiting that could be granted;
     /// - the wheel has exactly the deadlines of the leases and waiters;
     /// - what sessions know of their locks and waiters is what the locks know of their sessions;
-    /// - no bound is exceeded.
+    /// - no more wait than the limits allow.
     ///
     /// It looks at everything, so it is for tests, fuzzing and checks, not for each step of a live store.
     ///
@@ -25,14 +25,19 @@ impl Table {
     pub fn check_invariants(&self) {
         self.wheel.check_invariants();
         let mut seen = Seen { deadlines: self.deadlines(), ..Seen::default() };
-        for slot in self.locks.iter() {
-            self.check_holders(slot, &mut seen);
+        for lock in self.locks.iter() {
+            let slot = Slot { lock, queue: self.queues.get(lock.key()) };
+            self.check_holders(lock, &mut seen);
             self.check_queue(slot, &mut seen);
             self.check_head_must_wait(slot);
         }
         let Seen { deadlines, waiters, bound, .. } = seen;
         assert!(deadlines.is_empty(), "timers for nothing: {deadlines:?}");
         assert_eq!(self.waiters.len(), waiters, "waiters in the index and in the queues");
+        for (key, queue) in &self.queues {
+            assert!(!queue.is_empty(), "nobody stands in the queue of {key:?}");
+            assert!(self.lock(key).is_some(), "{key:?} is waited for, and nobody holds it");
+        }
         assert!(waiters <= self.limits.waiters_max, "{waiters} waiters");
         let in_sessions: usize = self.sessions.values().map(Session::len).sum();
         assert_eq!(in_sessions, bound, "what sessions know and what is bound to them");
@@ -56,11 +61,10 @@ impl Table {
         deadlines
     }
 
-    fn check_holders(&self, slot: &Slot, seen: &mut Seen) {
-        let (lock, key) = (&slot.lock, slot.lock.key());
+    fn check_holders(&self, lock: &Lock, seen: &mut Seen) {
+        let key = lock.key();
         let standing = lock.grants().len();
         assert!(standing > 0, "{key:?} is in the table, and nobody holds it");
-        assert!(standing <= self.limits.holders_per_lock_max, "{standing} holders of {key:?}");
         if lock.mode() == Mode::Exclusive {
             assert_eq!(standing, 1, "grants of the exclusive lock {key:?}");
         }
@@ -80,12 +84,12 @@ impl Table {
         }
     }
 
-    fn check_queue(&self, slot: &Slot, seen: &mut Seen) {
-        let (lock, key) = (&slot.lock, slot.lock.key());
-        let acquirers = slot.queue.as_ref().map_or(0, |queue| queue.acquirers_len());
+    fn check_queue(&self, Slot { lock, queue }: Slot<'_>, seen: &mut Seen) {
+        let key = lock.key();
+        let acquirers = queue.map_or(0, Queue::acquirers_len);
         assert_eq!(lock.waiters() as usize, acquirers, "the waiters shown of {key:?}");
         assert!(acquirers <= self.limits.waiters_per_lock_max, "{acquirers} wait for {key:?}");
-        for Queued { waiter, .. } in slot.queue.iter().flat_map(|queue| queue.iter()) {
+        for Queued { waiter, .. } in queue.into_iter().flat_map(Queue::iter) {
             let id = waiter.id;
             assert!(id < self.next_waiter, "{id:?} is yet to come");
             assert_eq!(self.waiters.get(&id), Some(key), "where {id:?} waits");
@@ -105,9 +109,8 @@ impl Table {
         }
     }
 
-    fn check_head_must_wait(&self, slot: &Slot) {
-        let lock = &slot.lock;
-        let Some(head) = slot.queue.as_ref().and_then(|queue| queue.wishes().next()) else {
+    fn check_head_must_wait(&self, Slot { lock, queue }: Slot<'_>) {
+        let Some(head) = queue.and_then(|queue| queue.wishes().next()) else {
             return;
         };
         let fits = match lock.grant_of(head.holder) {

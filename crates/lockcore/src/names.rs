@@ -1,17 +1,18 @@
 //! What names a lock, its holder, a grant and those who wait.
 
-use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 use core::num::NonZeroU64;
 use core::ops::Deref;
+
+use arcstr::ArcStr;
 
 /// Defines an opaque, bounded, non-empty string that is cheap to clone.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// The longest one, in bytes of UTF-8.
@@ -23,12 +24,23 @@ macro_rules! name {
             ///
             /// [`NameError`] says what is wrong with the string.
             pub fn new(name: &str) -> Result<Self, NameError> {
+                Self::check(name)?;
+                Ok(Self(name.into()))
+            }
+
+            /// Whether [`Self::new`] would take it, without taking it.
+            ///
+            /// # Errors
+            ///
+            /// As [`Self::new`].
+            pub fn check(name: &str) -> Result<(), NameError> {
+                let bytes_max = Self::BYTES_MAX;
                 match name.len() {
                     0 => Err(NameError::Empty { what: $what }),
-                    bytes if bytes > Self::BYTES_MAX => {
-                        Err(NameError::TooLong { what: $what, bytes, bytes_max: Self::BYTES_MAX })
+                    bytes if bytes > bytes_max => {
+                        Err(NameError::TooLong { what: $what, bytes, bytes_max })
                     }
-                    _ => Ok(Self(name.into())),
+                    _ => Ok(()),
                 }
             }
 

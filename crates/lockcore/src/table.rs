@@ -1,6 +1,5 @@
 //! The table of locks, waiters and sessions, and the calling order of its methods.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
@@ -64,6 +63,8 @@ use crate::{Holder, Instant, Key, Mode, SessionId, Token, WaiterId};
 pub struct Table {
     pub(crate) limits: Limits,
     pub(crate) locks: Locks,
+    /// Who waits, where somebody does. Apart from the locks, for most are never waited for.
+    pub(crate) queues: BTreeMap<Key, Queue>,
     /// Where each waiter waits.
     pub(crate) waiters: BTreeMap<WaiterId, Key>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
@@ -79,6 +80,7 @@ impl Table {
         Self {
             limits,
             locks: Locks::new(seed),
+            queues: BTreeMap::new(),
             waiters: BTreeMap::new(),
             sessions: BTreeMap::new(),
             wheel: Wheel::new(now),
@@ -89,12 +91,12 @@ impl Table {
 
     /// The lock of `key`, if anybody holds it.
     pub fn lock(&self, key: &str) -> Option<&Arc<Lock>> {
-        self.locks.get(key).map(|slot| &slot.lock)
+        self.locks.get(key)
     }
 
     /// All locks that are held, in no particular order.
     pub fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
-        self.locks.iter().map(|slot| &slot.lock)
+        self.locks.iter()
     }
 
     /// How many locks are held.
@@ -145,7 +147,7 @@ impl Table {
                 let token = self
                     .locks
                     .get(key)
-                    .and_then(|slot| slot.lock.grant_of(holder))
+                    .and_then(|lock| lock.grant_of(holder))
                     .expect("a lease's timer is cancelled with its grant")
                     .token;
                 let (key, holder) = (key.clone(), holder.clone());
@@ -160,8 +162,7 @@ impl Table {
     /// first who waits. A caller executes these until there is none before it says that the lock is held,
     /// without waiting for their turn in the wheel.
     pub fn overdue(&self, key: &str, now: Instant) -> Option<Command> {
-        let slot = self.locks.get(key)?;
-        let lock = &slot.lock;
+        let Slot { lock, queue } = self.slot(key)?;
         if let Some(grant) = lock.grants().find(|grant| grant.is_overdue(now)) {
             return Some(Command::Expire {
                 key: lock.key().clone(),
@@ -169,7 +170,7 @@ impl Table {
                 token: grant.token,
             });
         }
-        let first = slot.queue.as_ref()?.wishes().next()?.waiter;
+        let first = queue?.wishes().next()?.waiter;
         let over = first.wait.is_over(now);
         over.then_some(Command::TimeOut { waiter: first.id })
     }
@@ -193,6 +194,10 @@ impl Table {
         self.reserve_tokens(grant.token.next());
         self.insert_grant(key, mode, grant);
         Ok(())
+    }
+
+    pub(crate) fn slot(&self, key: &str) -> Option<Slot<'_>> {
+        self.locks.get(key).map(|lock| Slot { lock, queue: self.queues.get(key) })
     }
 
     /// Makes sure that all later tokens are `at_least` this.
@@ -254,60 +259,59 @@ impl Session {
     }
 }
 
+/// A held lock, and those who wait for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot<'a> {
+    pub(crate) lock: &'a Arc<Lock>,
+    pub(crate) queue: Option<&'a Queue>,
+}
+
 /// The held locks by key.
 #[derive(Debug)]
 pub(crate) struct Locks {
-    slots: HashTable<Slot>,
+    /// Each is shared with whoever publishes it, and copied when it changes.
+    locks: HashTable<Arc<Lock>>,
     hasher: FixedState,
-}
-
-/// A held lock, and those who wait for it.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    /// Shared with whoever publishes it; copied when it changes.
-    pub(crate) lock: Arc<Lock>,
-    /// Most locks have no waiters.
-    pub(crate) queue: Option<Box<Queue>>,
 }
 
 impl Locks {
     fn new(seed: u64) -> Self {
-        Self { slots: HashTable::new(), hasher: FixedState::with_seed(seed) }
+        Self { locks: HashTable::new(), hasher: FixedState::with_seed(seed) }
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&Slot> {
-        self.slots.find(self.hash(key), |slot| &**slot.lock.key() == key)
+    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Lock>> {
+        self.locks.find(self.hash(key), |lock| &**lock.key() == key)
     }
 
-    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Slot> {
-        self.slots.find_mut(self.hasher.hash_one(key), |slot| &**slot.lock.key() == key)
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Arc<Lock>> {
+        self.locks.find_mut(self.hasher.hash_one(key), |lock| &**lock.key() == key)
     }
 
-    /// The slot of `key`; a new one is free, which it must not stay.
-    pub(crate) fn get_or_insert(&mut self, key: &Key, mode: Mode) -> &mut Slot {
+    /// The lock of `key`; a new one is free, which it must not stay.
+    pub(crate) fn get_or_insert(&mut self, key: &Key, mode: Mode) -> &mut Arc<Lock> {
         let hasher = &self.hasher;
-        self.slots
+        self.locks
             .entry(
                 hasher.hash_one(key.as_str()),
-                |slot| slot.lock.key() == key,
-                |slot| hasher.hash_one(slot.lock.key().as_str()),
+                |lock| lock.key() == key,
+                |lock| hasher.hash_one(lock.key().as_str()),
             )
-            .or_insert_with(|| Slot { lock: Arc::new(Lock::new(key.clone(), mode)), queue: None })
+            .or_insert_with(|| Arc::new(Lock::new(key.clone(), mode)))
             .into_mut()
     }
 
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Slot> {
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Arc<Lock>> {
         let hash = self.hash(key);
-        let found = self.slots.find_entry(hash, |slot| &**slot.lock.key() == key).ok()?;
+        let found = self.locks.find_entry(hash, |lock| &**lock.key() == key).ok()?;
         Some(found.remove().0)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lock>> {
+        self.locks.iter()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.locks.len()
     }
 
     fn hash(&self, key: &str) -> u64 {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use lockstore::{
-    AcquireError, ArgumentError, BreakError, MaintenanceError, OpenError, ReleaseError, RenewError,
-    StoreError,
+    AcquireError, ArgumentError, BreakError, MaintenanceError, OpenError, ReadError, ReleaseError,
+    RenewError, StoreError,
 };
 
 use crate::holders;
@@ -118,6 +118,15 @@ impl From<OpenError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::store(error.to_string())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Argument(error) => error.into(),
+            error => Self::store(error.to_string()),
+        }
     }
 }
 

@@ -138,7 +138,8 @@ impl<'a> LockRequest<'a> {
             wanted.ttl,
         );
         let granted = renewed.map_err(|error| ResumeError::of(error, token))?;
-        let held = self.store.inspect(&wanted.key)?.map_or(wanted.mode, |lock| lock.mode);
+        let view = self.store.engine().published.view();
+        let held = view.lock(&wanted.key).map_or(wanted.mode, |lock| lock.mode());
         let valid_until = wanted.valid_until(granted.lease);
         Ok(wanted.guard(self.store, granted, held, valid_until))
     }

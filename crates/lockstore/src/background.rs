@@ -1,5 +1,6 @@
 //! The one background thread: it serves timers, kept leases, and callers that do not block.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use lockcore::Instant;
 
 use crate::engine::Engine;
+use crate::writer::panic_text;
 
 /// How the background thread is woken and ended.
 #[derive(Debug, Default)]
@@ -26,7 +28,14 @@ impl Background {
     pub(crate) fn start(&self, engine: &Arc<Engine>) -> std::io::Result<()> {
         let engine = Arc::clone(engine);
         let builder = thread::Builder::new().name("lockstore".into());
-        let join = builder.spawn(move || engine.background.run(&engine))?;
+        let join = builder.spawn(move || {
+            // Without this thread no lease would end any more, so the store must not go on without it.
+            let ran = catch_unwind(AssertUnwindSafe(|| engine.background.run(&engine)));
+            if let Err(panic) = ran {
+                let cause = format!("the background thread panicked: {}", panic_text(&*panic));
+                engine.in_seat(|seat| engine.stop(&cause, seat));
+            }
+        })?;
         self.thread.get_or_init(|| join.thread().clone());
         *self.join.lock().unwrap_or_else(PoisonError::into_inner) = Some(join);
         Ok(())

@@ -8,6 +8,8 @@
 //! or else the background thread. A caller who finds the seat taken may sleep, because whoever sits there
 //! has yet to leave.
 
+mod stopping;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
@@ -15,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
-use lockcore::{Command, Holder, Instant, Key, Outcome};
+use lockcore::{Command, Instant, Outcome};
 
 use crate::background::Background;
 use crate::clock::Clock;
@@ -185,7 +187,9 @@ impl Engine {
     /// Serves what is queued and due, once, and tells when to look at the timers again. For the background
     /// thread.
     pub(crate) fn serve_now(&self) -> Option<Instant> {
-        self.serve(self.take_seat())
+        let mut seat = self.take_seat();
+        self.serve_batch(&mut seat);
+        self.leave(seat)
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
@@ -215,79 +219,6 @@ impl Engine {
     ) -> Result<T, StoreError> {
         let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
         Ok(f(disk.as_mut().ok_or(StoreError::Closed)?)?)
-    }
-
-    /// Stops for good: nothing is acknowledged any more, and everybody who waits is told.
-    pub(crate) fn stop(&self, cause: &str, seat: &mut Seat) {
-        tracing::error!(cause, "the store stops");
-        let cause = self.poison.get_or_init(|| cause.into());
-        let error = StoreError::Poisoned { cause: Arc::clone(cause) };
-        self.fail_all(seat, &error);
-        self.subscribers.end();
-    }
-
-    /// Serves what is queued, tells those who wait that the store is closed, and closes the file.
-    pub(crate) fn close(&self) -> Result<(), StoreError> {
-        if self.is_forked() {
-            self.forget_disk();
-            return Err(StoreError::Forked { opened_by: self.opened_by });
-        }
-        if self.closed.swap(true, Ordering::SeqCst) {
-            return Err(StoreError::Closed);
-        }
-        self.background.stop();
-        let mut seat = self.take_seat();
-        while !self.is_poisoned() && (!self.queued.is_empty() || !seat.writer.backlog.is_empty()) {
-            self.serve_batch(&mut seat);
-            self.leave(seat);
-            seat = self.take_seat();
-        }
-        // Who comes from now on finds no disk, and who came before is told here.
-        let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
-        self.fail_all(&mut seat, &StoreError::Closed);
-        let farewell = match &disk {
-            Some(disk) if !self.is_poisoned() => seat.writer.farewell(disk, self.clock.wall()),
-            Some(_) | None => Ok(()),
-        };
-        self.leave(seat);
-        self.subscribers.end();
-        match (self.poison.get(), disk) {
-            // A store that stopped leaves its file as it is: closing would write to it.
-            (Some(cause), disk) => {
-                drop(disk);
-                Err(StoreError::Poisoned { cause: Arc::clone(cause) })
-            }
-            (None, Some(disk)) => {
-                farewell?;
-                Ok(disk.close()?)
-            }
-            (None, None) => Err(StoreError::Closed),
-        }
-    }
-
-    /// Stops the store when `result` is the failure of something that may have written.
-    pub(crate) fn stop_if_failed<T>(
-        &self,
-        result: Result<T, StoreError>,
-        what: &str,
-        seat: &mut Seat,
-    ) -> Result<T, StoreError> {
-        if let Err(StoreError::Disk(error)) = &result
-            && !matches!(**error, DiskError::Busy { .. })
-        {
-            self.stop(&format!("{what} failed: {error}"), seat);
-        }
-        result
-    }
-
-    /// What a forked child does with the store of its parent: nothing, not even closing it.
-    fn forget_disk(&self) {
-        // Whoever held this lock in the parent does not exist here, so it may never be free.
-        if let Ok(mut disk) = self.disk.try_write()
-            && let Some(disk) = disk.take()
-        {
-            disk.forget();
-        }
     }
 
     pub(crate) fn enqueue(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
@@ -334,15 +265,15 @@ impl Engine {
         next_deadline.filter(|_| !self.is_poisoned())
     }
 
-    /// Where several callers were served together, they are about to come again one by one. The first
-    /// of them waits a moment for the others, for at most half of what a commit takes; a caller who is
-    /// alone never waits.
+    /// Where several callers who block were served together, they are about to come again one by one. The
+    /// first of them waits a moment for the others: for half of what a commit takes, and never longer than
+    /// [`PATIENCE_MAX`]. A caller who is alone never waits.
     fn wait_for_company(&self, seat: &Seat) {
         let company = self.company.load(Ordering::Relaxed);
         if company <= 1 {
             return;
         }
-        let patience = seat.last_commit / 2;
+        let patience = (seat.last_commit / 2).min(PATIENCE_MAX);
         let start = StdInstant::now();
         while self.queued.len() + seat.writer.backlog.len() < company && start.elapsed() < patience
         {
@@ -354,10 +285,11 @@ impl Engine {
     fn serve_batch(&self, seat: &mut Seat) {
         // Before the queue is read: where the disk has stalled, kept leases may be due to be renewed and
         // due to expire at once, and renewals go first.
-        self.kept.renew_due(self);
+        self.kept.ask_for_due(self.clock.now(), &mut seat.writer.backlog);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
-        self.company.store(seat.writer.backlog.len(), Ordering::Relaxed);
+        let callers = seat.writer.backlog.iter().filter(|request| request.blocks()).count();
+        self.company.store(callers, Ordering::Relaxed);
         // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
         let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
         seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
@@ -431,22 +363,17 @@ impl Engine {
         if let Some((key, holder)) = slot.acquires()
             && !granted.rejoined
         {
-            let (key, holder): (Key, Holder) = (key.clone(), holder.clone());
-            let token = Some(granted.token);
-            let task = Task::Command(Command::Release { key, holder, token });
+            let (key, holder) = (key.clone(), holder.clone());
+            let task = Task::HandOn { key, holder, token: granted.token };
             // Also while the store closes, which serves what is queued first.
             self.send(Request { task, reply: Reply::Nobody });
             self.background.wake();
         }
     }
-
-    fn fail_all(&self, seat: &mut Seat, error: &StoreError) {
-        let replies = seat.writer.abandon();
-        let queued: Vec<_> = self.queued.try_iter().map(|request| request.reply).collect();
-        let failed = replies.into_iter().chain(queued);
-        seat.undelivered.extend(failed.map(|reply| (reply, Answer::Failed(error.clone()))));
-    }
 }
+
+/// How long a caller waits for others at most: long beside a commit to a fast disk, short beside a slow one.
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 
 /// How many batches in a row may leave timers alone because more requests are queued behind them: by default
 /// as many as empty a queue that is full.

@@ -13,9 +13,11 @@ use crate::request::Answer;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// A commit failed, or the store met a mistake of its own. Nothing is acknowledged any more, reads
-    /// included; opening the store again reads what is on disk.
-    #[error("the store has stopped: {cause}; open it again to go on from what is on disk")]
+    /// A commit failed. Nothing is acknowledged any more, reads included; opening the store again reads what
+    /// is on disk. In the same process that takes closing it first, or dropping all that belongs to it.
+    #[error(
+        "the store has stopped: {cause}; close it and open it again to go on from what is on disk"
+    )]
     Poisoned {
         /// What happened first.
         cause: Arc<str>,
@@ -36,6 +38,12 @@ pub enum StoreError {
     Busy {
         /// The bound: [`StoreOptions::queue_max`](crate::StoreOptions::queue_max).
         queue_max: usize,
+    },
+    /// The store met a mistake of its own: please report it.
+    #[error("the store made a mistake: {what}; please report it")]
+    Internal {
+        /// What it was.
+        what: Arc<str>,
     },
     /// The disk could not be read.
     #[error(transparent)]
@@ -69,6 +77,18 @@ pub enum ArgumentError {
     /// A holder is needed and was not given.
     #[error("a holder must be named to take up a lock again: it is the one that holds it")]
     HolderMissing,
+}
+
+/// Why a question about a lock has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// An argument is wrong.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a lock was not acquired. The lock is as it was.
@@ -165,6 +185,16 @@ pub enum RenewError {
         holder: Holder,
         /// Who holds it now, if anybody does.
         now_held_by: Option<HeldBy>,
+    },
+    /// The grant is over, and the same holder holds the lock by another, later one.
+    #[error("{holder:?} holds {key:?} by the later grant {held}")]
+    OtherToken {
+        /// The lock.
+        key: Key,
+        /// The holder.
+        holder: Holder,
+        /// The token that it holds it with.
+        held: Token,
     },
     /// An argument is wrong.
     #[error(transparent)]
@@ -266,9 +296,6 @@ pub enum BreakError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The session has ended; so has this wait.
-    #[error("the session has ended")]
-    SessionEnded,
     /// A documented bound of the store is reached.
     #[error("the store allows at most {max} {limit}")]
     LimitReached {
@@ -302,13 +329,14 @@ pub enum SessionError {
 
 /// An answer that does not belong to the question: a mistake of ours, told as such rather than guessed at.
 pub(crate) fn unexpected(answer: &Answer) -> StoreError {
-    StoreError::Poisoned { cause: format!("an answer that makes no sense: {answer:?}").into() }
+    StoreError::Internal { what: format!("an answer that makes no sense, {answer:?}").into() }
 }
 
 impl ResumeError {
     pub(crate) fn of(error: RenewError, token: Token) -> Self {
         match error {
-            RenewError::LeaseLost { key, holder, .. } => Self::LeaseLost { key, holder, token },
+            RenewError::LeaseLost { key, holder, .. }
+            | RenewError::OtherToken { key, holder, .. } => Self::LeaseLost { key, holder, token },
             RenewError::Argument(error) => error.into(),
             RenewError::Store(error) => error.into(),
         }

@@ -106,6 +106,7 @@ impl LockGuard {
     pub fn renew_for(&mut self, ttl: Duration) -> Result<(), RenewError> {
         let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
         let engine = self.store.engine();
+        engine.check_usable()?;
         engine.kept.set_ttl(&self.lease, ttl);
         self.renew_with(Some(ttl))?;
         self.ttl = Some(ttl);
@@ -119,8 +120,9 @@ impl LockGuard {
     /// program ends: by the store's one background thread, for any number of guards. Whether that has gone
     /// well, [`LockGuard::is_lost`] tells. Does nothing for a lock that has no end.
     pub fn keep_alive(&self) {
-        if let Some(ttl) = self.ttl {
-            self.store.engine().kept.keep(&self.lease, ttl, self.store.engine());
+        let engine = self.store.engine();
+        if let (Some(ttl), Ok(())) = (self.ttl, engine.check_usable()) {
+            engine.kept.keep(&self.lease, ttl, engine);
         }
     }
 
@@ -131,7 +133,7 @@ impl LockGuard {
     /// [`ReleaseError`] when the grant is over already. Nothing has changed then, and the guard is gone.
     pub fn release(mut self) -> Result<(), ReleaseError> {
         self.owned = false;
-        self.store.engine().kept.let_go(&self.lease);
+        self.let_go();
         self.store.release_grant(self.key().clone(), self.holder().clone(), Some(self.token()))
     }
 
@@ -139,9 +141,15 @@ impl LockGuard {
     /// [resumes](crate::LockRequest::resume) or releases it.
     pub fn leak(mut self) -> LeakedGrant {
         self.owned = false;
-        self.store.engine().kept.let_go(&self.lease);
+        self.let_go();
         let (key, holder) = (self.key().clone(), self.holder().clone());
         LeakedGrant { key, holder, token: self.token() }
+    }
+
+    /// Renewals end.
+    fn let_go(&self) {
+        let engine = self.store.engine();
+        engine.kept.let_go(&self.lease, engine);
     }
 
     fn renew_with(&self, ttl: Option<Ttl>) -> Result<(), RenewError> {
@@ -155,7 +163,7 @@ impl LockGuard {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, RenewError::LeaseLost { .. }) {
+                if matches!(error, RenewError::LeaseLost { .. } | RenewError::OtherToken { .. }) {
                     self.lease.set_lost();
                 }
                 Err(error)
@@ -169,7 +177,7 @@ impl Drop for LockGuard {
         if !self.owned {
             return;
         }
-        self.store.engine().kept.let_go(&self.lease);
+        self.let_go();
         let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
         if self.ttl.is_some() {
             let release = Command::Release { key, holder, token };

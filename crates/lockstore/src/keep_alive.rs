@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lockcore::{Command, Holder, Instant, Key, Outcome, Token, Ttl};
 
 use crate::engine::Engine;
-use crate::request::{Answer, Reply, Task};
+use crate::request::{Answer, Reply, Request, Task};
 
 /// The leases that the background thread renews, by when they are due.
 #[derive(Debug, Default)]
@@ -76,9 +76,9 @@ impl KeptLeases {
     }
 
     /// Renewals of `lease` end.
-    pub(crate) fn let_go(&self, lease: &KeptLease) {
-        // Most are never kept.
-        if lease.due_at.load(Ordering::Acquire) != u64::MAX {
+    pub(crate) fn let_go(&self, lease: &KeptLease, engine: &Engine) {
+        // Most are never kept. In a forked child, who had the mutex may not exist.
+        if lease.due_at.load(Ordering::Acquire) != u64::MAX && !engine.is_forked() {
             lease.kept.store(false, Ordering::Release);
             self.lock().remove(&lease.place());
         }
@@ -89,9 +89,8 @@ impl KeptLeases {
         self.lock().first_key_value().map(|(&(at, _), _)| at)
     }
 
-    /// Asks for the renewals that are due. The answers come to the leases.
-    pub(crate) fn renew_due(&self, engine: &Engine) {
-        let now = engine.clock.now();
+    /// Adds the renewals that are due to `requests`. Their answers come to the leases.
+    pub(crate) fn ask_for_due(&self, now: Instant, requests: &mut Vec<Request>) {
         let mut due = self.lock();
         while let Some(entry) = due.first_entry() {
             if entry.key().0 > now {
@@ -103,12 +102,10 @@ impl KeptLeases {
             // One that waits behind a stalled disk is not asked for twice, and counts from when it was.
             if lease.ask(now) {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
-                let renew =
-                    Command::Renew { key, holder, token: Some(lease.token), ttl: Some(ttl) };
+                let token = Some(lease.token);
+                let renew = Command::Renew { key, holder, token, ttl: Some(ttl) };
                 let reply = Reply::KeptLease(Arc::clone(&lease));
-                if let Err(error) = engine.enqueue(Task::Command(renew), reply) {
-                    lease.answered(&Answer::Failed(error));
-                }
+                requests.push(Request { task: Task::Command(renew), reply });
             }
         }
     }
@@ -149,9 +146,12 @@ impl KeptLease {
         let asked_at = Instant::from_nanos(self.asked_at.swap(u64::MAX, Ordering::AcqRel));
         match answer {
             Answer::Done(Outcome::Renewed(renewed)) => {
-                let until =
-                    renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()));
-                self.set_valid_until(until);
+                // One for another TTL than the guard's was overtaken by the guard's own.
+                if let Some(lease) = renewed.lease
+                    && lease.ttl.as_millis() == self.ttl_ms.load(Ordering::Acquire)
+                {
+                    self.set_valid_until(Some(asked_at.saturating_add(lease.ttl.as_duration())));
+                }
             }
             Answer::Refused(refusal) => {
                 tracing::warn!(key = %self.key, holder = %self.holder, token = %self.token,

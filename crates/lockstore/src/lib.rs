@@ -17,6 +17,7 @@ mod info;
 mod keep_alive;
 mod maintenance;
 mod manager;
+mod numbers;
 mod options;
 pub mod records;
 mod recovery;
@@ -33,8 +34,8 @@ pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
 pub use disk::{BackupError, DiskError, OpenError};
 pub use error::{
-    AcquireError, ArgumentError, BreakError, HeldBy, ReleaseError, RenewError, ResumeError,
-    SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError,
+    ResumeError, SessionError, StoreError, WaitError,
 };
 pub use events::{Event, EventKind};
 pub use guard::{LeakedGrant, LockGuard};

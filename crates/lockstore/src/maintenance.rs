@@ -64,7 +64,8 @@ impl Store {
 
     /// Compares everything with everything: each page of the file with its checksum, each record with its
     /// own, and the records with the locks, leases and timers that the store works with, which it recomputes
-    /// from them. Other calls wait meanwhile.
+    /// from them. Other calls wait meanwhile. Where pages were damaged and could be repaired, what is on disk
+    /// may be older than what was acknowledged: the store stops then, and the report says why.
     ///
     /// # Errors
     ///
@@ -135,6 +136,10 @@ impl Store {
             })?;
             check_published(engine, writer, &mut report.problems);
             writer.check_invariants(&mut report.problems);
+            if integrity == Integrity::Repaired {
+                // The rows may be older than what was acknowledged, and nothing more may be built on them.
+                engine.stop("a check found damaged pages, and repaired them from older ones", seat);
+            }
             Ok(report)
         })
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::error::{AcquireError, ReleaseError, StoreError, WaitError};
+use crate::error::{AcquireError, ReadError, ReleaseError, WaitError};
 use crate::store::Store;
 
 /// The five methods of Prefect's `LockManager` protocol, and the twins of those that wait as futures which
@@ -39,15 +39,15 @@ pub trait LockManager {
     ///
     /// # Errors
     ///
-    /// When the store cannot serve.
-    fn is_locked(&self, key: &str) -> Result<bool, StoreError>;
+    /// [`ReadError`].
+    fn is_locked(&self, key: &str) -> Result<bool, ReadError>;
 
     /// Whether `holder` holds the lock of `key`.
     ///
     /// # Errors
     ///
-    /// When the store cannot serve.
-    fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, StoreError>;
+    /// [`ReadError`].
+    fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, ReadError>;
 
     /// Waits until nobody holds the lock of `key`, and answers whether that came within `timeout`. The holder
     /// itself waits like anybody else.
@@ -64,14 +64,18 @@ pub trait LockManager {
         holder: &str,
         acquire_timeout: Option<Duration>,
         hold_timeout: Option<Duration>,
-    ) -> impl Future<Output = Result<bool, AcquireError>> + Send + 'static;
+    ) -> impl Future<Output = Result<bool, AcquireError>> + Send + 'static
+    where
+        Self: Sized;
 
     /// As [`LockManager::wait_for_lock`], without blocking the thread.
     fn wait_for_lock_async(
         &self,
         key: &str,
         timeout: Option<Duration>,
-    ) -> impl Future<Output = Result<bool, WaitError>> + Send + 'static;
+    ) -> impl Future<Output = Result<bool, WaitError>> + Send + 'static
+    where
+        Self: Sized;
 }
 
 impl LockManager for Store {
@@ -99,11 +103,11 @@ impl LockManager for Store {
         }
     }
 
-    fn is_locked(&self, key: &str) -> Result<bool, StoreError> {
+    fn is_locked(&self, key: &str) -> Result<bool, ReadError> {
         Store::is_locked(self, key)
     }
 
-    fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, StoreError> {
+    fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, ReadError> {
         Store::is_lock_holder(self, key, holder)
     }
 

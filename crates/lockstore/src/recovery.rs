@@ -7,11 +7,12 @@ use lockcore::{Table, Token};
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
 use crate::grants::{self, Fate, Opening};
+use crate::numbers::Numbers;
 use crate::options::Settings;
 use crate::records::{CodecError, GrantRecordV1, Record, RecordError};
 use crate::records::{audit_number_of, token_of};
 use crate::rows::{RowChange, RowKey, TableId};
-use crate::writer::{Numbers, WALL_MARK_EVERY_MS, Writer, mark_wall, reserve_tokens_below};
+use crate::writer::Writer;
 
 /// What an opening found; see [`Store::recovery`](crate::Store::recovery).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,28 +101,18 @@ pub(crate) fn recover(
     drop(snapshot);
 
     // Tokens go on behind everything that an earlier run may have used.
-    let reserved = Token::new(meta.token.reserved_below).unwrap_or(Token::FIRST);
-    table.reserve_tokens(reserved);
-    let reserved_below = table.next_token().get();
-    if reserved_below != meta.token.reserved_below {
-        changes.push(reserve_tokens_below(reserved_below));
-    }
-    let mut wall_mark = mark;
+    let reserved_below = meta.token.reserved_below;
+    table.reserve_tokens(Token::new(reserved_below).expect("the codec refuses a bound of 0"));
+    let mut numbers = Numbers::new(reserved_below, mark, wall, first_audit, next_audit);
     // An opening that changes nothing else writes nothing at all.
-    if !changes.is_empty()
-        && opening.wall.as_millis() > mark.as_millis().saturating_add(WALL_MARK_EVERY_MS)
-    {
-        wall_mark = opening.wall;
-        changes.push(mark_wall(wall_mark));
+    if !changes.is_empty() {
+        changes.extend(numbers.move_mark());
     }
     // Each chunk is true by itself: a crash between two leaves rows that the next opening settles alike.
     for chunk in changes.chunks(ROWS_PER_COMMIT) {
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    let (wall_shown, wall_seen) = (wall, opening.wall);
-    let numbers =
-        Numbers { reserved_below, next_audit, first_audit, wall_mark, wall_shown, wall_seen };
     Ok((Writer::new(table, numbers), found))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lockcore::{Command, Granted, Key, LeaveCause, Outcome, Refusal, Token};
+use lockcore::{Command, Granted, Holder, Key, LeaveCause, Outcome, Refusal, Token};
 
 use crate::error::StoreError;
 use crate::info::BreakRecord;
@@ -21,6 +21,8 @@ pub(crate) struct Request {
 pub(crate) enum Task {
     /// A command for the table.
     Command(Command),
+    /// The release of a grant that its caller gave up before it was told, unless somebody else was told of it.
+    HandOn { key: Key, holder: Holder, token: Token },
     /// A break, with its audit record in the same commit.
     Break { key: Key, token: Token, reason: Box<str> },
 }
@@ -68,6 +70,11 @@ impl Request {
     /// Whether it prolongs a lease that may be about to expire: such requests are served first.
     pub(crate) fn is_renewal(&self) -> bool {
         matches!(self.task, Task::Command(Command::Renew { .. }))
+    }
+
+    /// Whether a thread blocks until it is answered.
+    pub(crate) fn blocks(&self) -> bool {
+        matches!(&self.reply, Reply::Caller(slot) if slot.blocks())
     }
 
     /// The caller who waits for its answer, if one does.

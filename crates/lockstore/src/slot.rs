@@ -1,9 +1,8 @@
 //! Where one caller waits for its one answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, Thread};
 
 use lockcore::{Holder, Key, WaiterId};
 
@@ -13,6 +12,9 @@ use crate::request::Answer;
 #[derive(Debug)]
 pub(crate) struct Slot {
     state: Mutex<State>,
+    /// What a thread blocks on that waits here. Not on its park token: that is the program's own, and an
+    /// executor of the caller's may live by it.
+    something_new: Condvar,
     /// Whether a thread blocks here, which can be asked to take the writer's seat.
     blocks: bool,
     /// Whose lock it would be: known so that a grant which nobody takes can be handed on.
@@ -22,19 +24,11 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 enum State {
     /// No answer yet.
-    Open { sleeper: Sleeper, waiter: Option<WaiterId>, seat_offered: bool },
+    Open { task: Option<Waker>, waiter: Option<WaiterId>, seat_offered: bool },
     /// The answer, not yet taken.
     Answered(Answer),
     /// Taken, or given up.
     Closed,
-}
-
-/// Who is to be woken.
-#[derive(Debug)]
-enum Sleeper {
-    Nobody,
-    Thread(Thread),
-    Task(Waker),
 }
 
 /// What a blocked caller was woken for.
@@ -67,8 +61,13 @@ impl Slot {
     }
 
     fn new(blocks: bool, acquires: Option<(Key, Holder)>) -> Self {
-        let open = State::Open { sleeper: Sleeper::Nobody, waiter: None, seat_offered: false };
-        Self { state: Mutex::new(open), blocks, acquires }
+        let open = State::Open { task: None, waiter: None, seat_offered: false };
+        Self { state: Mutex::new(open), something_new: Condvar::new(), blocks, acquires }
+    }
+
+    /// Whether a thread blocks here.
+    pub(crate) fn blocks(&self) -> bool {
+        self.blocks
     }
 
     /// Whose lock it would be.
@@ -80,11 +79,12 @@ impl Slot {
     pub(crate) fn answer(&self, answer: Answer) -> Result<(), Answer> {
         let mut state = self.lock();
         match &mut *state {
-            State::Open { sleeper, .. } => {
-                let sleeper = std::mem::replace(sleeper, Sleeper::Nobody);
+            State::Open { task, .. } => {
+                let task = task.take();
                 *state = State::Answered(answer);
                 drop(state);
-                sleeper.wake();
+                self.something_new.notify_one();
+                wake(task);
                 Ok(())
             }
             State::Closed => Err(answer),
@@ -113,9 +113,9 @@ impl Slot {
     pub(crate) fn offer_seat(&self) -> bool {
         match &mut *self.lock() {
             State::Open { .. } if !self.blocks => false,
-            State::Open { sleeper, seat_offered, .. } => {
+            State::Open { seat_offered, .. } => {
                 *seat_offered = true;
-                std::mem::replace(sleeper, Sleeper::Nobody).wake();
+                self.something_new.notify_one();
                 true
             }
             State::Answered(_) | State::Closed => false,
@@ -129,32 +129,29 @@ impl Slot {
 
     /// Blocks the thread until there is something for it.
     pub(crate) fn block(&self) -> Woken {
+        let mut state = self.lock();
         loop {
-            {
-                let mut state = self.lock();
-                if let Some(answer) = take(&mut state) {
-                    return Woken::Answered(answer);
-                }
-                if let State::Open { sleeper, seat_offered, .. } = &mut *state {
-                    if std::mem::take(seat_offered) {
-                        return Woken::SeatOffered;
-                    }
-                    *sleeper = Sleeper::Thread(thread::current());
-                }
+            if let Some(answer) = take(&mut state) {
+                return Woken::Answered(answer);
             }
-            thread::park();
+            if let State::Open { seat_offered, .. } = &mut *state
+                && std::mem::take(seat_offered)
+            {
+                return Woken::SeatOffered;
+            }
+            state = self.something_new.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Takes the answer, or has the task woken when it comes.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
-        let mut next = Sleeper::Task(context.waker().clone());
+        let mut next = Some(context.waker().clone());
         let mut state = self.lock();
         if let Some(answer) = take(&mut state) {
             return Poll::Ready(answer);
         }
-        if let State::Open { sleeper, .. } = &mut *state {
-            std::mem::swap(sleeper, &mut next);
+        if let State::Open { task, .. } = &mut *state {
+            std::mem::swap(task, &mut next);
         }
         drop(state);
         // A waker may own anything, the lock that this task waits for included.
@@ -179,18 +176,12 @@ impl Slot {
     }
 }
 
-impl Sleeper {
-    fn wake(self) {
-        match self {
-            Self::Nobody => {}
-            Self::Thread(thread) => thread.unpark(),
-            // A waker is other people's code. There are more to be told, whatever becomes of it.
-            Self::Task(waker) => {
-                if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-                    tracing::error!("a waker panicked; its task may never be polled again");
-                }
-            }
-        }
+/// Wakes a task. A waker is other people's code, and there are more to be told, whatever becomes of it.
+fn wake(task: Option<Waker>) {
+    if let Some(waker) = task
+        && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+    {
+        tracing::error!("a waker panicked; its task may never be polled again");
     }
 }
 

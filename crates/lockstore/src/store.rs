@@ -10,7 +10,8 @@ use lockcore::{Command, Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, W
 use crate::acquire::LockRequest;
 use crate::engine::Engine;
 use crate::error::{
-    ArgumentError, BreakError, HeldBy, ReleaseError, RenewError, StoreError, WaitError, unexpected,
+    ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError, StoreError, WaitError,
+    unexpected,
 };
 use crate::events::{Event, EventKind};
 use crate::info::{BreakRecord, LockInfo, Stats};
@@ -91,9 +92,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store cannot serve.
-    pub fn is_locked(&self, key: &str) -> Result<bool, StoreError> {
+    /// [`ReadError`].
+    pub fn is_locked(&self, key: &str) -> Result<bool, ReadError> {
         self.engine().check_usable()?;
+        Key::check(key).map_err(ArgumentError::from)?;
         Ok(self.engine().published.view().lock(key).is_some())
     }
 
@@ -101,9 +103,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store cannot serve.
-    pub fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, StoreError> {
+    /// [`ReadError`].
+    pub fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, ReadError> {
         self.engine().check_usable()?;
+        Key::check(key).map_err(ArgumentError::from)?;
+        Holder::check(holder).map_err(ArgumentError::from)?;
         let view = self.engine().published.view();
         Ok(view.lock(key).is_some_and(|lock| lock.grant_of(holder).is_some()))
     }
@@ -112,14 +116,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store cannot serve.
-    pub fn inspect(&self, key: &str) -> Result<Option<LockInfo>, StoreError> {
+    /// [`ReadError`].
+    pub fn inspect(&self, key: &str) -> Result<Option<LockInfo>, ReadError> {
         self.engine().check_usable()?;
+        Key::check(key).map_err(ArgumentError::from)?;
         let view = self.engine().published.view();
         Ok(view.lock(key).map(|lock| LockInfo::new(lock, &*self.engine().clock)))
     }
 
-    /// At most `limit` locks whose keys begin with `prefix`, in the order of their keys, beginning behind
+    /// At most `limit` locks, and at most 10,000, whose keys begin with `prefix`, in the order of their keys, beginning behind
     /// the key `after`. To go on, pass the last key of the page before.
     ///
     /// ```
@@ -143,7 +148,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
         self.engine().check_usable()?;
-        let locks = self.engine().published.list(prefix, after, limit);
+        let locks = self.engine().published.list(prefix, after, limit.min(PAGE_MAX));
         Ok(locks.iter().map(|lock| LockInfo::new(lock, &*self.engine().clock)).collect())
     }
 
@@ -198,8 +203,11 @@ impl Store {
         let command = Command::Renew { key: key.clone(), holder: holder.clone(), token, ttl };
         match self.engine().call(Task::Command(command)) {
             Answer::Done(Outcome::Renewed(renewed)) => Ok(renewed),
-            Answer::Refused(Refusal::NotHeld | Refusal::OtherToken { .. }) => {
+            Answer::Refused(Refusal::NotHeld) => {
                 Err(RenewError::LeaseLost { key, holder, now_held_by: None })
+            }
+            Answer::Refused(Refusal::OtherToken { token }) => {
+                Err(RenewError::OtherToken { key, holder, held: token })
             }
             Answer::Refused(Refusal::HeldByOther(by)) => {
                 let now_held_by = Some(self.held_by(by));
@@ -372,6 +380,9 @@ impl Drop for Handle {
         }
     }
 }
+
+/// How many locks one page of a listing has at most: the writer waits for a page that is being read.
+const PAGE_MAX: usize = 10_000;
 
 /// What a wait for a free key has come to.
 pub(crate) fn freed(answer: Answer) -> Result<bool, WaitError> {

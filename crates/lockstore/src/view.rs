@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use imbl::shared_ptr::DefaultSharedPtr;
 use lockcore::{Key, Lock};
 
-/// The published state. Readers load it without a lock and never wait for the writer.
+/// The published state. Readers load the view without a lock; a listing holds the keys for one page.
 #[derive(Debug)]
 pub(crate) struct Published {
     view: ArcSwap<View>,
@@ -35,12 +35,14 @@ struct ByKey(Arc<Lock>);
 impl Published {
     pub(crate) fn new<'a>(locks: impl Iterator<Item = &'a Arc<Lock>>) -> Self {
         let mut view = View { sequence: 0, locks: imbl::GenericHashMap::default() };
-        let mut keys = BTreeSet::new();
+        let mut keys = Vec::with_capacity(locks.size_hint().0);
         for lock in locks {
-            keys.insert(lock.key().clone());
+            keys.push(lock.key().clone());
             view.locks.insert(ByKey(Arc::clone(lock)), ());
         }
-        Self { view: ArcSwap::from_pointee(view), keys: RwLock::new(keys) }
+        // A set that is made of all its keys at once sorts them once, and fills its nodes.
+        let keys = RwLock::new(keys.into_iter().collect());
+        Self { view: ArcSwap::from_pointee(view), keys }
     }
 
     /// The newest view.
@@ -82,12 +84,13 @@ impl Published {
 
     /// At most `limit` locks whose keys begin with `prefix` and come after `after`, in the order of keys.
     pub(crate) fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<Arc<Lock>> {
-        let view = self.view.load_full();
         let start = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             Some(_) | None => Bound::Included(prefix),
         };
+        // The keys first: while they are held, the view can only be one whose keys are all among them.
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let view = self.view.load_full();
         keys.range::<str, _>((start, Bound::Unbounded))
             .take_while(|key| key.starts_with(prefix))
             .filter_map(|key| view.lock(key).cloned())

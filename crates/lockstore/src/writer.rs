@@ -15,7 +15,8 @@ use crate::disk::{Disk, DiskError};
 use crate::events::{EventKind, Subscribers};
 use crate::grants;
 use crate::info::BreakRecord;
-use crate::records::{BreakRecordV1, Record, TokenRecordV1, WallRecordV1};
+use crate::numbers::Numbers;
+use crate::records::{BreakRecordV1, Record};
 use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::{RowChange, RowKey, TableId};
 use crate::slot::Slot;
@@ -27,6 +28,8 @@ pub(crate) struct Writer {
     table: Table,
     /// Who is told when a waiter is served.
     waiting: HashMap<WaiterId, Arc<Slot>>,
+    /// Grants that more than one caller was told of, as one holder acquired them more than once.
+    joined: HashSet<Token>,
     /// Requests taken from the queue and not served yet, in order.
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
@@ -44,23 +47,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) audit_max: u64,
     /// Whether this batch serves what time has made due.
     pub(crate) with_timers: bool,
-}
-
-/// The counters that are persisted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Numbers {
-    /// No token from here on has been used by this or any earlier run.
-    pub(crate) reserved_below: u64,
-    /// The number of the next audit record.
-    pub(crate) next_audit: u64,
-    /// The number of the oldest audit record that is kept.
-    pub(crate) first_audit: u64,
-    /// The wall clock's high-water mark as it is on disk.
-    pub(crate) wall_mark: WallTime,
-    /// The wall time of the last batch.
-    pub(crate) wall_shown: WallTime,
-    /// The latest wall time seen by this or any earlier run.
-    pub(crate) wall_seen: WallTime,
 }
 
 /// Figures for [`Stats`](crate::Stats).
@@ -92,8 +78,6 @@ struct Batch {
 struct Moment<'a> {
     now: Now,
     wall: WallTime,
-    /// The latest wall time seen: a wall clock that never goes back.
-    wall_seen: WallTime,
     around: Surroundings<'a>,
     tell: bool,
 }
@@ -103,6 +87,7 @@ impl Writer {
         Self {
             table,
             waiting: HashMap::new(),
+            joined: HashSet::new(),
             backlog: Vec::new(),
             numbers,
             batch: Batch::default(),
@@ -142,7 +127,7 @@ impl Writer {
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
         self.commit(moment)?;
-        self.publish(around);
+        self.publish(around, moment.tell);
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
@@ -152,16 +137,13 @@ impl Writer {
         if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
     }
 
-    /// Gives back the tokens that were reserved and not used, so that after a clean close they go on
-    /// without a gap, and notes the time.
+    /// Notes in the file where tokens and the time stand at a clean close.
     pub(crate) fn farewell(&mut self, disk: &Disk, wall: WallTime) -> Result<(), DiskError> {
         // A store that was only read is left as it is.
         if self.figures.commits == 0 {
             return Ok(());
         }
-        let next_token = self.table.next_token().get();
-        let wall_seen = self.numbers.wall_seen.max(wall);
-        disk.commit(&[reserve_tokens_below(next_token), mark_wall(wall_seen)])
+        disk.commit(&self.numbers.farewell(self.table.next_token(), wall))
     }
 
     /// Adds to `problems` what does not hold of the locks, waiters and timers.
@@ -186,15 +168,12 @@ impl Writer {
 
     fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
         let wall = around.clock.wall();
-        let shown = std::mem::replace(&mut self.numbers.wall_shown, wall);
-        if wall.as_millis().saturating_add(CLOCK_SLACK_MS) < shown.as_millis() {
-            tracing::warn!(?wall, ?shown, "the wall clock went backwards");
-            self.batch.events.push(EventKind::ClockWentBackwards { mark: shown, now: wall });
+        if let Some(mark) = self.numbers.see(wall) {
+            tracing::warn!(?wall, ?mark, "the wall clock went backwards");
+            self.batch.events.push(EventKind::ClockWentBackwards { mark, now: wall });
         }
-        let wall_seen = self.numbers.wall_seen.max(wall);
-        self.numbers.wall_seen = wall_seen;
         let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
-        Moment { now, wall, wall_seen, around, tell: !around.subscribers.is_empty() }
+        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
     }
 
     fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
@@ -214,6 +193,12 @@ impl Writer {
                 let decision = self.table.decide(moment.now, &command);
                 self.settle(decision, reply, moment);
             }
+            Task::HandOn { token, .. } if self.joined.contains(&token) => {}
+            Task::HandOn { key, holder, token } => {
+                let release = Command::Release { key, holder, token: Some(token) };
+                let decision = self.table.decide(moment.now, &release);
+                self.settle(decision, reply, moment);
+            }
             Task::Break { key, token, reason } => {
                 let answer = self.break_lock(key, token, reason.into(), moment);
                 self.batch.answers.push((reply, answer));
@@ -224,7 +209,9 @@ impl Writer {
     /// An acquisition that meets a lease which has run out does not have to wait for its expiry's turn.
     fn acquire(&mut self, acquire: &Command, moment: Moment<'_>) -> Result<Transition, Refusal> {
         let Command::Acquire(wanted) = acquire else { unreachable!("only acquisitions come here") };
-        loop {
+        // Where timers are put off for renewals that may be on their way, they are put off here too.
+        let expiries_max = if moment.around.with_timers { TIMERS_FIRED_MAX } else { 0 };
+        for _ in 0..expiries_max {
             let decision = self.table.decide(moment.now, acquire);
             let met_somebody = match &decision {
                 Ok(Transition { outcome: Outcome::Granted(granted), .. }) => granted.rejoined,
@@ -237,6 +224,7 @@ impl Writer {
             let expired = self.table.decide(moment.now, &expire)?;
             self.apply(&expired, moment);
         }
+        self.table.decide(moment.now, acquire)
     }
 
     fn settle(&mut self, decision: Result<Transition, Refusal>, reply: Reply, moment: Moment<'_>) {
@@ -245,6 +233,10 @@ impl Writer {
                 self.apply(&transition, moment);
                 match transition.outcome {
                     Outcome::Waiting(waiter) => return self.await_turn(waiter, reply, moment),
+                    Outcome::Granted(granted) if granted.rejoined => {
+                        self.joined.insert(granted.token);
+                        Answer::Done(transition.outcome)
+                    }
                     outcome => Answer::Done(outcome),
                 }
             }
@@ -293,27 +285,13 @@ impl Writer {
             key: key.as_str().to_owned(),
             holder: holder.as_str().to_owned(),
             token: token.get(),
-            reason,
+            reason: reason.clone(),
             at_wall_ms: moment.wall.as_millis(),
         };
-        let number = self.numbers.next_audit;
-        let row = RowKey::audit(number);
-        self.batch.rows.push(RowChange::put(TableId::Audit, row, record.to_row(&row)));
-        self.numbers.next_audit += 1;
-        while self.numbers.next_audit - self.numbers.first_audit > moment.around.audit_max {
-            let oldest = RowKey::audit(self.numbers.first_audit);
-            self.batch.rows.push(RowChange::delete(TableId::Audit, oldest));
-            self.numbers.first_audit += 1;
-        }
-        let reason = record.reason;
-        Answer::Broken(Box::new(BreakRecord {
-            number,
-            key,
-            holder,
-            token,
-            reason,
-            at: moment.wall,
-        }))
+        let audit_max = moment.around.audit_max;
+        let number = self.numbers.audit(&record, audit_max, &mut self.batch.rows);
+        let at = moment.wall;
+        Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at }))
     }
 
     /// Expires leases and ends waits that are due, up to a bound: the rest is due in the next batch.
@@ -352,6 +330,7 @@ impl Writer {
                 key
             }
             Change::Ended { key, token, .. } => {
+                self.joined.remove(token);
                 self.batch.rows.push(RowChange::delete(TableId::Grants, RowKey::grant(*token)));
                 key
             }
@@ -367,9 +346,8 @@ impl Writer {
     fn put_grant(&mut self, key: &Key, holder: &str, moment: Moment<'_>) {
         let lock = self.table.lock(key).expect("what was just granted is held");
         let grant = lock.grant_of(holder).expect("what was just granted is held");
-        let clock = moment.around.clock;
-        let record =
-            grants::to_record(lock, grant, moment.now.instant, moment.wall_seen, clock.boot_id());
+        let (clock, wall) = (moment.around.clock, self.numbers.wall_seen());
+        let record = grants::to_record(lock, grant, moment.now.instant, wall, clock.boot_id());
         let row = RowKey::grant(grant.token);
         self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
     }
@@ -381,6 +359,7 @@ impl Writer {
                 (waiter, handed_off(grant.token, grant.lease, false))
             }
             Change::Renewed { waiter: Some(waiter), token, lease, .. } => {
+                self.joined.insert(*token);
                 (waiter, handed_off(*token, *lease, true))
             }
             // Who cancelled its wait does not wait for an answer.
@@ -403,27 +382,23 @@ impl Writer {
     }
 
     fn commit(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
-        let next_token = self.table.next_token().get();
-        if next_token > self.numbers.reserved_below {
-            self.numbers.reserved_below = next_token + TOKENS_RESERVED;
-            self.batch.rows.push(reserve_tokens_below(self.numbers.reserved_below));
-        }
+        self.batch.rows.extend(self.numbers.reserve(self.table.next_token()));
         if self.batch.rows.is_empty() {
             return Ok(());
         }
-        let wall_mark = self.numbers.wall_mark.as_millis();
-        if moment.wall_seen.as_millis() > wall_mark.saturating_add(WALL_MARK_EVERY_MS) {
-            self.batch.rows.push(mark_wall(moment.wall_seen));
-            self.numbers.wall_mark = moment.wall_seen;
-        }
+        self.batch.rows.extend(self.numbers.move_mark());
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();
         self.figures.commits += 1;
         Ok(())
     }
 
-    fn publish(&mut self, around: Surroundings<'_>) {
+    fn publish(&mut self, around: Surroundings<'_>, told: bool) {
         let Batch { touched, events, .. } = &mut self.batch;
+        if !told && !touched.is_empty() && !around.subscribers.is_empty() {
+            // Somebody subscribed while this batch was on its way to the disk.
+            events.push(EventKind::Gap);
+        }
         if touched.is_empty() && events.is_empty() {
             return;
         }
@@ -438,18 +413,6 @@ fn handed_off(token: Token, lease: Option<Lease>, rejoined: bool) -> Answer {
     Answer::HandedOff(Granted { token, lease, rejoined })
 }
 
-/// The row that reserves all tokens below this one.
-pub(crate) fn reserve_tokens_below(reserved_below: u64) -> RowChange {
-    let value = TokenRecordV1 { reserved_below }.to_row(&RowKey::TOKEN);
-    RowChange::put(TableId::Meta, RowKey::TOKEN, value)
-}
-
-/// The row that moves the wall clock's high-water mark.
-pub(crate) fn mark_wall(wall: WallTime) -> RowChange {
-    let value = WallRecordV1 { mark_ms: wall.as_millis() }.to_row(&RowKey::WALL);
-    RowChange::put(TableId::Meta, RowKey::WALL, value)
-}
-
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -462,10 +425,3 @@ const TIMERS_FIRED_MAX: usize = 1_024;
 const TIMERS_MOVED_MAX: u32 = 65_536;
 /// How many locks and waits of an ending session one batch ends.
 const SESSION_STEPS_MAX: usize = 256;
-/// How many tokens are reserved at once, so that few commits touch the counter. After a restart
-/// tokens go on behind the reserved ones.
-const TOKENS_RESERVED: u64 = 4_096;
-/// How far the wall clock's mark on disk may lag behind, in ms.
-pub(crate) const WALL_MARK_EVERY_MS: u64 = 10_000;
-/// How far the wall clock may be corrected backwards without a word, in ms.
-const CLOCK_SLACK_MS: u64 = 1_000;

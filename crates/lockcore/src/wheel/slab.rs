@@ -1,6 +1,7 @@
 //! Where the entries live: a slab whose freed cells are used again, under a new generation.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use super::slots::Slot;
 
@@ -9,7 +10,8 @@ use super::slots::Slot;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerId {
     index: u32,
-    generation: u32,
+    /// Never 0, so that an `Option` of an id takes no more room.
+    generation: NonZeroU32,
 }
 
 impl TimerId {
@@ -35,7 +37,7 @@ pub(super) struct Node {
     pub(super) sequence: u64,
     pub(super) previous: u32,
     pub(super) next: u32,
-    generation: u32,
+    generation: NonZeroU32,
     pub(super) place: Place,
 }
 
@@ -53,7 +55,7 @@ pub(super) enum Place {
 #[derive(Clone)]
 enum Cell<T> {
     Occupied(Entry<T>),
-    Vacant { generation: u32, next_free: u32 },
+    Vacant { generation: NonZeroU32, next_free: u32 },
 }
 
 #[derive(Clone)]
@@ -83,12 +85,13 @@ impl<T> Slab<T> {
     }
 
     /// Takes a vacant cell off the free list, or makes one.
-    fn free_cell(&mut self) -> (u32, u32) {
+    fn free_cell(&mut self) -> (u32, NonZeroU32) {
         if self.first_free == NIL {
             let index = u32::try_from(self.cells.len()).unwrap_or(NIL);
             assert!(index < NIL, "a wheel holds at most {NIL} timers");
-            self.cells.push(Cell::Vacant { generation: 0, next_free: NIL });
-            return (index, 0);
+            let generation = NonZeroU32::MIN;
+            self.cells.push(Cell::Vacant { generation, next_free: NIL });
+            return (index, generation);
         }
         let index = self.first_free;
         match self.cells[index as usize] {
@@ -104,7 +107,7 @@ impl<T> Slab<T> {
     /// that no id ever comes twice (a cell is lost for each 2^32 timers that lived in it).
     pub(super) fn remove(&mut self, index: u32) -> Entry<T> {
         let generation = self.node(index).generation;
-        let retired = generation == u32::MAX;
+        let retired = generation == NonZeroU32::MAX;
         let vacant = Cell::Vacant {
             generation: generation.saturating_add(1),
             next_free: if retired { NIL } else { self.first_free },
@@ -168,7 +171,9 @@ impl<T> Slab<T> {
                 Cell::Occupied(_) => occupied += 1,
                 // A cell with the last generation may have it yet to give; if so, the free list
                 // below has it.
-                Cell::Vacant { generation, .. } => retired += usize::from(*generation == u32::MAX),
+                Cell::Vacant { generation, .. } => {
+                    retired += usize::from(*generation == NonZeroU32::MAX);
+                }
             }
         }
         assert_eq!(occupied, self.len, "occupied cells, and their count");
@@ -176,7 +181,7 @@ impl<T> Slab<T> {
         while index != NIL {
             match self.cells[index as usize] {
                 Cell::Vacant { generation, next_free } => {
-                    retired -= usize::from(generation == u32::MAX);
+                    retired -= usize::from(generation == NonZeroU32::MAX);
                     index = next_free;
                 }
                 Cell::Occupied(_) => panic!("cell {index} is on the free list and occupied"),
@@ -204,7 +209,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_stays_small() {
+    fn a_cell_and_an_id_stay_small() {
+        assert_eq!(size_of::<Option<TimerId>>(), 8);
         assert_eq!(size_of::<Cell<[u64; 3]>>(), 56);
         assert_eq!(size_of::<Cell<String>>(), 56);
         assert_eq!(size_of::<Cell<u64>>(), 40);
@@ -214,12 +220,12 @@ mod tests {
     fn a_cell_is_retired_after_its_last_generation() {
         let mut slab = Slab::with_capacity(0);
         let old = slab.insert(0, 0, 'a');
-        slab.node_mut(old.index).generation = u32::MAX - 1;
+        slab.node_mut(old.index).generation = NonZeroU32::new(u32::MAX - 1).unwrap();
         slab.remove(old.index);
         slab.check_invariants();
 
         let last = slab.insert(0, 1, 'b');
-        assert_eq!((last.index, last.generation), (old.index, u32::MAX));
+        assert_eq!((last.index, last.generation), (old.index, NonZeroU32::MAX));
         slab.remove(last.index);
         slab.check_invariants();
 

@@ -218,6 +218,19 @@ fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
 fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
     let failed = |source| disk_error(path, source);
     let tables = table_names(db).map_err(failed)?;
+    // The version first: a newer format may have other tables, and other records in them.
+    if tables.iter().any(|name| name == TableId::Meta.name()) {
+        let snapshot = Snapshot::new(guarded("read", || db.begin_read()).map_err(failed)?);
+        if let Ok(FormatRecordV1 { version, .. }) = snapshot.format()
+            && version > FORMAT_VERSION
+        {
+            return Err(OpenError::NewerFormat {
+                path: path.to_owned(),
+                found: version,
+                supported: FORMAT_VERSION,
+            });
+        }
+    }
     let missing = TableId::ALL.iter().find(|table| !tables.iter().any(|name| name == table.name()));
     if let Some(missing) = missing {
         return Err(OpenError::NotAStore {
@@ -226,7 +239,7 @@ fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
         });
     }
     let snapshot = Snapshot::new(guarded("read", || db.begin_read()).map_err(failed)?);
-    let meta = snapshot.meta().map_err(|error| match error {
+    snapshot.meta().map_err(|error| match error {
         DiskError::MissingRow { key, .. } if key == RowKey::FORMAT.to_string() => {
             OpenError::NotAStore {
                 path: path.to_owned(),
@@ -234,15 +247,7 @@ fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
             }
         }
         error => failed(error),
-    })?;
-    match meta.format.version {
-        version if version > FORMAT_VERSION => Err(OpenError::NewerFormat {
-            path: path.to_owned(),
-            found: version,
-            supported: FORMAT_VERSION,
-        }),
-        _ => Ok(meta),
-    }
+    })
 }
 
 fn has_no_tables(db: &Database) -> Result<bool, DiskError> {

@@ -4,7 +4,7 @@ use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use super::guard::{guarded, guarded_value};
 use super::{DiskError, Meta, definition};
-use crate::records::{Record, RecordError};
+use crate::records::{FormatRecordV1, Record, RecordError};
 use crate::rows::{RowKey, TableId};
 
 /// The rows of one moment. What is committed later is not seen.
@@ -89,10 +89,15 @@ impl Snapshot {
         guarded("read", || rows.len())
     }
 
+    /// What every format begins with.
+    pub(crate) fn format(&self) -> Result<FormatRecordV1, DiskError> {
+        self.record(&RowKey::FORMAT)
+    }
+
     /// The meta rows.
     pub(crate) fn meta(&self) -> Result<Meta, DiskError> {
         Ok(Meta {
-            format: self.record(&RowKey::FORMAT)?,
+            format: self.format()?,
             token: self.record(&RowKey::TOKEN)?,
             wall: self.record(&RowKey::WALL)?,
         })
