@@ -52,7 +52,7 @@ struct Scale {
     round: Duration,
     /// How many locks are held by others meanwhile.
     live: usize,
-    /// How many hand-offs, and commits beside them, a round has.
+    /// How many hand-offs there are in a round, and commits beside them.
     handoffs: usize,
     /// How many locks a large store has, and timers a large wheel.
     many: usize,
@@ -99,7 +99,7 @@ const FULL: Scale = Scale {
     rounds: 5,
     round: Duration::from_secs(2),
     live: 100_000,
-    handoffs: 300,
+    handoffs: 500,
     many: 1_000_000,
     churned: 1_000_000,
 };
@@ -108,7 +108,7 @@ const QUICK: Scale = Scale {
     rounds: 2,
     round: Duration::from_millis(500),
     live: 100_000,
-    handoffs: 100,
+    handoffs: 150,
     many: 100_000,
     churned: 50_000,
 };

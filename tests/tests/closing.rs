@@ -27,7 +27,7 @@ fn those_who_wait_are_told_that_the_store_is_closed() {
     assert!(closed(&asynchronous.outcome().unwrap_err()));
     assert!(matches!(watching.outcome(), Err(WaitError::Store(StoreError::Closed))));
     assert!(matches!(watcher.outcome(), Err(WaitError::Store(StoreError::Closed))));
-    assert!(matches!(handle.is_locked("k"), Err(StoreError::Closed)));
+    assert!(matches!(handle.is_locked("k"), Err(lockstore::ReadError::Store(StoreError::Closed))));
     assert!(matches!(handle.clone().close(), Err(StoreError::Closed)));
     let never_asked = Task::new(handle.lock("k").acquire_async());
     assert!(closed(&never_asked.outcome().unwrap_err()));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use lockstore::ReadError;
 use lockstore::{AcquireError, BootId, Clock, Instant, LockGuard, Store, StoreError, WallTime};
 use lockstore::{ReleaseError, RenewError, WaitError};
 use lockstore_testkit::disk::{DiskOp, FailedSync, Fault};
@@ -15,6 +16,13 @@ use lockstore_tests::task::Task;
 
 fn is_poisoned(error: &StoreError) -> bool {
     matches!(error, StoreError::Poisoned { .. })
+}
+
+fn of_store(error: ReadError) -> StoreError {
+    match error {
+        ReadError::Store(error) => error,
+        error => panic!("{error}"),
+    }
 }
 
 #[track_caller]
@@ -62,9 +70,9 @@ fn a_commit_that_fails_is_told_to_everybody() {
         assert!(is_poisoned(&store_error(blocked.outcome())));
         assert!(is_poisoned(&store_error(asynchronous.outcome().map(LockGuard::leak))));
         assert!(matches!(watching.outcome(), Err(WaitError::Store(error)) if is_poisoned(&error)));
-        assert_poisoned(store.is_locked("held"));
-        assert_poisoned(store.is_lock_holder("held", "me"));
-        assert_poisoned(store.inspect("held"));
+        assert_poisoned(store.is_locked("held").map_err(of_store));
+        assert_poisoned(store.is_lock_holder("held", "me").map_err(of_store));
+        assert_poisoned(store.inspect("held").map_err(of_store));
         assert_poisoned(store.list("", None, 10));
         assert_poisoned(store.stats());
         assert_poisoned(store.audit(None, 1));
@@ -154,7 +162,7 @@ fn a_panic_of_the_writer_is_told_to_everybody() {
     for task in tasks {
         assert!(is_poisoned(&store_error(task.outcome().map(LockGuard::leak))));
     }
-    assert_poisoned(store.is_locked("first"));
+    assert_poisoned(store.is_locked("first").map_err(of_store));
     let store = machine.after_kill().open();
     assert!(store.is_locked("first").unwrap());
     assert!(!store.is_locked("k0").unwrap());

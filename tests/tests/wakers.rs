@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
+use lockstore::ReadError;
 use lockstore::{AcquireError, LockGuard, Store, StoreError};
 use lockstore_testkit::disk::{DiskOp, Fault};
 use lockstore_tests::call::Call;
@@ -223,6 +224,10 @@ fn a_waker_may_use_the_store() {
             "stop" => matches!(error, StoreError::Poisoned { .. }),
             _ => matches!(error, StoreError::Closed),
         };
+        let locked = locked.map(|error| match error {
+            ReadError::Store(error) => error,
+            error => panic!("{error}"),
+        });
         let errors = [locked, checked, counted];
         if how == "release" {
             assert!(errors.iter().all(Option::is_none) && acquired.is_none(), "{errors:?}");

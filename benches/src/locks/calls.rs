@@ -17,6 +17,9 @@ use crate::{Result, bulk};
 /// How many threads call at once.
 const THREADS: [usize; 4] = [1, 8, 64, 512];
 
+/// So many threads are few.
+const FEW: usize = 8;
+
 /// What a contender's rounds came to.
 #[derive(Debug, Default)]
 struct Figures {
@@ -40,9 +43,12 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
     for threads in THREADS {
         let before = store.stats()?;
         let mut figures = contenders.map(|_| Figures::default());
-        for _ in 0..scale.rounds {
+        // Few threads need less time to show their pace, and their ratios gain by more rounds.
+        let parts = if threads <= FEW { 4 } else { 1 };
+        let (rounds, length) = (scale.rounds * parts, scale.round / u32::try_from(parts)?);
+        for _ in 0..rounds {
             for ((_, table), figures) in contenders.iter().zip(&mut figures) {
-                figures.round(*table, threads, scale.round);
+                figures.round(*table, threads, length);
             }
         }
         let after = store.stats()?;

@@ -18,16 +18,17 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
     let Live { store, redb } = Live::new(place, "handoff", scale.live)?;
     let (mut handoff, mut handoff_p99) = (Series::default(), Series::default());
     let (mut commit, mut commit_p99) = (Series::default(), Series::default());
-    for _ in 0..scale.rounds {
+    let times = scale.handoffs / PARTS;
+    for _ in 0..scale.rounds * PARTS {
         let mut took = Latencies::new();
-        for _ in 0..scale.handoffs / 2 {
+        for _ in 0..times / 2 {
             let token = took.time(|| redb.put())?;
             took.time(|| redb.delete(token))?;
         }
         commit.push(took.quantile(0.5));
         commit_p99.push(took.quantile(0.99));
 
-        let took = ping_pong(&store, scale.handoffs);
+        let took = ping_pong(&store, times);
         handoff.push(took.quantile(0.5));
         handoff_p99.push(took.quantile(0.99));
     }
@@ -113,3 +114,5 @@ impl Game<'_> {
 }
 
 const KEY: &str = "the ball";
+/// Into how many parts a round is cut, so that hand-offs and commits take turns often.
+const PARTS: usize = 5;

@@ -39,6 +39,12 @@ pub enum StoreError {
         /// The bound: [`StoreOptions::queue_max`](crate::StoreOptions::queue_max).
         queue_max: usize,
     },
+    /// As many subscriptions as there may be at once. Drop one first.
+    #[error("there are {subscriptions_max} subscriptions already; drop one first")]
+    TooManySubscriptions {
+        /// The bound.
+        subscriptions_max: usize,
+    },
     /// The store met a mistake of its own: please report it.
     #[error("the store made a mistake: {what}; please report it")]
     Internal {

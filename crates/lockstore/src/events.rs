@@ -1,9 +1,10 @@
 //! Events: what has changed, told to those who asked, after the commit that carries it.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use lockcore::{
     Change, EndCause, Holder, Instant, Key, LeaveCause, Mode, SessionId, Token, WaiterId,
 };
@@ -140,6 +141,23 @@ impl EventKind {
     }
 }
 
+/// Events on their way to one who asked for them; see [`Store::subscribe`](crate::Store::subscribe). It is used
+/// as the [`Receiver`] that it holds; dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    receiver: Receiver<Event>,
+    /// The channel alone does not tell the store that nobody listens any more while nothing is sent.
+    _listens: Arc<()>,
+}
+
+impl Deref for Subscription {
+    type Target = Receiver<Event>;
+
+    fn deref(&self) -> &Receiver<Event> {
+        &self.receiver
+    }
+}
+
 /// Those who asked to be told.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
@@ -155,26 +173,34 @@ struct Subscriber {
     /// The bound. The channel has one place more, for [`EventKind::Gap`].
     events_max: usize,
     missed: bool,
+    listens: Weak<()>,
 }
 
 impl Subscribers {
     /// Adds one that is told of keys that begin with `prefix`, and of what has no key.
+    /// `None` when there are as many as [`SUBSCRIPTIONS_MAX`].
     pub(crate) fn add(
         &self,
         prefix: &str,
         events_max: usize,
         first: Option<Event>,
-    ) -> Receiver<Event> {
-        let (sender, receiver) = crossbeam_channel::bounded(events_max + 1);
-        let mut subscriber =
-            Subscriber { prefix: prefix.into(), sender, events_max, missed: false };
+    ) -> Option<Subscription> {
+        let (sender, receiver) = crossbeam_channel::bounded(events_max.saturating_add(1));
+        let alive = Arc::new(());
+        let listens = Arc::downgrade(&alive);
+        let prefix = prefix.into();
+        let mut subscriber = Subscriber { prefix, sender, events_max, missed: false, listens };
         if let Some(event) = first {
             subscriber.tell(&event);
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(Subscriber::listens);
+        if list.len() >= SUBSCRIPTIONS_MAX {
+            return None;
+        }
         list.push(subscriber);
         self.len.store(list.len(), Ordering::Release);
-        receiver
+        Some(Subscription { receiver, _listens: alive })
     }
 
     /// Whether anybody wants to be told.
@@ -200,21 +226,29 @@ impl Subscribers {
 }
 
 impl Subscriber {
+    fn listens(&self) -> bool {
+        self.listens.strong_count() > 0
+    }
+
     /// Tells one subscriber, or notes a gap. `false` when it is gone.
     fn tell(&mut self, event: &Event) -> bool {
+        if !self.listens() {
+            return false;
+        }
         if event.kind.key().is_some_and(|key| !key.starts_with(&*self.prefix)) {
             return true;
         }
-        if self.sender.len() < self.events_max {
-            self.missed = false;
-            return self.sender.try_send(event.clone()).is_ok();
+        // The last place of the channel is kept for a gap, which is told once until the receiver reads.
+        let full = self.sender.len() >= self.events_max;
+        if !full || !self.missed {
+            let kind = if full { EventKind::Gap } else { event.kind.clone() };
+            // There is a place for it, and who stops listening meanwhile misses nothing.
+            let _ = self.sender.try_send(Event { sequence: event.sequence, kind });
         }
-        // Full. The place kept for it says so once; what follows is lost until the receiver reads.
-        if self.missed {
-            return true;
-        }
-        self.missed = true;
-        let gap = Event { sequence: event.sequence, kind: EventKind::Gap };
-        !matches!(self.sender.try_send(gap), Err(TrySendError::Disconnected(_)))
+        self.missed = full;
+        true
     }
 }
+
+/// How many may be told at once.
+pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_024;

@@ -37,7 +37,7 @@ pub use error::{
     AcquireError, ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError,
     ResumeError, SessionError, StoreError, WaitError,
 };
-pub use events::{Event, EventKind};
+pub use events::{Event, EventKind, Subscription};
 pub use guard::{LeakedGrant, LockGuard};
 pub use info::{BreakRecord, HolderInfo, LockInfo, Stats};
 pub use lockcore::{

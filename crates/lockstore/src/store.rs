@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
 use lockcore::{Command, Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
 
 use crate::acquire::LockRequest;
@@ -13,7 +12,7 @@ use crate::error::{
     ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError, StoreError, WaitError,
     unexpected,
 };
-use crate::events::{Event, EventKind};
+use crate::events::{Event, EventKind, SUBSCRIPTIONS_MAX, Subscription};
 use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::options::StoreOptions;
 use crate::records::{BreakRecordV1, REASON_BYTES_MAX, Record, audit_number_of};
@@ -301,7 +300,7 @@ impl Store {
         })
     }
 
-    /// Has the receiver told of every change to keys that begin with `prefix`, and of what concerns no key,
+    /// Has a receiver told of every change to keys that begin with `prefix`, and of what concerns no key,
     /// once it is durable. The store never waits for it: when it is full
     /// ([`StoreOptions::events_max`]), an [`EventKind::Gap`] says that events are missing. Dropping it ends
     /// the subscription; when the store closes, the channel does.
@@ -309,7 +308,7 @@ impl Store {
     /// # Errors
     ///
     /// When the store cannot serve.
-    pub fn subscribe(&self, prefix: &str) -> Result<Receiver<Event>, StoreError> {
+    pub fn subscribe(&self, prefix: &str) -> Result<Subscription, StoreError> {
         self.engine().check_usable()?;
         // Nobody could subscribe before the opening that found this out.
         let backwards = self.recovery().clock_went_backwards.map(|mark| {
@@ -318,6 +317,8 @@ impl Store {
         });
         let events_max = self.engine().settings.events_max;
         let events = self.engine().subscribers.add(prefix, events_max, backwards);
+        let subscriptions_max = SUBSCRIPTIONS_MAX;
+        let events = events.ok_or(StoreError::TooManySubscriptions { subscriptions_max })?;
         // The end of a store that was closed or has stopped meanwhile may have passed this one by.
         self.engine().check_usable()?;
         Ok(events)

@@ -51,7 +51,7 @@ fn main() {
         }
         scope.spawn(|| {
             // What an event tells is durable, and for an expiry nobody else tells it.
-            for Event { kind, .. } in &events {
+            for Event { kind, .. } in &*events {
                 if let EventKind::Ended { token, .. } = kind {
                     report(Fact::Ended { token });
                 }
