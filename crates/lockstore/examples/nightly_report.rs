@@ -1,6 +1,6 @@
 //! Two workers want to write the same report; one does, and its storage refuses who comes too late.
 //!
-//! `cargo run --example nightly_report`
+//! `cargo run -p lockstore --example nightly_report`
 
 use std::sync::Mutex;
 use std::thread;

@@ -1,6 +1,6 @@
 //! A program that was started again takes up the lock that it still holds.
 //!
-//! `cargo run --example resume`
+//! `cargo run -p lockstore --example resume`
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A thousand tasks wait for one lock, on one thread and without a runtime.
 //!
-//! `cargo run --example thousand_waiters`
+//! `cargo run -p lockstore --example thousand_waiters`
 
 use std::future::Future;
 use std::pin::{Pin, pin};

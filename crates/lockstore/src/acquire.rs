@@ -119,7 +119,7 @@ impl<'a> LockRequest<'a> {
         AcquireFuture::new(&self, wait)
     }
 
-    /// Takes up a lock that this [`holder`](Self::holder) still holds by the grant of `token`: after
+    /// Takes up a lock, with its mode and its session as they are, that this [`holder`](Self::holder) still holds by the grant of `token`: after
     /// [`LockGuard::leak`], or in a program that was started again. Begins its lease anew, for
     /// [`ttl`](Self::ttl) or its own TTL.
     ///

@@ -72,8 +72,8 @@ impl LockGuard {
         self.mode
     }
 
-    /// Until when the lock is surely held, by the store's clock; `None` when it has no end. The store keeps it
-    /// at least that long.
+    /// Until when the lock is held, by the store's clock, unless it is broken, ends with its session, or its own
+    /// holder releases it or acquires it again for a shorter time; `None` when it has no end.
     pub fn valid_until(&self) -> Option<Instant> {
         self.lease.valid_until()
     }
@@ -183,7 +183,7 @@ impl Drop for LockGuard {
             let release = Command::Release { key, holder, token };
             self.store.engine().post_or_warn(Task::Command(release));
         } else if let Err(error) = self.store.release_grant(key, holder, token) {
-            tracing::debug!(%error, "a dropped guard did not release its lock");
+            tracing::warn!(key = %self.key(), %error, "a dropped guard did not release its lock");
         }
     }
 }

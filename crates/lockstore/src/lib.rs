@@ -1,9 +1,39 @@
 //! Durable keyed locks with leases and fencing tokens, in one redb file.
 //!
-//! Begin with [`Store`].
+//! ```
+//! use std::time::Duration;
+//! use lockstore::Store;
+//!
+//! let store = Store::in_memory()?; // or Store::open("locks.redb")?
+//! let guard = store.lock("nightly-report").ttl(Duration::from_secs(60)).acquire()?;
+//! guard.keep_alive(); // renewed in the background while the guard lives
+//! println!("fencing token {}", guard.token());
+//! guard.release()?; // durable when it returns
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Begin with [`Store`]. What was answered is on the disk: every call that changes something returns after the
+//! sync that carries it, and nobody is told of anything before. Locks survive restarts, `kill -9` and power loss;
+//! two holders never overlap, unless both are shared; every grant has a [`Token`] higher than all before it.
+//!
+//! # Bounds
+//!
+//! | what | bound |
+//! | --- | --- |
+//! | a key, a holder, the reason of a break | 1,024 bytes of UTF-8 |
+//! | a TTL | 1 ms to 3,650 days |
+//! | locks, shared holders of one, waiters, sessions and what is bound to one | [`Limits`] |
+//! | calls in the queue and in one commit, audit records, events in a receiver | [`StoreOptions`] |
+//! | subscriptions at once | 1,024 |
+//! | locks of one page of a listing | 10,000 |
+//!
+//! A file up to 64 MiB is checked page by page when it is opened; above 1 GiB each commit notes what redb needs to
+//! reopen at once after a kill, and costs about 1.7 times as much. A new file can be read and written by its
+//! owner only.
 
 mod acquire;
 mod background;
+mod breaks;
 mod call;
 mod clock;
 mod codec;

@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use lockcore::{Command, Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
 
+use crate::OpenError;
 use crate::acquire::LockRequest;
 use crate::engine::Engine;
 use crate::error::{
-    ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError, StoreError, WaitError,
-    unexpected,
+    ArgumentError, HeldBy, ReadError, ReleaseError, RenewError, StoreError, WaitError, unexpected,
 };
 use crate::events::{Event, EventKind, SUBSCRIPTIONS_MAX, Subscription};
-use crate::info::{BreakRecord, LockInfo, Stats};
+use crate::info::{LockInfo, Stats};
 use crate::options::StoreOptions;
-use crate::records::{BreakRecordV1, REASON_BYTES_MAX, Record, audit_number_of};
 use crate::recovery::Recovery;
 use crate::request::{Answer, Task};
-use crate::rows::{RowKey, TableId};
 use crate::wait::WaitFuture;
-use crate::{OpenError, WallTime};
 
 /// An open store: durable locks in one file, shared by the threads of one process.
 ///
@@ -60,7 +57,8 @@ impl Store {
         Self { handle: Arc::new(Handle { engine, recovery }) }
     }
 
-    /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`].
+    /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`]. A child that is
+    /// forked from this process may not use it, and keeps the file locked as long as it lives.
     ///
     /// # Errors
     ///
@@ -255,51 +253,6 @@ impl Store {
         }
     }
 
-    /// Ends the grant of `token` on `key` by force, whoever holds it, and records that, with `reason`, in the
-    /// same commit. The next waiter gets the lock. The token comes from [`Store::inspect`]: a successor of the
-    /// grant that was looked at is never broken by mistake.
-    ///
-    /// # Errors
-    ///
-    /// [`BreakError`]: nobody holds it, or another grant does. The lock is as it was.
-    pub fn break_lock(
-        &self,
-        key: &str,
-        token: Token,
-        reason: &str,
-    ) -> Result<BreakRecord, BreakError> {
-        let key = Key::new(key).map_err(ArgumentError::from)?;
-        if reason.len() > REASON_BYTES_MAX {
-            let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);
-            return Err(ArgumentError::ReasonTooLong { bytes, bytes_max }.into());
-        }
-        let task = Task::Break { key: key.clone(), token, reason: reason.into() };
-        match self.engine().call(task) {
-            Answer::Broken(record) => Ok(*record),
-            Answer::Refused(Refusal::NotHeld) => Err(BreakError::NotHeld { key }),
-            Answer::Refused(Refusal::HeldByOther(by)) => {
-                Err(BreakError::OtherToken { key, token, by: self.held_by(by) })
-            }
-            Answer::Failed(error) => Err(error.into()),
-            answer => Err(unexpected(&answer).into()),
-        }
-    }
-
-    /// The records of breaks, the newest first: at most `limit`, before the record numbered `before`, or from
-    /// the newest on.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot serve, or a record is damaged.
-    pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<BreakRecord>, StoreError> {
-        let before = before.map(RowKey::audit);
-        self.engine().with_disk(|disk| {
-            let rows = disk.snapshot()?.last_rows(TableId::Audit, before.as_ref(), limit)?;
-            let records = rows.iter().map(|(key, value)| break_record(key, value));
-            Ok(records.collect::<Result<_, _>>()?)
-        })
-    }
-
     /// Has a receiver told of every change to keys that begin with `prefix`, and of what concerns no key,
     /// once it is durable. The store never waits for it: when it is full
     /// ([`StoreOptions::events_max`]), an [`EventKind::Gap`] says that events are missing. Dropping it ends
@@ -356,6 +309,9 @@ impl Store {
     /// [`StoreError::Closed`], and closes the file. Dropping the last handle does the same, and logs what
     /// this would answer.
     ///
+    /// Guards that outlive it can release nothing any more: their locks stay in the file until their leases end, or
+    /// until somebody resumes or breaks them. Drop or leak them first.
+    ///
     /// # Errors
     ///
     /// When the store has stopped before, or its file cannot be closed. All that was answered is durable
@@ -396,24 +352,4 @@ pub(crate) fn freed(answer: Answer) -> Result<bool, WaitError> {
         Answer::Failed(error) => Err(error.into()),
         answer => Err(unexpected(&answer).into()),
     }
-}
-
-fn break_record(key: &[u8], value: &[u8]) -> Result<BreakRecord, crate::disk::DiskError> {
-    let number = audit_number_of(key)?;
-    let record = BreakRecordV1::from_row(key, value)?;
-    let malformed = || {
-        let reason = crate::records::CodecError::Malformed {
-            what: "break",
-            reason: "its key, holder or token is out of bounds".to_owned(),
-        };
-        crate::records::RecordError::new(TableId::Audit.name(), key, reason)
-    };
-    Ok(BreakRecord {
-        number,
-        key: Key::new(&record.key).map_err(|_| malformed())?,
-        holder: Holder::new(&record.holder).map_err(|_| malformed())?,
-        token: Token::new(record.token).ok_or_else(malformed)?,
-        reason: record.reason,
-        at: WallTime::from_millis(record.at_wall_ms),
-    })
 }
