@@ -11,7 +11,7 @@
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
@@ -45,8 +45,6 @@ pub(crate) struct Engine {
     seat: Mutex<Seat>,
     queue: Sender<Request>,
     queued: Receiver<Request>,
-    /// How many requests the last batch had: so many are likely to come again.
-    company: AtomicUsize,
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
     opened_by: u32,
@@ -60,6 +58,8 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
+    /// How many blocked callers the last two batches had: so many are likely to come again.
+    callers: [usize; 2],
     /// How many batches in a row have left timers alone.
     timers_put_off: u32,
     /// Answers that are to be delivered when the seat is free: who is woken may use the store.
@@ -85,12 +85,12 @@ impl Engine {
             seat: Mutex::new(Seat {
                 writer,
                 last_commit: Duration::ZERO,
+                callers: [0; 2],
                 timers_put_off: 0,
                 undelivered: Answers::new(),
             }),
             queue,
             queued,
-            company: AtomicUsize::new(0),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
@@ -269,7 +269,8 @@ impl Engine {
     /// first of them waits a moment for the others: for half of what a commit takes, and never longer than
     /// [`PATIENCE_MAX`]. A caller who is alone never waits.
     fn wait_for_company(&self, seat: &Seat) {
-        let company = self.company.load(Ordering::Relaxed);
+        // One that was joined by chance is not company yet: of the last two batches, the smaller one counts.
+        let company = seat.callers[0].min(seat.callers[1]);
         if company <= 1 {
             return;
         }
@@ -289,7 +290,7 @@ impl Engine {
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
         let callers = seat.writer.backlog.iter().filter(|request| request.blocks()).count();
-        self.company.store(callers, Ordering::Relaxed);
+        seat.callers = [seat.callers[1], callers];
         // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
         let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
         seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
