@@ -1,7 +1,6 @@
 //! What went wrong in other lock systems and is decided in lockcore here: one test for each story.
 //!
 //! Each step is compared with the model too, and the table's invariants are checked after it.
-#![allow(clippy::unwrap_used)] // the helpers are tests as well
 
 use std::time::Duration;
 

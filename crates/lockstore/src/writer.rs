@@ -127,7 +127,7 @@ impl Writer {
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
         self.commit(moment)?;
-        self.publish(around, moment.tell);
+        self.publish(moment);
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }

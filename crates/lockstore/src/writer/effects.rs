@@ -2,7 +2,7 @@
 
 use lockcore::{Change, Granted, Key, Lease, LeaveCause, Token, Transition};
 
-use super::{Batch, Moment, Surroundings, Writer};
+use super::{Batch, Moment, Writer};
 use crate::disk::DiskError;
 use crate::events::EventKind;
 use crate::grants;
@@ -98,9 +98,10 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn publish(&mut self, around: Surroundings<'_>, told: bool) {
+    pub(super) fn publish(&mut self, moment: Moment<'_>) {
+        let around = moment.around;
         let Batch { touched, events, .. } = &mut self.batch;
-        if !told && !touched.is_empty() && !around.subscribers.is_empty() {
+        if !moment.tell && !touched.is_empty() && !around.subscribers.is_empty() {
             // Somebody subscribed while this batch was on its way to the disk.
             events.push(EventKind::Gap);
         }
