@@ -1,0 +1,89 @@
+//! Where computed values live: memory that is given back all at once.
+
+use bumpalo::Bump;
+
+use crate::value::{Array, Document, Value};
+use crate::{Error, ErrorCode, Result, limits};
+
+/// Memory for the values that are computed for one document. Values in it are `Copy`, and live until the
+/// arena is reset or dropped.
+#[derive(Debug, Default)]
+pub struct Arena {
+    bump: Bump,
+}
+
+impl Arena {
+    /// An empty arena. It takes no memory before it is used.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything in it, and keeps its memory for what comes next.
+    pub fn reset(&mut self) {
+        self.bump.reset();
+    }
+
+    /// How much memory it has taken, in bytes.
+    pub fn allocated_bytes(&self) -> usize {
+        self.bump.allocated_bytes()
+    }
+
+    /// A copy of `text`.
+    pub fn text(&self, text: &str) -> &str {
+        self.bump.alloc_str(text)
+    }
+
+    /// A copy of `bytes`.
+    pub fn bytes(&self, bytes: &[u8]) -> &[u8] {
+        self.bump.alloc_slice_copy(bytes)
+    }
+
+    /// A string value with a copy of `text`.
+    pub fn string<'a>(&'a self, text: &str) -> Value<'a> {
+        Value::String(self.text(text))
+    }
+
+    /// An array of `items`. `Missing` among them becomes null.
+    ///
+    /// # Errors
+    ///
+    /// It would be nested deeper than [`limits::DEPTH_MAX`].
+    pub fn array<'a>(&'a self, items: &[Value<'a>]) -> Result<Value<'a>> {
+        let depth = depth_above(items.iter())?;
+        let items = self.bump.alloc_slice_copy(items);
+        for item in items.iter_mut() {
+            if item.is_missing() {
+                *item = Value::Null;
+            }
+        }
+        Ok(Value::Array(Array::of_items(items, depth)))
+    }
+
+    /// A document of `fields`. Fields that are `Missing` are left out.
+    ///
+    /// # Errors
+    ///
+    /// It would be nested deeper than [`limits::DEPTH_MAX`].
+    pub fn document<'a>(&'a self, fields: &[(&'a str, Value<'a>)]) -> Result<Value<'a>> {
+        let depth = depth_above(fields.iter().map(|(_, value)| value))?;
+        let fields = if fields.iter().any(|(_, value)| value.is_missing()) {
+            let present = fields.iter().filter(|(_, value)| !value.is_missing()).copied();
+            self.bump.alloc_slice_copy(&present.collect::<Vec<_>>())
+        } else {
+            self.bump.alloc_slice_copy(fields)
+        };
+        Ok(Value::Document(Document::of_fields(fields, depth)))
+    }
+}
+
+/// The depth of what holds `values`.
+fn depth_above<'a, 'v: 'a>(values: impl Iterator<Item = &'a Value<'v>>) -> Result<u16> {
+    let depth = 1 + values.map(Value::built_depth).max().unwrap_or(0);
+    if usize::from(depth) > limits::DEPTH_MAX {
+        return Err(Error::new(
+            ErrorCode::OVERFLOW,
+            format!("a computed value is nested deeper than {} levels", limits::DEPTH_MAX),
+        ));
+    }
+    Ok(depth)
+}
