@@ -7,13 +7,15 @@
 pub mod bounds;
 mod encode;
 mod extract;
+mod interval;
 mod number;
 mod pattern;
 mod split;
 
-pub use bounds::{Bounds, Comparison, Cut, Interval};
+pub use bounds::{Bounds, Comparison};
 pub use encode::encode;
 pub use extract::Keys;
+pub use interval::{Cut, Interval};
 pub use pattern::{Direction, KeyField, KeyPattern};
 pub use split::{KeyValues, first_value};
 

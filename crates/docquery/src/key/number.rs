@@ -31,7 +31,9 @@ pub(super) fn encode(number: Number, key: &mut Vec<u8>) {
         key.extend_from_slice(&digits.scaled().to_be_bytes()[16 - SCALED_BYTES..]);
     }
     if negative {
-        key[start..].iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in &mut key[start..] {
+            *byte = !*byte;
+        }
     }
 }
 

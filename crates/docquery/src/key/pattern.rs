@@ -54,7 +54,9 @@ impl Direction {
     /// Turns `bytes` over if values descend.
     pub(super) fn turn(self, bytes: &mut [u8]) {
         if self == Self::Descending {
-            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in bytes {
+                *byte = !*byte;
+            }
         }
     }
 }

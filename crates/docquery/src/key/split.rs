@@ -74,7 +74,7 @@ impl Reader<'_> {
 
     /// Reads over the body of a value with `tag`, or over the start of it, if it opens a list.
     fn body(&mut self, tag: u8, open: &mut Vec<Open>) -> Option<()> {
-        if tag == END || tag % TAG_STEP != 0 {
+        if tag == END || !tag.is_multiple_of(TAG_STEP) {
             return None;
         }
         match tag / TAG_STEP - 1 {
