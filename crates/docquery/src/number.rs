@@ -165,7 +165,8 @@ fn compare_double_decimal(double: f64, decimal: Decimal) -> Ordering {
 
 #[expect(clippy::cast_possible_truncation, reason = "the double is in range and whole")]
 fn exact_i64(double: f64) -> Option<i64> {
-    let whole = double.trunc() == double && (-TWO_TO_63..TWO_TO_63).contains(&double);
+    let whole = compare_doubles(double.trunc(), double).is_eq()
+        && (-TWO_TO_63..TWO_TO_63).contains(&double);
     whole.then_some(double as i64)
 }
 
