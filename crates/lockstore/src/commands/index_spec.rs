@@ -68,24 +68,6 @@ impl IndexSpec {
     }
 }
 
-/// Whether two specifications ask for the same index: all that matters of them is equal, whatever the order.
-pub(crate) fn equivalent(a: Document<'_>, b: Document<'_>) -> bool {
-    same_identity(a, b)
-        && ["unique", "sparse"].iter().all(|option| truthy(a.get(option)) == truthy(b.get(option)))
-        && docquery::order::equal(a.get("expireAfterSeconds"), b.get("expireAfterSeconds"))
-}
-
-/// Whether two specifications could not both stand in one collection: the same keys of the same documents.
-pub(crate) fn same_identity(a: Document<'_>, b: Document<'_>) -> bool {
-    same_keys(a.get("key"), b.get("key"))
-        && docquery::order::equal(a.get("partialFilterExpression"), b.get("partialFilterExpression"))
-}
-
-/// Whether two key patterns are the same: the fields in order and their directions, of any type of number.
-pub(crate) fn same_keys(a: Value<'_>, b: Value<'_>) -> bool {
-    docquery::order::equal(a, b)
-}
-
 fn write_option(option: &str, value: Value<'_>, key: Document<'_>, writer: &mut Writer) -> Result<()> {
     match option {
         "v" => check_version(value),

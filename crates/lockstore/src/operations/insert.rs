@@ -8,9 +8,7 @@ use docquery::raw::Elements;
 use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
 
 use super::Place;
-use crate::documents::{
-    BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, DocumentTask, Insert, Inserted,
-};
+use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
 use crate::error::DocumentError;
 
 /// Documents to insert.
@@ -94,11 +92,9 @@ impl Place<'_> {
     ) -> Result<Inserted, DocumentError> {
         let namespace = self.namespace().clone();
         let create = Some(self.new_collection());
-        let task = DocumentTask::Insert(Insert { namespace, create, documents, ordered });
-        match self.ask(task)? {
-            DocumentAnswer::Inserted(inserted) => Ok(inserted),
-            DocumentAnswer::Failed(error) => Err(error),
-            other => unreachable!("an insertion that may create its collection is not answered {other:?}"),
+        match self.engine().insert(Insert { namespace, create, documents, ordered })? {
+            Attempt::Done(inserted) => Ok(inserted),
+            Attempt::Again => unreachable!("an insertion that may create its collection is never out of date"),
         }
     }
 }

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bson::{RawBson, RawDocument, RawDocumentBuf};
-use docquery::{Filter, Update};
+use bson::{RawBson, RawDocumentBuf};
+use docquery::Update;
 
+use super::Place;
 use super::insert::completed;
-use super::select::{Selection, Selector};
-use super::{Place, UPSERT_TRIES_MAX};
+use super::select::{Candidates, Selection, Selector};
 use crate::documents::{
-    DOCUMENTS_PER_TASK, DocumentAnswer, DocumentTask, Found, Modification, Modified, Modify, Reach,
-    RecordId, Upsert,
+    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach, RecordId, Upsert,
 };
 use crate::error::DocumentError;
 
@@ -43,79 +42,131 @@ pub(crate) struct ModifyOutcome {
     pub(crate) error: Option<DocumentError>,
 }
 
+impl Place<'_> {
+    /// Changes documents.
+    pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
+        let selection = self.selection(&request.selector)?;
+        loop {
+            let limit = (!request.many).then(|| self.rivals().candidates());
+            let Candidates { sequence, collection, records } = self.candidates(&selection, limit)?;
+            let outcome = match collection {
+                Some(collection) if !records.is_empty() && request.many => {
+                    Some(self.modify_each(&selection, &request.change, collection, records)?)
+                }
+                Some(collection) if !records.is_empty() => {
+                    self.modify_first(&selection, &request.change, collection, records)?
+                }
+                _ => self.upsert(&selection, &request.change, sequence)?,
+            };
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+            // What was found has changed meanwhile: what there is now is looked at anew.
+            self.check_time()?;
+        }
+    }
+
+    /// Changes the first of the records that still matches; `None` if none does.
+    fn modify_first(
+        &self,
+        selection: &Selection,
+        change: &Change,
+        collection: CollectionId,
+        candidates: Vec<RecordId>,
+    ) -> Result<Option<ModifyOutcome>, DocumentError> {
+        let filter = Arc::clone(selection.filter());
+        let change = change.modification();
+        let task = Modify { collection, candidates, filter, change, reach: Reach::First };
+        match self.engine().modify(task)? {
+            Attempt::Done(modified) => {
+                self.rivals().note(Some(modified.taken));
+                Ok(Some(modified.into()))
+            }
+            Attempt::Again => {
+                self.rivals().note(None);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Changes each of the records that still matches, by as many tasks as it takes.
+    fn modify_each(
+        &self,
+        selection: &Selection,
+        change: &Change,
+        collection: CollectionId,
+        mut candidates: Vec<RecordId>,
+    ) -> Result<ModifyOutcome, DocumentError> {
+        let mut outcome = ModifyOutcome::default();
+        while !candidates.is_empty() && outcome.error.is_none() {
+            self.check_time()?;
+            let rest = candidates.split_off(candidates.len().min(DOCUMENTS_PER_TASK));
+            let task = Modify {
+                collection,
+                candidates: candidates.clone(),
+                filter: Arc::clone(selection.filter()),
+                change: change.modification(),
+                reach: Reach::Each,
+            };
+            // A collection that was dropped meanwhile has no documents that match.
+            let Attempt::Done(modified) = self.engine().modify(task)? else { break };
+            outcome.matched += modified.matched;
+            outcome.modified += modified.modified;
+            outcome.error = modified.error;
+            candidates.drain(..modified.taken);
+            candidates.extend(rest);
+        }
+        Ok(outcome)
+    }
+
+    /// Inserts what an update makes of its filter, if it is to; `None` if something matches by now.
+    fn upsert(
+        &self,
+        selection: &Selection,
+        change: &Change,
+        seen: u64,
+    ) -> Result<Option<ModifyOutcome>, DocumentError> {
+        let Change::Update { update, upsert: true } = change else {
+            return Ok(Some(ModifyOutcome::default()));
+        };
+        let document = completed(&update.upsert(selection.filter())?, self.now_ms())?;
+        let task = Upsert {
+            namespace: self.namespace().clone(),
+            create: Some(self.new_collection()),
+            filter: Arc::clone(selection.filter()),
+            seen,
+            document: document.clone(),
+        };
+        Ok(match self.engine().upsert(task)? {
+            Attempt::Done(()) => {
+                Some(ModifyOutcome { upserted: Some(document), ..ModifyOutcome::default() })
+            }
+            Attempt::Again => None,
+        })
+    }
+}
+
+impl Change {
+    fn modification(&self) -> Modification {
+        match self {
+            Self::Update { update, .. } => Modification::Update(Arc::clone(update)),
+            Self::Delete => Modification::Delete,
+        }
+    }
+}
+
+impl From<Modified> for ModifyOutcome {
+    fn from(modified: Modified) -> Self {
+        let Modified { matched, modified, found, error, .. } = modified;
+        Self { matched, modified, upserted: None, found, error }
+    }
+}
+
 impl ModifyOutcome {
     /// The `_id` of what was inserted.
     pub(crate) fn upserted_id(&self) -> Option<RawBson> {
         let inserted = self.upserted.as_ref()?;
         let id = inserted.get("_id").ok().flatten().expect("what was inserted has an _id");
         Some(id.into())
-    }
-}
-
-impl Place<'_> {
-    /// Changes documents.
-    pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
-        let selection = self.selection(&request.selector)?;
-        if request.many {
-            self.modify_each(&selection, &request.change)
-        } else {
-            self.modify_first(&selection, &request.change)
-        }
-    }
-
-    fn modify_first(
-        &self,
-        selection: &Selection,
-        change: &Change,
-    ) -> Result<ModifyOutcome, DocumentError> {
-        loop {
-            self.check_time()?;
-            let (reading, candidates) = self.candidates(selection, Some(self.rivals().candidates()))?;
-            let Some((collection, candidates)) = candidates.filter(|(_, found)| !found.is_empty()) else {
-                let seen = reading.sequence();
-                drop(reading);
-                match self.upsert(selection, change, seen)? {
-                    Some(outcome) => return Ok(outcome),
-                    None => continue,
-                }
-            };
-            drop(reading);
-            let task = Modify {
-                collection,
-                candidates,
-                filter: Arc::clone(selection.filter()),
-                change: change.modification(),
-                reach: Reach::First,
-            };
-            match self.ask(DocumentTask::Modify(task))? {
-                DocumentAnswer::Modified(modified) => {
-                    self.rivals().won(modified.taken);
-                    return Ok(modified.into());
-                }
-                DocumentAnswer::Again => self.rivals().lost(),
-                DocumentAnswer::Failed(error) => return Err(error),
-                other => unreachable!("a modification is not answered {other:?}"),
-            }
-        }
-    }
-
-    fn modify_each(
-        &self,
-        selection: &Selection,
-        change: &Change,
-    ) -> Result<ModifyOutcome, DocumentError> {
-        let mut outcome = ModifyOutcome::default();
-        loop {
-            let (reading, candidates) = self.candidates(selection, None)?;
-            let seen = reading.sequence();
-            drop(reading);
-            if let Some((collection, candidates)) = candidates.filter(|(_, found)| !found.is_empty()) {
-                self.modify_all(selection, change, collection, &candidates, &mut outcome)?;
-                return Ok(outcome);
-            }
-            if let Some(outcome) = self.upsert(selection, change, seen)? {
-                return Ok(outcome);
-            }
-        }
     }
 }
