@@ -401,6 +401,13 @@ impl OwnedValue {
         Elements::of(&self.0).next().map_or(Value::Missing, |element| element.value())
     }
 
+    /// The value, as the `bson` crate gives it; null for `Missing`.
+    pub fn raw(&self) -> RawBsonRef<'_> {
+        let document = RawDocument::from_bytes(&self.0).ok();
+        let value = document.and_then(|document| document.iter().next()?.ok());
+        value.map_or(RawBsonRef::Null, |(_, value)| value)
+    }
+
     /// How much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len()

@@ -65,14 +65,20 @@ pub(crate) fn run(engine: &Engine, database: &str, command: &RawDocument) -> Raw
     }
 }
 
-fn dispatch(engine: &Engine, database: &str, command: &RawDocument) -> Result<Reply, DocumentError> {
+fn dispatch(
+    engine: &Engine,
+    database: &str,
+    command: &RawDocument,
+) -> Result<Reply, DocumentError> {
     limits::check_bson(command, COMMAND_DEPTH_MAX)?;
     let command = Document::from(command);
     let (name, target) = command.first().unwrap_or(("", Value::Missing));
     let Some(known) = COMMANDS.iter().find(|known| known.name == name) else {
-        return Err(Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into());
+        return Err(
+            Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
+        );
     };
-    (known.run)(&Call { engine, database, name, target, command }, )
+    (known.run)(&Call { engine, database, name, target, command })
 }
 
 impl<'c> Call<'c> {

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod catalogue;
+mod cursor;
 mod distinct;
 mod find;
 mod indexes;
@@ -13,13 +14,18 @@ mod modify;
 mod rivals;
 mod select;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use docquery::{Environment, Error, ErrorCode};
+use lockcore::Instant;
 use uuid::Uuid;
 
+pub(crate) use aggregate::AggregateRequest;
+pub(crate) use catalogue::{collections, databases, drop_database};
+pub(crate) use cursor::Cursor;
 pub(crate) use find::FindRequest;
+pub(crate) use indexes::{Dropped, IndexChange, IndexName};
 pub(crate) use insert::{InsertOutcome, InsertRequest};
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
@@ -40,9 +46,13 @@ pub(crate) struct Place<'s> {
 
 impl<'s> Place<'s> {
     /// An operation on a collection, which may take as long as `max_time`.
-    pub(crate) fn new(engine: &'s Engine, namespace: Namespace, max_time: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        engine: &'s Engine,
+        namespace: Namespace,
+        max_time: Option<Duration>,
+    ) -> Self {
         let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
-        let deadline = max_time.and_then(|limit| Instant::now().checked_add(limit));
+        let deadline = max_time.map(|limit| engine.clock.now().saturating_add(limit));
         Self { engine, namespace, now_ms, deadline }
     }
 
@@ -71,11 +81,17 @@ impl<'s> Place<'s> {
     /// Checks that there is time left.
     pub(crate) fn check_time(&self) -> Result<(), DocumentError> {
         match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => {
-                Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "operation exceeded time limit").into())
+            Some(deadline) if self.engine.clock.now() >= deadline => {
+                Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "operation exceeded time limit")
+                    .into())
             }
             _ => Ok(()),
         }
+    }
+
+    /// The same operation in another collection.
+    fn neighbour(&self, namespace: Namespace) -> Self {
+        Self { namespace, ..*self }
     }
 
     fn rivals(&self) -> &'s Rivals {

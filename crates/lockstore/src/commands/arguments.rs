@@ -21,7 +21,10 @@ impl<'a> Arguments<'a> {
         let mut fields = Vec::new();
         for (name, value) in document {
             if !names.insert(name) {
-                return Err(Error::location(40413, format!("BSON field '{of}.{name}' is a duplicate field")));
+                return Err(Error::location(
+                    40413,
+                    format!("BSON field '{of}.{name}' is a duplicate field"),
+                ));
             }
             fields.push((name, value));
         }
@@ -104,7 +107,10 @@ impl<'a> Arguments<'a> {
     pub(crate) fn required<T>(&self, name: &str, found: Option<T>) -> Result<T> {
         found.ok_or_else(|| {
             let of = self.of;
-            Error::location(40414, format!("BSON field '{of}.{name}' is missing but a required field"))
+            Error::location(
+                40414,
+                format!("BSON field '{of}.{name}' is missing but a required field"),
+            )
         })
     }
 
@@ -118,7 +124,10 @@ impl<'a> Arguments<'a> {
             None => Ok(()),
             Some((name, _)) => {
                 let of = self.of;
-                Err(Error::location(40415, format!("BSON field '{of}.{name}' is an unknown field.")))
+                Err(Error::location(
+                    40415,
+                    format!("BSON field '{of}.{name}' is an unknown field."),
+                ))
             }
         }
     }

@@ -17,7 +17,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         if arguments.present(unsupported).is_some() {
             return Err(Error::new(
                 ErrorCode::COMMAND_NOT_SUPPORTED,
-                format!("collMod cannot change '{unsupported}': there are no such collections here"),
+                format!(
+                    "collMod cannot change '{unsupported}': there are no such collections here"
+                ),
             )
             .into());
         }
@@ -41,8 +43,12 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let name = match (name, keys) {
         (Some(name), None) => IndexName::Name(name.to_owned()),
         (None, Some(keys)) => IndexName::Keys(raw(keys).to_owned()),
-        (Some(_), Some(_)) => return Err(invalid("Cannot specify both key pattern and name.").into()),
-        (None, None) => return Err(invalid("Must specify either index name or key pattern.").into()),
+        (Some(_), Some(_)) => {
+            return Err(invalid("Cannot specify both key pattern and name.").into());
+        }
+        (None, None) => {
+            return Err(invalid("Must specify either index name or key pattern.").into());
+        }
     };
     if let Some(seconds) = change.expire_after_seconds {
         expire_after_seconds(Value::Int64(seconds))

@@ -66,7 +66,8 @@ fn check_read_concern(value: Value<'_>) -> Result<()> {
                 return Err(wrong_type(name, "timestamp", other));
             }
             ("provenance", value) => check_provenance("ReadConcernArgs::parse", value)?,
-            ("afterOpTime", Value::Document(_)) | ("allowTransactionTableSnapshot", Value::Bool(_)) => {}
+            ("afterOpTime", Value::Document(_))
+            | ("allowTransactionTableSnapshot", Value::Bool(_)) => {}
             (name, _) => {
                 return Err(Error::new(
                     ErrorCode::INVALID_OPTIONS,
@@ -111,7 +112,10 @@ fn check_write_concern(value: Value<'_>, takes: Takes) -> Result<()> {
         other => return Err(wrong_type("writeConcern", "object", other)),
     };
     if takes == Takes::ReadConcern {
-        return Err(Error::new(ErrorCode::INVALID_OPTIONS, "Command does not support writeConcern"));
+        return Err(Error::new(
+            ErrorCode::INVALID_OPTIONS,
+            "Command does not support writeConcern",
+        ));
     }
     let mut arguments = Arguments::new("WriteConcernOptions", concern)?;
     check_w(arguments.value("w"))?;
@@ -167,8 +171,13 @@ fn check_timeout(timeout: Value<'_>) -> Result<()> {
 }
 
 fn check_provenance(of: &str, value: Value<'_>) -> Result<()> {
-    const SOURCES: [&str; 5] =
-        ["clientSupplied", "implicitDefault", "customDefault", "getLastErrorDefaults", "internalWriteDefault"];
+    const SOURCES: [&str; 5] = [
+        "clientSupplied",
+        "implicitDefault",
+        "customDefault",
+        "getLastErrorDefaults",
+        "internalWriteDefault",
+    ];
     match value {
         Value::Missing | Value::Null | Value::Undefined => Ok(()),
         Value::String(source) if SOURCES.contains(&source) => Ok(()),

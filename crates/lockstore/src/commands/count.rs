@@ -1,7 +1,7 @@
 //! `count`.
 
-use docquery::number::Number;
 use docquery::Error;
+use docquery::number::Number;
 
 use super::Call;
 use super::arguments::Arguments;

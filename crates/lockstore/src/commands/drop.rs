@@ -13,7 +13,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.finish()?;
     let ns = namespace.to_string();
     let dropped = call.place(namespace)?.drop_collection().map_err(|error| match error.code() {
-        ErrorCode::NAMESPACE_NOT_FOUND => Error::new(ErrorCode::NAMESPACE_NOT_FOUND, "ns not found").into(),
+        ErrorCode::NAMESPACE_NOT_FOUND => {
+            Error::new(ErrorCode::NAMESPACE_NOT_FOUND, "ns not found").into()
+        }
         _ => error,
     })?;
     Ok(Reply::new().with_count("nIndexesWas", dropped as u64).with("ns", Value::String(&ns)))

@@ -5,10 +5,11 @@ use docquery::{Error, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
+use super::concern::{self, Takes};
 use super::cursors::BatchSize;
 use super::reply::Reply;
 use crate::error::DocumentError;
-use crate::operations::{FindRequest, Hint, Selector};
+use crate::operations::{Cursor, FindRequest, Hint, Selector};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("FindCommandRequest")?;
@@ -37,12 +38,14 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     }
     arguments.count("ntoreturn")?;
     arguments.finish()?;
+    concern::check(call.command, Takes::ReadConcern)?;
     let batch = BatchSize::of(batch_size);
     if single_batch && request.limit == 0 {
         request.limit = batch.first() as u64;
     }
-    let place = call.place(namespace)?;
-    call.reply_with_cursor(place.find_cursor(request)?, batch, single_batch)
+    let ns = namespace.to_string();
+    let cursor = Cursor::over(call.place(namespace)?.find(&request)?);
+    call.reply_with_cursor(&ns, cursor, batch, single_batch)
 }
 
 /// The `hint` of a command.

@@ -37,8 +37,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let environment = place.environment(selector.variables.as_ref());
     let filter = Filter::parse(&selector.filter, &environment)?;
     let fields = fields.filter(|fields| !fields.is_empty());
-    let projection =
-        fields.map(|fields| Projection::parse(&fields, &environment)).transpose()?;
+    let projection = fields.map(|fields| Projection::parse(&fields, &environment)).transpose()?;
     let change = match update {
         Some(update) => {
             Change::Update { update: update.parsed(selector.variables.as_ref(), &place)?, upsert }

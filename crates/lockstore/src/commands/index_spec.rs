@@ -55,9 +55,13 @@ impl IndexSpec {
             }
             write_option(option, value, key, &mut writer)?;
         }
-        let listed = RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document");
-        if truthy(spec.get("sparse")) && spec.get("partialFilterExpression").as_document().is_some() {
-            return Err(cannot_create("cannot mix \"partialFilterExpression\" and \"sparse\" options"));
+        let listed =
+            RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document");
+        if truthy(spec.get("sparse")) && spec.get("partialFilterExpression").as_document().is_some()
+        {
+            return Err(cannot_create(
+                "cannot mix \"partialFilterExpression\" and \"sparse\" options",
+            ));
         }
         Ok(Self { listed })
     }
@@ -68,7 +72,12 @@ impl IndexSpec {
     }
 }
 
-fn write_option(option: &str, value: Value<'_>, key: Document<'_>, writer: &mut Writer) -> Result<()> {
+fn write_option(
+    option: &str,
+    value: Value<'_>,
+    key: Document<'_>,
+    writer: &mut Writer,
+) -> Result<()> {
     match option {
         "v" => check_version(value),
         // A build is always in the background here; the namespace is where the index is made.
@@ -108,7 +117,9 @@ fn write_option(option: &str, value: Value<'_>, key: Document<'_>, writer: &mut 
             Value::Document(_) => Ok(()),
             other => Err(wrong_type(option, "an object", other)),
         },
-        _ => Err(invalid_option(format!("The field '{option}' is not valid for an index specification"))),
+        _ => Err(invalid_option(format!(
+            "The field '{option}' is not valid for an index specification"
+        ))),
     }
 }
 
@@ -168,7 +179,9 @@ fn check_partial_operators(expression: Document<'_>) -> Result<()> {
             }
             (name, _) if name.starts_with('$') => return Err(unsupported_in_partial(name)),
             (_, Value::Document(predicate)) => {
-                for (operator, operand) in predicate.iter().filter(|(name, _)| name.starts_with('$')) {
+                for (operator, operand) in
+                    predicate.iter().filter(|(name, _)| name.starts_with('$'))
+                {
                     let allowed = match operator {
                         "$eq" | "$lt" | "$lte" | "$gt" | "$gte" | "$in" | "$type" => true,
                         "$exists" => operand.is_truthy(),
@@ -191,9 +204,10 @@ pub(crate) fn check_collation(collation: Document<'_>) -> Result<()> {
     match collation.get("locale") {
         _ if collation.is_empty() => Ok(()),
         Value::String("simple") => Ok(()),
-        Value::Missing => {
-            Err(Error::location(40414, "BSON field 'collation.locale' is missing but a required field"))
-        }
+        Value::Missing => Err(Error::location(
+            40414,
+            "BSON field 'collation.locale' is missing but a required field",
+        )),
         Value::String(locale) => Err(Error::bad_value(format!(
             "the collation '{locale}' is not supported: strings are compared by their bytes, as with {{locale: \"simple\"}}"
         ))),
@@ -213,11 +227,16 @@ fn truthy(value: Value<'_>) -> bool {
 }
 
 fn required(name: &str) -> Error {
-    Error::failed_to_parse(format!("The '{name}' field is a required property of an index specification"))
+    Error::failed_to_parse(format!(
+        "The '{name}' field is a required property of an index specification"
+    ))
 }
 
 fn wrong_type(name: &str, expected: &str, found: Value<'_>) -> Error {
-    Error::type_mismatch(format!("The field '{name}' must be {expected}, but got {}", found.type_name()))
+    Error::type_mismatch(format!(
+        "The field '{name}' must be {expected}, but got {}",
+        found.type_name()
+    ))
 }
 
 fn cannot_create(message: impl Into<String>) -> Error {

@@ -9,7 +9,7 @@ use super::cursors::BatchSize;
 use super::find::owned;
 use super::reply::Reply;
 use crate::error::DocumentError;
-use crate::operations;
+use crate::operations::{self, Cursor};
 
 pub(super) fn indexes(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("listIndexes")?;
@@ -20,7 +20,7 @@ pub(super) fn indexes(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.finish()?;
     let ns = namespace.to_string();
     let specs = call.place(namespace)?.list_indexes()?;
-    call.reply_with_list(&ns, specs, batch)
+    call.reply_with_cursor(&ns, Cursor::over(specs), batch, false)
 }
 
 pub(super) fn collections(call: &Call<'_>) -> Result<Reply, DocumentError> {
@@ -49,7 +49,7 @@ pub(super) fn collections(call: &Call<'_>) -> Result<Reply, DocumentError> {
         }
     }
     let ns = format!("{}.$cmd.listCollections", call.database);
-    call.reply_with_list(&ns, found, batch)
+    call.reply_with_cursor(&ns, Cursor::over(found), batch, false)
 }
 
 pub(super) fn databases(call: &Call<'_>) -> Result<Reply, DocumentError> {
@@ -80,10 +80,7 @@ pub(super) fn ping(call: &Call<'_>) -> Result<Reply, DocumentError> {
     Ok(Reply::new())
 }
 
-fn batch_size(
-    arguments: &mut Arguments<'_>,
-    of: &'static str,
-) -> Result<BatchSize, DocumentError> {
+fn batch_size(arguments: &mut Arguments<'_>, of: &'static str) -> Result<BatchSize, DocumentError> {
     let Some(cursor) = arguments.document("cursor")? else { return Ok(BatchSize::of(None)) };
     let mut cursor = Arguments::new(of, cursor)?;
     let size = cursor.count("batchSize")?;

@@ -33,8 +33,15 @@ impl Reply {
     }
 
     /// A reply with a part of a result, and the cursor that has the rest; 0 if there is none.
-    pub(super) fn batch(namespace: &str, name: &str, batch: &[RawDocumentBuf], cursor: i64) -> Self {
-        let mut fields = Writer::with_capacity(batch.iter().map(|document| document.as_bytes().len() + 8).sum::<usize>() + 128);
+    pub(super) fn batch(
+        namespace: &str,
+        name: &str,
+        batch: &[RawDocumentBuf],
+        cursor: i64,
+    ) -> Self {
+        let mut fields = Writer::with_capacity(
+            batch.iter().map(|document| document.as_bytes().len() + 8).sum::<usize>() + 128,
+        );
         fields.open_document("cursor");
         fields.open_array(name);
         for document in batch {

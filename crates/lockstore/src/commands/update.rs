@@ -91,12 +91,19 @@ impl Statement {
     fn request(self, place: &Place<'_>) -> Result<ModifyRequest, DocumentError> {
         let Self { selector, update, constants, upsert, many } = self;
         if constants.is_some() && !update.is_pipeline() {
-            return Err(Error::location(51198, "Constant values may only be specified for pipeline updates").into());
+            return Err(Error::location(
+                51198,
+                "Constant values may only be specified for pipeline updates",
+            )
+            .into());
         }
         let variables = merged(selector.variables.as_deref(), constants.as_deref());
         let update = update.parsed(variables.as_ref(), place)?;
         if many && update.is_replacement() {
-            return Err(Error::failed_to_parse("multi update is not supported for replacement-style update").into());
+            return Err(Error::failed_to_parse(
+                "multi update is not supported for replacement-style update",
+            )
+            .into());
         }
         Ok(ModifyRequest { selector, change: Change::Update { update, upsert }, many })
     }
@@ -106,7 +113,9 @@ impl UpdateSpec {
     /// Takes an update, and the array filters among the arguments.
     pub(super) fn parse(update: Value<'_>, arguments: &mut Arguments<'_>) -> Result<Self, Error> {
         if update.as_document().is_none() && update.as_array().is_none() {
-            return Err(Error::failed_to_parse("Update argument must be either an object or an array"));
+            return Err(Error::failed_to_parse(
+                "Update argument must be either an object or an array",
+            ));
         }
         let filters = arguments.array("arrayFilters")?;
         let filters = filters.into_iter().flatten().map(|filter| match filter {
@@ -118,7 +127,9 @@ impl UpdateSpec {
         });
         let array_filters = filters.collect::<Result<Vec<_>, _>>()?;
         if !array_filters.is_empty() && update.as_array().is_some() {
-            return Err(Error::failed_to_parse("Cannot specify arrayFilters and a pipeline update"));
+            return Err(Error::failed_to_parse(
+                "Cannot specify arrayFilters and a pipeline update",
+            ));
         }
         Ok(Self { update: update.into(), array_filters })
     }
@@ -133,7 +144,8 @@ impl UpdateSpec {
         variables: Option<&RawDocumentBuf>,
         place: &Place<'_>,
     ) -> Result<Arc<Update>, Error> {
-        let filters: Vec<&RawDocument> = self.array_filters.iter().map(|filter| &**filter).collect();
+        let filters: Vec<&RawDocument> =
+            self.array_filters.iter().map(|filter| &**filter).collect();
         let update = self.update.raw();
         Ok(Arc::new(Update::parse(update, &filters, &place.environment(variables))?))
     }

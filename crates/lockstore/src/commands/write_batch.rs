@@ -12,7 +12,9 @@ pub(super) fn check_length(length: usize) -> Result<(), Error> {
     }
     Err(Error::new(
         ErrorCode::INVALID_LENGTH,
-        format!("Write batch sizes must be between 1 and {STATEMENTS_MAX}. Got {length} operations."),
+        format!(
+            "Write batch sizes must be between 1 and {STATEMENTS_MAX}. Got {length} operations."
+        ),
     ))
 }
 

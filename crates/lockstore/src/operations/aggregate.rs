@@ -5,8 +5,9 @@ use docquery::Pipeline;
 use docquery::pipeline::{Collections, Documents};
 
 use super::Place;
+use super::cursor::Cursor;
 use super::find::FindRequest;
-use super::select::Selector;
+use super::select::{Hint, Selector};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 
@@ -14,18 +15,25 @@ use crate::error::DocumentError;
 #[derive(Debug)]
 struct Neighbours<'p, 's>(&'p Place<'s>);
 
+/// A pipeline over a collection.
+#[derive(Debug)]
+pub(crate) struct AggregateRequest {
+    pub(crate) stages: RawArrayBuf,
+    pub(crate) hint: Option<Hint>,
+    pub(crate) variables: Option<RawDocumentBuf>,
+}
+
 impl Place<'_> {
     /// Runs a pipeline over the documents of the collection.
-    pub(crate) fn aggregate(
-        &self,
-        stages: &RawArrayBuf,
-        variables: Option<&RawDocumentBuf>,
-    ) -> Result<Vec<RawDocumentBuf>, DocumentError> {
-        let pipeline = Pipeline::parse(stages, &self.environment(variables))?;
-        let source = self.find(&FindRequest::default())?;
+    pub(crate) fn aggregate(&self, request: &AggregateRequest) -> Result<Cursor, DocumentError> {
+        let environment = self.environment(request.variables.as_ref());
+        let pipeline = Pipeline::parse(&request.stages, &environment)?;
+        let selector = Selector { hint: request.hint.clone(), ..Selector::default() };
+        let source = self.find(&FindRequest { selector, ..FindRequest::default() })?;
         let neighbours = Neighbours(self);
         let results = pipeline.run(Box::new(source.into_iter().map(Ok)), &neighbours);
-        results.map(|document| document.map_err(DocumentError::from)).collect()
+        let results = results.collect::<Result<Vec<_>, _>>()?;
+        Ok(Cursor::over(results))
     }
 }
 
@@ -36,7 +44,7 @@ impl Collections for Neighbours<'_, '_> {
         filter: Option<&RawDocument>,
     ) -> docquery::Result<Documents<'a>> {
         let namespace = Namespace::new(self.0.namespace().database(), name)?;
-        let place = Place { namespace, ..*self.0 };
+        let place = self.0.neighbour(namespace);
         let filter = filter.map(RawDocument::to_owned).unwrap_or_default();
         let selector = Selector { filter, ..Selector::default() };
         let found = place.find(&FindRequest { selector, ..FindRequest::default() });

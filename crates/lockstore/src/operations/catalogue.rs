@@ -39,13 +39,18 @@ pub(crate) fn drop_database(engine: &Engine, database: &str) -> Result<bool, Doc
     Namespace::check_database(database)?;
     let definition = Definition::DropDatabase { database: database.into() };
     match engine.define(definition)? {
-        crate::documents::Attempt::Done(Defined::DroppedDatabase { collections }) => Ok(collections > 0),
+        crate::documents::Attempt::Done(Defined::DroppedDatabase { collections }) => {
+            Ok(collections > 0)
+        }
         other => unreachable!("the drop of a database is not answered {other:?}"),
     }
 }
 
 /// The collections of a database, by name.
-pub(crate) fn collections(engine: &Engine, database: &str) -> Result<Vec<Arc<Collection>>, StoreError> {
+pub(crate) fn collections(
+    engine: &Engine,
+    database: &str,
+) -> Result<Vec<Arc<Collection>>, StoreError> {
     Ok(engine.reading()?.catalog().of_database(database).cloned().collect())
 }
 

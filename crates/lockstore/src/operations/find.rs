@@ -15,6 +15,13 @@ pub(crate) struct FindRequest {
     pub(crate) skip: u64,
     /// 0 is no limit.
     pub(crate) limit: u64,
+    /// The keys of the index that is hinted at between which it is looked: from the first, and before the second.
+    pub(crate) min: Option<RawDocumentBuf>,
+    pub(crate) max: Option<RawDocumentBuf>,
+    /// Whether the keys of the index are given instead of the documents.
+    pub(crate) return_key: bool,
+    /// Whether the place of a document in its collection is given with it.
+    pub(crate) show_record_id: bool,
 }
 
 impl Place<'_> {
@@ -47,7 +54,12 @@ impl Place<'_> {
     }
 
     /// Counts documents.
-    pub(crate) fn count(&self, selector: &Selector, skip: u64, limit: u64) -> Result<u64, DocumentError> {
+    pub(crate) fn count(
+        &self,
+        selector: &Selector,
+        skip: u64,
+        limit: u64,
+    ) -> Result<u64, DocumentError> {
         let selection = self.selection(selector)?;
         let mut counted = 0;
         self.select(&selection, None, |_, _| counted += 1)?;

@@ -94,7 +94,9 @@ impl Place<'_> {
         let create = Some(self.new_collection());
         match self.engine().insert(Insert { namespace, create, documents, ordered })? {
             Attempt::Done(inserted) => Ok(inserted),
-            Attempt::Again => unreachable!("an insertion that may create its collection is never out of date"),
+            Attempt::Again => {
+                unreachable!("an insertion that may create its collection is never out of date")
+            }
         }
     }
 }
@@ -111,7 +113,8 @@ pub(super) fn completed(document: &RawDocument, now_ms: i64) -> Result<RawDocume
     let id = fields.get("_id");
     check_id(id)?;
     let first = fields.first().is_some_and(|(name, _)| name == "_id");
-    let unset = |(name, value): (&str, Value<'_>)| name != "_id" && matches!(value, Value::Timestamp(0));
+    let unset =
+        |(name, value): (&str, Value<'_>)| name != "_id" && matches!(value, Value::Timestamp(0));
     if first && !fields.into_iter().any(unset) {
         return Ok(document.to_owned());
     }
@@ -123,11 +126,14 @@ pub(super) fn completed(document: &RawDocument, now_ms: i64) -> Result<RawDocume
     for element in Elements::of(document.as_bytes()) {
         match element.value() {
             _ if element.name() == "_id" => {}
-            Value::Timestamp(0) => writer.field(element.name(), Value::Timestamp(timestamp(now_ms))),
+            Value::Timestamp(0) => {
+                writer.field(element.name(), Value::Timestamp(timestamp(now_ms)))
+            }
             _ => writer.copy(&element),
         }
     }
-    let completed = RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document");
+    let completed =
+        RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document");
     check_size(&completed)?;
     Ok(completed)
 }
@@ -155,7 +161,9 @@ pub(super) fn check_id(id: Value<'_>) -> Result<(), Error> {
             None => Ok(()),
             Some((name, _)) => Err(Error::new(
                 ErrorCode::DOLLAR_PREFIXED_FIELD_NAME,
-                format!("_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."),
+                format!(
+                    "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
+                ),
             )),
         },
         _ => Ok(()),

@@ -9,7 +9,8 @@ use super::Place;
 use super::insert::completed;
 use super::select::{Candidates, Selection, Selector};
 use crate::documents::{
-    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach, RecordId, Upsert,
+    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
+    RecordId, Upsert,
 };
 use crate::error::DocumentError;
 
@@ -48,7 +49,8 @@ impl Place<'_> {
         let selection = self.selection(&request.selector)?;
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
-            let Candidates { sequence, collection, records } = self.candidates(&selection, limit)?;
+            let Candidates { sequence, collection, records } =
+                self.candidates(&selection, limit)?;
             let outcome = match collection {
                 Some(collection) if !records.is_empty() && request.many => {
                     Some(self.modify_each(&selection, &request.change, collection, records)?)

@@ -69,7 +69,8 @@ impl Place<'_> {
         limit: Option<usize>,
     ) -> Result<Candidates, DocumentError> {
         let mut records = Vec::new();
-        let (sequence, collection) = self.select(selection, limit, |record, _| records.push(record))?;
+        let (sequence, collection) =
+            self.select(selection, limit, |record, _| records.push(record))?;
         Ok(Candidates { sequence, collection, records })
     }
 
