@@ -2,6 +2,7 @@
 
 mod context;
 mod scope;
+pub(crate) mod summation;
 
 pub use context::Context;
 pub use scope::Scope;
