@@ -4,13 +4,27 @@
 //! operators (see [`operator`]); most are a name, what arguments they take, and a small function.
 
 mod arguments;
+mod arrays;
+mod coerce;
 mod comparison;
 mod context;
+pub(crate) mod date;
 mod field_path;
+mod first_n;
 mod node;
 mod operator;
 mod scope;
+mod sets;
+mod sizes;
+mod slices;
+mod sort_array;
+mod statistics;
+mod strings;
+mod substrings;
 pub(crate) mod summation;
+#[cfg(test)]
+mod testing;
+mod trim;
 mod variable;
 mod variables;
 

@@ -3,14 +3,30 @@
 use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
-use super::{comparison, variables};
+use super::{
+    arrays, comparison, date, first_n, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trim, variables,
+};
 use crate::{Document, Error, Result, Value};
 
 /// A table of operators, by name.
 pub(crate) type Table = &'static [(&'static str, Operator)];
 
 /// All tables: one for each file of operators.
-const TABLES: &[Table] = &[comparison::OPERATORS, variables::OPERATORS];
+const TABLES: &[Table] = &[
+    arrays::OPERATORS,
+    comparison::OPERATORS,
+    first_n::OPERATORS,
+    sets::OPERATORS,
+    sizes::OPERATORS,
+    slices::OPERATORS,
+    sort_array::OPERATORS,
+    statistics::OPERATORS,
+    strings::OPERATORS,
+    substrings::OPERATORS,
+    trim::OPERATORS,
+    variables::OPERATORS,
+];
 
 /// Computes the value of an operator from its arguments.
 pub(crate) type Evaluate = for<'s, 'a> fn(Arguments<'s, 'a>) -> Result<Value<'a>>;
@@ -31,6 +47,11 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
+    /// No fewer than `least`; otherwise an error with this code.
+    AtLeast {
+        least: usize,
+        otherwise: i32,
+    },
     Any,
 }
 
@@ -60,7 +81,8 @@ pub(crate) struct Call<'v> {
 
 /// The operator called `name`, dollar sign included.
 pub(super) fn named(name: &str) -> Option<(&'static str, Operator)> {
-    let mut all = TABLES.iter().flat_map(|table| table.iter());
+    let tables = TABLES.iter().chain(&date::OPERATORS);
+    let mut all = tables.flat_map(|table| table.iter());
     all.find(|(known, _)| *known == name).copied()
 }
 
@@ -157,12 +179,23 @@ impl<'v> Call<'v> {
         Ok(nodes)
     }
 
+    /// The node that evaluates the operator on `arguments`.
+    pub(crate) fn node(
+        &self,
+        evaluate: Evaluate,
+        arguments: impl IntoIterator<Item = Option<Node>>,
+    ) -> Node {
+        let arguments = arguments.into_iter().collect();
+        Node::Call { name: self.name, evaluate, arguments, pure: true }
+    }
+
     /// The error for an argument that must be given and is not.
     pub(crate) fn missing_key(&self, key: &str, code: i32) -> Error {
         Error::location(code, format!("{} needs the argument '{key}'", self.name))
     }
 
-    fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
+    /// The error for an argument that nobody asked for.
+    pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
             code,
@@ -187,7 +220,11 @@ impl Arity {
                      passed in"
                 ),
             )),
-            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
+            Self::AtLeast { least, otherwise } if count < least => Err(Error::location(
+                otherwise,
+                format!("{name} needs at least {least} arguments, {count} were passed in"),
+            )),
+            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
         }
     }
 }
