@@ -10,6 +10,7 @@ mod field_path;
 mod node;
 mod operator;
 mod scope;
+pub(crate) mod summation;
 mod variable;
 mod variables;
 
