@@ -54,7 +54,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(document: &bson::RawDocument, path: &str, value: Value<'_>, expected: &bson::RawDocument) {
+    fn check(
+        document: &bson::RawDocument,
+        path: &str,
+        value: Value<'_>,
+        expected: &bson::RawDocument,
+    ) {
         let (arena, path) = (Arena::new(), Path::field(path).unwrap());
         let changed = set(document.into(), &path, path.len(), value, &arena).unwrap();
         assert_eq!(&*changed.to_raw(), expected, "{path} in {document:?}");

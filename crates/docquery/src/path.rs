@@ -38,8 +38,10 @@ impl Path {
         }
         let path = Self::new(dotted);
         if path.len() > FIELD_PATH_PARTS_MAX {
-            let message =
-                format!("a field path has at most {FIELD_PATH_PARTS_MAX} parts, not {}", path.len());
+            let message = format!(
+                "a field path has at most {FIELD_PATH_PARTS_MAX} parts, not {}",
+                path.len()
+            );
             return Err(Error::new(ErrorCode::OVERFLOW, message));
         }
         path.parts().try_for_each(|part| check_part(part, dotted))?;
@@ -138,7 +140,8 @@ mod tests {
 
     #[track_caller]
     fn check(dotted: &str, expected: Result<usize, i32>) {
-        let found = Path::field(dotted).map(|path| path.len()).map_err(|error| error.code().value());
+        let found =
+            Path::field(dotted).map(|path| path.len()).map_err(|error| error.code().value());
         assert_eq!(found, expected, "{dotted:?}");
     }
 

@@ -78,7 +78,11 @@ impl Transformation {
     }
 
     /// What it makes of `document`.
-    pub(crate) fn apply<'a>(&'a self, document: Document<'a>, arena: &'a Arena) -> Result<Document<'a>> {
+    pub(crate) fn apply<'a>(
+        &'a self,
+        document: Document<'a>,
+        arena: &'a Arena,
+    ) -> Result<Document<'a>> {
         Application { arena, root: document, rest: self.rest }.run(&self.tree)
     }
 }

@@ -34,7 +34,8 @@ impl<'a> Application<'a> {
     /// order; then values are computed, in the order in which the projection names them.
     fn document(self, branch: &'a Branch, document: Document<'a>) -> Result<Document<'a>> {
         let mut fields: Vec<(&'a str, Value<'a>)> = Vec::new();
-        let mut computed: Vec<Option<usize>> = vec![None; if branch.computes() { branch.iter().len() } else { 0 }];
+        let mut computed: Vec<Option<usize>> =
+            vec![None; if branch.computes() { branch.iter().len() } else { 0 }];
         for (name, value) in document {
             let Some(place) = branch.find(name) else {
                 if self.rest == Rest::Kept {
@@ -103,9 +104,7 @@ impl<'a> Application<'a> {
                 }
                 self.arena.array(&items)
             }
-            _ if branch.computes() => {
-                self.document(branch, Document::EMPTY).map(Value::Document)
-            }
+            _ if branch.computes() => self.document(branch, Document::EMPTY).map(Value::Document),
             _ if self.rest == Rest::Kept => Ok(value),
             _ => Ok(Value::Missing),
         }

@@ -48,7 +48,8 @@ fn one_item<'a>(
         match inner.get(path.part(index)) {
             Value::Array(array) => {
                 let position = position.ok_or_else(|| {
-                    let message = format!("'{path}.$': the filter has matched no item of the array");
+                    let message =
+                        format!("'{path}.$': the filter has matched no item of the array");
                     Error::location(51246, message)
                 })?;
                 let item = array.get(position);

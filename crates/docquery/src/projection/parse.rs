@@ -73,7 +73,10 @@ pub(crate) fn parse(
     Ok(Parsed { tree, kind, rewrites: parser.rewrites })
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each says what was met so far; they are independent")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says what was met so far; they are independent"
+)]
 struct Parser<'e> {
     environment: &'e Environment,
     scope: Scope<'e>,
@@ -105,11 +108,13 @@ impl Parser<'_> {
     ) -> Result<()> {
         let positional = name.ends_with(".$");
         if positional && self.language == Language::Stage {
-            let message = format!("'{name}': a pipeline has no positional projection, only find has");
+            let message =
+                format!("'{name}': a pipeline has no positional projection, only find has");
             return Err(Error::location(31324, message));
         }
         if name.contains(".$.") {
-            let message = format!("'{name}': the positional '$' may only stand at the end of a path");
+            let message =
+                format!("'{name}': the positional '$' may only stand at the end of a path");
             return Err(Error::location(31394, message));
         }
         match value {
@@ -274,7 +279,9 @@ impl Parser<'_> {
         }
         let metadata = operator == "$meta";
         if self.kind == Some(Kind::Exclusion) && !metadata {
-            let message = format!("'{path}' cannot be computed in a projection that excludes; only $meta can");
+            let message = format!(
+                "'{path}' cannot be computed in a projection that excludes; only $meta can"
+            );
             return Err(Error::location(31252, message));
         }
         if !metadata {

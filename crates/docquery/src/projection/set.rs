@@ -48,7 +48,8 @@ impl<'v> Found<'v> {
                 continue;
             }
             if name.contains('.') {
-                let message = format!("'{path}': the name '{name}' must not have a dot in an inner object");
+                let message =
+                    format!("'{path}': the name '{name}' must not have a dot in an inner object");
                 return Err(Error::location(40183, message));
             }
             self.field(Path::field(&format!("{path}.{name}"))?, inner)?;

@@ -149,7 +149,10 @@ fn places_of(fields: &[(Box<str>, Node)]) -> HashMap<Box<str>, usize> {
 }
 
 fn collision(path: &Path, code: i32) -> Error {
-    Error::location(code, format!("path collision at '{path}': something else is said of it, or of a part of it"))
+    Error::location(
+        code,
+        format!("path collision at '{path}': something else is said of it, or of a part of it"),
+    )
 }
 
 fn check_depth(depth: usize) -> Result<()> {
