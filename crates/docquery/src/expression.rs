@@ -35,6 +35,12 @@ pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
 use node::Node;
+pub(crate) use variable::check_bound_name;
+
+/// Whether there is an operator with this name, dollar sign included.
+pub(crate) fn is_operator(name: &str) -> bool {
+    operator::named(name).is_some()
+}
 
 /// An expression, parsed. A copy shares the tree.
 #[derive(Clone, Debug)]
