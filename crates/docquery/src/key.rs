@@ -11,6 +11,7 @@ mod interval;
 mod number;
 mod pattern;
 mod ranges;
+mod show;
 mod split;
 
 pub use bounds::{Bounds, Comparison};
