@@ -34,3 +34,6 @@ pub(crate) use task::{
     Inserted, Modification, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
 };
 pub(crate) use writer::DocumentWriter;
+
+#[cfg(test)]
+mod tests;

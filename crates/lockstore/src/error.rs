@@ -1,6 +1,7 @@
 //! Errors: one enum for each operation, each wrapping the one error of the store itself.
 
 mod documents;
+mod shell;
 
 use std::sync::Arc;
 use std::time::Duration;

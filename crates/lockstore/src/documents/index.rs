@@ -66,13 +66,15 @@ impl Index {
             None => None,
             Some(value) => Some(number(value).ok_or_else(|| wrong("expireAfterSeconds"))?),
         };
+        let sparse = is_true(&spec, "sparse");
+        let pattern = KeyPattern::parse(&key)?;
         Ok(Self {
             id,
             name,
-            pattern: KeyPattern::parse(&key)?,
+            pattern: if sparse { pattern.sparse() } else { pattern },
             key,
             unique: is_true(&spec, "unique"),
-            sparse: is_true(&spec, "sparse"),
+            sparse,
             hidden: is_true(&spec, "hidden"),
             expire_after_seconds,
             partial,
@@ -98,7 +100,7 @@ impl Index {
             );
             return Err(Error::new(ErrorCode::new(CANNOT_BUILD_INDEX_KEYS), message));
         }
-        if self.sparse && keys.missing { Ok(Keys::default()) } else { Ok(keys) }
+        Ok(keys)
     }
 
     pub(crate) fn id(&self) -> IndexId {

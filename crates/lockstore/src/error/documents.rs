@@ -7,6 +7,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, ErrorCode};
 
 use super::StoreError;
+use super::shell::Shell;
 use crate::disk::DiskError;
 
 /// Why an operation on documents was not done. Nothing has changed, unless the operation is one of many
@@ -103,7 +104,8 @@ impl fmt::Display for DuplicateKey {
         let Self { collection, index, value, .. } = self;
         write!(
             f,
-            "E11000 duplicate key error collection: {collection} index: {index} dup key: {value:?}"
+            "E11000 duplicate key error collection: {collection} index: {index} dup key: {}",
+            Shell(value)
         )
     }
 }
