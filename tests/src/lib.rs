@@ -3,6 +3,7 @@
 pub mod account;
 pub mod any_row;
 pub mod call;
+pub mod conformance;
 pub mod contender;
 pub mod decode_row;
 pub mod dice;
