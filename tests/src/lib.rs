@@ -1,6 +1,7 @@
 //! What the scenario, crash and conformance tests share; the tests are in the `tests` folder.
 
 pub mod account;
+pub mod any_bson;
 pub mod any_row;
 pub mod call;
 pub mod conformance;
@@ -8,6 +9,7 @@ pub mod contender;
 pub mod decode_row;
 pub mod dice;
 pub mod fact;
+pub mod fuzz_documents;
 pub mod machine;
 pub mod open_bytes;
 pub mod patience;

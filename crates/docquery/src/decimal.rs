@@ -106,6 +106,10 @@ impl Decimal {
 
     /// `self + other`.
     #[must_use]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it rounds, and a name shows that better than a sign"
+    )]
     pub fn add(self, other: Self) -> Self {
         Self::of(bid::bid128_add(self.bid(), other.bid(), RND_NEAREST_EVEN, &mut EXE_CLEAR.clone()))
     }

@@ -72,6 +72,24 @@ impl Number {
         }
     }
 
+    /// The whole number towards zero, within the range of an `i64`; 0 for NaN.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`as` saturates, which is what is asked for"
+    )]
+    pub fn saturating_i64(self) -> i64 {
+        match self {
+            Self::Int32(number) => i64::from(number),
+            Self::Int64(number) => number,
+            Self::Double(number) => number as i64,
+            Self::Decimal(number) if number.is_nan() => 0,
+            Self::Decimal(number) => {
+                let limit = if number.is_sign_negative() { i64::MIN } else { i64::MAX };
+                number.to_whole().unwrap_or(limit)
+            }
+        }
+    }
+
     /// The double nearest to it.
     #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is asked for")]
     pub fn to_double(self) -> f64 {
@@ -147,7 +165,8 @@ fn compare_double_decimal(double: f64, decimal: Decimal) -> Ordering {
 
 #[expect(clippy::cast_possible_truncation, reason = "the double is in range and whole")]
 fn exact_i64(double: f64) -> Option<i64> {
-    let whole = double.trunc() == double && (-TWO_TO_63..TWO_TO_63).contains(&double);
+    let whole = compare_doubles(double.trunc(), double).is_eq()
+        && (-TWO_TO_63..TWO_TO_63).contains(&double);
     whole.then_some(double as i64)
 }
 

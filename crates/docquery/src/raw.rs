@@ -88,7 +88,7 @@ impl Kind {
 }
 
 /// The elements of a document or an array, in order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Elements<'a> {
     /// What is left: elements, then a 0.
     rest: &'a [u8],

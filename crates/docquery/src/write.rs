@@ -218,25 +218,21 @@ impl Writer {
     }
 
     fn document(&mut self, document: Document<'_>) {
-        match document.raw_bytes() {
-            Some(bytes) => self.bytes.extend_from_slice(bytes),
-            None => {
-                self.begin();
-                document.iter().for_each(|(name, value)| self.field(name, value));
-                self.end();
-            }
+        if let Some(bytes) = document.raw_bytes() {
+            return self.bytes.extend_from_slice(bytes);
         }
+        self.begin();
+        document.iter().for_each(|(name, value)| self.field(name, value));
+        self.end();
     }
 
     fn array(&mut self, array: Array<'_>) {
-        match array.raw_bytes() {
-            Some(bytes) => self.bytes.extend_from_slice(bytes),
-            None => {
-                self.begin();
-                array.iter().for_each(|value| self.item(value));
-                self.end();
-            }
+        if let Some(bytes) = array.raw_bytes() {
+            return self.bytes.extend_from_slice(bytes);
         }
+        self.begin();
+        array.iter().for_each(|value| self.item(value));
+        self.end();
     }
 
     fn text(&mut self, text: &str) {
