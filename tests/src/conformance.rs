@@ -18,17 +18,23 @@
 pub mod case;
 pub mod corpus;
 pub mod difference;
+#[cfg(test)]
+mod echo;
 pub mod extended;
+pub mod failing;
 pub mod json;
 pub mod replay;
 pub mod reply;
 pub mod report;
 pub mod server;
+pub mod store;
 pub mod value;
 
 pub use case::{Case, Step};
 pub use corpus::{Area, read_folder};
 pub use difference::Difference;
+pub use failing::Failing;
 pub use replay::{Failure, replay, replay_all};
 pub use report::Report;
 pub use server::Server;
+pub use store::StoreServer;

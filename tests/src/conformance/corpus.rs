@@ -92,3 +92,6 @@ fn read_file(path: &Path) -> Result<Vec<Case>, CorpusError> {
     }
     Ok(cases)
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,6 @@ fn write_binary(out: &mut Vec<u8>, subtype: u8, bytes: &[u8]) -> Result<(), Exte
 fn length(bytes: usize) -> Result<[u8; 4], ExtendedError> {
     i32::try_from(bytes).map(i32::to_le_bytes).map_err(|_| ExtendedError::Long(bytes))
 }
+
+#[cfg(test)]
+mod tests;

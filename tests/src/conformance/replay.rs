@@ -124,3 +124,6 @@ impl fmt::Display for Failure {
         write!(f, "{} step {}: {}", self.id, self.step, self.difference)
     }
 }
+
+#[cfg(test)]
+mod tests;

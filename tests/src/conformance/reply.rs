@@ -204,3 +204,6 @@ fn failure(reply: &Fields<'_>) -> String {
     let message = field(reply, "errmsg").and_then(RawBsonRef::as_str).unwrap_or("no message");
     format!("failure with code {code} ({message})")
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ impl<'a> FailureJson<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

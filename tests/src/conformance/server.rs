@@ -4,11 +4,15 @@ use bson::raw::{CStr, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr
 
 /// Something that answers commands on a database called `test`.
 pub trait Server {
-    /// Makes the database as if it had never been used.
-    fn clear(&mut self);
-
     /// Answers one command. What goes wrong is a reply too, with `ok: 0`.
     fn run(&mut self, command: &RawDocument) -> RawDocumentBuf;
+
+    /// Makes the database as if it had never been used.
+    fn clear(&mut self) {
+        let mut command = RawDocumentBuf::new();
+        command.append(cstr!("dropDatabase"), 1);
+        self.run(&command);
+    }
 
     /// Answers one command and follows its cursor to the end: what later batches bring is put behind the first one.
     fn run_to_the_end(&mut self, command: &RawDocument) -> RawDocumentBuf {
@@ -82,3 +86,6 @@ fn with_first_batch(reply: &RawDocument, batch: &RawArrayBuf) -> RawDocumentBuf 
 fn fields(document: &RawDocument) -> impl Iterator<Item = (&CStr, RawBsonRef<'_>)> {
     document.into_iter().map_while(Result::ok)
 }
+
+#[cfg(test)]
+mod tests;
