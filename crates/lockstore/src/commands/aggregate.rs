@@ -4,7 +4,7 @@ use bson::RawArrayBuf;
 use docquery::{Error, Value};
 
 use super::Call;
-use super::arguments::Arguments;
+use super::arguments::{Arguments, raw};
 use super::concern::{self, Takes};
 use super::cursors::BatchSize;
 use super::find::{collation, hint, owned};
@@ -34,7 +34,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     }
     let mut stages = RawArrayBuf::new();
     for stage in pipeline {
-        stages.push(docquery::OwnedValue::from(stage).raw());
+        let Value::Document(stage) = stage else {
+            return Err(Error::type_mismatch("Each element of the 'pipeline' array must be an object").into());
+        };
+        stages.push(raw(stage));
     }
     // A number stands for no collection: the pipeline makes its own documents.
     let namespace = match call.target {

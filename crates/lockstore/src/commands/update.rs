@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use docquery::{Error, OwnedValue, Update, Value, Writer};
 
 use super::Call;
@@ -25,7 +25,8 @@ struct Statement {
 
 /// An update as a command has it: it is parsed when its turn comes, as its errors belong to it alone.
 pub(super) struct UpdateSpec {
-    update: OwnedValue,
+    /// A document whose field `u` it is.
+    update: RawDocumentBuf,
     array_filters: Vec<RawDocumentBuf>,
 }
 
@@ -131,11 +132,18 @@ impl UpdateSpec {
                 "Cannot specify arrayFilters and a pipeline update",
             ));
         }
-        Ok(Self { update: update.into(), array_filters })
+        let mut fields = Writer::new();
+        fields.field("u", update);
+        let update = RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
+        Ok(Self { update, array_filters })
     }
 
     fn is_pipeline(&self) -> bool {
-        self.update.get().as_array().is_some()
+        self.update().as_array().is_some()
+    }
+
+    fn update(&self) -> RawBsonRef<'_> {
+        self.update.get("u").ok().flatten().expect("it was written")
     }
 
     /// The update with the variables of its command.
@@ -146,8 +154,7 @@ impl UpdateSpec {
     ) -> Result<Arc<Update>, Error> {
         let filters: Vec<&RawDocument> =
             self.array_filters.iter().map(|filter| &**filter).collect();
-        let update = self.update.raw();
-        Ok(Arc::new(Update::parse(update, &filters, &place.environment(variables))?))
+        Ok(Arc::new(Update::parse(self.update(), &filters, &place.environment(variables))?))
     }
 }
 
