@@ -10,6 +10,8 @@ mod extract;
 mod interval;
 mod number;
 mod pattern;
+mod ranges;
+mod show;
 mod split;
 
 pub use bounds::{Bounds, Comparison};
@@ -17,6 +19,7 @@ pub use encode::encode;
 pub use extract::Keys;
 pub use interval::{Cut, Interval};
 pub use pattern::{Direction, KeyField, KeyPattern};
+pub use ranges::KeyRanges;
 pub use split::{KeyValues, first_value};
 
 #[cfg(test)]

@@ -263,6 +263,18 @@ impl Bounds {
         self.intervals.iter().all(|interval| interval.as_point().is_some())
     }
 
+    /// Whether all that lies inside lies in `other` too.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.intervals.iter().all(|ours| {
+            other.intervals.iter().any(|theirs| theirs.low <= ours.low && ours.high <= theirs.high)
+        })
+    }
+
+    /// Whether they hold nothing but one value.
+    pub fn is_point(&self) -> bool {
+        matches!(&*self.intervals, [interval] if interval.as_point().is_some())
+    }
+
     /// Whether `value`, encoded, lies inside.
     pub fn contains(&self, value: &[u8]) -> bool {
         let place = self.intervals.partition_point(|interval| interval.high.is_below(value));

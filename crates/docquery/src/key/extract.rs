@@ -4,12 +4,12 @@
 //! one array is gone through at a time, whichever fields meet it: arrays beside each other are refused. A part of a
 //! path that is a number names a place in an array, where the array has that place. What is missing is null in a key. An empty array is undefined, which is less.
 
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf};
 
 use super::encode::encode;
 use super::pattern::{KeyField, KeyPattern};
 use crate::path::{Path, array_index};
-use crate::{Array, Document, Error, ErrorCode, Result, Value};
+use crate::{Array, Document, Error, ErrorCode, Result, Value, Writer};
 
 /// The keys of one document in one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,27 +42,51 @@ impl KeyPattern {
     /// place in an array and a field in an item of it, [`ErrorCode::KEY_TOO_LONG`] if there are more than
     /// [`Keys::COUNT_MAX`] or [`Keys::BYTES_MAX`].
     pub fn keys(&self, document: &RawDocument) -> Result<Keys> {
+        let mut found = self.extract(document, None)?.found;
+        found.keys.sort_unstable();
+        found.keys.dedup();
+        Ok(found)
+    }
+
+    /// The values that `key` of `document` was made of, by the paths of their fields; `None` if it has no such key.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPattern::keys`].
+    pub fn values(&self, document: &RawDocument, key: &[u8]) -> Result<Option<RawDocumentBuf>> {
+        Ok(self.extract(document, Some(key))?.values)
+    }
+
+    fn extract<'a>(
+        &'a self,
+        document: &RawDocument,
+        wanted: Option<&'a [u8]>,
+    ) -> Result<Extraction<'a>> {
         let fields = self.fields();
         let mut extraction = Extraction {
             fields,
             sparse: self.is_sparse(),
+            wanted,
             found: Keys { missing: true, ..Keys::default() },
             bytes: 0,
+            values: None,
         };
         let slots = vec![Slot { state: State::At(0), place: None }; fields.len()];
         extraction.expand(slots, document.into(), 0)?;
-        let mut found = extraction.found;
-        found.keys.sort_unstable();
-        found.keys.dedup();
-        Ok(found)
+        Ok(extraction)
     }
 }
 
 struct Extraction<'p> {
     fields: &'p [KeyField],
     sparse: bool,
+    /// The key whose values are asked for.
+    wanted: Option<&'p [u8]>,
     found: Keys,
+    /// How many bytes the keys have, repeated ones counted.
     bytes: usize,
+    /// Those of the key that is asked for.
+    values: Option<RawDocumentBuf>,
 }
 
 /// How far the value of one field is known.
@@ -221,6 +245,9 @@ impl Extraction<'_> {
             encode(value, &mut key);
             field.direction().turn(&mut key[start..]);
         }
+        if self.wanted == Some(&*key) && self.values.is_none() {
+            self.values = Some(self.document_of(slots));
+        }
         self.bytes += key.len();
         if self.bytes > Keys::BYTES_MAX || self.found.keys.len() >= Keys::COUNT_MAX {
             return Err(Error::new(
@@ -235,6 +262,16 @@ impl Extraction<'_> {
         }
         self.found.keys.push(key.into_boxed_slice());
         Ok(())
+    }
+
+    fn document_of(&self, slots: &[Slot<'_>]) -> RawDocumentBuf {
+        let mut writer = Writer::new();
+        for (slot, field) in slots.iter().zip(self.fields) {
+            if let State::Done(value) = slot.state {
+                writer.field(field.path().as_str(), value);
+            }
+        }
+        RawDocumentBuf::from_bytes(writer.finish()).unwrap_or_default()
     }
 }
 
@@ -298,7 +335,7 @@ fn parallel(path: &Path, other: &Path) -> Error {
 mod tests {
     use super::*;
     use crate::OwnedValue;
-    use bson::{Bson, RawBsonRef, RawDocumentBuf, bson, doc};
+    use bson::{Bson, RawBsonRef, bson, doc};
 
     fn keys(pattern: &bson::Document, document: &bson::Document) -> Result<Keys> {
         let pattern = KeyPattern::parse(&RawDocumentBuf::try_from(pattern).unwrap()).unwrap();
@@ -425,6 +462,21 @@ mod tests {
             );
         }
         assert!(keys(&doc! { "a": 1 }, &doc! {}).unwrap().missing);
+    }
+
+    #[test]
+    fn the_values_of_a_key_keep_their_types() {
+        let pattern = bson::rawdoc! { "a.x": 1, "b": -1 };
+        let pattern = KeyPattern::parse(&pattern).unwrap();
+        let document = bson::rawdoc! { "a": [{ "x": 1_i64 }, { "x": [] }] };
+        let found = pattern.keys(&document).unwrap().keys;
+        let values = |key: &[u8]| pattern.values(&document, key).unwrap();
+        assert_eq!(
+            values(&found[0]),
+            Some(bson::rawdoc! { "a.x": bson::RawBson::Undefined, "b": null })
+        );
+        assert_eq!(values(&found[1]), Some(bson::rawdoc! { "a.x": 1_i64, "b": null }));
+        assert_eq!(values(b"other"), None);
     }
 
     #[test]

@@ -132,6 +132,12 @@ impl Interval {
         Self::beginning_with(vec![TAG_STEP * (rank + 1)])
     }
 
+    /// The same where keys begin with `prefix`.
+    #[must_use]
+    pub fn within(&self, prefix: &[u8]) -> Self {
+        Self { low: self.low.within(prefix), high: self.high.within(prefix) }
+    }
+
     /// Where it begins.
     pub fn low(&self) -> &Cut {
         &self.low

@@ -46,6 +46,44 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// A number that was read back. Of which type it was is not known any more.
+pub(super) enum Decoded {
+    Double(f64),
+    Decimal(Decimal),
+}
+
+/// Reads the body of a number back.
+pub(super) fn decode(body: &[u8]) -> Option<Decoded> {
+    let (sortable, rest) = body.split_first_chunk::<8>()?;
+    let bits = match u64::from_be_bytes(*sortable) {
+        0 => return Some(Decoded::Double(f64::NAN)),
+        positive if positive >> 63 == 1 => positive & !(1 << 63),
+        negative => !negative,
+    };
+    let double = f64::from_bits(bits);
+    let Some((exponent, scaled)) = rest.get(1..)?.split_first_chunk::<2>() else {
+        return Some(Decoded::Double(double));
+    };
+    let turned = if double.is_sign_negative() { !0 } else { 0 };
+    let exponent = i32::from(u16::from_be_bytes(*exponent) ^ turned) - EXPONENT_BIAS;
+    let mut wide = [0; 16];
+    wide.get_mut(16 - SCALED_BYTES..)?.copy_from_slice(scaled);
+    let mut digits = u128::from_be_bytes(wide);
+    if turned != 0 {
+        digits ^= u128::MAX >> (128 - 8 * SCALED_BYTES);
+    }
+    let mut exponent = exponent - 33;
+    while digits.is_multiple_of(10) && digits != 0 {
+        digits /= 10;
+        exponent += 1;
+    }
+    let sign = if turned == 0 { "" } else { "-" };
+    format!("{sign}{digits}E{exponent}").parse().ok().map(Decoded::Decimal)
+}
+
+/// What is added to a decimal exponent so that it is positive.
+const EXPONENT_BIAS: i32 = 0x4000;
+
 const MARK_EXACT: u8 = 0;
 const MARK_BEYOND: u8 = 1;
 const NOT_MARK_EXACT: u8 = !MARK_EXACT;
@@ -101,9 +139,8 @@ impl Digits {
 
     /// The exponent of the first digit, moved so that it is positive.
     fn exponent_biased(self) -> u16 {
-        const BIAS: i32 = 0x4000;
         let first = self.exponent + self.count().cast_signed() - 1;
-        u16::try_from(first + BIAS).expect("a decimal's exponent has at most four digits")
+        u16::try_from(first + EXPONENT_BIAS).expect("a decimal's exponent has at most four digits")
     }
 
     /// The digits as a number of 34: those of equal numbers are equal.
