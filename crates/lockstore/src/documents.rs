@@ -4,8 +4,10 @@
 //! and indexes there are, and the snapshot beside it has their documents and entries. Writing is planned on a
 //! view too, and then asked of the writer as a [`DocumentTask`].
 
+mod build;
 mod calls;
 mod catalog;
+mod check;
 mod conflict;
 mod definition;
 mod duplicate;
@@ -24,6 +26,7 @@ mod writer;
 
 pub(crate) use calls::Attempt;
 pub(crate) use catalog::{Catalog, Collection};
+pub(crate) use check::DocumentCheck;
 pub(crate) use definition::Definition;
 pub(crate) use edge::Edge;
 pub(crate) use ids::{CollectionId, IndexId, RecordId};
