@@ -6,7 +6,6 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use super::encode::encode;
 use super::pattern::{KeyField, KeyPattern};
 use crate::path::{Path, array_index};
 use crate::{Array, Document, Error, ErrorCode, Result, Value, Writer};
@@ -241,9 +240,7 @@ impl Extraction<'_> {
         let mut key = Vec::with_capacity(16 * slots.len());
         for (slot, field) in slots.iter().zip(self.fields) {
             let State::Done(value) = slot.state else { continue };
-            let start = key.len();
-            encode(value, &mut key);
-            field.direction().turn(&mut key[start..]);
+            field.encode(value, &mut key);
         }
         if self.wanted == Some(&*key) && self.values.is_none() {
             self.values = Some(self.document_of(slots));
@@ -335,6 +332,7 @@ fn parallel(path: &Path, other: &Path) -> Error {
 mod tests {
     use super::*;
     use crate::OwnedValue;
+    use crate::key::encode;
     use bson::{Bson, RawBsonRef, bson, doc};
 
     fn keys(pattern: &bson::Document, document: &bson::Document) -> Result<Keys> {
