@@ -29,7 +29,7 @@ pub(crate) use indexes::{Dropped, IndexChange, IndexName};
 pub(crate) use insert::{InsertOutcome, InsertRequest};
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
-pub(crate) use select::{Hint, Selector};
+pub(crate) use select::Selector;
 
 use crate::documents::{Namespace, NewCollection};
 use crate::engine::Engine;
@@ -92,6 +92,10 @@ impl<'s> Place<'s> {
     /// The same operation in another collection.
     fn neighbour(&self, namespace: Namespace) -> Self {
         Self { namespace, ..*self }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     fn rivals(&self) -> &'s Rivals {

@@ -35,7 +35,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut stages = RawArrayBuf::new();
     for stage in pipeline {
         let Value::Document(stage) = stage else {
-            return Err(Error::type_mismatch("Each element of the 'pipeline' array must be an object").into());
+            return Err(Error::type_mismatch(
+                "Each element of the 'pipeline' array must be an object",
+            )
+            .into());
         };
         stages.push(raw(stage));
     }

@@ -29,11 +29,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     Ok(Reply::new().with_count("n", counted))
 }
 
-/// How many are counted at most; 0 is no limit, and a negative number counts as a positive one.
-fn limit(arguments: &mut Arguments<'_>) -> Result<u64, Error> {
+/// How many are counted at most: 0 is no limit, and a negative number counts as a positive one.
+fn limit(arguments: &mut Arguments<'_>) -> Result<Option<u64>, Error> {
     let value = arguments.value("limit");
     if value.is_missing() {
-        return Ok(0);
+        return Ok(None);
     }
     let Some(number) = Number::of(value) else {
         return Err(Error::bad_value("limit value is not a valid number"));
@@ -44,5 +44,5 @@ fn limit(arguments: &mut Arguments<'_>) -> Result<u64, Error> {
     if limit == i64::MIN {
         return Err(Error::bad_value("limit value for count cannot be min long"));
     }
-    Ok(limit.unsigned_abs())
+    Ok(Some(limit.unsigned_abs()).filter(|limit| *limit > 0))
 }

@@ -62,7 +62,7 @@ impl Call<'_> {
         size: BatchSize,
         single_batch: bool,
     ) -> Result<Reply, DocumentError> {
-        let batch = take(&mut cursor, size.first())?;
+        let batch = cursor.next_batch(self.engine, size.first(), limits::DOCUMENT_BYTES_MAX)?;
         let id = if single_batch || cursor.is_finished() {
             0
         } else {
@@ -136,7 +136,7 @@ pub(super) fn get_more(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let namespace = list_namespace(call.database, collection)?;
     let cursors = &call.engine.cursors;
     let mut cursor = cursors.take(id, &namespace, call.engine.clock.now())?;
-    let batch = take(&mut cursor, size.next())?;
+    let batch = cursor.next_batch(call.engine, size.next(), limits::DOCUMENT_BYTES_MAX)?;
     let left = if cursor.is_finished() {
         0
     } else {
@@ -177,18 +177,6 @@ pub(super) fn kill(call: &Call<'_>) -> Result<Reply, DocumentError> {
         reply.fields.close();
     }
     Ok(reply)
-}
-
-/// The next documents, at most `count` and as many as fit into a reply.
-fn take(cursor: &mut Cursor, count: usize) -> Result<Vec<RawDocumentBuf>, DocumentError> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while batch.len() < count && bytes < limits::DOCUMENT_BYTES_MAX {
-        let Some(document) = cursor.next_document()? else { break };
-        bytes += document.as_bytes().len();
-        batch.push(document);
-    }
-    Ok(batch)
 }
 
 /// The namespace of a cursor: of a collection, or of a list that a command has made.

@@ -8,8 +8,9 @@ use super::arguments::{Arguments, raw};
 use super::concern::{self, Takes};
 use super::cursors::BatchSize;
 use super::reply::Reply;
+use crate::documents::plan::{Between, Hint};
 use crate::error::DocumentError;
-use crate::operations::{Cursor, FindRequest, Hint, Selector};
+use crate::operations::{FindRequest, Selector};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("FindCommandRequest")?;
@@ -18,15 +19,17 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         filter: owned(arguments.strict_document("filter")?).unwrap_or_default(),
         sort: owned(arguments.strict_document("sort")?),
         hint: hint(&mut arguments)?,
+        between: Between {
+            min: owned(arguments.strict_document("min")?),
+            max: owned(arguments.strict_document("max")?),
+        },
         variables: owned(arguments.document("let")?),
     };
     let mut request = FindRequest {
         selector,
         projection: owned(arguments.strict_document("projection")?),
         skip: arguments.count("skip")?.unwrap_or(0),
-        limit: arguments.count("limit")?.unwrap_or(0),
-        min: owned(arguments.strict_document("min")?),
-        max: owned(arguments.strict_document("max")?),
+        limit: arguments.count("limit")?.filter(|limit| *limit > 0),
         return_key: arguments.flag("returnKey")?.unwrap_or(false),
         show_record_id: arguments.flag("showRecordId")?.unwrap_or(false),
     };
@@ -40,21 +43,21 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.finish()?;
     concern::check(call.command, Takes::ReadConcern)?;
     let batch = BatchSize::of(batch_size);
-    if single_batch && request.limit == 0 {
-        request.limit = batch.first() as u64;
+    if single_batch {
+        let most = batch.first() as u64;
+        request.limit = Some(request.limit.map_or(most, |limit| limit.min(most)));
     }
     let ns = namespace.to_string();
-    let cursor = Cursor::over(call.place(namespace)?.find(&request)?);
+    let cursor = call.place(namespace)?.find(&request)?;
     call.reply_with_cursor(&ns, cursor, batch, single_batch)
 }
 
 /// The `hint` of a command.
-pub(super) fn hint(arguments: &mut Arguments<'_>) -> Result<Option<Hint>, Error> {
+pub(super) fn hint(arguments: &mut Arguments<'_>) -> Result<Hint, Error> {
     match arguments.value("hint") {
-        Value::Missing => Ok(None),
-        Value::String(name) => Ok(Some(Hint::Name(name.to_owned()))),
-        Value::Document(keys) if keys.is_empty() => Ok(None),
-        Value::Document(keys) => Ok(Some(Hint::Keys(raw(keys).to_owned()))),
+        Value::Missing => Ok(Hint::None),
+        Value::String(name) => Ok(Hint::Name(name.into())),
+        Value::Document(keys) => Hint::parse(raw(keys)),
         _ => Err(Error::failed_to_parse("Hint must be a string or an object")),
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         sort: owned(arguments.document("sort")?),
         hint: hint(&mut arguments)?,
         variables: owned(arguments.document("let")?),
+        ..Selector::default()
     };
     let fields = owned(arguments.document("fields")?);
     let remove = arguments.flag("remove")?.unwrap_or(false);

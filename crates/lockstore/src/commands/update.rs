@@ -134,7 +134,8 @@ impl UpdateSpec {
         }
         let mut fields = Writer::new();
         fields.field("u", update);
-        let update = RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
+        let update =
+            RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
         Ok(Self { update, array_filters })
     }
 

@@ -7,8 +7,9 @@ use docquery::pipeline::{Collections, Documents};
 use super::Place;
 use super::cursor::Cursor;
 use super::find::FindRequest;
-use super::select::{Hint, Selector};
+use super::select::Selector;
 use crate::documents::Namespace;
+use crate::documents::plan::Hint;
 use crate::error::DocumentError;
 
 /// The collections of the database that a pipeline runs in.
@@ -19,7 +20,7 @@ struct Neighbours<'p, 's>(&'p Place<'s>);
 #[derive(Debug)]
 pub(crate) struct AggregateRequest {
     pub(crate) stages: RawArrayBuf,
-    pub(crate) hint: Option<Hint>,
+    pub(crate) hint: Hint,
     pub(crate) variables: Option<RawDocumentBuf>,
 }
 
@@ -29,11 +30,20 @@ impl Place<'_> {
         let environment = self.environment(request.variables.as_ref());
         let pipeline = Pipeline::parse(&request.stages, &environment)?;
         let selector = Selector { hint: request.hint.clone(), ..Selector::default() };
-        let source = self.find(&FindRequest { selector, ..FindRequest::default() })?;
+        let source = self.source(selector)?;
         let neighbours = Neighbours(self);
-        let results = pipeline.run(Box::new(source.into_iter().map(Ok)), &neighbours);
+        let results = pipeline.run(source, &neighbours);
         let results = results.collect::<Result<Vec<_>, _>>()?;
         Ok(Cursor::over(results))
+    }
+
+    /// The documents that are selected, as a pipeline takes them.
+    fn source(&self, selector: Selector) -> Result<Documents<'_>, DocumentError> {
+        let mut found = self.find(&FindRequest { selector, ..FindRequest::default() })?;
+        let engine = self.engine();
+        Ok(Box::new(std::iter::from_fn(move || {
+            found.next_document(engine).map_err(refusal).transpose()
+        })))
     }
 }
 
@@ -48,10 +58,18 @@ impl Collections for Neighbours<'_, '_> {
         let filter = filter.map(RawDocument::to_owned).unwrap_or_default();
         let selector = Selector { filter, ..Selector::default() };
         let found = place.find(&FindRequest { selector, ..FindRequest::default() });
-        match found {
-            Ok(found) => Ok(Box::new(found.into_iter().map(Ok))),
-            Err(DocumentError::Refused(error)) => Err(error),
-            Err(other) => Err(docquery::Error::new(other.code(), other.to_string())),
-        }
+        let mut found = found.map_err(refusal)?;
+        let engine = self.0.engine();
+        Ok(Box::new(std::iter::from_fn(move || {
+            found.next_document(engine).map_err(refusal).transpose()
+        })))
+    }
+}
+
+/// The error for the inside of a pipeline, which knows nothing of stores.
+fn refusal(error: DocumentError) -> docquery::Error {
+    match error {
+        DocumentError::Refused(error) => error,
+        other => docquery::Error::new(other.code(), other.to_string()),
     }
 }

@@ -17,16 +17,17 @@ impl Place<'_> {
         field: &str,
         selector: &Selector,
     ) -> Result<Vec<OwnedValue>, DocumentError> {
-        let selection = self.selection(selector)?;
+        let query = self.query(selector)?;
         let path = Path::new(field);
         let parts: Vec<&str> = path.parts().collect();
         let mut values = BTreeMap::new();
-        self.select(&selection, None, |_, document| {
-            collect(Value::Document(Document::from(document)), &parts, &mut |value| {
+        self.for_each(&query, |row| {
+            collect(Value::Document(Document::from(row.document)), &parts, &mut |value| {
                 let mut sorted = Vec::new();
                 key::encode(value, &mut sorted);
                 values.entry(sorted).or_insert_with(|| OwnedValue::from(value));
             });
+            Ok(())
         })?;
         Ok(values.into_values().collect())
     }

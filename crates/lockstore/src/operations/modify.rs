@@ -7,7 +7,8 @@ use docquery::Update;
 
 use super::Place;
 use super::insert::completed;
-use super::select::{Candidates, Selection, Selector};
+use super::select::{Candidates, Selector};
+use crate::documents::plan::Query;
 use crate::documents::{
     Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
     RecordId, Upsert,
@@ -46,19 +47,18 @@ pub(crate) struct ModifyOutcome {
 impl Place<'_> {
     /// Changes documents.
     pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
-        let selection = self.selection(&request.selector)?;
+        let query = self.query(&request.selector)?;
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
-            let Candidates { sequence, collection, records } =
-                self.candidates(&selection, limit)?;
+            let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
             let outcome = match collection {
                 Some(collection) if !records.is_empty() && request.many => {
-                    Some(self.modify_each(&selection, &request.change, collection, records)?)
+                    Some(self.modify_each(&query, &request.change, collection, records)?)
                 }
                 Some(collection) if !records.is_empty() => {
-                    self.modify_first(&selection, &request.change, collection, records)?
+                    self.modify_first(&query, &request.change, collection, records)?
                 }
-                _ => self.upsert(&selection, &request.change, sequence)?,
+                _ => self.upsert(&query, &request.change, sequence)?,
             };
             if let Some(outcome) = outcome {
                 return Ok(outcome);
@@ -71,12 +71,12 @@ impl Place<'_> {
     /// Changes the first of the records that still matches; `None` if none does.
     fn modify_first(
         &self,
-        selection: &Selection,
+        query: &Query,
         change: &Change,
         collection: CollectionId,
         candidates: Vec<RecordId>,
     ) -> Result<Option<ModifyOutcome>, DocumentError> {
-        let filter = Arc::clone(selection.filter());
+        let filter = Arc::clone(&query.filter);
         let change = change.modification();
         let task = Modify { collection, candidates, filter, change, reach: Reach::First };
         match self.engine().modify(task)? {
@@ -94,7 +94,7 @@ impl Place<'_> {
     /// Changes each of the records that still matches, by as many tasks as it takes.
     fn modify_each(
         &self,
-        selection: &Selection,
+        query: &Query,
         change: &Change,
         collection: CollectionId,
         mut candidates: Vec<RecordId>,
@@ -106,7 +106,7 @@ impl Place<'_> {
             let task = Modify {
                 collection,
                 candidates: candidates.clone(),
-                filter: Arc::clone(selection.filter()),
+                filter: Arc::clone(&query.filter),
                 change: change.modification(),
                 reach: Reach::Each,
             };
@@ -124,18 +124,18 @@ impl Place<'_> {
     /// Inserts what an update makes of its filter, if it is to; `None` if something matches by now.
     fn upsert(
         &self,
-        selection: &Selection,
+        query: &Query,
         change: &Change,
         seen: u64,
     ) -> Result<Option<ModifyOutcome>, DocumentError> {
         let Change::Update { update, upsert: true } = change else {
             return Ok(Some(ModifyOutcome::default()));
         };
-        let document = completed(&update.upsert(selection.filter())?, self.now_ms())?;
+        let document = completed(&update.upsert(&query.filter)?, self.now_ms())?;
         let task = Upsert {
             namespace: self.namespace().clone(),
             create: Some(self.new_collection()),
-            filter: Arc::clone(selection.filter()),
+            filter: Arc::clone(&query.filter),
             seen,
             document: document.clone(),
         };

@@ -1,13 +1,14 @@
-//! Which documents an operation is about.
+//! Which documents an operation is about, and finding them.
 
-use std::ops::Bound;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Document, Filter, Sort};
+use bson::RawDocumentBuf;
+use docquery::Filter;
 
 use super::Place;
-use crate::disk::Direction;
+use crate::documents::execution::{Execution, Extent, Row};
+use crate::documents::plan::{Between, Hint, Order, Plan, Query};
 use crate::documents::{CollectionId, RecordId};
 use crate::error::DocumentError;
 
@@ -16,25 +17,10 @@ use crate::error::DocumentError;
 pub(crate) struct Selector {
     pub(crate) filter: RawDocumentBuf,
     pub(crate) sort: Option<RawDocumentBuf>,
-    pub(crate) hint: Option<Hint>,
+    pub(crate) hint: Hint,
+    pub(crate) between: Between,
     /// The variables of the command, which are constants.
     pub(crate) variables: Option<RawDocumentBuf>,
-}
-
-/// Which index is to be used.
-#[derive(Clone, Debug)]
-pub(crate) enum Hint {
-    /// The one of this name.
-    Name(String),
-    /// The one with these keys, or `$natural`.
-    Keys(RawDocumentBuf),
-}
-
-/// The same, parsed.
-#[derive(Debug)]
-pub(crate) struct Selection {
-    filter: Arc<Filter>,
-    sort: Option<Sort>,
 }
 
 /// What was found.
@@ -47,71 +33,59 @@ pub(crate) struct Candidates {
     pub(crate) records: Vec<RecordId>,
 }
 
-impl Selection {
-    pub(crate) fn filter(&self) -> &Arc<Filter> {
-        &self.filter
-    }
-}
-
 impl Place<'_> {
     /// Parses what was asked for.
-    pub(crate) fn selection(&self, selector: &Selector) -> Result<Selection, DocumentError> {
+    pub(crate) fn query(&self, selector: &Selector) -> Result<Query, DocumentError> {
         let environment = self.environment(selector.variables.as_ref());
         let filter = Arc::new(Filter::parse(&selector.filter, &environment)?);
-        let sort = selector.sort.as_deref().filter(|sort| !sort.is_empty());
-        Ok(Selection { filter, sort: sort.map(Sort::parse).transpose()? })
+        let order = match &selector.sort {
+            Some(sort) => Order::parse(sort)?,
+            None => Order::default(),
+        };
+        let (hint, between) = (selector.hint.clone(), selector.between.clone());
+        Ok(Query { order, hint, between, ..Query::new(filter) })
     }
 
-    /// The records that are selected, at most `limit`.
+    /// Plans a query on the newest reading, and begins it. Gives the sequence of the reading too.
+    pub(crate) fn execute(
+        &self,
+        query: &Query,
+        skip: u64,
+        limit: Option<u64>,
+    ) -> Result<(Execution, u64), DocumentError> {
+        let reading = self.engine().reading()?;
+        let sequence = reading.sequence();
+        let collection = reading.catalog().collection(self.namespace().as_str()).cloned();
+        let plan = match &collection {
+            Some(collection) => Plan::new(collection, query)?,
+            None => Plan::nothing(query),
+        };
+        let extent = Extent { skip, limit, deadline: self.deadline() };
+        let execution = Execution::new(reading, collection.as_deref(), Arc::new(plan), extent);
+        Ok((execution, sequence))
+    }
+
+    /// The records that a query finds, at most `limit`.
     pub(super) fn candidates(
         &self,
-        selection: &Selection,
+        query: &Query,
         limit: Option<usize>,
     ) -> Result<Candidates, DocumentError> {
-        let mut records = Vec::new();
-        let (sequence, collection) =
-            self.select(selection, limit, |record, _| records.push(record))?;
+        let most = limit.map(|limit| limit as u64);
+        let (mut execution, sequence) = self.execute(query, 0, most)?;
+        let collection = execution.collection();
+        let records = execution.records(self.engine(), limit.unwrap_or(usize::MAX))?;
         Ok(Candidates { sequence, collection, records })
     }
 
-    /// Calls `found` for each document that is selected, at most `limit`.
-    pub(super) fn select(
+    /// Calls `found` for each document that a query finds.
+    pub(super) fn for_each(
         &self,
-        selection: &Selection,
-        limit: Option<usize>,
-        mut found: impl FnMut(RecordId, &RawDocument),
-    ) -> Result<(u64, Option<CollectionId>), DocumentError> {
-        let reading = self.engine().reading()?;
-        let Some(collection) = reading.catalog().collection(self.namespace().as_str()) else {
-            return Ok((reading.sequence(), None));
-        };
-        let limit = limit.unwrap_or(usize::MAX);
-        let everything = (Bound::Unbounded, Bound::Unbounded);
-        let documents = reading.documents(collection.id(), everything, Direction::Forward)?;
-        let mut sorted = Vec::new();
-        let mut count = 0;
-        for document in documents {
-            if count == limit && selection.sort.is_none() {
-                break;
-            }
-            let document = document?;
-            if !selection.filter.matches(document.raw())? {
-                continue;
-            }
-            count += 1;
-            match &selection.sort {
-                None => found(document.record(), document.raw()),
-                Some(sort) => {
-                    let key = sort.key(Document::from(document.raw()))?;
-                    sorted.push((key, document.record(), document.raw().to_owned()));
-                }
-            }
-            self.check_time()?;
-        }
-        sorted.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        for (_, record, document) in sorted.iter().take(limit) {
-            found(*record, document);
-        }
-        Ok((reading.sequence(), Some(collection.id())))
+        query: &Query,
+        mut found: impl FnMut(Row<'_>) -> Result<(), DocumentError>,
+    ) -> Result<(), DocumentError> {
+        let (mut execution, _) = self.execute(query, 0, None)?;
+        execution.run(self.engine(), &mut |row| found(row).map(ControlFlow::Continue))?;
+        Ok(())
     }
 }
