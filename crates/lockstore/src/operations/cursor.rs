@@ -98,7 +98,7 @@ impl Cursor {
 impl Shown {
     fn show(&self, execution: &Execution, row: OwnedRow) -> Result<RawDocumentBuf, DocumentError> {
         let mut document = match &self.projection {
-            _ if self.return_key => execution.key_document(&row),
+            _ if self.return_key => RawDocumentBuf::new(),
             Some(projection) => projection.apply(&row.document, &self.filter)?,
             None => row.document,
         };
