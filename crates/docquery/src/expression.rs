@@ -4,13 +4,22 @@
 //! operators (see [`operator`]); most are a name, what arguments they take, and a small function.
 
 mod arguments;
+mod arithmetic;
+mod boolean;
 mod comparison;
+mod conditional;
 mod context;
 mod field_path;
+mod iteration;
 mod node;
+mod objects;
 mod operator;
+mod powers;
+mod rounding;
 mod scope;
 pub(crate) mod summation;
+mod trigonometry;
+mod types;
 mod variable;
 mod variables;
 
