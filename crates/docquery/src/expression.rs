@@ -6,20 +6,34 @@
 mod arguments;
 mod arithmetic;
 mod boolean;
+mod arrays;
+mod coerce;
 mod comparison;
 mod conditional;
 mod context;
+pub(crate) mod date;
 mod field_path;
 mod iteration;
+mod first_n;
 mod node;
 mod objects;
 mod operator;
 mod powers;
 mod rounding;
 mod scope;
+mod sets;
+mod sizes;
+mod slices;
+mod sort_array;
+mod statistics;
+mod strings;
+mod substrings;
 pub(crate) mod summation;
 mod trigonometry;
 mod types;
+#[cfg(test)]
+mod testing;
+mod trim;
 mod variable;
 mod variables;
 

@@ -6,6 +6,8 @@ use super::scope::Scope;
 use super::{
     arithmetic, boolean, comparison, conditional, iteration, objects, powers, rounding,
     trigonometry, types, variables,
+    arrays, date, first_n, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trim,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -24,6 +26,16 @@ const TABLES: &[Table] = &[
     rounding::OPERATORS,
     trigonometry::OPERATORS,
     types::OPERATORS,
+    arrays::OPERATORS,
+    first_n::OPERATORS,
+    sets::OPERATORS,
+    sizes::OPERATORS,
+    slices::OPERATORS,
+    sort_array::OPERATORS,
+    statistics::OPERATORS,
+    strings::OPERATORS,
+    substrings::OPERATORS,
+    trim::OPERATORS,
     variables::OPERATORS,
 ];
 
@@ -46,6 +58,11 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
+    /// No fewer than `least`; otherwise an error with this code.
+    AtLeast {
+        least: usize,
+        otherwise: i32,
+    },
     Any,
 }
 
@@ -75,7 +92,8 @@ pub(crate) struct Call<'v> {
 
 /// The operator called `name`, dollar sign included.
 pub(super) fn named(name: &str) -> Option<(&'static str, Operator)> {
-    let mut all = TABLES.iter().flat_map(|table| table.iter());
+    let tables = TABLES.iter().chain(&date::OPERATORS);
+    let mut all = tables.flat_map(|table| table.iter());
     all.find(|(known, _)| *known == name).copied()
 }
 
@@ -198,8 +216,23 @@ impl<'v> Call<'v> {
         Ok(())
     }
 
-    /// The error for an argument that the operator does not know.
-    fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
+    /// The node that evaluates the operator on `arguments`.
+    pub(crate) fn node(
+        &self,
+        evaluate: Evaluate,
+        arguments: impl IntoIterator<Item = Option<Node>>,
+    ) -> Node {
+        let arguments = arguments.into_iter().collect();
+        Node::Call { name: self.name, evaluate, arguments, pure: true }
+    }
+
+    /// The error for an argument that must be given and is not.
+    pub(crate) fn missing_key(&self, key: &str, code: i32) -> Error {
+        Error::location(code, format!("{} needs the argument '{key}'", self.name))
+    }
+
+    /// The error for an argument that nobody asked for.
+    pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
             code,
@@ -225,7 +258,10 @@ impl Arity {
             Self::Between(least, most) if !(least..=most).contains(&count) => {
                 Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
             }
-            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
+            Self::AtLeast { least, otherwise } if count < least => {
+                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
+            }
+            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
         }
     }
 }
