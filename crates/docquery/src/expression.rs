@@ -13,6 +13,7 @@ mod field_path;
 mod first_n;
 mod node;
 mod operator;
+mod regex_search;
 mod scope;
 mod sets;
 mod sizes;

@@ -4,8 +4,8 @@ use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arrays, comparison, date, first_n, sets, sizes, slices, sort_array, statistics, strings,
-    substrings, trim, variables,
+    arrays, comparison, date, first_n, regex_search, sets, sizes, slices, sort_array, statistics,
+    strings, substrings, trim, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -17,6 +17,7 @@ const TABLES: &[Table] = &[
     arrays::OPERATORS,
     comparison::OPERATORS,
     first_n::OPERATORS,
+    regex_search::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
     slices::OPERATORS,
