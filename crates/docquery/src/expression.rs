@@ -5,20 +5,21 @@
 
 mod arguments;
 mod arithmetic;
-mod boolean;
 mod arrays;
+mod boolean;
 mod coerce;
 mod comparison;
 mod conditional;
 mod context;
 pub(crate) mod date;
 mod field_path;
-mod iteration;
 mod first_n;
+mod iteration;
 mod node;
 mod objects;
 mod operator;
 mod powers;
+mod regex_search;
 mod rounding;
 mod scope;
 mod sets;
@@ -29,11 +30,11 @@ mod statistics;
 mod strings;
 mod substrings;
 pub(crate) mod summation;
-mod trigonometry;
-mod types;
 #[cfg(test)]
 mod testing;
+mod trigonometry;
 mod trim;
+mod types;
 mod variable;
 mod variables;
 
