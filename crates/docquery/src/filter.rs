@@ -44,4 +44,9 @@ impl Filter {
         let _ = document;
         Ok(Some(Matched::default()))
     }
+
+    /// The values that an upsert takes from it.
+    pub(crate) fn equalities(&self) -> Vec<(&crate::path::Path, crate::Value<'_>)> {
+        Vec::new()
+    }
 }
