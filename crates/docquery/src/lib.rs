@@ -21,6 +21,7 @@ pub mod path;
 pub mod pipeline;
 pub mod projection;
 pub mod raw;
+pub mod regex;
 pub mod sort;
 pub mod update;
 pub mod value;
