@@ -113,14 +113,9 @@ impl Filter {
         self.0.root()
     }
 
-    /// The values that the filter fixes, in the order of their paths: an upsert begins with them. `$eq`, `$in` and `$all` of one value,
-    /// also in `$and` and in `$or` of one branch.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::NOT_SINGLE_VALUE_FIELD`](crate::ErrorCode::NOT_SINGLE_VALUE_FIELD) if it fixes two for one path, or
-    /// one for a path and one inside it.
-    pub fn equalities(&self) -> Result<Vec<(&Path, Value<'_>)>> {
+    /// The values that the filter fixes: an upsert begins with them. `$eq`, `$in` and `$all` of one value, also in `$and` and in
+    /// `$or` of one branch. They may contradict each other.
+    pub fn equalities(&self) -> Vec<(&Path, Value<'_>)> {
         equalities::equalities(self.0.root())
     }
 
@@ -137,10 +132,5 @@ impl Filter {
         let mut position = None;
         let matches = self.0.matches(document, context, &mut position)?;
         Ok(matches.then_some(Matched { position }))
-    }
-
-    /// The values that an upsert takes from it.
-    pub(crate) fn equalities(&self) -> Vec<(&crate::path::Path, crate::Value<'_>)> {
-        Vec::new()
     }
 }

@@ -23,7 +23,8 @@ use self::operators::Operators;
 use self::pipeline::PipelineUpdate;
 use self::replacement::Replacement;
 use self::walk::Purpose;
-use crate::{Document, Environment, Error, ErrorCode, Filter, Result};
+use crate::expression::Scope;
+use crate::{Document, Environment, Error, ErrorCode, Filter, Result, Value};
 
 /// An update, parsed: operators, a pipeline, or a replacement.
 #[derive(Clone, Debug)]
@@ -161,7 +162,7 @@ fn restricted_filter(filter: Document<'_>, environment: &Environment) -> Result<
             }
         }
     }
-    Filter::parse(&filter.to_raw(), environment)
+    Filter::parse_in(Value::Document(filter), &Scope::new(environment))
 }
 
 fn to_document(bytes: Vec<u8>) -> Result<RawDocumentBuf> {

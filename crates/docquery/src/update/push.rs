@@ -132,9 +132,9 @@ impl Push {
         items.splice(place..place, self.values());
         let mut changed = items.len() > length;
         if let Some(order) = &self.sort {
-            // A sort counts as a change even where it moves nothing.
             order.sort(items);
-            changed = true;
+            // A sort counts as a change even where it moves nothing, unless there is nothing to move.
+            changed |= !items.is_empty();
         }
         if let Some(slice) = self.slice {
             let kept = usize::try_from(slice.unsigned_abs()).unwrap_or(usize::MAX);
