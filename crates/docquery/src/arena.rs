@@ -65,6 +65,15 @@ impl Arena {
     ///
     /// It would be nested deeper than [`limits::DEPTH_MAX`].
     pub fn document<'a>(&'a self, fields: &[(&'a str, Value<'a>)]) -> Result<Value<'a>> {
+        self.fields(fields).map(Value::Document)
+    }
+
+    /// A document of `fields`, see [`Arena::document`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Arena::document`].
+    pub fn fields<'a>(&'a self, fields: &[(&'a str, Value<'a>)]) -> Result<Document<'a>> {
         let depth = depth_above(fields.iter().map(|(_, value)| value))?;
         let fields = if fields.iter().any(|(_, value)| value.is_missing()) {
             let present = fields.iter().filter(|(_, value)| !value.is_missing()).copied();
@@ -72,7 +81,7 @@ impl Arena {
         } else {
             self.bump.alloc_slice_copy(fields)
         };
-        Ok(Value::Document(Document::of_fields(fields, depth)))
+        Ok(Document::of_fields(fields, depth))
     }
 }
 

@@ -96,6 +96,14 @@ impl Decimal {
         Self::from_str(&format!("{number:.14e}")).unwrap_or(Self::NAN)
     }
 
+    /// The decimal nearest to a double, to all 34 digits, as MongoDB converts the doubles of a sum.
+    pub fn from_double_exactly(number: f64) -> Self {
+        exact_double(number).unwrap_or_else(|| {
+            // More digits than a decimal has: the first 34, rounded.
+            Self::from_str(&format!("{number:.33e}")).unwrap_or(Self::NAN)
+        })
+    }
+
     /// The whole number towards zero, if an `i64` holds it.
     pub fn to_whole(self) -> Option<i64> {
         let whole = bid::bid128_round_integral_zero(self.bid(), &mut EXE_CLEAR.clone());
@@ -164,10 +172,13 @@ impl From<i32> for Decimal {
 
 impl From<i64> for Decimal {
     fn from(number: i64) -> Self {
-        // An exponent of 0 is written as 6176 above bit 49 of the upper half.
-        const EXPONENT_ZERO: u64 = 6176 << 49;
-        let sign = u64::from(number < 0) << 63;
-        Self { low: number.unsigned_abs(), high: sign | EXPONENT_ZERO }
+        of_parts(number < 0, number.unsigned_abs().into(), 0)
+    }
+}
+
+impl Default for Decimal {
+    fn default() -> Self {
+        Self::from(0)
     }
 }
 
@@ -206,6 +217,37 @@ impl fmt::Debug for Decimal {
     }
 }
 
+/// The number `coefficient` * 10^-`scale`, for a coefficient of at most 34 digits.
+fn of_parts(negative: bool, coefficient: u128, scale: u32) -> Decimal {
+    // An exponent of 0 is written as 6176 above bit 49 of the upper half.
+    let exponent = 6176 - u128::from(scale);
+    let bits = u128::from(negative) << 127 | exponent << 113 | coefficient;
+    Decimal::from_bytes(&bits.to_le_bytes())
+}
+
+/// The decimal that a double is exactly, unless it takes more than 34 digits before or after the point.
+fn exact_double(number: f64) -> Option<Decimal> {
+    const DIGITS_34: u128 = 10_u128.pow(34);
+    if number == 0.0 {
+        return Some(of_parts(number.is_sign_negative(), 0, 0));
+    }
+    if !number.is_finite() {
+        return Some(Decimal::from_double(number));
+    }
+    // The double is `mantissa` * 2^`exponent`, the mantissa odd.
+    let bits = number.to_bits();
+    let (biased, fraction) = (bits >> 52 & 0x7FF, bits & ((1 << 52) - 1));
+    let mantissa = if biased == 0 { fraction } else { fraction | 1 << 52 };
+    let zeros = mantissa.trailing_zeros();
+    let exponent = i32::try_from(biased.max(1) + u64::from(zeros)).ok()? - 1075;
+    let mantissa = u128::from(mantissa >> zeros);
+    let (coefficient, scale) = match u32::try_from(-exponent) {
+        Ok(scale) => (mantissa.checked_mul(5_u128.checked_pow(scale)?)?, scale),
+        Err(_) => (mantissa.checked_mul(2_u128.checked_pow(exponent.unsigned_abs())?)?, 0),
+    };
+    (coefficient < DIGITS_34).then(|| of_parts(number < 0.0, coefficient, scale))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +269,27 @@ mod tests {
         ];
         for (number, text) in cases {
             assert_eq!(number.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_double_becomes_a_decimal_to_its_last_digit() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (5.0, "5"),
+            (-100.0, "-100"),
+            (0.5, "0.5"),
+            (1e22, "10000000000000000000000"),
+            (3.14, "3.140000000000000124344978758017533"),
+            (0.1, "0.1000000000000000055511151231257827"),
+            (f64::MAX, "1.797693134862315708145274237317044E+308"),
+            (5e-324, "4.940656458412465441765687928682214E-324"),
+            (f64::NEG_INFINITY, "-Infinity"),
+            (f64::NAN, "NaN"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(Decimal::from_double_exactly(number).to_string(), text);
         }
     }
 

@@ -129,15 +129,18 @@ codes! {
     COMMAND_NOT_SUPPORTED = 115, "CommandNotSupported";
     DOCUMENT_VALIDATION_FAILURE = 121, "DocumentValidationFailure";
     EXCEEDED_MEMORY_LIMIT = 146, "ExceededMemoryLimit";
+    DURATION_OVERFLOW = 159, "DurationOverflow";
     COMMAND_NOT_SUPPORTED_ON_VIEW = 166, "CommandNotSupportedOnView";
     OPTION_NOT_SUPPORTED_ON_VIEW = 167, "OptionNotSupportedOnView";
     INVALID_PIPELINE_OPERATOR = 168, "InvalidPipelineOperator";
+    CANNOT_INDEX_PARALLEL_ARRAYS = 171, "CannotIndexParallelArrays";
     INVALID_INDEX_SPECIFICATION_OPTION = 197, "InvalidIndexSpecificationOption";
     QUERY_FEATURE_NOT_ALLOWED = 224, "QueryFeatureNotAllowed";
     CONVERSION_FAILURE = 241, "ConversionFailure";
     QUERY_EXCEEDED_MEMORY_LIMIT = 292, "QueryExceededMemoryLimitNoDiskUseAllowed";
     DUPLICATE_KEY = 11000, "DuplicateKey";
     BSON_OBJECT_TOO_LARGE = 10334, "BSONObjectTooLarge";
+    KEY_TOO_LONG = 17280, "KeyTooLong";
 }
 
 impl ErrorCode {

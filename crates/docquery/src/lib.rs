@@ -15,6 +15,7 @@ pub mod expression;
 pub mod filter;
 pub mod key;
 pub mod limits;
+mod nested;
 pub mod number;
 pub mod order;
 pub mod path;

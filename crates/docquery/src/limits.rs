@@ -8,6 +8,9 @@ use crate::{Error, ErrorCode, Result, Value};
 /// How many levels of documents and arrays may be nested in what is stored, the document itself included.
 pub const DEPTH_MAX: usize = 180;
 
+/// How many levels an expression may have: as many as a command.
+pub const EXPRESSION_DEPTH_MAX: usize = 200;
+
 /// How large a document may be, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -232,6 +232,11 @@ impl<'a> Document<'a> {
         if let Repr::Raw(bytes) = self.0 { Some(bytes) } else { None }
     }
 
+    /// How many levels of it were built in an arena.
+    pub(crate) fn built_depth(self) -> u16 {
+        Value::Document(self).built_depth()
+    }
+
     /// A copy in BSON.
     pub fn to_raw(self) -> RawDocumentBuf {
         let bytes = match self.0 {

@@ -38,6 +38,7 @@ mod call;
 mod clock;
 mod codec;
 mod disk;
+mod documents;
 mod engine;
 mod error;
 mod events;

@@ -56,7 +56,7 @@ impl Store {
     /// When the store cannot serve; a failure in the middle stops the store.
     pub fn compact(&self) -> Result<bool, StoreError> {
         self.engine().check_usable()?;
-        self.engine().in_seat(|seat| {
+        self.engine().without_readers(|seat| {
             let compacted = self.engine().with_disk_alone(crate::disk::Disk::compact);
             self.engine().stop_if_failed(compacted, "a compaction", seat)
         })
@@ -74,7 +74,7 @@ impl Store {
     pub fn check(&self) -> Result<CheckReport, StoreError> {
         self.engine().check_usable()?;
         let engine = self.engine();
-        engine.in_seat(|seat| {
+        engine.without_readers(|seat| {
             let integrity = engine.with_disk_alone(crate::disk::Disk::check_integrity);
             let integrity = engine.stop_if_failed(integrity, "a check", seat)?;
             let mut report = CheckReport::default();

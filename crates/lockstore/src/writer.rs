@@ -13,6 +13,7 @@ use lockcore::{
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
+use crate::documents::{DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
 use crate::info::BreakRecord;
 use crate::numbers::Numbers;
@@ -33,6 +34,7 @@ pub(crate) struct Writer {
     /// Requests taken from the queue and not served yet, in order.
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
+    documents: DocumentWriter,
     batch: Batch,
     pub(crate) figures: Figures,
 }
@@ -79,17 +81,19 @@ struct Moment<'a> {
     now: Now,
     wall: WallTime,
     around: Surroundings<'a>,
+    ground: &'a Ground<'a>,
     tell: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(table: Table, numbers: Numbers) -> Self {
+    pub(crate) fn new(table: Table, numbers: Numbers, documents: DocumentWriter) -> Self {
         Self {
             table,
             waiting: HashMap::new(),
             joined: HashSet::new(),
             backlog: Vec::new(),
             numbers,
+            documents,
             batch: Batch::default(),
             figures: Figures::default(),
         }
@@ -99,6 +103,10 @@ impl Writer {
         &self.table
     }
 
+    pub(crate) fn documents(&self) -> &DocumentWriter {
+        &self.documents
+    }
+
     /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
     /// this returns: what they tell is durable and published.
     ///
@@ -106,7 +114,8 @@ impl Writer {
     ///
     /// The commit failed. What it carried may or may not be on disk; the store must stop.
     pub(crate) fn serve(&mut self, around: Surroundings<'_>) -> Result<Answers, DiskError> {
-        let moment = self.moment(around);
+        let ground = Ground::new(around.disk, around.published);
+        let moment = self.moment(around, &ground);
         let requests = std::mem::take(&mut self.backlog);
         self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
@@ -127,7 +136,7 @@ impl Writer {
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
         self.commit(moment)?;
-        self.publish(moment);
+        self.publish(moment)?;
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
@@ -166,14 +175,14 @@ impl Writer {
         all.filter(|reply| reply.id().is_none_or(|id| told.insert(id))).collect()
     }
 
-    fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
+    fn moment<'a>(&mut self, around: Surroundings<'a>, ground: &'a Ground<'a>) -> Moment<'a> {
         let wall = around.clock.wall();
         if let Some(mark) = self.numbers.see(wall) {
             tracing::warn!(?wall, ?mark, "the wall clock went backwards");
             self.batch.events.push(EventKind::ClockWentBackwards { mark, now: wall });
         }
         let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
-        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
+        Moment { now, wall, around, ground, tell: !around.subscribers.is_empty() }
     }
 
     fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
@@ -202,6 +211,14 @@ impl Writer {
             Task::Break { key, token, reason } => {
                 let answer = self.break_lock(key, token, reason.into(), moment);
                 self.batch.answers.push((reply, answer));
+            }
+            // What comes behind a task that has to wait waits too, so that tasks keep their order.
+            Task::Documents(task) if self.documents.is_spent() => {
+                self.batch.unfinished.push(Request { task: Task::Documents(task), reply });
+            }
+            Task::Documents(task) => {
+                let answer = self.documents.serve(*task, moment.ground);
+                self.batch.answers.push((reply, Answer::Documents(Box::new(answer))));
             }
         }
     }

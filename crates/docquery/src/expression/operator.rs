@@ -1,0 +1,230 @@
+//! Operators: what they are called, and what arguments they take.
+
+use super::arguments::Arguments;
+use super::node::Node;
+use super::scope::Scope;
+use super::{
+    arrays, comparison, date, first_n, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trim, variables,
+};
+use crate::{Document, Error, Result, Value};
+
+/// A table of operators, by name.
+pub(crate) type Table = &'static [(&'static str, Operator)];
+
+/// All tables: one for each file of operators.
+const TABLES: &[Table] = &[
+    arrays::OPERATORS,
+    comparison::OPERATORS,
+    first_n::OPERATORS,
+    sets::OPERATORS,
+    sizes::OPERATORS,
+    slices::OPERATORS,
+    sort_array::OPERATORS,
+    statistics::OPERATORS,
+    strings::OPERATORS,
+    substrings::OPERATORS,
+    trim::OPERATORS,
+    variables::OPERATORS,
+];
+
+/// Computes the value of an operator from its arguments.
+pub(crate) type Evaluate = for<'s, 'a> fn(Arguments<'s, 'a>) -> Result<Value<'a>>;
+
+/// How an operator is parsed and evaluated.
+#[derive(Clone, Copy)]
+pub(crate) enum Operator {
+    /// `{$op: [a, b]}`, or `{$op: a}`
+    Listed { arity: Arity, evaluate: Evaluate },
+    /// `{$op: {key: a, other: b}}`; the arguments come in the order of `keys`, whatever order they are written in.
+    Named { keys: &'static [Key], errors: NamedErrors, evaluate: Evaluate },
+    /// One that parses its arguments itself: what it gives is a [`Node::Special`] or any other node.
+    Parsed(fn(Call<'_>, &Scope<'_>) -> Result<Node>),
+}
+
+/// How many arguments an operator takes.
+#[derive(Clone, Copy)]
+pub(crate) enum Arity {
+    Exactly(usize),
+    Between(usize, usize),
+    /// No fewer than `least`; otherwise an error with this code.
+    AtLeast {
+        least: usize,
+        otherwise: i32,
+    },
+    Any,
+}
+
+/// A named argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// The code of the error if it is not given.
+    pub(crate) missing: Option<i32>,
+}
+
+/// The codes of the errors of named arguments.
+#[derive(Clone, Copy)]
+pub(crate) struct NamedErrors {
+    pub(crate) not_an_object: i32,
+    pub(crate) unknown_key: i32,
+}
+
+/// An operator as it is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'v> {
+    /// The operator's name, with the dollar sign.
+    pub(crate) name: &'static str,
+    /// What stands behind it.
+    pub(crate) arguments: Value<'v>,
+}
+
+/// The operator called `name`, dollar sign included.
+pub(super) fn named(name: &str) -> Option<(&'static str, Operator)> {
+    let tables = TABLES.iter().chain(&date::OPERATORS);
+    let mut all = tables.flat_map(|table| table.iter());
+    all.find(|(known, _)| *known == name).copied()
+}
+
+/// An operator that takes a list of arguments.
+pub(crate) const fn listed(arity: Arity, evaluate: Evaluate) -> Operator {
+    Operator::Listed { arity, evaluate }
+}
+
+impl Key {
+    /// An argument that must be given.
+    pub(crate) const fn required(name: &'static str, missing: i32) -> Self {
+        Self { name, missing: Some(missing) }
+    }
+
+    /// An argument that may be left out.
+    pub(crate) const fn optional(name: &'static str) -> Self {
+        Self { name, missing: None }
+    }
+}
+
+impl Operator {
+    pub(super) fn parse(
+        self,
+        name: &'static str,
+        arguments: Value<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<Node> {
+        let call = Call { name, arguments };
+        match self {
+            Self::Listed { arity, evaluate } => {
+                let arguments = call.list(scope)?;
+                arity.check(name, arguments.len())?;
+                let arguments = arguments.into_iter().map(Some).collect();
+                Ok(Node::Call { name, evaluate, arguments, pure: true })
+            }
+            Self::Named { keys, errors, evaluate } => {
+                let arguments = call.named(keys, errors, scope)?.into();
+                Ok(Node::Call { name, evaluate, arguments, pure: true })
+            }
+            Self::Parsed(parse) => parse(call, scope),
+        }
+    }
+}
+
+impl<'v> Call<'v> {
+    /// The arguments as expressions: the items of an array, or the one that stands there without one.
+    pub(crate) fn list(&self, scope: &Scope<'_>) -> Result<Vec<Node>> {
+        match self.arguments {
+            Value::Array(array) => {
+                let scope = scope.deeper()?;
+                array.iter().map(|item| Node::parse(item, &scope)).collect()
+            }
+            single => Ok(vec![Node::parse(single, scope)?]),
+        }
+    }
+
+    /// The object with named arguments.
+    ///
+    /// # Errors
+    ///
+    /// It is none: with the code `otherwise`.
+    pub(crate) fn object(&self, otherwise: i32) -> Result<Document<'v>> {
+        self.arguments.as_document().ok_or_else(|| {
+            Error::location(
+                otherwise,
+                format!(
+                    "{} takes an object with named arguments, not {}",
+                    self.name,
+                    self.arguments.type_name()
+                ),
+            )
+        })
+    }
+
+    /// The named arguments in the order of `keys`. Of one that is given twice, the last counts.
+    pub(crate) fn named(
+        &self,
+        keys: &[Key],
+        errors: NamedErrors,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Option<Node>>> {
+        let mut nodes: Vec<_> = keys.iter().map(|_| None).collect();
+        for (name, value) in self.object(errors.not_an_object)? {
+            let Some(place) = keys.iter().position(|key| key.name == name) else {
+                return Err(self.unknown_key(name, keys, errors.unknown_key));
+            };
+            nodes[place] = Some(Node::parse(value, scope)?);
+        }
+        for (key, node) in keys.iter().zip(&nodes) {
+            if let (Some(code), None) = (key.missing, node) {
+                return Err(self.missing_key(key.name, code));
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// The node that evaluates the operator on `arguments`.
+    pub(crate) fn node(
+        &self,
+        evaluate: Evaluate,
+        arguments: impl IntoIterator<Item = Option<Node>>,
+    ) -> Node {
+        let arguments = arguments.into_iter().collect();
+        Node::Call { name: self.name, evaluate, arguments, pure: true }
+    }
+
+    /// The error for an argument that must be given and is not.
+    pub(crate) fn missing_key(&self, key: &str, code: i32) -> Error {
+        Error::location(code, format!("{} needs the argument '{key}'", self.name))
+    }
+
+    /// The error for an argument that nobody asked for.
+    pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
+        let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+        Error::location(
+            code,
+            format!("{} has no argument '{unknown}'; it takes {}", self.name, names.join(", ")),
+        )
+    }
+}
+
+impl Arity {
+    fn check(self, name: &str, count: usize) -> Result<()> {
+        match self {
+            Self::Exactly(wanted) if wanted != count => Err(Error::location(
+                16020,
+                format!(
+                    "expression {name} takes exactly {wanted} arguments, {count} were passed in"
+                ),
+            )),
+            Self::Between(least, most) if !(least..=most).contains(&count) => Err(Error::location(
+                28667,
+                format!(
+                    "expression {name} takes at least {least} arguments, and at most {most}; {count} were \
+                     passed in"
+                ),
+            )),
+            Self::AtLeast { least, otherwise } if count < least => Err(Error::location(
+                otherwise,
+                format!("{name} needs at least {least} arguments, {count} were passed in"),
+            )),
+            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+        }
+    }
+}
