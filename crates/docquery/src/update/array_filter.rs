@@ -93,6 +93,9 @@ fn identifier<'a>(filter: Document<'a>) -> Result<Option<&'a str>> {
                 left.extend(clauses.filter_map(|clause| clause.as_document()));
                 continue;
             }
+            if is_about_nothing(value) {
+                continue;
+            }
             let first = name.split('.').next().unwrap_or_default();
             match found {
                 None => found = Some(first),
@@ -106,6 +109,19 @@ fn identifier<'a>(filter: Document<'a>) -> Result<Option<&'a str>> {
         }
     }
     Ok(found)
+}
+
+/// Whether a condition is `{$all: []}`, which matches nothing and so is about no field, or made of such.
+fn is_about_nothing(condition: Value<'_>) -> bool {
+    let Value::Document(operators) = condition else {
+        return false;
+    };
+    !operators.is_empty()
+        && operators.iter().all(|(name, operand)| match (name, operand) {
+            ("$all", Value::Array(values)) => values.is_empty(),
+            ("$not", condition) => is_about_nothing(condition),
+            _ => false,
+        })
 }
 
 fn check_identifier(identifier: &str) -> Result<()> {

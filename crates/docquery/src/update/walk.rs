@@ -11,7 +11,6 @@ use super::modifier::{Action, Modifier, Parent};
 use super::site::Site;
 use super::storage::{check_level, check_top_level_name, depth_of};
 use super::tree::{FieldName, Fields, Items, Node, check_compatible};
-use crate::order::equal;
 use crate::path::Path;
 use crate::raw::{Element, Elements};
 use crate::{Arena, Array, Document, Error, ErrorCode, Result, Value};
@@ -363,22 +362,17 @@ impl<'a> Walk<'a> {
                 self.site()
             )));
         }
-        let change = match place {
-            Place::Present(element, _) if equal(element.value(), source) => Change::Keep,
-            Place::Present(..) => {
-                self.check_changed(false, depth_of(source))?;
-                Change::Set(source)
-            }
+        match place {
+            Place::Present(..) => self.check_changed(false, depth_of(source))?,
             Place::Absent(gap) => {
                 self.check_creatable(gap)?;
                 self.check_created(depth_of(source))?;
-                Change::Set(source)
             }
-        };
+        }
         if from.part(0) == ID {
             return Err(self.immutable(from.as_str()));
         }
-        Ok(change)
+        Ok(Change::Set(source))
     }
 
     /// What is at `from`, if there is anything.
