@@ -4,15 +4,22 @@
 //! operators (see [`operator`]); most are a name, what arguments they take, and a small function.
 
 mod arguments;
+mod arithmetic;
+mod boolean;
 mod arrays;
 mod coerce;
 mod comparison;
+mod conditional;
 mod context;
 pub(crate) mod date;
 mod field_path;
+mod iteration;
 mod first_n;
 mod node;
+mod objects;
 mod operator;
+mod powers;
+mod rounding;
 mod scope;
 mod sets;
 mod sizes;
@@ -22,6 +29,8 @@ mod statistics;
 mod strings;
 mod substrings;
 pub(crate) mod summation;
+mod trigonometry;
+mod types;
 #[cfg(test)]
 mod testing;
 mod trim;
