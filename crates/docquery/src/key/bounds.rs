@@ -220,6 +220,12 @@ impl Bounds {
         Self { intervals, exact: self.exact && other.exact, missing: self.missing && other.missing }
     }
 
+    /// The same, where keys inside may be of documents for which the condition is not true.
+    #[must_use]
+    pub fn inexact(self) -> Self {
+        Self { exact: false, ..self }
+    }
+
     /// The same, and all arrays that are items of arrays: as they stand in the key of a path that names a place in an array.
     #[must_use]
     pub fn with_arrays(self) -> Self {

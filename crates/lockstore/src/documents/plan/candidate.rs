@@ -163,7 +163,8 @@ impl Bound {
             are_exact &= of_field.as_ref().is_none_or(Bounds::is_exact);
             bounds.push(of_field.unwrap_or_else(Bounds::all));
         }
-        let is_exact = condition.complete && are_exact && used == condition.leaves.len();
+        let is_exact =
+            condition.complete && !condition.never && are_exact && used == condition.leaves.len();
         Self { bounds, leads, is_exact }
     }
 
