@@ -64,9 +64,10 @@ mod writer;
 pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
 pub use disk::{BackupError, DiskError, OpenError};
+pub use docquery::ErrorCode;
 pub use error::{
-    AcquireError, ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError,
-    ResumeError, SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, ReadError,
+    ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
 };
 pub use events::{Event, EventKind, Subscription};
 pub use guard::{LeakedGrant, LockGuard};

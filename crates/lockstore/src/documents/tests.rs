@@ -4,6 +4,7 @@ mod building;
 mod clearing;
 mod defining;
 mod expiring;
+mod modifying;
 mod reopening;
 mod writing;
 
