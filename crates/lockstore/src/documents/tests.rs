@@ -1,5 +1,6 @@
 //! What the tests of documents share.
 
+mod agreeing;
 mod building;
 mod clearing;
 mod defining;
