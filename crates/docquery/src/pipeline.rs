@@ -74,7 +74,11 @@ impl Pipeline {
     }
 
     /// Checks what is found wrong before any stage is parsed: that each is one that there is.
-    fn check_shape(stages: Value<'_>) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// 40323 and 40324 for what is no stage.
+    pub fn check_shape(stages: Value<'_>) -> Result<()> {
         let Value::Array(stages) = stages else {
             let message = format!("a pipeline is an array, not {}", stages.type_name());
             return Err(Error::type_mismatch(message));
