@@ -1,13 +1,15 @@
 //! Whatever is done, every index agrees with its collection, and the documents are those that they should be.
 
 use super::*;
-use docquery::{Environment, Filter};
+use bson::RawBsonRef;
+use docquery::{Environment, Filter, Update};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
     Insert { id: i32, a: i32, tags: Vec<i32> },
     Delete { id: i32 },
+    Update { id: i32, a: i32, tags: Vec<i32> },
     CreateIndex(usize),
     DropIndex(usize),
     DropCollection,
@@ -19,8 +21,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let index = 0..specs().len();
     let tags = prop::collection::vec(0..5, 0..4);
     let step = prop_oneof![
-        20 => (0..30, 0..6, tags).prop_map(|(id, a, tags)| Step::Insert { id, a, tags }),
+        20 => (0..30, 0..6, tags.clone()).prop_map(|(id, a, tags)| Step::Insert { id, a, tags }),
         8 => (0..30).prop_map(|id| Step::Delete { id }),
+        15 => (0..30, 0..6, tags.clone())
+            .prop_map(|(id, a, tags)| Step::Update { id, a, tags }),
         4 => index.clone().prop_map(Step::CreateIndex),
         2 => index.prop_map(Step::DropIndex),
         1 => Just(Step::DropCollection),
@@ -91,6 +95,29 @@ fn run(store: &Store, step: &Step, expected: &mut Vec<RawDocumentBuf>) {
             let found = done(store.engine().modify(modify)).found.unwrap();
             let place = expected.iter().position(|document| *document == found.before);
             expected.remove(place.expect("what was deleted was there"));
+        }
+        Step::Update { id, a, tags } => {
+            let Some((collection, record)) = record(store, *id) else { return };
+            let tags = bson::RawArrayBuf::from_iter(tags.iter().copied());
+            let update = rawdoc! { "$set": { "a": *a, "tags": tags } };
+            let update = RawBsonRef::Document(&update);
+            let update = Update::parse(update, &[], &Environment::new(0)).unwrap();
+            let modify = Modify {
+                collection,
+                candidates: vec![record],
+                filter: Arc::new(Filter::parse(&rawdoc! {}, &Environment::new(0)).unwrap()),
+                change: Modification::Update(Arc::new(update)),
+                reach: Reach::First,
+            };
+            match store.engine().modify(modify) {
+                Ok(attempt) => {
+                    let found = done(Ok(attempt)).found.unwrap();
+                    let place = expected.iter().position(|document| *document == found.before);
+                    expected[place.expect("what was updated was there")] = found.after.unwrap();
+                }
+                Err(DocumentError::DuplicateKey(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
         Step::CreateIndex(index) => {
             let (key, name, options) = specs().swap_remove(*index);

@@ -1,7 +1,10 @@
 //! What a scan has found is changed, if it is still what was looked for.
 
 use super::*;
-use docquery::{Environment, Filter};
+use crate::documents::overlay::Overlay;
+use crate::documents::write_set::WriteSet;
+use bson::RawBsonRef;
+use docquery::{Environment, ErrorCode, Filter, Update};
 
 fn filter(filter: &RawDocumentBuf) -> Arc<Filter> {
     Arc::new(Filter::parse(filter, &Environment::new(0)).unwrap())
@@ -14,20 +17,31 @@ fn filled(ids: std::ops::Range<i32>) -> Store {
     store
 }
 
+fn modify(
+    store: &Store,
+    records: &[u64],
+    query: &RawDocumentBuf,
+    change: Modification,
+    reach: Reach,
+) -> Result<Attempt<Modified>, DocumentError> {
+    let collection = collection(store).id();
+    let candidates = records.iter().copied().map(RecordId::new).collect();
+    let filter = filter(query);
+    store.engine().modify(Modify { collection, candidates, filter, change, reach })
+}
+
 fn delete(
     store: &Store,
     records: &[u64],
     query: &RawDocumentBuf,
     reach: Reach,
 ) -> Attempt<Modified> {
-    let modify = Modify {
-        collection: collection(store).id(),
-        candidates: records.iter().copied().map(RecordId::new).collect(),
-        filter: filter(query),
-        change: Modification::Delete,
-        reach,
-    };
-    store.engine().modify(modify).unwrap()
+    modify(store, records, query, Modification::Delete, reach).unwrap()
+}
+
+fn update(update: &RawDocumentBuf) -> Modification {
+    let update = Update::parse(RawBsonRef::Document(update), &[], &Environment::new(0)).unwrap();
+    Modification::Update(Arc::new(update))
 }
 
 fn upsert(store: &Store, query: &RawDocumentBuf, seen: u64) -> Result<Attempt<()>, DocumentError> {
@@ -137,5 +151,95 @@ fn documents_that_come_and_go_do_not_make_the_file_grow() {
     let before = store.stats().unwrap().file_bytes;
     churn(200..500);
     assert_eq!(store.stats().unwrap().file_bytes, before);
+    check(&store);
+}
+
+#[test]
+fn an_update_gives_the_document_before_and_after() {
+    let store = filled(0..5);
+    let (query, inc) = (rawdoc! { "a": { "$gt": 2 } }, update(&rawdoc! { "$inc": { "a": 10 } }));
+    let modified = done(modify(&store, &[1, 4, 5], &query, inc, Reach::First));
+    assert_eq!((modified.matched, modified.modified), (1, 1));
+    let found = modified.found.unwrap();
+    assert_eq!(found.before, rawdoc! { "_id": 3, "a": 3, "even": false });
+    assert_eq!(found.after, Some(rawdoc! { "_id": 3, "a": 13, "even": false }));
+    // One that is as it is to be matches, and is not modified.
+    let same = update(&rawdoc! { "$set": { "a": 13 } });
+    let modified = done(modify(&store, &[4], &rawdoc! {}, same, Reach::First));
+    assert_eq!((modified.matched, modified.modified), (1, 0));
+    let found = modified.found.unwrap();
+    assert_eq!(found.after.as_ref(), Some(&found.before));
+    check(&store);
+}
+
+#[test]
+fn an_update_of_many_stops_at_its_first_error_and_keeps_what_was_done() {
+    let store = filled(0..10);
+    let same = update(&rawdoc! { "$set": { "a": 100 } });
+    let modified = done(modify(&store, &[1, 2, 3], &rawdoc! {}, same.clone(), Reach::Each));
+    assert_eq!((modified.taken, modified.matched, modified.modified), (1, 1, 1));
+    assert_eq!(modified.error.unwrap().code(), ErrorCode::DUPLICATE_KEY);
+    let error = modify(&store, &[5], &rawdoc! {}, same, Reach::First).unwrap_err();
+    assert!(matches!(error, DocumentError::DuplicateKey(_)), "{error}");
+    let ids: Vec<_> = documents(&store).iter().map(|found| found.get_i32("a").unwrap()).collect();
+    assert_eq!(ids, [100, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    check(&store);
+}
+
+#[test]
+fn a_document_that_would_grow_too_large_stays_as_it_is() {
+    let store = filled(0..1);
+    let large = "x".repeat(9 << 20);
+    let grow = |field: &str| match field {
+        "b" => update(&rawdoc! { "$set": { "b": &*large } }),
+        _ => update(&rawdoc! { "$set": { "c": &*large } }),
+    };
+    done(modify(&store, &[1], &rawdoc! {}, grow("b"), Reach::First));
+    let error = modify(&store, &[1], &rawdoc! {}, grow("c"), Reach::First).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::BSON_OBJECT_TOO_LARGE);
+    assert!(documents(&store)[0].get("c").unwrap().is_none());
+}
+
+#[test]
+fn only_entries_that_differ_are_written() {
+    let store = Store::in_memory().unwrap();
+    create_index(&store, rawdoc! { "a": 1 }, "a", &rawdoc! {}).unwrap();
+    let tags = create_index(&store, rawdoc! { "tags": 1 }, "tags", &rawdoc! {}).unwrap();
+    let old = rawdoc! { "_id": 1, "a": 1, "tags": [1, 2, 3], "state": "ready" };
+    insert(&store, old.clone());
+    let engine = store.engine();
+    let write_set = |new: RawDocumentBuf| {
+        engine.with_disk(|disk| {
+            let ground = Ground::new(disk, &engine.published);
+            let (collection, overlay) = (collection(&store), Overlay::default());
+            let documents = (Some(&*old), Some(&*new));
+            WriteSet::new(&collection, RecordId::new(1), documents, &overlay, &ground)
+        })
+    };
+    let same = rawdoc! { "_id": 1, "a": 1.0, "tags": [3, 2, 1, 1], "state": "done" };
+    let set = write_set(same).unwrap();
+    assert_eq!((set.added.len(), set.removed.len()), (0, 0));
+    let other = rawdoc! { "_id": 1, "a": 1, "tags": [2, 3, 4], "state": "ready" };
+    let set = write_set(other).unwrap();
+    let indexes = |entries: &[(IndexId, Box<[u8]>)]| -> Vec<_> {
+        entries.iter().map(|(index, _)| *index).collect()
+    };
+    assert_eq!((indexes(&set.added), indexes(&set.removed)), (vec![tags.id()], vec![tags.id()]));
+}
+
+#[test]
+fn updates_of_one_document_by_many_threads_are_all_there() {
+    let store = filled(0..1);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    let inc = update(&rawdoc! { "$inc": { "a": 1 } });
+                    done(modify(&store, &[1], &rawdoc! {}, inc, Reach::First));
+                }
+            });
+        }
+    });
+    assert_eq!(documents(&store)[0].get_i32("a").unwrap(), 200);
     check(&store);
 }
