@@ -13,6 +13,7 @@ mod pattern;
 mod ranges;
 mod show;
 mod split;
+pub(crate) mod walk;
 
 pub use bounds::{Bounds, Comparison};
 pub use encode::encode;

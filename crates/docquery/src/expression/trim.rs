@@ -28,9 +28,9 @@ const fn trimming(evaluate: Evaluate) -> Operator {
 
 const KEYS: &[Key] = &[Key::required("input", 50695), Key::optional("chars")];
 
-/// What is trimmed where no characters are given.
+/// What is trimmed where no characters are given, sorted.
 const WHITESPACE: &[char] = &[
-    '\0', ' ', '\t', '\n', '\u{B}', '\u{C}', '\r', '\u{A0}', '\u{1680}', '\u{2000}', '\u{2001}',
+    '\0', '\t', '\n', '\u{B}', '\u{C}', '\r', ' ', '\u{A0}', '\u{1680}', '\u{2000}', '\u{2001}',
     '\u{2002}', '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}',
     '\u{200A}',
 ];

@@ -1,14 +1,12 @@
-//! The keys that a document has in an index.
-//!
-//! A path goes into the items of an array that it meets, and each gives a key; so does each item of an array at its end. Only
-//! one array is gone through at a time, whichever fields meet it: arrays beside each other are refused. A part of a
-//! path that is a number names a place in an array, where the array has that place. What is missing is null in a key. An empty array is undefined, which is less.
+//! The keys that a document has in an index: one for each combination of values that its fields have, see [`walk`](super::walk).
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use super::encode::encode;
 use super::pattern::{KeyField, KeyPattern};
-use crate::path::{Path, array_index};
-use crate::{Array, Document, Error, ErrorCode, Result, Value, Writer};
+use super::walk::{KeySink, Slot, walk};
+use crate::path::Path;
+use crate::{Error, ErrorCode, Result, Writer};
 
 /// The keys of one document in one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,8 +68,7 @@ impl KeyPattern {
             bytes: 0,
             values: None,
         };
-        let slots = vec![Slot { state: State::At(0), place: None }; fields.len()];
-        extraction.expand(slots, document.into(), 0)?;
+        walk(&mut extraction, document.into())?;
         Ok(extraction)
     }
 }
@@ -88,150 +85,20 @@ struct Extraction<'p> {
     values: Option<RawDocumentBuf>,
 }
 
-/// How far the value of one field is known.
-#[derive(Clone, Copy)]
-struct Slot<'a> {
-    state: State<'a>,
-    /// What the path's next part names as a place in the array that is being gone through.
-    place: Option<Place<'a>>,
-}
-
-#[derive(Clone, Copy)]
-enum State<'a> {
-    /// The path is followed up to this part.
-    At(usize),
-    /// The value is found.
-    Done(Value<'a>),
-}
-
-/// A place in an array, and where the path leads from there.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    item_is_array: bool,
-    found: Found<'a>,
-}
-
-/// What stands at the end of a path, or the array that is on it.
-#[derive(Clone, Copy)]
-struct Found<'a> {
-    value: Value<'a>,
-    /// The part of the path behind it.
-    next: usize,
-}
-
-impl Extraction<'_> {
-    /// Follows all paths through `document` to their ends or to an array, and goes on in each of its items.
-    /// `missing` of the fields are known to be missing. Each call that it makes goes into an array, so it goes no deeper
-    /// than documents nest.
-    fn expand<'a>(
-        &mut self,
-        mut slots: Vec<Slot<'a>>,
-        document: Document<'a>,
-        mut missing: usize,
-    ) -> Result<()> {
-        let mut met: Option<Met<'a>> = None;
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let State::At(part) = slot.state else { continue };
-            let path = self.fields[index].path();
-            let (found, nested) = match slot.place {
-                Some(place) => (place.found, place.item_is_array),
-                None => (follow(document, path, part), false),
-            };
-            match found.value {
-                Value::Missing => {
-                    slot.state = State::Done(Value::Null);
-                    missing += 1;
-                }
-                Value::Array(array) => {
-                    let met = met.get_or_insert(Met { array, first: index, whole: false });
-                    if !is_same(met.array, array) {
-                        return Err(parallel(path, self.fields[met.first].path()));
-                    }
-                    // An array that is an item of an array is a value, and its items are none.
-                    met.whole |= nested && found.next == path.len();
-                    slot.state = State::At(found.next);
-                }
-                value => slot.state = State::Done(value),
-            }
-        }
-        match met {
-            None => self.add(&slots, missing),
-            Some(met) => self.expand_items(slots, &met, missing),
-        }
+impl KeySink for Extraction<'_> {
+    fn fields(&self) -> usize {
+        self.fields.len()
     }
 
-    fn expand_items<'a>(
-        &mut self,
-        mut slots: Vec<Slot<'a>>,
-        met: &Met<'a>,
-        missing: usize,
-    ) -> Result<()> {
-        // Whether the items differ in what they give.
-        let mut differ = false;
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let path = self.fields[index].path();
-            let State::At(part) = slot.state else { continue };
-            slot.place = if part < path.len() { place(met.array, path, part) } else { None };
-            let whole = part == path.len() && met.whole;
-            if slot.place.is_none() && !whole {
-                differ = true;
-                self.found.multikey |= 1 << index;
-            }
-        }
-        let mut items = met.array.iter();
-        let Some(first) = items.next() else {
-            return self.expand_item(&slots, met, Value::Undefined, missing);
-        };
-        self.check_unambiguous(&slots, first)?;
-        self.expand_item(&slots, met, first, missing)?;
-        for item in items {
-            self.check_unambiguous(&slots, item)?;
-            if differ {
-                self.expand_item(&slots, met, item, missing)?;
-            }
-        }
-        Ok(())
+    fn path(&self, field: usize) -> &Path {
+        self.fields[field].path()
     }
 
-    fn expand_item<'a>(
-        &mut self,
-        slots: &[Slot<'a>],
-        met: &Met<'a>,
-        item: Value<'a>,
-        missing: usize,
-    ) -> Result<()> {
-        let mut slots = slots.to_vec();
-        for (index, slot) in slots.iter_mut().enumerate() {
-            if matches!(slot.state, State::At(part) if part == self.fields[index].path().len()) {
-                let value = if met.whole { Value::Array(met.array) } else { item };
-                slot.state = State::Done(value);
-            }
-        }
-        self.expand(slots, item.as_document().unwrap_or(Document::EMPTY), missing)
+    fn meet_array(&mut self, field: usize) {
+        self.found.multikey |= 1 << field;
     }
 
-    /// Checks that no number of a path is both a place in the array and a field of `item` in it.
-    fn check_unambiguous(&self, slots: &[Slot<'_>], item: Value<'_>) -> Result<()> {
-        let Value::Document(item) = item else { return Ok(()) };
-        for (index, slot) in slots.iter().enumerate() {
-            let (State::At(part), Some(_)) = (slot.state, slot.place) else { continue };
-            let path = self.fields[index].path();
-            let part = path.part(part);
-            if !item.get(part).is_missing() {
-                return Err(Error::location(
-                    16746,
-                    format!(
-                        "'{part}' in the indexed path '{path}' is a place in an array and a field of a document in \
-                         it; it must be one of them"
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the key of values that are all found.
-    fn add(&mut self, slots: &[Slot<'_>], missing: usize) -> Result<()> {
+    fn key(&mut self, slots: &[Slot<'_>], missing: usize) -> Result<()> {
         if missing < self.fields.len() {
             self.found.missing = false;
         } else if self.sparse {
@@ -239,8 +106,10 @@ impl Extraction<'_> {
         }
         let mut key = Vec::with_capacity(16 * slots.len());
         for (slot, field) in slots.iter().zip(self.fields) {
-            let State::Done(value) = slot.state else { continue };
-            field.encode(value, &mut key);
+            let Some(value) = slot.value() else { continue };
+            let start = key.len();
+            encode(value, &mut key);
+            field.direction().turn(&mut key[start..]);
         }
         if self.wanted == Some(&*key) && self.values.is_none() {
             self.values = Some(self.document_of(slots));
@@ -261,10 +130,23 @@ impl Extraction<'_> {
         Ok(())
     }
 
+    fn parallel(&self, field: usize, other: usize) -> Error {
+        let (path, other) = (self.path(field), self.path(other));
+        Error::new(
+            ErrorCode::CANNOT_INDEX_PARALLEL_ARRAYS,
+            format!(
+                "cannot index parallel arrays: the indexed paths '{path}' and '{other}' meet different arrays in one \
+                 document; at most one array is allowed"
+            ),
+        )
+    }
+}
+
+impl Extraction<'_> {
     fn document_of(&self, slots: &[Slot<'_>]) -> RawDocumentBuf {
         let mut writer = Writer::new();
         for (slot, field) in slots.iter().zip(self.fields) {
-            if let State::Done(value) = slot.state {
+            if let Some(value) = slot.value() {
                 writer.field(field.path().as_str(), value);
             }
         }
@@ -272,67 +154,10 @@ impl Extraction<'_> {
     }
 }
 
-/// The array that paths have met.
-struct Met<'a> {
-    array: Array<'a>,
-    /// The first field that met it.
-    first: usize,
-    /// Whether it is itself the value of a field whose path ends at it.
-    whole: bool,
-}
-
-/// Follows `path` from its part `part` on through documents, up to its end or to an array.
-fn follow<'a>(document: Document<'a>, path: &Path, part: usize) -> Found<'a> {
-    let mut document = document;
-    for part in part..path.len() {
-        let next = part + 1;
-        match document.get(path.part(part)) {
-            Value::Document(inner) if next < path.len() => document = inner,
-            value @ Value::Array(_) => return Found { value, next },
-            value if next == path.len() => return Found { value, next },
-            _ => break,
-        }
-    }
-    Found { value: Value::Missing, next: path.len() }
-}
-
-/// What the part `part` of `path` names as a place in `array`, if it does.
-fn place<'a>(array: Array<'a>, path: &Path, part: usize) -> Option<Place<'a>> {
-    let item = array.get(array_index(path.part(part))?);
-    let next = part + 1;
-    let found = match item {
-        Value::Missing => return None,
-        Value::Document(document) if next < path.len() => follow(document, path, next),
-        Value::Array(_) => Found { value: item, next },
-        value if next == path.len() => Found { value, next },
-        _ => Found { value: Value::Missing, next },
-    };
-    Some(Place { item_is_array: matches!(item, Value::Array(_)), found })
-}
-
-/// Whether two arrays are one: the same bytes of the document, not equal ones.
-fn is_same(a: Array<'_>, b: Array<'_>) -> bool {
-    match (a.raw_bytes(), b.raw_bytes()) {
-        (Some(a), Some(b)) => std::ptr::eq(a, b),
-        _ => false,
-    }
-}
-
-fn parallel(path: &Path, other: &Path) -> Error {
-    Error::new(
-        ErrorCode::CANNOT_INDEX_PARALLEL_ARRAYS,
-        format!(
-            "cannot index parallel arrays: the indexed paths '{path}' and '{other}' meet different arrays in one \
-             document; at most one array is allowed"
-        ),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::OwnedValue;
-    use crate::key::encode;
     use bson::{Bson, RawBsonRef, bson, doc};
 
     fn keys(pattern: &bson::Document, document: &bson::Document) -> Result<Keys> {

@@ -53,7 +53,7 @@ impl Direction {
     }
 
     /// Turns `bytes` over if values descend.
-    pub(super) fn turn(self, bytes: &mut [u8]) {
+    pub(crate) fn turn(self, bytes: &mut [u8]) {
         if self == Self::Descending {
             for byte in bytes {
                 *byte = !*byte;

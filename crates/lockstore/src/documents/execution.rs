@@ -212,6 +212,11 @@ impl Execution {
         Ok(records)
     }
 
+    /// The collection that is looked through, if there is one.
+    pub(crate) fn collection(&self) -> Option<CollectionId> {
+        self.collection
+    }
+
     /// Whether nothing more will come.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
