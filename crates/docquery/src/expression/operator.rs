@@ -5,8 +5,8 @@ use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
-    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
-    substrings, trigonometry, trim, types, variables,
+    powers, rounding, sets, sizes, slices, sort_array, statistics, strings, substrings,
+    trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -27,7 +27,6 @@ const TABLES: &[Table] = &[
     types::OPERATORS,
     arrays::OPERATORS,
     first_n::OPERATORS,
-    regex_search::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
     slices::OPERATORS,
