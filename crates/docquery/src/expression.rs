@@ -5,16 +5,16 @@
 
 mod arguments;
 mod arithmetic;
-mod boolean;
 mod arrays;
+mod boolean;
 mod coerce;
 mod comparison;
 mod conditional;
 mod context;
 pub(crate) mod date;
 mod field_path;
-mod iteration;
 mod first_n;
+mod iteration;
 mod node;
 mod objects;
 mod operator;
@@ -29,11 +29,11 @@ mod statistics;
 mod strings;
 mod substrings;
 pub(crate) mod summation;
-mod trigonometry;
-mod types;
 #[cfg(test)]
 mod testing;
+mod trigonometry;
 mod trim;
+mod types;
 mod variable;
 mod variables;
 
@@ -43,6 +43,7 @@ pub use context::Context;
 pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
+pub(crate) use arithmetic::division_by_zero;
 use node::Node;
 pub(crate) use variable::check_bound_name;
 

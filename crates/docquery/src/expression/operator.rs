@@ -4,10 +4,9 @@ use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arithmetic, boolean, comparison, conditional, iteration, objects, powers, rounding,
-    trigonometry, types, variables,
-    arrays, date, first_n, sets, sizes, slices, sort_array, statistics, strings,
-    substrings, trim,
+    arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
+    powers, rounding, sets, sizes, slices, sort_array, statistics, strings, substrings,
+    trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
