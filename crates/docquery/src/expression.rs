@@ -4,16 +4,23 @@
 //! operators (see [`operator`]); most are a name, what arguments they take, and a small function.
 
 mod arguments;
+mod arithmetic;
 mod arrays;
+mod boolean;
 mod coerce;
 mod comparison;
+mod conditional;
 mod context;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
+mod iteration;
 mod node;
+mod objects;
 mod operator;
+mod powers;
 mod regex_search;
+mod rounding;
 mod scope;
 mod sets;
 mod sizes;
@@ -25,7 +32,9 @@ mod substrings;
 pub(crate) mod summation;
 #[cfg(test)]
 mod testing;
+mod trigonometry;
 mod trim;
+mod types;
 mod variable;
 mod variables;
 

@@ -45,6 +45,11 @@ impl Number {
         }
     }
 
+    /// Whether its type is that of decimals.
+    pub fn is_decimal(self) -> bool {
+        matches!(self, Self::Decimal(_))
+    }
+
     /// Whether it is a NaN.
     pub fn is_nan(self) -> bool {
         match self {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::arguments::Arguments;
+use super::boolean::Junction;
 use super::context::Context;
 use super::evaluate_alone;
 use super::field_path::{FieldPath, check_field_name};
@@ -31,6 +32,8 @@ pub(crate) enum Node {
         /// Whether its value for constant arguments is constant.
         pure: bool,
     },
+    /// `$and`, `$or`
+    Junction(Junction),
     /// An operator with a tree of its own.
     Special(Box<dyn Special>),
 }
@@ -62,6 +65,16 @@ impl Node {
     /// A constant.
     pub(crate) fn constant_of(value: Value<'_>) -> Self {
         Self::Constant(value.into())
+    }
+
+    /// An operator with a tree of its own.
+    pub(crate) fn special(special: impl Special + 'static) -> Self {
+        Self::Special(Box::new(special))
+    }
+
+    /// The node, and null in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::constant_of(Value::Null))
     }
 
     fn path(text: &str, scope: &Scope<'_>) -> Result<Self> {
@@ -119,6 +132,7 @@ impl Node {
             Self::Call { evaluate, arguments, name, .. } => {
                 evaluate(Arguments::new(name, arguments, context))
             }
+            Self::Junction(junction) => junction.evaluate(context),
             Self::Special(special) => special.evaluate(context),
         }
     }
@@ -152,6 +166,7 @@ impl Node {
                 let constant = arguments.iter().flatten().all(|node| node.constant().is_some());
                 if constant && *pure { Some(evaluate_alone(self)?) } else { None }
             }
+            Self::Junction(junction) => junction.fold()?,
             Self::Special(special) => special.fold()?,
         };
         if let Some(folded) = folded {
@@ -192,6 +207,7 @@ impl fmt::Debug for Node {
             }
             Self::Array(items) => f.debug_list().entries(items).finish(),
             Self::Call { name, arguments, .. } => f.debug_tuple(name).field(arguments).finish(),
+            Self::Junction(junction) => junction.fmt(f),
             Self::Special(special) => special.fmt(f),
         }
     }

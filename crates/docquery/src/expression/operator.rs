@@ -4,8 +4,9 @@ use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arrays, comparison, date, first_n, regex_search, sets, sizes, slices, sort_array, statistics,
-    strings, substrings, trim, variables,
+    arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
+    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -15,7 +16,6 @@ pub(crate) type Table = &'static [(&'static str, Operator)];
 /// All tables: one for each file of operators.
 const TABLES: &[Table] = &[
     arrays::OPERATORS,
-    comparison::OPERATORS,
     first_n::OPERATORS,
     regex_search::OPERATORS,
     sets::OPERATORS,
@@ -26,6 +26,16 @@ const TABLES: &[Table] = &[
     strings::OPERATORS,
     substrings::OPERATORS,
     trim::OPERATORS,
+    arithmetic::OPERATORS,
+    boolean::OPERATORS,
+    comparison::OPERATORS,
+    conditional::OPERATORS,
+    iteration::OPERATORS,
+    objects::OPERATORS,
+    powers::OPERATORS,
+    rounding::OPERATORS,
+    trigonometry::OPERATORS,
+    types::OPERATORS,
     variables::OPERATORS,
 ];
 
@@ -115,7 +125,7 @@ impl Operator {
         match self {
             Self::Listed { arity, evaluate } => {
                 let arguments = call.list(scope)?;
-                arity.check(name, arguments.len())?;
+                arity.check(call, arguments.len())?;
                 let arguments = arguments.into_iter().map(Some).collect();
                 Ok(Node::Call { name, evaluate, arguments, pure: true })
             }
@@ -158,7 +168,25 @@ impl<'v> Call<'v> {
         })
     }
 
-    /// The named arguments in the order of `keys`. Of one that is given twice, the last counts.
+    /// The named arguments as they are written, in the order of `keys`: each with the code of the error if it is not
+    /// given. Of one that is given twice, the last counts; one that is not given is `Missing`.
+    pub(crate) fn raw_keys<const N: usize>(
+        &self,
+        keys: [Key; N],
+        errors: NamedErrors,
+    ) -> Result<[Value<'v>; N]> {
+        let mut values = [Value::Missing; N];
+        for (name, value) in self.object(errors.not_an_object)? {
+            let Some(place) = keys.iter().position(|key| key.name == name) else {
+                return Err(self.unknown_key(name, &keys, errors.unknown_key));
+            };
+            values[place] = value;
+        }
+        self.check_given(&keys, values.iter().map(|value| !value.is_missing()))?;
+        Ok(values)
+    }
+
+    /// The named arguments as expressions, in the order of `keys`. Of one that is given twice, the last counts.
     pub(crate) fn named(
         &self,
         keys: &[Key],
@@ -172,11 +200,7 @@ impl<'v> Call<'v> {
             };
             nodes[place] = Some(Node::parse(value, scope)?);
         }
-        for (key, node) in keys.iter().zip(&nodes) {
-            if let (Some(code), None) = (key.missing, node) {
-                return Err(self.missing_key(key.name, code));
-            }
-        }
+        self.check_given(keys, nodes.iter().map(Option::is_some))?;
         Ok(nodes)
     }
 
@@ -190,41 +214,48 @@ impl<'v> Call<'v> {
         Node::Call { name: self.name, evaluate, arguments, pure: true }
     }
 
-    /// The error for an argument that must be given and is not.
-    pub(crate) fn missing_key(&self, key: &str, code: i32) -> Error {
-        Error::location(code, format!("{} needs the argument '{key}'", self.name))
+    fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
+        for (key, given) in keys.iter().zip(given) {
+            if let (Some(code), false) = (key.missing, given) {
+                return Err(Error::location(
+                    code,
+                    format!("{} needs the argument '{}'", self.name, key.name),
+                ));
+            }
+        }
+        Ok(())
     }
 
-    /// The error for an argument that nobody asked for.
-    pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
+    /// The error for an argument that the operator does not know.
+    fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
             code,
             format!("{} has no argument '{unknown}'; it takes {}", self.name, names.join(", ")),
         )
     }
+
+    /// The error for a list of `count` arguments, where the operator takes `wanted`.
+    pub(crate) fn wrong_count(&self, wanted: &str, count: usize, code: i32) -> Error {
+        Error::location(
+            code,
+            format!("{} takes {wanted} arguments; {count} were passed in", self.name),
+        )
+    }
 }
 
 impl Arity {
-    fn check(self, name: &str, count: usize) -> Result<()> {
+    fn check(self, call: Call<'_>, count: usize) -> Result<()> {
         match self {
-            Self::Exactly(wanted) if wanted != count => Err(Error::location(
-                16020,
-                format!(
-                    "expression {name} takes exactly {wanted} arguments, {count} were passed in"
-                ),
-            )),
-            Self::Between(least, most) if !(least..=most).contains(&count) => Err(Error::location(
-                28667,
-                format!(
-                    "expression {name} takes at least {least} arguments, and at most {most}; {count} were \
-                     passed in"
-                ),
-            )),
-            Self::AtLeast { least, otherwise } if count < least => Err(Error::location(
-                otherwise,
-                format!("{name} needs at least {least} arguments, {count} were passed in"),
-            )),
+            Self::Exactly(wanted) if wanted != count => {
+                Err(call.wrong_count(&format!("exactly {wanted}"), count, 16020))
+            }
+            Self::Between(least, most) if !(least..=most).contains(&count) => {
+                Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
+            }
+            Self::AtLeast { least, otherwise } if count < least => {
+                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
+            }
             Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::arrays::array;
 use super::node::Node;
-use super::operator::{Arity, Call, Key, Operator, Table, listed};
+use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed};
 use super::scope::Scope;
 use super::substrings::int32;
 use crate::{Error, ErrorCode, Result, Value};
@@ -86,53 +86,50 @@ fn range<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 
 /// `{$zip: {inputs: [array, ...], useLongestLength: bool, defaults: [value, ...]}}`
 fn parse_zip(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
-    const KEYS: &[Key] =
-        &[Key::optional("inputs"), Key::optional("useLongestLength"), Key::optional("defaults")];
+    let keys =
+        [Key::optional("inputs"), Key::optional("useLongestLength"), Key::optional("defaults")];
+    let errors = NamedErrors { not_an_object: 34460, unknown_key: 34464 };
+    let [inputs, longest, defaults] = call.raw_keys(keys, errors)?;
     let list = |name, value: Value<'_>, code| match value {
-        Value::Array(array) => Ok((array.len(), Node::parse(value, scope)?)),
+        Value::Missing => Ok((0, None)),
+        Value::Array(array) => Ok((array.len(), Some(Node::parse(value, scope)?))),
         _ => Err(Error::location(
             code,
             format!("'{name}' of $zip must be an array of expressions, not {}", value.type_name()),
         )),
     };
-    let (mut inputs, mut longest, mut defaults) = (None, false, None);
-    for (name, value) in call.object(34460)? {
-        match name {
-            "inputs" => inputs = Some(list(name, value, 34461)?),
-            "defaults" => defaults = Some(list(name, value, 34462)?),
-            "useLongestLength" => {
-                longest = value.as_bool().ok_or_else(|| {
-                    let found = value.type_name();
-                    Error::location(
-                        34463,
-                        format!("'useLongestLength' of $zip must be a bool, not {found}"),
-                    )
-                })?;
-            }
-            _ => return Err(call.unknown_key(name, KEYS, 34464)),
+    let (count, inputs) = list("inputs", inputs, 34461)?;
+    let (count_of_defaults, defaults) = list("defaults", defaults, 34462)?;
+    let longest = match longest {
+        Value::Missing => false,
+        Value::Bool(longest) => longest,
+        value => {
+            let found = value.type_name();
+            return Err(Error::location(
+                34463,
+                format!("'useLongestLength' of $zip must be a bool, not {found}"),
+            ));
         }
-    }
-    let Some((count, inputs)) = inputs.filter(|(count, _)| *count > 0) else {
-        return Err(Error::location(34465, "$zip requires at least one input array"));
     };
-    if let Some((count_of_defaults, _)) = defaults {
-        if !longest && count_of_defaults > 0 {
-            return Err(Error::location(
-                34466,
-                "$zip takes defaults only where useLongestLength is true",
-            ));
-        }
-        if count_of_defaults > 0 && count_of_defaults != count {
-            return Err(Error::location(
-                34467,
-                format!(
-                    "$zip has {count} inputs and {count_of_defaults} defaults; they must be as many"
-                ),
-            ));
-        }
+    if count == 0 {
+        return Err(Error::location(34465, "$zip requires at least one input array"));
+    }
+    if count_of_defaults > 0 && !longest {
+        return Err(Error::location(
+            34466,
+            "$zip takes defaults only where useLongestLength is true",
+        ));
+    }
+    if count_of_defaults > 0 && count_of_defaults != count {
+        return Err(Error::location(
+            34467,
+            format!(
+                "$zip has {count} inputs and {count_of_defaults} defaults; they must be as many"
+            ),
+        ));
     }
     let longest = Node::constant_of(Value::Bool(longest));
-    Ok(call.node(zip, [Some(inputs), Some(longest), defaults.map(|(_, defaults)| defaults)]))
+    Ok(call.node(zip, [inputs, Some(longest), defaults]))
 }
 
 fn zip<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
