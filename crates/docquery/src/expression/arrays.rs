@@ -25,10 +25,13 @@ pub(super) fn array<'a>(
     value: Value<'a>,
     otherwise: i32,
 ) -> Result<Array<'a>> {
-    value.as_array().ok_or_else(|| {
-        let (operator, found) = (arguments.operator(), value.type_name());
-        Error::location(otherwise, format!("{operator} requires an array, found: {found}"))
-    })
+    value.as_array().ok_or_else(|| no_array(arguments.operator(), value, otherwise))
+}
+
+/// The error for an argument that has to be an array, and is not.
+pub(super) fn no_array(operator: &str, value: Value<'_>, code: i32) -> Error {
+    let found = value.type_name();
+    Error::location(code, format!("{operator} requires an array, found: {found}"))
 }
 
 fn element_at<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {

@@ -5,15 +5,19 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::arguments::Arguments;
-use super::operator::{Arity, Table, listed};
-use crate::{Array, Error, Result, Value, order};
+use super::arrays::{array, no_array};
+use super::context::Context;
+use super::node::{Node, Special};
+use super::operator::{Arity, Call, Operator, Table, listed};
+use super::scope::Scope;
+use crate::{Array, Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
-    ("$setEquals", listed(Arity::AtLeast { least: 2, otherwise: 17045 }, equals)),
+    ("$setEquals", Operator::Parsed(Equals::parse)),
     ("$setIntersection", listed(Arity::Any, intersection)),
     ("$setUnion", listed(Arity::Any, union)),
     ("$setDifference", listed(Arity::Exactly(2), difference)),
-    ("$setIsSubset", listed(Arity::Exactly(2), is_subset)),
+    ("$setIsSubset", Operator::Parsed(IsSubset::parse)),
     ("$anyElementTrue", listed(Arity::Exactly(1), any_true)),
     ("$allElementsTrue", listed(Arity::Exactly(1), all_true)),
 ];
@@ -48,15 +52,72 @@ fn set(array: Array<'_>) -> Set<'_> {
     array.iter().map(Ordered).collect()
 }
 
-/// The array that an argument has to be.
-fn array<'a>(arguments: &Arguments<'_, 'a>, value: Value<'a>, otherwise: i32) -> Result<Array<'a>> {
-    value.as_array().ok_or_else(|| {
-        let (operator, found) = (arguments.operator(), value.type_name());
-        Error::location(
-            otherwise,
-            format!("all operands of {operator} must be arrays, not {found}"),
-        )
-    })
+/// `{$setEquals: [array, ...]}`. Constants among the operands are checked when it is folded.
+#[derive(Debug)]
+struct Equals(Node);
+
+impl Equals {
+    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+        let operands = call.list(scope)?;
+        if operands.len() < 2 {
+            return Err(call.wrong_count("at least 2", operands.len(), 17045));
+        }
+        Ok(Node::special(Self(call.node(equals, operands.into_iter().map(Some)))))
+    }
+}
+
+impl Special for Equals {
+    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
+        self.0.evaluate(context)
+    }
+
+    fn fold(&mut self) -> Result<Option<Node>> {
+        for operand in self.0.arguments_mut() {
+            operand.fold()?;
+            check_constant("$setEquals", operand, 5_887_502)?;
+        }
+        self.0.fold()?;
+        Ok(self.0.constant().is_some().then(|| self.0.take()))
+    }
+}
+
+/// `{$setIsSubset: [array, array]}`. A constant second operand is checked when it is folded.
+#[derive(Debug)]
+struct IsSubset(Node);
+
+impl IsSubset {
+    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+        let operands = call.list(scope)?;
+        if operands.len() != 2 {
+            return Err(call.wrong_count("exactly 2", operands.len(), 16020));
+        }
+        Ok(Node::special(Self(call.node(is_subset, operands.into_iter().map(Some)))))
+    }
+}
+
+impl Special for IsSubset {
+    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
+        self.0.evaluate(context)
+    }
+
+    fn fold(&mut self) -> Result<Option<Node>> {
+        self.0.fold()?;
+        if self.0.constant().is_some() {
+            return Ok(Some(self.0.take()));
+        }
+        if let Some(second) = self.0.arguments_mut().nth(1) {
+            check_constant("$setIsSubset", second, 17311)?;
+        }
+        Ok(None)
+    }
+}
+
+/// Checks that an operand is an array, if it is constant.
+fn check_constant(operator: &str, operand: &Node, otherwise: i32) -> Result<()> {
+    match operand.constant() {
+        None | Some(Value::Array(_)) => Ok(()),
+        Some(value) => Err(no_array(operator, value, otherwise)),
+    }
 }
 
 fn equals<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {

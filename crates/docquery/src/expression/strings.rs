@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::coerce;
 use super::operator::{Arity, Key, NamedErrors, Operator, Table, listed};
-use crate::{Arena, Error, Result, Value};
+use crate::{Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
     ("$concat", listed(Arity::Any, concat)),
