@@ -48,8 +48,11 @@ impl Eq for Ordered<'_> {}
 
 type Set<'a> = BTreeSet<Ordered<'a>>;
 
+/// The values of an array; of those that are equal, the first.
 fn set(array: Array<'_>) -> Set<'_> {
-    array.iter().map(Ordered).collect()
+    let mut set = Set::new();
+    set.extend(array.iter().map(Ordered));
+    set
 }
 
 /// `{$setEquals: [array, ...]}`. Constants among the operands are checked when it is folded.
@@ -195,4 +198,50 @@ fn any_true<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 fn all_true<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let array = array(&arguments, arguments.get(0)?, 17040)?;
     Ok(Value::Bool(array.iter().all(|value| value.is_truthy())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::bson;
+
+    #[test]
+    fn sets_have_each_value_once() {
+        check(bson!({"$setUnion": [[3, 1], [1.0, 2]]}), bson!([1, 2, 3]));
+        check(bson!({"$setUnion": []}), bson!([]));
+        check(bson!({"$setUnion": [[1], null]}), bson!(null));
+        check(bson!({"$setIntersection": [[1, 2, 2], [2.0, 3]]}), bson!([2]));
+        check(bson!({"$setIntersection": [[1, 1.0], [1i64]]}), bson!([1]));
+        check(bson!({"$setIntersection": [null, 5]}), bson!(null));
+        check(bson!({"$setDifference": [[3, 1, 3, 2], [1.0]]}), bson!([3, 2]));
+        check(bson!({"$setDifference": [5, null]}), bson!(null));
+        check(bson!({"$setEquals": [[1, 2, 1], [2, 1.0], [1, 2]]}), true);
+        check(bson!({"$setEquals": [[1], [2], [1]]}), false);
+        check(bson!({"$setIsSubset": [[1, 1], [2, 1]]}), true);
+        check(bson!({"$setIsSubset": [[[1]], [1]]}), false);
+    }
+
+    #[test]
+    fn truth() {
+        check(bson!({"$anyElementTrue": [[0, false, null]]}), false);
+        check(bson!({"$anyElementTrue": [["", 0]]}), true);
+        check(bson!({"$allElementsTrue": [[]]}), true);
+        check(bson!({"$allElementsTrue": [[1, 0]]}), false);
+    }
+
+    #[test]
+    fn errors() {
+        check_error(bson!({"$setUnion": [[1], 5]}), 17043);
+        check_error(bson!({"$setIntersection": [[1], 5]}), 17047);
+        check_error(bson!({"$setDifference": [5, []]}), 17048);
+        check_error(bson!({"$setDifference": [[], 5]}), 17049);
+        check_error(bson!({"$setEquals": [[1]]}), 17045);
+        check_error(bson!({"$setEquals": [[1], 5]}), 5_887_502);
+        check_error(bson!({"$setEquals": [[1], "$missing"]}), 17044);
+        check_error(bson!({"$setIsSubset": [5, 5]}), 17046);
+        check_error(bson!({"$setIsSubset": [[], 5]}), 17042);
+        check_error(bson!({"$setIsSubset": ["$missing", 5]}), 17311);
+        check_error(bson!({"$anyElementTrue": [5]}), 17041);
+        check_error(bson!({"$allElementsTrue": 5}), 17040);
+    }
 }

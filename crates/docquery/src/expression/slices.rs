@@ -162,3 +162,79 @@ fn zip<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     }
     arguments.arena().array(&rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::{Bson, bson};
+
+    #[test]
+    fn slices() {
+        let slice = |rest: &[i32]| {
+            let mut arguments = vec![bson!([1, 2, 3])];
+            arguments.extend(rest.iter().map(|number| bson!(*number)));
+            bson!({"$slice": arguments})
+        };
+        check(slice(&[2]), bson!([1, 2]));
+        check(slice(&[-2]), bson!([2, 3]));
+        check(slice(&[0]), bson!([]));
+        check(slice(&[i32::MIN]), bson!([1, 2, 3]));
+        check(slice(&[-2, 1]), bson!([2]));
+        check(slice(&[1, i32::MAX]), bson!([2, 3]));
+        check(slice(&[5, 1]), bson!([]));
+        check(bson!({"$slice": [[1], null]}), bson!(null));
+        check_error(slice(&[1, 0]), 28729);
+        check_error(bson!({"$slice": [1, 1]}), 28724);
+        check_error(bson!({"$slice": [[1], "x"]}), 28725);
+        check_error(bson!({"$slice": [[1], 1.5]}), 28726);
+        check_error(bson!({"$slice": [[1], 1, "x"]}), 28727);
+        check_error(bson!({"$slice": [[1], 1, 1.5]}), 28728);
+    }
+
+    #[test]
+    fn ranges() {
+        check(bson!({"$range": [0, 5, 2]}), bson!([0, 2, 4]));
+        check(bson!({"$range": [5, 0, -2]}), bson!([5, 3, 1]));
+        check(bson!({"$range": [0, -5]}), bson!([]));
+        check(bson!({"$range": [i32::MAX - 1, i32::MAX, i32::MAX]}), bson!([i32::MAX - 1]));
+        check(
+            bson!({"$range": [i32::MIN, i32::MAX, i32::MAX]}),
+            bson!([i32::MIN, -1, i32::MAX - 1]),
+        );
+        check_error(bson!({"$range": [i32::MIN, i32::MAX]}), 146);
+        check_error(bson!({"$range": ["x", 1]}), 34443);
+        check_error(bson!({"$range": [0.5, 1]}), 34444);
+        check_error(bson!({"$range": [0, "x"]}), 34445);
+        check_error(bson!({"$range": [0, 0.5]}), 34446);
+        check_error(bson!({"$range": [0, 1, "x"]}), 34447);
+        check_error(bson!({"$range": [0, 1, 0.5]}), 34448);
+        check_error(bson!({"$range": [0, 1, 0]}), 34449);
+    }
+
+    #[test]
+    fn zips() {
+        let zip = |inputs: Bson| bson!({"$zip": {"inputs": inputs}});
+        check(zip(bson!([[1, 2], ["a"]])), bson!([[1, "a"]]));
+        check(zip(bson!([[1], null])), bson!(null));
+        check(
+            bson!({"$zip": {"inputs": [[1, 2], []], "useLongestLength": true}}),
+            bson!([[1, null], [2, null]]),
+        );
+        check(
+            bson!({"$zip": {"inputs": [[], [1]], "useLongestLength": true, "defaults": ["x", 0]}}),
+            bson!([["x", 1]]),
+        );
+        check_error(bson!({"$zip": 1}), 34460);
+        check_error(zip(bson!(1)), 34461);
+        check_error(bson!({"$zip": {"inputs": [[1]], "defaults": 1}}), 34462);
+        check_error(bson!({"$zip": {"inputs": [[1]], "useLongestLength": 1}}), 34463);
+        check_error(bson!({"$zip": {"inputs": [[1]], "x": 1}}), 34464);
+        check_error(bson!({"$zip": {}}), 34465);
+        check_error(bson!({"$zip": {"inputs": [[1]], "defaults": [1]}}), 34466);
+        check_error(
+            bson!({"$zip": {"inputs": [[1]], "useLongestLength": true, "defaults": [1, 2]}}),
+            34467,
+        );
+        check_error(zip(bson!([1])), 34468);
+    }
+}
