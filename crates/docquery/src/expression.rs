@@ -19,6 +19,7 @@ mod node;
 mod objects;
 mod operator;
 mod powers;
+mod regex_search;
 mod rounding;
 mod scope;
 mod sets;

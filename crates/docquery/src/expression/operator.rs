@@ -5,8 +5,8 @@ use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
-    powers, rounding, sets, sizes, slices, sort_array, statistics, strings, substrings,
-    trigonometry, trim, types, variables,
+    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -15,6 +15,17 @@ pub(crate) type Table = &'static [(&'static str, Operator)];
 
 /// All tables: one for each file of operators.
 const TABLES: &[Table] = &[
+    arrays::OPERATORS,
+    first_n::OPERATORS,
+    regex_search::OPERATORS,
+    sets::OPERATORS,
+    sizes::OPERATORS,
+    slices::OPERATORS,
+    sort_array::OPERATORS,
+    statistics::OPERATORS,
+    strings::OPERATORS,
+    substrings::OPERATORS,
+    trim::OPERATORS,
     arithmetic::OPERATORS,
     boolean::OPERATORS,
     comparison::OPERATORS,
@@ -25,16 +36,6 @@ const TABLES: &[Table] = &[
     rounding::OPERATORS,
     trigonometry::OPERATORS,
     types::OPERATORS,
-    arrays::OPERATORS,
-    first_n::OPERATORS,
-    sets::OPERATORS,
-    sizes::OPERATORS,
-    slices::OPERATORS,
-    sort_array::OPERATORS,
-    statistics::OPERATORS,
-    strings::OPERATORS,
-    substrings::OPERATORS,
-    trim::OPERATORS,
     variables::OPERATORS,
 ];
 
@@ -57,11 +58,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 
@@ -203,6 +199,16 @@ impl<'v> Call<'v> {
         Ok(nodes)
     }
 
+    /// The node that evaluates the operator on `arguments`.
+    pub(crate) fn node(
+        &self,
+        evaluate: Evaluate,
+        arguments: impl IntoIterator<Item = Option<Node>>,
+    ) -> Node {
+        let arguments = arguments.into_iter().collect();
+        Node::Call { name: self.name, evaluate, arguments, pure: true }
+    }
+
     fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
         for (key, given) in keys.iter().zip(given) {
             if let (Some(code), false) = (key.missing, given) {
@@ -215,23 +221,8 @@ impl<'v> Call<'v> {
         Ok(())
     }
 
-    /// The node that evaluates the operator on `arguments`.
-    pub(crate) fn node(
-        &self,
-        evaluate: Evaluate,
-        arguments: impl IntoIterator<Item = Option<Node>>,
-    ) -> Node {
-        let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, evaluate, arguments, pure: true }
-    }
-
-    /// The error for an argument that must be given and is not.
-    pub(crate) fn missing_key(&self, key: &str, code: i32) -> Error {
-        Error::location(code, format!("{} needs the argument '{key}'", self.name))
-    }
-
-    /// The error for an argument that nobody asked for.
-    pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
+    /// The error for an argument that the operator does not know.
+    fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
             code,
@@ -257,10 +248,7 @@ impl Arity {
             Self::Between(least, most) if !(least..=most).contains(&count) => {
                 Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
             }
-            Self::AtLeast { least, otherwise } if count < least => {
-                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
-            }
-            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
         }
     }
 }
