@@ -1,30 +1,37 @@
 //! What evaluation needs of the world outside.
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocument;
 
-use crate::{Document, OwnedValue};
+use crate::{Document, OwnedValue, Value};
 
 /// The time, and the variables that a command gives (`let`). It is asked while something is parsed: what was parsed
 /// carries the values that it needs.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     now_ms: i64,
-    variables: OwnedVariables,
+    /// The names and what is known of them; of several with one name, the last.
+    variables: Vec<(Box<str>, Variable)>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct OwnedVariables(Option<RawDocumentBuf>);
+#[derive(Clone, Debug)]
+enum Variable {
+    Known(OwnedValue),
+    /// There will be a value when it is used: what is parsed now is only looked at for mistakes.
+    Later,
+}
 
 impl Environment {
     /// An environment without variables, at `now_ms` milliseconds since the epoch.
     pub fn new(now_ms: i64) -> Self {
-        Self { now_ms, variables: OwnedVariables::default() }
+        Self { now_ms, variables: Vec::new() }
     }
 
     /// The same with the variables of `let`: their names and values, which are not evaluated.
     #[must_use]
     pub fn with_variables(mut self, variables: &RawDocument) -> Self {
-        self.variables.0 = Some(variables.to_owned());
+        let variables = Document::from(variables).iter();
+        self.variables =
+            variables.map(|(name, value)| (name.into(), Variable::Known(value.into()))).collect();
         self
     }
 
@@ -35,8 +42,28 @@ impl Environment {
 
     /// The value of the command's variable `name`, without dollar signs.
     pub fn variable(&self, name: &str) -> Option<OwnedValue> {
-        let variables = self.variables.0.as_deref()?;
-        let found = Document::from(variables).iter().find(|(key, _)| *key == name)?;
-        Some(OwnedValue::from(found.1))
+        match self.find(name)? {
+            Variable::Known(value) => Some(value.clone()),
+            Variable::Later => None,
+        }
+    }
+
+    /// Gives a variable a value, which may be `Missing`.
+    pub(crate) fn define(&mut self, name: &str, value: Value<'_>) {
+        self.variables.push((name.into(), Variable::Known(value.into())));
+    }
+
+    /// Tells of a variable whose value comes later.
+    pub(crate) fn declare(&mut self, name: &str) {
+        self.variables.push((name.into(), Variable::Later));
+    }
+
+    /// Whether the value of the variable `name` comes later.
+    pub(crate) fn is_declared(&self, name: &str) -> bool {
+        matches!(self.find(name), Some(Variable::Later))
+    }
+
+    fn find(&self, name: &str) -> Option<&Variable> {
+        self.variables.iter().rev().find(|(key, _)| **key == *name).map(|(_, variable)| variable)
     }
 }

@@ -126,6 +126,7 @@ codes! {
     COMMAND_NOT_SUPPORTED = 115, "CommandNotSupported";
     DOCUMENT_VALIDATION_FAILURE = 121, "DocumentValidationFailure";
     EXCEEDED_MEMORY_LIMIT = 146, "ExceededMemoryLimit";
+    DURATION_OVERFLOW = 159, "DurationOverflow";
     COMMAND_NOT_SUPPORTED_ON_VIEW = 166, "CommandNotSupportedOnView";
     OPTION_NOT_SUPPORTED_ON_VIEW = 167, "OptionNotSupportedOnView";
     INVALID_PIPELINE_OPERATOR = 168, "InvalidPipelineOperator";

@@ -5,11 +5,15 @@
 
 mod arguments;
 mod arithmetic;
+mod arrays;
 mod boolean;
+mod coerce;
 mod comparison;
 mod conditional;
 mod context;
+pub(crate) mod date;
 mod field_path;
+mod first_n;
 mod iteration;
 mod node;
 mod objects;
@@ -17,8 +21,18 @@ mod operator;
 mod powers;
 mod rounding;
 mod scope;
+mod sets;
+mod sizes;
+mod slices;
+mod sort_array;
+mod statistics;
+mod strings;
+mod substrings;
 pub(crate) mod summation;
+#[cfg(test)]
+mod testing;
 mod trigonometry;
+mod trim;
 mod types;
 mod variable;
 mod variables;
@@ -30,6 +44,12 @@ pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
 use node::Node;
+pub(crate) use variable::check_bound_name;
+
+/// Whether there is an operator with this name, dollar sign included.
+pub(crate) fn is_operator(name: &str) -> bool {
+    operator::named(name).is_some()
+}
 
 /// An expression, parsed. A copy shares the tree.
 #[derive(Clone, Debug)]

@@ -1,17 +1,51 @@
 //! Filters: which documents are meant.
 
+mod argument;
+mod bits;
+mod comparison;
+mod equalities;
+mod evaluate;
+mod in_list;
+mod object;
+mod optimize;
+mod parse;
+mod predicate;
+#[cfg(test)]
+mod tests;
+mod traverse;
+mod types;
+
 use bson::RawDocument;
 
-use crate::{Document, Environment, Error, ErrorCode, Result};
+pub use bits::BitTest;
+pub use in_list::InList;
+pub use object::ObjectPredicate;
+pub use predicate::{Comparison, FieldPredicate, Predicate, Test};
+pub use types::TypeSet;
+
+use crate::expression::{Context, Scope};
+use crate::path::Path;
+use crate::{Arena, Document, Environment, Error, Result, Value};
 
 /// A filter, parsed.
+///
+/// ```
+/// use bson::rawdoc;
+/// use docquery::{Environment, Filter};
+///
+/// let filter = Filter::parse(&rawdoc! { "tags": "new", "n": { "$gte": 3 } }, &Environment::new(0))?;
+/// assert!(filter.matches(&rawdoc! { "n": 5, "tags": ["old", "new"] })?);
+/// assert!(!filter.matches(&rawdoc! { "n": "5", "tags": "new" })?);
+/// # Ok::<(), docquery::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct Filter {}
+pub struct Filter(ObjectPredicate);
 
 /// What a match found besides: the place in an array that the positional operator `$` stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Matched {
-    /// The index of the item of the first array on a path that made the filter match.
+    /// The index of the item of the first array on a path that made the filter match. Of several conditions the last
+    /// one counts in the order of [`Predicate`]; those in `$or`, `$nor` and `$not` do not.
     pub position: Option<usize>,
 }
 
@@ -20,10 +54,26 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// MongoDB's, for what is no filter.
+    /// MongoDB's, for what is no filter. Mostly [`ErrorCode::BAD_VALUE`](crate::ErrorCode::BAD_VALUE), also for operators
+    /// that do not exist or are not supported; those of [`Expression::parse`](crate::Expression::parse) for `$expr`.
     pub fn parse(filter: &RawDocument, environment: &Environment) -> Result<Self> {
-        let _ = (filter, environment);
-        Err(Error::new(ErrorCode::INTERNAL_ERROR, "filters are being built"))
+        Self::parse_in(filter.into(), &Scope::new(environment))
+    }
+
+    /// Parses a filter whose expressions may use the variables of `scope`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Filter::parse`]; [`ErrorCode::TYPE_MISMATCH`](crate::ErrorCode::TYPE_MISMATCH) for what is no document.
+    pub fn parse_in(filter: Value<'_>, scope: &Scope<'_>) -> Result<Self> {
+        let Value::Document(filter) = filter else {
+            return Err(Error::type_mismatch(format!(
+                "a filter must be a document, not {}",
+                filter.type_name()
+            )));
+        };
+        let predicate = parse::parse(filter, scope)?;
+        Ok(Self(ObjectPredicate::new(optimize::optimize(predicate))))
     }
 
     /// Whether `document` matches.
@@ -41,7 +91,51 @@ impl Filter {
     ///
     /// As [`Filter::matches`].
     pub fn find(&self, document: Document<'_>) -> Result<Option<Matched>> {
-        let _ = document;
-        Ok(Some(Matched::default()))
+        let arena = Arena::new();
+        self.find_in(document, Context::new(&arena, Value::Document(document)))
+    }
+
+    /// Whether `document` matches, where `context` binds the variables of the filter's scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`Filter::matches`].
+    pub fn matches_in<'a>(
+        &'a self,
+        document: Document<'a>,
+        context: Context<'_, 'a>,
+    ) -> Result<bool> {
+        Ok(self.find_in(document, context)?.is_some())
+    }
+
+    /// What the filter asks, as a tree.
+    pub fn predicates(&self) -> &Predicate {
+        self.0.root()
+    }
+
+    /// The values that the filter fixes, in the order of their paths: an upsert begins with them. `$eq`, `$in` and `$all` of one value,
+    /// also in `$and` and in `$or` of one branch.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::NOT_SINGLE_VALUE_FIELD`](crate::ErrorCode::NOT_SINGLE_VALUE_FIELD) if it fixes two for one path, or
+    /// one for a path and one inside it.
+    pub fn equalities(&self) -> Result<Vec<(&Path, Value<'_>)>> {
+        equalities::equalities(self.0.root())
+    }
+
+    /// Whether it has a `$expr`, which is not allowed in an upsert.
+    pub fn has_expression(&self) -> bool {
+        self.0.root().has_expression()
+    }
+
+    fn find_in<'a>(
+        &'a self,
+        document: Document<'a>,
+        context: Context<'_, 'a>,
+    ) -> Result<Option<Matched>> {
+        let mut position = None;
+        let matches = self.0.matches(document, context, &mut position)?;
+        Ok(matches.then_some(Matched { position }))
     }
 }

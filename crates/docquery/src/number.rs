@@ -77,6 +77,16 @@ impl Number {
         }
     }
 
+    /// The whole number towards zero. `None` for NaN, infinity and what no `i64` holds.
+    pub fn truncate_to_i64(self) -> Option<i64> {
+        match self {
+            Self::Int32(number) => Some(i64::from(number)),
+            Self::Int64(number) => Some(number),
+            Self::Double(number) => exact_i64(number.trunc()),
+            Self::Decimal(number) => number.to_whole(),
+        }
+    }
+
     /// The whole number towards zero, within the range of an `i64`; 0 for NaN.
     #[expect(
         clippy::cast_possible_truncation,

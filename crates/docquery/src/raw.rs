@@ -109,7 +109,12 @@ impl<'a> Elements<'a> {
         Self { rest: bytes.get(4..).unwrap_or_default() }
     }
 
-    /// The same, after a check of the length and the last byte.
+    /// The elements that `rest` are, with the 0 behind them: the rest of a document's.
+    pub(crate) fn from_rest(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    /// The elements of the document that `bytes` are, after a check of its length and its last byte.
     pub(crate) fn checked(bytes: &'a [u8]) -> Result<Self> {
         let length = length_prefix(bytes);
         if length != Some(bytes.len()) || bytes.len() < 5 || bytes.last() != Some(&0) {

@@ -212,6 +212,15 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The fields, in order, and where it was built also those that are `Missing`: a field that was removed or never
+    /// had a value keeps its place for a value that it may get.
+    pub(crate) fn slots(self) -> Vec<(&'a str, Value<'a>)> {
+        match self.0 {
+            Repr::Raw(_) => self.iter().collect(),
+            Repr::Built { parts, .. } => parts.to_vec(),
+        }
+    }
+
     /// The first field.
     pub fn first(self) -> Option<(&'a str, Value<'a>)> {
         self.iter().next()
@@ -230,6 +239,11 @@ impl<'a> Document<'a> {
     /// The BSON bytes it is read from, unless it was built.
     pub fn raw_bytes(self) -> Option<&'a [u8]> {
         if let Repr::Raw(bytes) = self.0 { Some(bytes) } else { None }
+    }
+
+    /// How many levels of it were built in an arena.
+    pub(crate) fn built_depth(self) -> u16 {
+        Value::Document(self).built_depth()
     }
 
     /// A copy in BSON.
@@ -322,7 +336,7 @@ impl<'a> Iterator for Fields<'a> {
             Parts::Raw(elements) => {
                 elements.next().map(|element| (element.name(), element.value()))
             }
-            Parts::Built(parts) => parts.next().copied(),
+            Parts::Built(parts) => parts.find(|(_, value)| !value.is_missing()).copied(),
         }
     }
 }
@@ -384,34 +398,89 @@ impl From<RawBsonRef<'_>> for OwnedValue {
     fn from(value: RawBsonRef<'_>) -> Self {
         let mut document = RawDocumentBuf::new();
         document.append(bson::raw::cstr!(""), value);
-        Self(document.into_bytes().into_boxed_slice())
+        Document::from(&*document).get("").into()
     }
 }
 
-/// A value that owns its bytes. Never `Missing`, but for one made of `Missing`.
+/// A value that owns what it is made of. Never `Missing`, but for one made of `Missing`.
 #[derive(Clone)]
-pub struct OwnedValue(
-    /// A document with one field, whose name is empty.
-    Box<[u8]>,
-);
+pub struct OwnedValue(Owned);
+
+/// Looking at an owned value is to cost next to nothing: filters and sort keys do it for every document.
+#[derive(Clone)]
+enum Owned {
+    /// A value that borrows nothing.
+    Scalar(Value<'static>),
+    String(Box<str>),
+    ObjectId([u8; 12]),
+    Document(Box<[u8]>),
+    Array(Box<[u8]>),
+    /// Any other, as a document with one field, whose name is empty.
+    Wrapped(Box<[u8]>),
+}
 
 impl OwnedValue {
     /// The value.
     pub fn get(&self) -> Value<'_> {
-        Elements::of(&self.0).next().map_or(Value::Missing, |element| element.value())
+        match &self.0 {
+            Owned::Scalar(value) => *value,
+            Owned::String(text) => Value::String(text),
+            Owned::ObjectId(id) => Value::ObjectId(id),
+            Owned::Document(bytes) => Value::Document(Document::of_bytes(bytes)),
+            Owned::Array(bytes) => Value::Array(Array::of_bytes(bytes)),
+            Owned::Wrapped(bytes) => {
+                Elements::of(bytes).next().map_or(Value::Missing, |element| element.value())
+            }
+        }
     }
 
-    /// How much memory it takes, in bytes.
+    /// How much memory it takes besides itself, in bytes.
     pub fn bytes(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Owned::Scalar(_) | Owned::ObjectId(_) => 0,
+            Owned::String(text) => text.len(),
+            Owned::Document(bytes) | Owned::Array(bytes) | Owned::Wrapped(bytes) => bytes.len(),
+        }
     }
 }
 
 impl From<Value<'_>> for OwnedValue {
     fn from(value: Value<'_>) -> Self {
-        let mut writer = Writer::new();
-        writer.field("", value);
-        Self(writer.finish().into_boxed_slice())
+        let wrapped = || {
+            let mut writer = Writer::new();
+            writer.field("", value);
+            writer.finish().into_boxed_slice()
+        };
+        Self(match value {
+            Value::Missing => Owned::Scalar(Value::Missing),
+            Value::MinKey => Owned::Scalar(Value::MinKey),
+            Value::Undefined => Owned::Scalar(Value::Undefined),
+            Value::Null => Owned::Scalar(Value::Null),
+            Value::Int32(number) => Owned::Scalar(Value::Int32(number)),
+            Value::Int64(number) => Owned::Scalar(Value::Int64(number)),
+            Value::Double(number) => Owned::Scalar(Value::Double(number)),
+            Value::Decimal(number) => Owned::Scalar(Value::Decimal(number)),
+            Value::Bool(truth) => Owned::Scalar(Value::Bool(truth)),
+            Value::DateTime(time) => Owned::Scalar(Value::DateTime(time)),
+            Value::Timestamp(stamp) => Owned::Scalar(Value::Timestamp(stamp)),
+            Value::MaxKey => Owned::Scalar(Value::MaxKey),
+            Value::String(text) => Owned::String(text.into()),
+            Value::ObjectId(id) => Owned::ObjectId(*id),
+            Value::Document(document) => match document.raw_bytes() {
+                Some(bytes) => Owned::Document(bytes.into()),
+                None => Owned::Wrapped(wrapped()),
+            },
+            Value::Array(array) => match array.raw_bytes() {
+                Some(bytes) => Owned::Array(bytes.into()),
+                None => Owned::Wrapped(wrapped()),
+            },
+            Value::Symbol(_)
+            | Value::Binary { .. }
+            | Value::Regex { .. }
+            | Value::DbPointer { .. }
+            | Value::JavaScript(_)
+            | Value::JavaScriptWithScope { .. } => Owned::Wrapped(wrapped()),
+        })
     }
 }
 

@@ -247,6 +247,50 @@ impl Writer {
     }
 }
 
+/// How long `value` is in BSON at most, in bytes; `None` if it is longer than `max`. What was built may hold the same values many
+/// times, so that it would be very much longer than the memory it takes: this ends as soon as `max` is reached.
+pub(crate) fn encoded_bytes(value: Value<'_>, max: usize) -> Option<usize> {
+    let raw = match value {
+        Value::Document(document) => document.raw_bytes(),
+        Value::Array(array) => array.raw_bytes(),
+        _ => None,
+    };
+    let bytes = match value {
+        _ if raw.is_some() => raw.map_or(0, <[u8]>::len),
+        Value::Document(document) => {
+            document.iter().try_fold(EMPTY_BYTES, |bytes, (name, value)| {
+                let value = encoded_bytes(value, max.checked_sub(bytes)?)?;
+                Some(bytes + HEADER_BYTES + name.len() + value)
+            })?
+        }
+        Value::Array(array) => array.iter().try_fold(EMPTY_BYTES, |bytes, value| {
+            let value = encoded_bytes(value, max.checked_sub(bytes)?)?;
+            Some(bytes + HEADER_BYTES + INDEX_DIGITS_MAX + value)
+        })?,
+        Value::String(text) | Value::Symbol(text) | Value::JavaScript(text) => 5 + text.len(),
+        Value::Binary { bytes, .. } => 5 + bytes.len(),
+        Value::Regex { pattern, options } => 2 + pattern.len() + options.len(),
+        Value::DbPointer { namespace, .. } => 17 + namespace.len(),
+        Value::JavaScriptWithScope { code, scope } => {
+            9 + code.len() + encoded_bytes(Value::Document(scope), max)?
+        }
+        _ => SCALAR_BYTES_MAX,
+    };
+    (bytes <= max).then_some(bytes)
+}
+
+/// The length of a document without fields.
+const EMPTY_BYTES: usize = 5;
+
+/// The length of the type of a value, and of the 0 behind its name.
+const HEADER_BYTES: usize = 2;
+
+/// The length of the longest index of an item that is counted on.
+const INDEX_DIGITS_MAX: usize = 7;
+
+/// The length of the longest value of a type whose values are all of one length: a decimal.
+const SCALAR_BYTES_MAX: usize = 16;
+
 /// The type of a value, if there is one.
 pub(crate) fn kind_of(value: Value<'_>) -> Option<Kind> {
     Some(match value {

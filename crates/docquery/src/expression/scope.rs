@@ -93,6 +93,9 @@ impl<'s> Scope<'s> {
 }
 
 impl Slot {
+    /// The slot of variables whose values come later, see [`Environment::declare`]: nothing is ever bound to it.
+    pub(super) const LATER: Self = Self(u32::MAX);
+
     /// The slot that comes `count` after it.
     fn after(self, count: usize) -> Self {
         Self(self.0 + u32::try_from(count).unwrap_or(u32::MAX))

@@ -28,6 +28,9 @@ impl Variable {
         if let Some(value) = scope.environment().variable(name) {
             return Ok(Self::Constant(value));
         }
+        if scope.environment().is_declared(name) {
+            return Ok(Self::Bound(Slot::LATER));
+        }
         match name {
             "ROOT" | "CURRENT" => Ok(Self::Root),
             "REMOVE" => Ok(Self::Constant(Value::Missing.into())),

@@ -1,0 +1,25 @@
+//! `$tsSecond`, `$tsIncrement`.
+
+use crate::expression::arguments::Arguments;
+use crate::expression::operator::{Arity, Table, listed};
+use crate::{Error, Result, Value};
+
+pub(super) const OPERATORS: Table = &[
+    ("$tsSecond", listed(Arity::Exactly(1), |arguments| half(&arguments, 5_687_301, 32))),
+    ("$tsIncrement", listed(Arity::Exactly(1), |arguments| half(&arguments, 5_687_302, 0))),
+];
+
+/// The 32 bits of a timestamp from `shift` on.
+fn half<'a>(arguments: &Arguments<'_, 'a>, otherwise: i32, shift: u32) -> Result<Value<'a>> {
+    match arguments.get(0)? {
+        Value::Timestamp(stamp) => Ok(Value::Int64(i64::from((stamp >> shift) as u32))),
+        value if value.is_nullish() => Ok(Value::Null),
+        value => {
+            let (operator, found) = (arguments.operator(), value.type_name());
+            Err(Error::location(
+                otherwise,
+                format!("the argument of {operator} must be a timestamp, but is {found}"),
+            ))
+        }
+    }
+}

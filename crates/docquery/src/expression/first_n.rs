@@ -1,0 +1,91 @@
+//! `$firstN`, `$lastN`, `$minN`, `$maxN` where they are expressions.
+
+use super::arguments::Arguments;
+use super::coerce;
+use super::operator::{Evaluate, Key, NamedErrors, Operator, Table};
+use crate::{Error, Result, Value, order};
+
+pub(super) const OPERATORS: Table = &[
+    ("$firstN", several(first)),
+    ("$lastN", several(last)),
+    ("$minN", several(least)),
+    ("$maxN", several(greatest)),
+];
+
+const fn several(evaluate: Evaluate) -> Operator {
+    Operator::Named {
+        keys: KEYS,
+        errors: NamedErrors { not_an_object: 5_787_900, unknown_key: 5_787_901 },
+        evaluate,
+    }
+}
+
+const KEYS: &[Key] = &[Key::required("n", 5_787_906), Key::required("input", 5_787_907)];
+
+/// How many values are wanted, of those that `n` has to be.
+///
+/// # Errors
+///
+/// It is no whole number above 0.
+pub(crate) fn wanted(n: Value<'_>) -> Result<usize> {
+    if !n.is_number() {
+        let found = n.type_name();
+        return Err(Error::location(
+            5_787_902,
+            format!("Value for 'n' must be of integral type, but found {found}"),
+        ));
+    }
+    let Some(number) = coerce::int64(n) else {
+        return Err(Error::location(
+            5_787_903,
+            format!("Value for 'n' must be of integral type, but found {n:?}"),
+        ));
+    };
+    match usize::try_from(number) {
+        Ok(wanted) if wanted > 0 => Ok(wanted),
+        _ => Err(Error::location(5_787_908, format!("'n' must be greater than 0, found {number}"))),
+    }
+}
+
+/// The number of values wanted, and the items of the array.
+fn arguments_of<'a>(arguments: &Arguments<'_, 'a>) -> Result<(usize, Vec<Value<'a>>)> {
+    let wanted = wanted(arguments.get(0)?)?;
+    match arguments.get(1)? {
+        Value::Array(array) => Ok((wanted, array.iter().collect())),
+        value => Err(Error::location(
+            5_788_200,
+            format!(
+                "{} requires 'input' to be an array, found: {}",
+                arguments.operator(),
+                value.type_name()
+            ),
+        )),
+    }
+}
+
+fn first<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let (wanted, mut items) = arguments_of(&arguments)?;
+    items.truncate(wanted);
+    arguments.arena().array(&items)
+}
+
+fn last<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let (wanted, items) = arguments_of(&arguments)?;
+    arguments.arena().array(&items[items.len().saturating_sub(wanted)..])
+}
+
+fn least<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let (wanted, mut items) = arguments_of(&arguments)?;
+    items.retain(|item| !item.is_nullish());
+    items.sort_by(|a, b| order::compare(*a, *b));
+    items.truncate(wanted);
+    arguments.arena().array(&items)
+}
+
+fn greatest<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let (wanted, mut items) = arguments_of(&arguments)?;
+    items.retain(|item| !item.is_nullish());
+    items.sort_by(|a, b| order::compare(*b, *a));
+    items.truncate(wanted);
+    arguments.arena().array(&items)
+}

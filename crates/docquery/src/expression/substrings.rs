@@ -1,0 +1,171 @@
+//! `$substr`, `$substrBytes`, `$substrCP`, `$indexOfBytes`, `$indexOfCP`.
+
+use super::arguments::Arguments;
+use super::coerce;
+use super::operator::{Arity, Table, listed};
+use super::strings::{count, string};
+use crate::number::Number;
+use crate::{Error, Result, Value};
+
+pub(super) const OPERATORS: Table = &[
+    ("$substr", listed(Arity::Exactly(3), by_bytes)),
+    ("$substrBytes", listed(Arity::Exactly(3), by_bytes)),
+    ("$substrCP", listed(Arity::Exactly(3), by_code_points)),
+    ("$indexOfBytes", listed(Arity::Between(2, 4), index_in_bytes)),
+    ("$indexOfCP", listed(Arity::Between(2, 4), index_in_code_points)),
+];
+
+fn by_bytes<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let (input, start, length) = (arguments.get(0)?, arguments.get(1)?, arguments.get(2)?);
+    let text = coerce::text(input, arguments.arena())?;
+    let start = coerce::whole(number(&arguments, start, "starting index", 16034)?);
+    let length = coerce::whole(number(&arguments, length, "length", 16035)?);
+    let Ok(start) = usize::try_from(start) else {
+        return Err(Error::location(
+            50752,
+            format!("{}: the starting index {start} is negative", arguments.operator()),
+        ));
+    };
+    // A negative length takes all that is left.
+    let length = usize::try_from(length).unwrap_or(text.len());
+    let end = start.saturating_add(length).min(text.len());
+    if start >= text.len() {
+        return Ok(Value::String(""));
+    }
+    for (place, code, what) in [(start, 28656, "starts"), (end, 28657, "ends")] {
+        if !text.is_char_boundary(place) {
+            let operator = arguments.operator();
+            return Err(Error::location(
+                code,
+                format!("{operator}: the range {what} inside a character, at byte {place}"),
+            ));
+        }
+    }
+    Ok(Value::String(&text[start..end]))
+}
+
+fn by_code_points<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let (input, start, length) = (arguments.get(0)?, arguments.get(1)?, arguments.get(2)?);
+    let text = coerce::text(input, arguments.arena())?;
+    let start = int32(&arguments, start, "starting index", [34450, 34451])?;
+    let length = int32(&arguments, length, "length", [34452, 34453])?;
+    let not_negative = |number: i32, what, code| {
+        usize::try_from(number).map_err(|_| {
+            let operator = arguments.operator();
+            Error::location(code, format!("{operator}: the {what} {number} is negative"))
+        })
+    };
+    let length = not_negative(length, "length", 34454)?;
+    let start = not_negative(start, "starting index", 34455)?;
+    let rest = &text[place_of(text, start)..];
+    Ok(Value::String(&rest[..place_of(rest, length)]))
+}
+
+/// Where in `text` the code point at `index` begins, or its end.
+fn place_of(text: &str, index: usize) -> usize {
+    text.char_indices().nth(index).map_or(text.len(), |(place, _)| place)
+}
+
+fn index_in_bytes<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let input = arguments.get(0)?;
+    if input.is_nullish() {
+        return Ok(Value::Null);
+    }
+    let input = string(&arguments, input, 40091)?.as_bytes();
+    let token = string(&arguments, arguments.get(1)?, 40092)?.as_bytes();
+    let start = bound(&arguments, 2, "starting index")?.unwrap_or(0);
+    let end = bound(&arguments, 3, "ending index")?.unwrap_or(input.len()).min(input.len());
+    let found = input.get(start..end).and_then(|part| find(part, token));
+    Ok(found.map_or(Value::Int32(-1), |place| count(start + place)))
+}
+
+/// Where `token` stands in `bytes`.
+fn find(bytes: &[u8], token: &[u8]) -> Option<usize> {
+    // The bytes are cut from text, perhaps inside a character; a token of whole characters is found all the same.
+    let text = String::from_utf8_lossy(bytes);
+    match (text, std::str::from_utf8(token)) {
+        (std::borrow::Cow::Borrowed(text), Ok(token)) => text.find(token),
+        _ if token.is_empty() => Some(0),
+        _ => bytes.windows(token.len()).position(|window| window == token),
+    }
+}
+
+/// The search of the server: it begins inside the bounds, but what is found may reach beyond the end.
+fn index_in_code_points<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
+    let input = arguments.get(0)?;
+    if input.is_nullish() {
+        return Ok(Value::Null);
+    }
+    let input = string(&arguments, input, 40093)?;
+    let token = string(&arguments, arguments.get(1)?, 40094)?;
+    let start = bound(&arguments, 2, "starting index")?.unwrap_or(0);
+    let end = bound(&arguments, 3, "ending index")?.unwrap_or(usize::MAX);
+    if input.is_empty() && token.is_empty() && start == 0 {
+        return Ok(Value::Int32(0));
+    }
+    let place = place_of(input, start);
+    let Some(distance) = input[place..].find(token) else {
+        return Ok(Value::Int32(-1));
+    };
+    let found = place + distance;
+    let index = start + input[place..found].chars().count();
+    // The empty token also stands behind the last code point, where nothing is looked for.
+    let outside = index >= end || found == input.len();
+    Ok(if outside { Value::Int32(-1) } else { count(index) })
+}
+
+/// The argument at `index` as a place in a string or an array, if it was given.
+pub(super) fn bound(
+    arguments: &Arguments<'_, '_>,
+    index: usize,
+    what: &str,
+) -> Result<Option<usize>> {
+    let Some(value) = arguments.given(index)? else {
+        return Ok(None);
+    };
+    let operator = arguments.operator();
+    let Some(number) = coerce::int32(value) else {
+        let found = value.type_name();
+        return Err(Error::location(
+            40096,
+            format!("{operator} requires an integral {what}, found a value of type: {found}"),
+        ));
+    };
+    let place = usize::try_from(number).map_err(|_| {
+        Error::location(
+            40097,
+            format!("{operator} requires a {what} of at least 0, found: {number}"),
+        )
+    })?;
+    Ok(Some(place))
+}
+
+/// The number that an argument has to be.
+fn number(
+    arguments: &Arguments<'_, '_>,
+    value: Value<'_>,
+    what: &str,
+    otherwise: i32,
+) -> Result<Number> {
+    Number::of(value).ok_or_else(|| {
+        let (operator, found) = (arguments.operator(), value.type_name());
+        Error::location(otherwise, format!("{operator}: the {what} must be a number, not {found}"))
+    })
+}
+
+/// The 32-bit integer that an argument has to be. The codes are of what is no number, and of what is no such integer.
+pub(super) fn int32(
+    arguments: &Arguments<'_, '_>,
+    value: Value<'_>,
+    what: &str,
+    [no_number, no_integer]: [i32; 2],
+) -> Result<i32> {
+    number(arguments, value, what, no_number)?;
+    coerce::int32(value).ok_or_else(|| {
+        let operator = arguments.operator();
+        Error::location(
+            no_integer,
+            format!("{operator}: the {what} is no 32-bit integer: {value:?}"),
+        )
+    })
+}

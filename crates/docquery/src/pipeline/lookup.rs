@@ -1,0 +1,352 @@
+//! `$lookup`: documents of another collection, in an array.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::stage::{Place, object};
+use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, buffer, run};
+use crate::expression::{Context, Scope, check_bound_name};
+use crate::path::{Path, array_index};
+use crate::{
+    Arena, Document, Environment, Error, ErrorCode, Expression, Filter, OwnedValue, Result, Value,
+    Writer, nested,
+};
+
+/// `$lookup`, parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Lookup {
+    /// The other collection; none where the pipeline brings documents of its own.
+    from: Option<Box<str>>,
+    into: Path,
+    join: Option<Join>,
+    sub: Option<SubPipeline>,
+    environment: Environment,
+}
+
+/// Documents whose `foreign` is equal to what stands at `local`.
+#[derive(Clone, Debug)]
+struct Join {
+    local: Path,
+    foreign: Path,
+}
+
+/// The pipeline that the other documents run through.
+#[derive(Clone, Debug)]
+struct SubPipeline {
+    /// The variables of `let`, computed for each document.
+    variables: Vec<(Box<str>, Expression)>,
+    /// The pipeline as it was written: where it depends on variables it is parsed when they are known.
+    written: OwnedValue,
+    parsed: Pipeline,
+    depth: usize,
+}
+
+/// The options of `$lookup`, as they are written.
+#[derive(Default)]
+struct Options<'v> {
+    from: Option<&'v str>,
+    into: &'v str,
+    local: &'v str,
+    foreign: &'v str,
+    variables: Option<Document<'v>>,
+    pipeline: Option<Value<'v>>,
+}
+
+impl Lookup {
+    /// Checks what is found wrong with a `$lookup` before any stage of the pipeline is parsed.
+    pub(crate) fn check_shape(spec: Value<'_>) -> Result<()> {
+        let spec = object("$lookup", spec, ErrorCode::FAILED_TO_PARSE.value())?;
+        let pipeline = spec.get("pipeline");
+        match spec.get("from") {
+            Value::Missing => check_own_documents(pipeline)?,
+            from => check_namespace(from)?,
+        }
+        if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape(pipeline) }
+    }
+
+    pub(crate) fn parse(spec: Value<'_>, place: Place<'_>) -> Result<Self> {
+        let spec = object("$lookup", spec, ErrorCode::FAILED_TO_PARSE.value())?;
+        let options = Options::parse(spec)?;
+        if options.into.is_empty() {
+            return Err(Error::failed_to_parse("$lookup needs the option 'as'"));
+        }
+        if place.depth >= DEPTH_MAX {
+            return Err(Error::new(
+                ErrorCode::new(232),
+                format!("$lookups are nested deeper than {DEPTH_MAX} levels"),
+            ));
+        }
+        let (local, foreign) = (options.local, options.foreign);
+        if local.is_empty() != foreign.is_empty() || local.is_empty() && options.pipeline.is_none()
+        {
+            return Err(Error::failed_to_parse(
+                "$lookup needs both localField and foreignField, or a pipeline without them",
+            ));
+        }
+        if options.pipeline.is_none() && options.variables.is_some() {
+            return Err(Error::failed_to_parse("$lookup takes 'let' only with a pipeline"));
+        }
+        let into = Path::field(options.into)?;
+        let join = if local.is_empty() {
+            None
+        } else {
+            Some(Join { local: Path::field(local)?, foreign: Path::field(foreign)? })
+        };
+        let variables = options.variables.unwrap_or(Document::EMPTY);
+        let sub = options.pipeline.map(|written| SubPipeline::parse(variables, written, place));
+        Ok(Self {
+            from: options.from.map(Into::into),
+            into,
+            join,
+            sub: sub.transpose()?,
+            environment: place.environment.clone(),
+        })
+    }
+
+    /// `document` with what is found for it.
+    pub(crate) fn apply<'a>(
+        &'a self,
+        document: Document<'a>,
+        collections: &dyn Collections,
+        arena: &'a Arena,
+    ) -> Result<Document<'a>> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
+        let mut take = |documents: Documents<'_>| -> Result<()> {
+            for raw in documents {
+                let raw = raw?;
+                bytes += raw.as_bytes().len();
+                if bytes > FOUND_BYTES_MAX {
+                    let message =
+                        format!("$lookup has found more than {FOUND_BYTES_MAX} bytes of documents");
+                    return Err(Error::location(4568, message));
+                }
+                found.push(Value::Document(Document::of_bytes(arena.bytes(raw.as_bytes()))));
+            }
+            Ok(())
+        };
+        match &self.sub {
+            None => take(self.source(joined.as_deref(), collections)?)?,
+            Some(sub) => {
+                sub.run(self, document, joined.as_deref(), collections, arena, &mut take)?
+            }
+        }
+        nested::set(document, &self.into, self.into.len(), arena.array(&found)?, arena)
+    }
+
+    /// The documents of the other collection that `joined` matches.
+    fn source<'a>(
+        &self,
+        joined: Option<&RawDocument>,
+        collections: &'a dyn Collections,
+    ) -> Result<Documents<'a>> {
+        let Some(from) = &self.from else {
+            return Ok(Box::new(std::iter::empty()));
+        };
+        let documents = collections.documents(from, joined)?;
+        match joined {
+            Some(joined) => matching(documents, joined),
+            None => Ok(documents),
+        }
+    }
+}
+
+/// Those of `documents` that `filter` matches.
+fn matching<'a>(documents: Documents<'a>, filter: &RawDocument) -> Result<Documents<'a>> {
+    let filter = Filter::parse(filter, &Environment::default())?;
+    Ok(Box::new(documents.filter_map(move |document| match document {
+        Ok(document) => match filter.matches(&document) {
+            Ok(true) => Some(Ok(document)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        },
+        Err(error) => Some(Err(error)),
+    })))
+}
+
+impl SubPipeline {
+    fn parse(variables: Document<'_>, written: Value<'_>, place: Place<'_>) -> Result<Self> {
+        let scope = Scope::new(place.environment);
+        let mut environment = place.environment.clone();
+        let mut expressions = Vec::new();
+        for (name, value) in variables {
+            check_bound_name(name)?;
+            expressions.push((name.into(), Expression::parse(value, &scope)?));
+            environment.declare(name);
+        }
+        let depth = place.depth + 1;
+        let parsed = Pipeline::parse_inner(written, &environment, depth)?;
+        Ok(Self { variables: expressions, written: written.into(), parsed, depth })
+    }
+
+    /// Gives what comes out of the pipeline for `document` to `take`.
+    fn run<'a>(
+        &'a self,
+        lookup: &Lookup,
+        document: Document<'a>,
+        joined: Option<&RawDocument>,
+        collections: &dyn Collections,
+        arena: &'a Arena,
+        take: &mut dyn FnMut(Documents<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let reparsed;
+        let pipeline = if self.variables.is_empty() {
+            &self.parsed
+        } else {
+            let mut environment = lookup.environment.clone();
+            let context = Context::new(arena, Value::Document(document));
+            for (name, expression) in &self.variables {
+                environment.define(name, expression.evaluate(context)?);
+            }
+            reparsed = Pipeline::parse_inner(self.written.get(), &environment, self.depth)?;
+            &reparsed
+        };
+        match joined {
+            // The join asks what the pipeline's own documents are.
+            Some(joined) if pipeline.has_own_documents() => {
+                let (first, _) = pipeline.stages.split_at(1);
+                let none = Box::new(std::iter::empty());
+                let documents = matching(run::run(first, none, collections), joined)?;
+                take(pipeline.run_after(1, documents, collections))
+            }
+            joined => take(pipeline.run(lookup.source(joined, collections)?, collections)),
+        }
+    }
+}
+
+impl Join {
+    /// The filter for the documents that belong to `document`: their field is equal to the local value, or to one of
+    /// several.
+    fn filter(&self, document: Document<'_>) -> Result<RawDocumentBuf> {
+        let mut values = Vec::new();
+        visit(document, &self.local, 0, &mut values);
+        let mut writer = Writer::new();
+        match *values {
+            [] => equality(&mut writer, &self.foreign, Value::Null),
+            [value] => equality(&mut writer, &self.foreign, value),
+            // In an $in a regex would match strings, and an object could be taken for an operator.
+            _ if values.iter().any(is_special) => {
+                writer.open_array("$or");
+                for value in values {
+                    writer.open_document_item();
+                    equality(&mut writer, &self.foreign, value);
+                    writer.close();
+                }
+                writer.close();
+            }
+            _ => {
+                writer.open_document(self.foreign.as_str());
+                writer.open_array("$in");
+                values.into_iter().for_each(|value| writer.item(value));
+                writer.close();
+                writer.close();
+            }
+        }
+        buffer(writer)
+    }
+}
+
+fn is_special(value: &Value<'_>) -> bool {
+    matches!(value, Value::Regex { .. } | Value::Document(_))
+}
+
+fn equality(writer: &mut Writer, path: &Path, value: Value<'_>) {
+    writer.open_document(path.as_str());
+    writer.field("$eq", value);
+    writer.close();
+}
+
+/// Collects the values at the parts of `path` from `index` on: the items of an array at its end, and those in the documents of
+/// arrays on the way. A number behind an array names a place in it.
+fn visit<'a>(document: Document<'a>, path: &Path, mut index: usize, values: &mut Vec<Value<'a>>) {
+    let mut value = document.get(path.part(index));
+    index += 1;
+    while index < path.len() {
+        let (Value::Array(array), Some(place)) = (value, array_index(path.part(index))) else {
+            break;
+        };
+        value = array.get(place);
+        index += 1;
+    }
+    match value {
+        Value::Missing => {}
+        Value::Array(array) if index == path.len() => values.extend(array.iter()),
+        value if index == path.len() => values.push(value),
+        Value::Document(inner) => visit(inner, path, index, values),
+        Value::Array(array) => {
+            let documents = array.iter().filter_map(|item| item.as_document());
+            documents.for_each(|inner| visit(inner, path, index, values));
+        }
+        _ => {}
+    }
+}
+
+impl<'v> Options<'v> {
+    fn parse(spec: Document<'v>) -> Result<Self> {
+        let mut options = Self::default();
+        for (name, value) in spec {
+            match (name, value) {
+                ("pipeline", value) => options.pipeline = Some(value),
+                ("let", Value::Document(variables)) => options.variables = Some(variables),
+                ("let", _) => {
+                    let message =
+                        format!("'let' of $lookup takes an object, not {}", value.type_name());
+                    return Err(Error::failed_to_parse(message));
+                }
+                ("from", Value::String(from)) => {
+                    options.from = Some(from).filter(|from| !from.is_empty())
+                }
+                (_, Value::String(text)) => match name {
+                    "as" => options.into = text,
+                    "localField" => options.local = text,
+                    "foreignField" => options.foreign = text,
+                    _ => {
+                        return Err(Error::failed_to_parse(format!(
+                            "$lookup has no option '{name}'; it takes from, localField, foreignField, let, pipeline, as"
+                        )));
+                    }
+                },
+                _ => {
+                    let message =
+                        format!("'{name}' of $lookup takes a string, not {}", value.type_name());
+                    return Err(Error::failed_to_parse(message));
+                }
+            }
+        }
+        if options.from.is_none() {
+            check_own_documents(options.pipeline.unwrap_or(Value::Missing))?;
+        }
+        Ok(options)
+    }
+}
+
+/// Checks the pipeline of a `$lookup` without a collection: it begins with `$documents`.
+fn check_own_documents(pipeline: Value<'_>) -> Result<()> {
+    let first = pipeline.as_array().map(|stages| stages.get(0));
+    match first.and_then(|stage| stage.as_document()) {
+        Some(stage) if !stage.get("$documents").is_missing() => Ok(()),
+        _ => Err(Error::failed_to_parse(
+            "$lookup without 'from' needs a pipeline with $documents as its first stage",
+        )),
+    }
+}
+
+fn check_namespace(from: Value<'_>) -> Result<()> {
+    let Value::String(from) = from else {
+        let message = format!("'from' of $lookup takes a string, not {}", from.type_name());
+        return Err(Error::failed_to_parse(message));
+    };
+    if from.is_empty() || from.starts_with('.') || from.contains('\0') {
+        let message = format!("'{}' is no name of a collection", from.escape_debug());
+        return Err(Error::new(ErrorCode::INVALID_NAMESPACE, message));
+    }
+    Ok(())
+}
+
+/// How many `$lookup`s may stand in each other.
+const DEPTH_MAX: usize = 20;
+
+/// How many bytes of documents a `$lookup` may find for one document.
+const FOUND_BYTES_MAX: usize = 100 * 1024 * 1024;
+
+const _: () = assert!(FOUND_BYTES_MAX < INNER_BYTES_MAX, "what was found can be written");

@@ -1,0 +1,211 @@
+//! `$unwind`: a document for each item of an array.
+
+use bson::RawDocumentBuf;
+
+use super::Documents;
+use super::streaming::Streaming;
+use crate::path::Path;
+use crate::raw::Elements;
+use crate::{Arena, Document, Error, Result, Value, nested};
+
+/// `$unwind`, parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Unwind {
+    path: Path,
+    index: Option<Path>,
+    keeps_empty: bool,
+}
+
+impl Unwind {
+    pub(crate) fn parse(spec: Value<'_>) -> Result<Self> {
+        let mut path = "";
+        let (mut index, mut keeps_empty) = (None, false);
+        match spec {
+            Value::String(text) => path = text,
+            Value::Document(spec) => {
+                for (name, value) in spec {
+                    match (name, value) {
+                        ("path", Value::String(text)) => path = text,
+                        ("path", _) => return Err(wrong_type(28808, "path", "a string", value)),
+                        ("preserveNullAndEmptyArrays", Value::Bool(truth)) => keeps_empty = truth,
+                        ("preserveNullAndEmptyArrays", _) => {
+                            return Err(wrong_type(28809, name, "a boolean", value));
+                        }
+                        ("includeArrayIndex", Value::String(text)) if text.starts_with('$') => {
+                            let message = format!(
+                                "includeArrayIndex of $unwind must not begin with '$': '{text}'"
+                            );
+                            return Err(Error::location(28822, message));
+                        }
+                        ("includeArrayIndex", Value::String(text)) if !text.is_empty() => {
+                            index = Some(text)
+                        }
+                        ("includeArrayIndex", _) => {
+                            return Err(wrong_type(
+                                28810,
+                                name,
+                                "a string that is not empty",
+                                value,
+                            ));
+                        }
+                        _ => {
+                            let message = format!(
+                                "$unwind has no option '{name}'; it takes path, includeArrayIndex, preserveNullAndEmptyArrays"
+                            );
+                            return Err(Error::location(28811, message));
+                        }
+                    }
+                }
+            }
+            _ => {
+                let message =
+                    format!("$unwind takes a string or an object, not {}", spec.type_name());
+                return Err(Error::location(15981, message));
+            }
+        }
+        if path.is_empty() {
+            return Err(Error::location(28812, "$unwind needs a path"));
+        }
+        let Some(path) = path.strip_prefix('$') else {
+            let message = format!("the path of $unwind begins with '$': '${path}', not '{path}'");
+            return Err(Error::location(28818, message));
+        };
+        if path.contains('\0') {
+            return Err(Error::location(16419, "a field path must not contain a null byte"));
+        }
+        let index = index.map(Path::field);
+        Ok(Self { path: Path::field(path)?, index: index.transpose()?, keeps_empty })
+    }
+
+    /// `document` with `value` in the place of the array, and the place of the value in it.
+    fn document<'a>(
+        &'a self,
+        document: Document<'a>,
+        value: Option<Value<'a>>,
+        index: Option<i64>,
+        arena: &'a Arena,
+    ) -> Result<Document<'a>> {
+        let mut unwound = document;
+        if let Some(value) = value {
+            unwound = nested::set(unwound, &self.path, self.path.len(), value, arena)?;
+        }
+        if let Some(path) = &self.index {
+            let index = index.map_or(Value::Null, Value::Int64);
+            unwound = nested::set(unwound, path, path.len(), index, arena)?;
+        }
+        Ok(unwound)
+    }
+}
+
+fn wrong_type(code: i32, option: &str, expected: &str, value: Value<'_>) -> Error {
+    let message = format!("{option} of $unwind takes {expected}, not {}", value.type_name());
+    Error::location(code, message)
+}
+
+/// The documents that come out of an `$unwind` and the streaming stages behind it, which work on what was unwound
+/// before it is written.
+#[derive(Debug)]
+pub(crate) struct Unwinding<'a> {
+    unwind: &'a Unwind,
+    input: super::Input<'a>,
+    streaming: Streaming<'a>,
+    arena: Arena,
+    current: Option<Current>,
+}
+
+/// A document whose array is being unwound.
+#[derive(Debug)]
+struct Current {
+    document: RawDocumentBuf,
+    /// Where the next item of the array begins in the document, and where the array ends.
+    next: usize,
+    end: usize,
+    index: i64,
+}
+
+impl<'a> Unwinding<'a> {
+    pub(crate) fn new(unwind: &'a Unwind, input: Documents<'a>, streaming: Streaming<'a>) -> Self {
+        Self { unwind, input: super::Input(input), streaming, arena: Arena::new(), current: None }
+    }
+
+    /// What the next item of the current array gives; `None` when there is none left.
+    fn next_item(&mut self) -> Option<Result<Option<RawDocumentBuf>>> {
+        let current = self.current.as_mut()?;
+        let array = &current.document.as_bytes()[current.next..current.end];
+        let Some(element) = Elements::from_rest(array).next() else {
+            self.current = None;
+            return None;
+        };
+        current.next += element.whole().len();
+        let index = current.index;
+        current.index += 1;
+        self.arena.reset();
+        let root = Document::from(&*current.document);
+        let unwound = self.unwind.document(root, Some(element.value()), Some(index), &self.arena);
+        Some(unwound.and_then(|unwound| self.streaming.finish(unwound, &self.arena)))
+    }
+
+    /// Takes up the next document. Gives what comes of it at once, if it has no array to unwind.
+    fn next_document(&mut self, document: RawDocumentBuf) -> Result<Option<RawDocumentBuf>> {
+        let root = Document::from(&*document);
+        let value = nested::get(root, &self.unwind.path);
+        let gone = match value {
+            Value::Array(array) if !array.is_empty() => {
+                if let Some(range) = range_of(&document, &self.unwind.path) {
+                    self.current =
+                        Some(Current { next: range.start, end: range.end, document, index: 0 });
+                }
+                return Ok(None);
+            }
+            Value::Array(_) => Some(Value::Missing),
+            _ => None,
+        };
+        if !self.unwind.keeps_empty && (gone.is_some() || value.is_nullish()) {
+            return Ok(None);
+        }
+        self.arena.reset();
+        let unwound = self.unwind.document(root, gone, None, &self.arena)?;
+        self.streaming.finish(unwound, &self.arena)
+    }
+}
+
+impl Iterator for Unwinding<'_> {
+    type Item = Result<RawDocumentBuf>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(found) = self.next_item() {
+                if let Some(found) = found.transpose() {
+                    return Some(found);
+                }
+                continue;
+            }
+            let found = match self.input.0.next()? {
+                Ok(document) => self.next_document(document),
+                Err(error) => Err(error),
+            };
+            if let Some(found) = found.transpose() {
+                return Some(found);
+            }
+        }
+    }
+}
+
+/// Where the elements of the array at `path` stand in the bytes of `document`, the 0 behind them included.
+fn range_of(document: &RawDocumentBuf, path: &Path) -> Option<std::ops::Range<usize>> {
+    let bytes = document.as_bytes();
+    let mut range = 4..bytes.len();
+    for part in path.parts() {
+        let mut start = range.start;
+        let mut elements = Elements::from_rest(&bytes[range.clone()]);
+        let value = loop {
+            let element = elements.next()?;
+            start += element.whole().len();
+            if element.name() == part {
+                break element.bytes().len();
+            }
+        };
+        range = start - value + 4..start;
+    }
+    Some(range)
+}
