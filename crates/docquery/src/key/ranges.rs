@@ -50,6 +50,11 @@ impl KeyRanges {
         Self { ranges: ranges.unwrap_or_else(|| whole(&prefixes)), checks }
     }
 
+    /// The keys inside one range.
+    pub fn between(range: Interval) -> Self {
+        Self { ranges: vec![range], checks: Vec::new() }
+    }
+
     /// The ranges in the order of the index, apart from each other.
     pub fn ranges(&self) -> &[Interval] {
         &self.ranges

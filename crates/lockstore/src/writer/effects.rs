@@ -107,7 +107,7 @@ impl Writer {
             // Somebody subscribed while this batch was on its way to the disk.
             events.push(EventKind::Gap);
         }
-        if touched.is_empty() && events.is_empty() && !self.documents.has_changed() {
+        if touched.is_empty() && events.is_empty() && !self.documents.has_written() {
             return Ok(());
         }
         let changed = touched.iter().map(|key| (key, self.table.lock(key)));

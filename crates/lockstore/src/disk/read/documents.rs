@@ -66,20 +66,55 @@ impl Snapshot {
     pub(crate) fn documents(
         &self,
         collection: CollectionId,
-        (lower, upper): (Bound<RecordId>, Bound<RecordId>),
+        bounds: (Bound<RecordId>, Bound<RecordId>),
         direction: Direction,
     ) -> Result<Documents<'_>, DiskError> {
-        let row = |record| RowKey::document(collection, record);
-        let lower = match lower {
-            Bound::Unbounded => Bound::Included(row(RecordId::MIN)),
-            bound => bound.map(row),
-        };
-        let upper = match upper {
-            Bound::Unbounded => Bound::Included(row(RecordId::MAX)),
-            bound => bound.map(row),
-        };
+        let (lower, upper) = document_rows(collection, bounds);
         let bounds = (bytes_of(&lower), bytes_of(&upper));
         Ok(Documents(self.rows(TableId::Documents, bounds, direction)?))
+    }
+
+    /// At most `records_max` records of a collection, in their natural order. Looks at no document.
+    pub(crate) fn records(
+        &self,
+        collection: CollectionId,
+        bounds: (Bound<RecordId>, Bound<RecordId>),
+        records_max: usize,
+    ) -> Result<Vec<RecordId>, DiskError> {
+        let (lower, upper) = document_rows(collection, bounds);
+        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let rows = self.keys(TableId::Documents, bounds, records_max)?;
+        rows.iter().map(|row| Ok(document_of(row)?.1)).collect()
+    }
+
+    /// The last record of a collection.
+    pub(crate) fn last_record(
+        &self,
+        collection: CollectionId,
+    ) -> Result<Option<RecordId>, DiskError> {
+        let (lower, upper) = document_rows(collection, (Bound::Unbounded, Bound::Unbounded));
+        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let mut rows = self.rows(TableId::Documents, bounds, Direction::Backward)?;
+        let Some((key, _)) = rows.next()? else { return Ok(None) };
+        let (_, record) = document_of(guarded_value("read", || key.value())?)?;
+        Ok(Some(record))
+    }
+
+    /// The keys of at most `rows_max` rows of a table, in order. Looks at no value.
+    pub(crate) fn keys(
+        &self,
+        table: TableId,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        rows_max: usize,
+    ) -> Result<Vec<Box<[u8]>>, DiskError> {
+        let mut rows = self.rows(table, bounds, Direction::Forward)?;
+        let mut keys = Vec::new();
+        while keys.len() < rows_max
+            && let Some((key, _)) = rows.next()?
+        {
+            keys.push(guarded_value("read", || key.value().into())?);
+        }
+        Ok(keys)
     }
 
     /// The entries of an index between two edges.
@@ -193,6 +228,19 @@ impl<'s> Rows<'s> {
         }
         row
     }
+}
+
+/// The rows of the documents of a collection whose records lie within the bounds.
+fn document_rows(
+    collection: CollectionId,
+    (lower, upper): (Bound<RecordId>, Bound<RecordId>),
+) -> (Bound<RowKey>, Bound<RowKey>) {
+    let row = |record| RowKey::document(collection, record);
+    let or_all = |bound: Bound<RecordId>, all| match bound {
+        Bound::Unbounded => Bound::Included(row(all)),
+        bound => bound.map(row),
+    };
+    (or_all(lower, RecordId::MIN), or_all(upper, RecordId::MAX))
 }
 
 fn bytes_of(bound: &Bound<RowKey>) -> Bound<&[u8]> {

@@ -65,6 +65,9 @@ impl DocumentWriter {
     ) -> Result<ControlFlow<()>, DocumentError> {
         let outcome = self.outcome(modify, record, ground)?;
         done.taken += 1;
+        if !matches!(outcome, Outcome::Changed { .. }) {
+            self.batch.documents += 1;
+        }
         let (before, after) = match outcome {
             Outcome::Passed => return Ok(ControlFlow::Continue(())),
             Outcome::Same(before) => {
