@@ -44,6 +44,7 @@ pub use context::Context;
 pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
+pub(crate) use arithmetic::division_by_zero;
 use node::Node;
 pub(crate) use variable::check_bound_name;
 
