@@ -21,6 +21,7 @@ mod number_text;
 mod objects;
 mod operator;
 mod powers;
+mod regex_search;
 mod rounding;
 mod scope;
 mod sets;

@@ -71,6 +71,15 @@ impl Node {
         Self::Special(Box::new(special))
     }
 
+    /// The arguments of an operator.
+    pub(crate) fn arguments_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        let arguments = match self {
+            Self::Call { arguments, .. } => arguments.iter_mut(),
+            _ => [].iter_mut(),
+        };
+        arguments.flatten()
+    }
+
     /// The node, and null in its place.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::constant_of(Value::Null))

@@ -5,8 +5,8 @@ use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
-    objects, powers, rounding, sets, sizes, slices, sort_array, statistics, strings, substrings,
-    trigonometry, trim, types, variables,
+    objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -25,6 +25,7 @@ const TABLES: &[Table] = &[
     iteration::OPERATORS,
     objects::OPERATORS,
     powers::OPERATORS,
+    regex_search::OPERATORS,
     rounding::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
@@ -58,11 +59,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 

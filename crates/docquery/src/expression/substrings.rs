@@ -169,3 +169,78 @@ pub(super) fn int32(
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::{Bson, bson};
+
+    #[test]
+    fn substrings_by_bytes() {
+        let part = |start: Bson, length: Bson| bson!({"$substrBytes": ["aé€b", start, length]});
+        check(part(bson!(0), bson!(3)), "aé");
+        check(part(bson!(1), bson!(-1)), "é€b");
+        check(part(bson!(6), bson!(100)), "b");
+        check(part(bson!(7), bson!(1)), "");
+        check(part(bson!(100), bson!(1)), "");
+        check(part(bson!(0), bson!(1.9)), "a");
+        check(part(bson!(0), bson!(1e30)), "aé€b");
+        check(bson!({"$substr": [12345, 1, 2]}), "23");
+        check_error(part(bson!(2), bson!(1)), 28656);
+        check_error(part(bson!(0), bson!(2)), 28657);
+        check_error(part(bson!(-1), bson!(1)), 50752);
+        check_error(part(bson!("x"), bson!(1)), 16034);
+        check_error(part(bson!(0), bson!(null)), 16035);
+    }
+
+    #[test]
+    fn substrings_by_code_points() {
+        let part = |start: Bson, length: Bson| bson!({"$substrCP": ["aé€b", start, length]});
+        check(part(bson!(1), bson!(2)), "é€");
+        check(part(bson!(4), bson!(2)), "");
+        check(part(bson!(0), bson!(i32::MAX)), "aé€b");
+        check(bson!({"$substrCP": [null, 0, 2]}), "");
+        check_error(part(bson!("x"), bson!(1)), 34450);
+        check_error(part(bson!(1.5), bson!(1)), 34451);
+        check_error(part(bson!(-1), bson!("x")), 34452);
+        check_error(part(bson!(-1), bson!(1.5)), 34453);
+        check_error(part(bson!(-1), bson!(-1)), 34454);
+        check_error(part(bson!(-1), bson!(1)), 34455);
+    }
+
+    #[test]
+    fn indices_in_bytes() {
+        let index = |arguments: Bson| bson!({"$indexOfBytes": arguments});
+        check(index(bson!(["aéb", "b"])), 3);
+        check(index(bson!(["aéb", "é", 1])), 1);
+        check(index(bson!(["aéb", "b", 2])), 3);
+        check(index(bson!(["aéb", "é", 2])), -1);
+        check(index(bson!(["abc", "bc", 0, 2])), -1);
+        check(index(bson!(["abc", "", 3])), 3);
+        check(index(bson!(["abc", "", 4])), -1);
+        check(index(bson!(["abc", "c", 2, 1])), -1);
+        check(index(bson!([null, 5])), bson!(null));
+        check_error(index(bson!([5, "a"])), 40091);
+        check_error(index(bson!(["a", null])), 40092);
+        check_error(index(bson!(["a", "a", 1.5])), 40096);
+        check_error(index(bson!(["a", "a", 0, -1])), 40097);
+        check_error(index(bson!(["a"])), 28667);
+    }
+
+    #[test]
+    fn indices_in_code_points() {
+        let index = |arguments: Bson| bson!({"$indexOfCP": arguments});
+        check(index(bson!(["aéb", "b"])), 2);
+        check(index(bson!(["aéb", "b", 2])), 2);
+        check(index(bson!(["aéb", "b", 3])), -1);
+        check(index(bson!(["abc", "bc", 0, 2])), 1);
+        check(index(bson!(["abc", "c", 0, 2])), -1);
+        check(index(bson!(["", ""])), 0);
+        check(index(bson!(["abc", ""])), 0);
+        check(index(bson!(["abc", "", 3])), -1);
+        check(index(bson!(["abc", "c", 2, 1])), -1);
+        check(index(bson!([null, "a"])), bson!(null));
+        check_error(index(bson!([5, "a"])), 40093);
+        check_error(index(bson!(["a", 5])), 40094);
+    }
+}
