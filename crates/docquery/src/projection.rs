@@ -54,7 +54,7 @@ impl Projection {
         let application = Application { arena: &arena, root, rest: self.0.kind.into() };
         let mut projected = application.run(&self.0.tree)?;
         let position = if self.is_positional() {
-            filter.find(root)?.and_then(|matched| matched.position)
+            filter.find(root)?.and_then(|matched| matched.projected)
         } else {
             None
         };
