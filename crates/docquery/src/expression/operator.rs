@@ -4,8 +4,8 @@ use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
-    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
+    objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
     substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
@@ -20,6 +20,7 @@ const TABLES: &[Table] = &[
     boolean::OPERATORS,
     comparison::OPERATORS,
     conditional::OPERATORS,
+    conversion::OPERATORS,
     first_n::OPERATORS,
     iteration::OPERATORS,
     objects::OPERATORS,
@@ -58,11 +59,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 
@@ -254,10 +250,7 @@ impl Arity {
             Self::Between(least, most) if !(least..=most).contains(&count) => {
                 Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
             }
-            Self::AtLeast { least, otherwise } if count < least => {
-                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
-            }
-            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
         }
     }
 }
