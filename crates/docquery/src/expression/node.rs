@@ -23,14 +23,13 @@ pub(crate) enum Node {
     Document(Box<[(Box<str>, Node)]>),
     /// `[expression, ...]`
     Array(Box<[Node]>),
-    /// An operator whose arguments are expressions. One that was not given is `None`.
+    /// An operator whose arguments are expressions, and whose value depends on theirs only. One that was not given is
+    /// `None`.
     Call {
         /// Its name, with the dollar sign.
         name: &'static str,
         evaluate: Evaluate,
         arguments: Box<[Option<Node>]>,
-        /// Whether its value for constant arguments is constant.
-        pure: bool,
     },
     /// `$and`, `$or`
     Junction(Junction),
@@ -170,10 +169,10 @@ impl Node {
                 let constant = items.iter().all(|node| node.constant().is_some());
                 if constant { Some(evaluate_alone(self)?) } else { None }
             }
-            Self::Call { arguments, pure, .. } => {
+            Self::Call { arguments, .. } => {
                 arguments.iter_mut().flatten().try_for_each(Self::fold)?;
                 let constant = arguments.iter().flatten().all(|node| node.constant().is_some());
-                if constant && *pure { Some(evaluate_alone(self)?) } else { None }
+                if constant { Some(evaluate_alone(self)?) } else { None }
             }
             Self::Junction(junction) => junction.fold()?,
             Self::Special(special) => special.fold()?,

@@ -15,9 +15,17 @@ pub(crate) type Table = &'static [(&'static str, Operator)];
 
 /// All tables: one for each file of operators.
 const TABLES: &[Table] = &[
+    arithmetic::OPERATORS,
     arrays::OPERATORS,
+    boolean::OPERATORS,
+    comparison::OPERATORS,
+    conditional::OPERATORS,
     first_n::OPERATORS,
+    iteration::OPERATORS,
+    objects::OPERATORS,
+    powers::OPERATORS,
     regex_search::OPERATORS,
+    rounding::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
     slices::OPERATORS,
@@ -25,16 +33,8 @@ const TABLES: &[Table] = &[
     statistics::OPERATORS,
     strings::OPERATORS,
     substrings::OPERATORS,
-    trim::OPERATORS,
-    arithmetic::OPERATORS,
-    boolean::OPERATORS,
-    comparison::OPERATORS,
-    conditional::OPERATORS,
-    iteration::OPERATORS,
-    objects::OPERATORS,
-    powers::OPERATORS,
-    rounding::OPERATORS,
     trigonometry::OPERATORS,
+    trim::OPERATORS,
     types::OPERATORS,
     variables::OPERATORS,
 ];
@@ -121,12 +121,11 @@ impl Operator {
             Self::Listed { arity, evaluate } => {
                 let arguments = call.list(scope)?;
                 arity.check(call, arguments.len())?;
-                let arguments = arguments.into_iter().map(Some).collect();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                Ok(call.node(evaluate, arguments.into_iter().map(Some)))
             }
             Self::Named { keys, errors, evaluate } => {
-                let arguments = call.named(keys, errors, scope)?.into();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                let arguments = call.named(keys, errors, scope)?;
+                Ok(call.node(evaluate, arguments))
             }
             Self::Parsed(parse) => parse(call, scope),
         }
@@ -199,6 +198,15 @@ impl<'v> Call<'v> {
         Ok(nodes)
     }
 
+    fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
+        for (key, given) in keys.iter().zip(given) {
+            if let (Some(code), false) = (key.missing, given) {
+                return Err(self.missing_key(key.name, code));
+            }
+        }
+        Ok(())
+    }
+
     /// The node that evaluates the operator on `arguments`.
     pub(crate) fn node(
         &self,
@@ -206,23 +214,16 @@ impl<'v> Call<'v> {
         arguments: impl IntoIterator<Item = Option<Node>>,
     ) -> Node {
         let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, evaluate, arguments, pure: true }
+        Node::Call { name: self.name, evaluate, arguments }
     }
 
-    fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
-        for (key, given) in keys.iter().zip(given) {
-            if let (Some(code), false) = (key.missing, given) {
-                return Err(Error::location(
-                    code,
-                    format!("{} needs the argument '{}'", self.name, key.name),
-                ));
-            }
-        }
-        Ok(())
+    /// The error for an argument that must be given and is not.
+    pub(crate) fn missing_key(&self, key: &str, code: i32) -> Error {
+        Error::location(code, format!("{} needs the argument '{key}'", self.name))
     }
 
     /// The error for an argument that the operator does not know.
-    fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
+    pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
             code,
