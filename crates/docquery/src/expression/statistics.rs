@@ -3,16 +3,17 @@
 use std::cmp::Ordering;
 
 use super::arguments::Arguments;
-use super::operator::{Arity, Evaluate, Operator, Table, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Evaluate, Operator, Table, listed, regrouped};
 use super::summation::{Deviation, Mean, Total};
 use crate::number::Number;
 use crate::{Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
-    ("$sum", over_values(sum)),
+    ("$sum", regrouped(Regrouping::Any, sum)),
     ("$avg", over_values(average)),
-    ("$min", over_values(|arguments| extreme(&arguments, Ordering::Less))),
-    ("$max", over_values(|arguments| extreme(&arguments, Ordering::Greater))),
+    ("$min", regrouped(Regrouping::Any, |arguments| extreme(&arguments, Ordering::Less))),
+    ("$max", regrouped(Regrouping::Any, |arguments| extreme(&arguments, Ordering::Greater))),
     ("$stdDevPop", over_values(|arguments| Ok(or_null(deviation(&arguments)?.population())))),
     ("$stdDevSamp", over_values(|arguments| Ok(or_null(deviation(&arguments)?.sample())))),
 ];
