@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, ErrorCode};
 
-use super::{Clearance, DocumentWriter};
+use super::DocumentWriter;
 use crate::codec::COLLECTION_BYTES_MAX;
 use crate::disk::{Direction, DiskError};
 use crate::documents::index::id_index_spec;
@@ -99,7 +99,9 @@ impl DocumentWriter {
         clearance.dropped = Some(Arc::clone(collection));
         clearance.indexes.extend(collection.indexes().iter().map(|index| index.id()));
         self.batch.redefined.insert(id);
-        collection.indexes().iter().for_each(|index| self.forget_index(index.id()));
+        for index in collection.indexes() {
+            self.forget_index(index.id());
+        }
     }
 
     fn forget_index(&mut self, index: IndexId) {
@@ -134,16 +136,16 @@ impl DocumentWriter {
         let mut to_build = Vec::new();
         for spec in specs {
             let index = Index::parse(IndexId::new(next_index), spec, 0, state)?;
-            let wanted = match conflict::existing(&indexes, &index)? {
-                Some(existing) => Arc::clone(existing),
-                None => {
-                    if indexes.len() >= INDEXES_MAX {
-                        return Err(too_many(namespace, &index).into());
-                    }
-                    next_index = next(next_index)?;
-                    indexes.push(Arc::new(index));
-                    Arc::clone(indexes.last().expect("one was added"))
+            let wanted = if let Some(existing) = conflict::existing(&indexes, &index)? {
+                Arc::clone(existing)
+            } else {
+                if indexes.len() >= INDEXES_MAX {
+                    return Err(too_many(namespace, &index).into());
                 }
+                next_index = next(next_index)?;
+                let index = Arc::new(index);
+                indexes.push(Arc::clone(&index));
+                index
             };
             // Whoever asks for an index that is being built takes part in building it.
             if !wanted.is_ready() && !to_build.contains(&wanted.id()) {
@@ -210,7 +212,9 @@ impl DocumentWriter {
             collection.indexes().iter().cloned().partition(|index| ids.contains(&index.id()));
         let clearance = self.clearances.entry(collection.id()).or_default();
         clearance.indexes.extend(gone.iter().map(|index| index.id()));
-        gone.iter().for_each(|index| self.forget_index(index.id()));
+        for index in &gone {
+            self.forget_index(index.id());
+        }
         self.redefine(collection.with_indexes(kept));
     }
 
@@ -270,12 +274,6 @@ impl DocumentWriter {
         let mut stored = ground.rows()?.documents(collection.id(), all, Direction::Forward)?;
         Ok(self.batch.overlay.has_documents(collection.id())
             || stored.next().transpose()?.is_some())
-    }
-}
-
-impl Default for Clearance {
-    fn default() -> Self {
-        Self { dropped: None, indexes: Vec::new() }
     }
 }
 
