@@ -5,6 +5,7 @@ mod building;
 mod clearing;
 mod defining;
 mod expiring;
+mod finding;
 mod modifying;
 mod reopening;
 mod writing;
