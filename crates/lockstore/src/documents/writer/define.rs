@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocumentBuf;
 use docquery::{Error, ErrorCode};
 
 use super::DocumentWriter;
@@ -29,9 +29,6 @@ impl DocumentWriter {
             Definition::DropIndexes { namespace, names } => self.drop_indexes(&namespace, &names),
             Definition::ReviseIndex { collection, was, spec } => {
                 self.revise_index(collection, &was, spec)
-            }
-            Definition::ReviseOptions { collection, was, options } => {
-                self.revise_options(collection, &was, options)
             }
         };
         match defined {
@@ -231,21 +228,6 @@ impl DocumentWriter {
         }
         let revised = Index::parse(index.id(), spec, index.multikey(), index.state())?;
         let collection = known.with_index(revised);
-        check_size(&collection)?;
-        Ok(Some(Defined::Collection(self.redefine(collection))))
-    }
-
-    fn revise_options(
-        &mut self,
-        collection: CollectionId,
-        was: &RawDocument,
-        options: RawDocumentBuf,
-    ) -> Result<Option<Defined>, DocumentError> {
-        let Some(known) = self.catalog.collection_with(collection) else { return Ok(None) };
-        if known.options() != was {
-            return Ok(None);
-        }
-        let collection = known.with_options(options);
         check_size(&collection)?;
         Ok(Some(Defined::Collection(self.redefine(collection))))
     }
