@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn an_argument_has_one_of_its_types_or_is_not_there() {
         let command = rawdoc! {
-            "text": "a", "yes": true, "one": 1_i32, "none": bson::Bson::Null, "half": 1.5, "below": -1_i64,
+            "text": "a", "yes": true, "one": 1_i32, "none": bson::RawBson::Null, "half": 1.5, "below": -1_i64,
         };
         let mut arguments = Arguments::new("find", (&*command).into()).unwrap();
         check(arguments.boolean("one"), Err(14));
