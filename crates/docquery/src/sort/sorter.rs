@@ -74,6 +74,17 @@ impl<T> Sorter<T> {
         }
     }
 
+    /// Whether it would keep an item that comes now with `key`.
+    pub fn would_keep(&self, key: &SortKey) -> bool {
+        match &self.kept {
+            Kept::All(_) => true,
+            Kept::First(entries) => {
+                entries.len() < self.limit.unwrap_or(usize::MAX)
+                    || entries.peek().is_some_and(|last| *key < last.key)
+            }
+        }
+    }
+
     /// How many items it keeps.
     pub fn len(&self) -> usize {
         match &self.kept {
