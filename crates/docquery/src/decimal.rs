@@ -1,5 +1,8 @@
 //! Decimal128: the arithmetic of the same library that MongoDB uses (Intel's), so that every digit is the same.
 
+mod functions;
+mod text;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +11,9 @@ use dfp_number_sys::bid128_000 as bid;
 use dfp_number_sys::{
     BID128, EXE_CLEAR, EXE_INEXACT, EXE_INVALID, RND_NEAREST_EVEN, RND_TOWARD_ZERO,
 };
+
+pub use functions::Rounding;
+pub use text::ParseProblem;
 
 /// A decimal floating-point number of 34 digits. Equality is of bits; for that of numbers see [`Decimal::compare`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +89,13 @@ impl Decimal {
     /// The double nearest to it.
     pub fn to_double(self) -> f64 {
         bid::bid128_to_binary64(self.bid(), RND_NEAREST_EVEN, &mut EXE_CLEAR.clone())
+    }
+
+    /// The double nearest to it; `None` where it is too large for doubles, or so small that they have no digits for it.
+    pub fn to_double_in_range(self) -> Option<f64> {
+        let mut flags = EXE_CLEAR;
+        let double = bid::bid128_to_binary64(self.bid(), RND_NEAREST_EVEN, &mut flags);
+        (flags & !EXE_INEXACT == 0).then_some(double)
     }
 
     /// The decimal of the 15 significant digits that a double has for sure, as MongoDB converts doubles in arithmetic.
@@ -218,9 +231,9 @@ impl fmt::Debug for Decimal {
 }
 
 /// The number `coefficient` * 10^-`scale`, for a coefficient of at most 34 digits.
-fn of_parts(negative: bool, coefficient: u128, scale: u32) -> Decimal {
+fn of_parts(negative: bool, coefficient: u128, scale: i32) -> Decimal {
     // An exponent of 0 is written as 6176 above bit 49 of the upper half.
-    let exponent = 6176 - u128::from(scale);
+    let exponent = u128::try_from(6176 - scale).expect("the scale is in range");
     let bits = u128::from(negative) << 127 | exponent << 113 | coefficient;
     Decimal::from_bytes(&bits.to_le_bytes())
 }
@@ -245,7 +258,7 @@ fn exact_double(number: f64) -> Option<Decimal> {
         Ok(scale) => (mantissa.checked_mul(5_u128.checked_pow(scale)?)?, scale),
         Err(_) => (mantissa.checked_mul(2_u128.checked_pow(exponent.unsigned_abs())?)?, 0),
     };
-    (coefficient < DIGITS_34).then(|| of_parts(number < 0.0, coefficient, scale))
+    (coefficient < DIGITS_34).then(|| of_parts(number < 0.0, coefficient, scale.cast_signed()))
 }
 
 #[cfg(test)]

@@ -4,15 +4,25 @@
 //! operators (see [`operator`]); most are a name, what arguments they take, and a small function.
 
 mod arguments;
+mod arithmetic;
 mod arrays;
+mod boolean;
 mod coerce;
 mod comparison;
+mod conditional;
 mod context;
+mod conversion;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
+mod iteration;
 mod node;
+mod number_text;
+mod objects;
 mod operator;
+mod powers;
+mod regex_search;
+mod rounding;
 mod scope;
 mod sets;
 mod sizes;
@@ -24,7 +34,9 @@ mod substrings;
 pub(crate) mod summation;
 #[cfg(test)]
 mod testing;
+mod trigonometry;
 mod trim;
+mod types;
 mod variable;
 mod variables;
 
@@ -34,6 +46,7 @@ pub use context::Context;
 pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
+pub(crate) use arithmetic::division_by_zero;
 use node::Node;
 pub(crate) use variable::check_bound_name;
 

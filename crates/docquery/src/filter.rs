@@ -119,14 +119,9 @@ impl Filter {
         self.0.root()
     }
 
-    /// The values that the filter fixes, in the order of their paths: an upsert begins with them. `$eq`, `$in` and `$all` of one value,
-    /// also in `$and` and in `$or` of one branch.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::NOT_SINGLE_VALUE_FIELD`](crate::ErrorCode::NOT_SINGLE_VALUE_FIELD) if it fixes two for one path, or
-    /// one for a path and one inside it.
-    pub fn equalities(&self) -> Result<Vec<(&Path, Value<'_>)>> {
+    /// The values that the filter fixes: an upsert begins with them. `$eq`, `$in` and `$all` of one value, also in `$and` and in
+    /// `$or` of one branch. They may contradict each other.
+    pub fn equalities(&self) -> Vec<(&Path, Value<'_>)> {
         equalities::equalities(self.0.root())
     }
 

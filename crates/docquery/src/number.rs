@@ -45,6 +45,11 @@ impl Number {
         }
     }
 
+    /// Whether its type is that of decimals.
+    pub fn is_decimal(self) -> bool {
+        matches!(self, Self::Decimal(_))
+    }
+
     /// Whether it is a NaN.
     pub fn is_nan(self) -> bool {
         match self {
@@ -97,6 +102,19 @@ impl Number {
                 let limit = if number.is_sign_negative() { i64::MIN } else { i64::MAX };
                 number.to_whole().unwrap_or(limit)
             }
+        }
+    }
+
+    /// The whole number towards zero, if an `i64` holds it.
+    #[expect(clippy::cast_possible_truncation, reason = "the double is in range")]
+    pub fn to_whole(self) -> Option<i64> {
+        match self {
+            Self::Int32(number) => Some(i64::from(number)),
+            Self::Int64(number) => Some(number),
+            Self::Double(number) => {
+                (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
+            }
+            Self::Decimal(number) => number.to_whole(),
         }
     }
 

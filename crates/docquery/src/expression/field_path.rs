@@ -76,7 +76,7 @@ fn collect<'a>(
 }
 
 fn split(path: &str) -> Result<Box<[Box<str>]>> {
-    if path.ends_with('.') {
+    if path.is_empty() || path.ends_with('.') {
         return Err(Error::location(
             40353,
             format!("the field path '{path}' must not end with '.'"),

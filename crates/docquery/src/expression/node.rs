@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::arguments::Arguments;
+use super::boolean::Junction;
 use super::context::Context;
 use super::evaluate_alone;
 use super::field_path::{FieldPath, check_field_name};
@@ -22,15 +23,16 @@ pub(crate) enum Node {
     Document(Box<[(Box<str>, Node)]>),
     /// `[expression, ...]`
     Array(Box<[Node]>),
-    /// An operator whose arguments are expressions. One that was not given is `None`.
+    /// An operator whose arguments are expressions, and whose value depends on theirs only. One that was not given is
+    /// `None`.
     Call {
         /// Its name, with the dollar sign.
         name: &'static str,
         evaluate: Evaluate,
         arguments: Box<[Option<Node>]>,
-        /// Whether its value for constant arguments is constant.
-        pure: bool,
     },
+    /// `$and`, `$or`
+    Junction(Junction),
     /// An operator with a tree of its own.
     Special(Box<dyn Special>),
 }
@@ -62,6 +64,25 @@ impl Node {
     /// A constant.
     pub(crate) fn constant_of(value: Value<'_>) -> Self {
         Self::Constant(value.into())
+    }
+
+    /// An operator with a tree of its own.
+    pub(crate) fn special(special: impl Special + 'static) -> Self {
+        Self::Special(Box::new(special))
+    }
+
+    /// The arguments of an operator.
+    pub(crate) fn arguments_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        let arguments = match self {
+            Self::Call { arguments, .. } => arguments.iter_mut(),
+            _ => [].iter_mut(),
+        };
+        arguments.flatten()
+    }
+
+    /// The node, and null in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::constant_of(Value::Null))
     }
 
     fn path(text: &str, scope: &Scope<'_>) -> Result<Self> {
@@ -119,6 +140,7 @@ impl Node {
             Self::Call { evaluate, arguments, name, .. } => {
                 evaluate(Arguments::new(name, arguments, context))
             }
+            Self::Junction(junction) => junction.evaluate(context),
             Self::Special(special) => special.evaluate(context),
         }
     }
@@ -147,11 +169,12 @@ impl Node {
                 let constant = items.iter().all(|node| node.constant().is_some());
                 if constant { Some(evaluate_alone(self)?) } else { None }
             }
-            Self::Call { arguments, pure, .. } => {
+            Self::Call { arguments, .. } => {
                 arguments.iter_mut().flatten().try_for_each(Self::fold)?;
                 let constant = arguments.iter().flatten().all(|node| node.constant().is_some());
-                if constant && *pure { Some(evaluate_alone(self)?) } else { None }
+                if constant { Some(evaluate_alone(self)?) } else { None }
             }
+            Self::Junction(junction) => junction.fold()?,
             Self::Special(special) => special.fold()?,
         };
         if let Some(folded) = folded {
@@ -192,6 +215,7 @@ impl fmt::Debug for Node {
             }
             Self::Array(items) => f.debug_list().entries(items).finish(),
             Self::Call { name, arguments, .. } => f.debug_tuple(name).field(arguments).finish(),
+            Self::Junction(junction) => junction.fmt(f),
             Self::Special(special) => special.fmt(f),
         }
     }

@@ -4,8 +4,9 @@ use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arrays, comparison, date, first_n, sets, sizes, slices, sort_array, statistics, strings,
-    substrings, trim, variables,
+    arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
+    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -14,9 +15,17 @@ pub(crate) type Table = &'static [(&'static str, Operator)];
 
 /// All tables: one for each file of operators.
 const TABLES: &[Table] = &[
+    arithmetic::OPERATORS,
     arrays::OPERATORS,
+    boolean::OPERATORS,
     comparison::OPERATORS,
+    conditional::OPERATORS,
     first_n::OPERATORS,
+    iteration::OPERATORS,
+    objects::OPERATORS,
+    powers::OPERATORS,
+    regex_search::OPERATORS,
+    rounding::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
     slices::OPERATORS,
@@ -24,7 +33,9 @@ const TABLES: &[Table] = &[
     statistics::OPERATORS,
     strings::OPERATORS,
     substrings::OPERATORS,
+    trigonometry::OPERATORS,
     trim::OPERATORS,
+    types::OPERATORS,
     variables::OPERATORS,
 ];
 
@@ -47,11 +58,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 
@@ -114,13 +120,12 @@ impl Operator {
         match self {
             Self::Listed { arity, evaluate } => {
                 let arguments = call.list(scope)?;
-                arity.check(name, arguments.len())?;
-                let arguments = arguments.into_iter().map(Some).collect();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                arity.check(call, arguments.len())?;
+                Ok(call.node(evaluate, arguments.into_iter().map(Some)))
             }
             Self::Named { keys, errors, evaluate } => {
-                let arguments = call.named(keys, errors, scope)?.into();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                let arguments = call.named(keys, errors, scope)?;
+                Ok(call.node(evaluate, arguments))
             }
             Self::Parsed(parse) => parse(call, scope),
         }
@@ -157,7 +162,25 @@ impl<'v> Call<'v> {
         })
     }
 
-    /// The named arguments in the order of `keys`. Of one that is given twice, the last counts.
+    /// The named arguments as they are written, in the order of `keys`: each with the code of the error if it is not
+    /// given. Of one that is given twice, the last counts; one that is not given is `Missing`.
+    pub(crate) fn raw_keys<const N: usize>(
+        &self,
+        keys: [Key; N],
+        errors: NamedErrors,
+    ) -> Result<[Value<'v>; N]> {
+        let mut values = [Value::Missing; N];
+        for (name, value) in self.object(errors.not_an_object)? {
+            let Some(place) = keys.iter().position(|key| key.name == name) else {
+                return Err(self.unknown_key(name, &keys, errors.unknown_key));
+            };
+            values[place] = value;
+        }
+        self.check_given(&keys, values.iter().map(|value| !value.is_missing()))?;
+        Ok(values)
+    }
+
+    /// The named arguments as expressions, in the order of `keys`. Of one that is given twice, the last counts.
     pub(crate) fn named(
         &self,
         keys: &[Key],
@@ -171,12 +194,17 @@ impl<'v> Call<'v> {
             };
             nodes[place] = Some(Node::parse(value, scope)?);
         }
-        for (key, node) in keys.iter().zip(&nodes) {
-            if let (Some(code), None) = (key.missing, node) {
+        self.check_given(keys, nodes.iter().map(Option::is_some))?;
+        Ok(nodes)
+    }
+
+    fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
+        for (key, given) in keys.iter().zip(given) {
+            if let (Some(code), false) = (key.missing, given) {
                 return Err(self.missing_key(key.name, code));
             }
         }
-        Ok(nodes)
+        Ok(())
     }
 
     /// The node that evaluates the operator on `arguments`.
@@ -186,7 +214,7 @@ impl<'v> Call<'v> {
         arguments: impl IntoIterator<Item = Option<Node>>,
     ) -> Node {
         let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, evaluate, arguments, pure: true }
+        Node::Call { name: self.name, evaluate, arguments }
     }
 
     /// The error for an argument that must be given and is not.
@@ -194,7 +222,7 @@ impl<'v> Call<'v> {
         Error::location(code, format!("{} needs the argument '{key}'", self.name))
     }
 
-    /// The error for an argument that nobody asked for.
+    /// The error for an argument that the operator does not know.
     pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
@@ -202,29 +230,26 @@ impl<'v> Call<'v> {
             format!("{} has no argument '{unknown}'; it takes {}", self.name, names.join(", ")),
         )
     }
+
+    /// The error for a list of `count` arguments, where the operator takes `wanted`.
+    pub(crate) fn wrong_count(&self, wanted: &str, count: usize, code: i32) -> Error {
+        Error::location(
+            code,
+            format!("{} takes {wanted} arguments; {count} were passed in", self.name),
+        )
+    }
 }
 
 impl Arity {
-    fn check(self, name: &str, count: usize) -> Result<()> {
+    fn check(self, call: Call<'_>, count: usize) -> Result<()> {
         match self {
-            Self::Exactly(wanted) if wanted != count => Err(Error::location(
-                16020,
-                format!(
-                    "expression {name} takes exactly {wanted} arguments, {count} were passed in"
-                ),
-            )),
-            Self::Between(least, most) if !(least..=most).contains(&count) => Err(Error::location(
-                28667,
-                format!(
-                    "expression {name} takes at least {least} arguments, and at most {most}; {count} were \
-                     passed in"
-                ),
-            )),
-            Self::AtLeast { least, otherwise } if count < least => Err(Error::location(
-                otherwise,
-                format!("{name} needs at least {least} arguments, {count} were passed in"),
-            )),
-            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+            Self::Exactly(wanted) if wanted != count => {
+                Err(call.wrong_count(&format!("exactly {wanted}"), count, 16020))
+            }
+            Self::Between(least, most) if !(least..=most).contains(&count) => {
+                Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
+            }
+            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
         }
     }
 }

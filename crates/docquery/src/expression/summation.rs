@@ -46,6 +46,19 @@ impl Total {
         self.widest = self.widest.max(width);
     }
 
+    /// Adds the milliseconds of a date. They do not widen the type.
+    pub(crate) fn add_milliseconds(&mut self, milliseconds: i64) {
+        self.binary.add_long(milliseconds);
+    }
+
+    /// The total as milliseconds of a date; `None` if an `i64` does not hold it.
+    pub(crate) fn milliseconds(&self) -> Option<i64> {
+        match self.widest {
+            Width::Int32 | Width::Int64 | Width::Double => self.binary.to_nearest_long(),
+            Width::Decimal => self.decimal.add(self.binary.to_decimal()).to_nearest_whole(),
+        }
+    }
+
     /// The total.
     pub(crate) fn value(&self) -> Number {
         let whole = self.binary.to_long();
@@ -186,6 +199,19 @@ impl Summation {
         } else {
             None
         }
+    }
+
+    /// The sum rounded to an integer, if an `i64` holds it. First what is nearest to the sum without its rest is taken,
+    /// then the difference is rounded: of two that are as near it is the one that lies towards 0.
+    #[expect(clippy::cast_possible_truncation, reason = "both parts are whole and in range")]
+    #[expect(clippy::cast_precision_loss, reason = "the whole part comes from a double")]
+    pub(crate) fn to_nearest_long(self) -> Option<i64> {
+        if self.sum.is_nan() || self.sum.abs() > TWO_TO_63 {
+            return None;
+        }
+        let nearest = self.sum.round();
+        let difference = ((self.sum - nearest) + self.rest).round();
+        i64::try_from(nearest as i128 + difference as i128).ok()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::node::{Node, Special};
-use super::operator::{Call, Operator, Table};
+use super::operator::{Call, Key, NamedErrors, Operator, Table};
 use super::scope::{Scope, Slot};
 use super::variable::check_bound_name;
 use crate::{Error, Result, Value};
@@ -27,21 +27,10 @@ struct Let {
 
 impl Let {
     fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
-        let (mut variables, mut body) = (None, None);
-        for (name, value) in call.object(16874)? {
-            match name {
-                "vars" => variables = Some(value),
-                "in" => body = Some(value),
-                _ => {
-                    return Err(Error::location(
-                        16875,
-                        format!("$let has no argument '{name}'; it takes vars, in"),
-                    ));
-                }
-            }
-        }
-        let variables = variables.ok_or_else(|| call.missing_key("vars", 16876))?;
-        let body = body.ok_or_else(|| call.missing_key("in", 16877))?;
+        let [variables, body] = call.raw_keys(
+            [Key::required("vars", 16876), Key::required("in", 16877)],
+            NamedErrors { not_an_object: 16874, unknown_key: 16875 },
+        )?;
         let variables = variables.as_document().ok_or_else(|| {
             Error::location(
                 10065,
@@ -56,7 +45,7 @@ impl Let {
         }
         let (inner, first) = scope.with(&names);
         let body = Node::parse(body, &inner)?;
-        Ok(Node::Special(Box::new(Self { first, values: values.into(), body })))
+        Ok(Node::special(Self { first, values: values.into(), body }))
     }
 }
 
