@@ -137,6 +137,7 @@ codes! {
     INVALID_INDEX_SPECIFICATION_OPTION = 197, "InvalidIndexSpecificationOption";
     QUERY_FEATURE_NOT_ALLOWED = 224, "QueryFeatureNotAllowed";
     CONVERSION_FAILURE = 241, "ConversionFailure";
+    AMBIGUOUS_INDEX_KEY_PATTERN = 181, "AmbiguousIndexKeyPattern";
     QUERY_EXCEEDED_MEMORY_LIMIT = 292, "QueryExceededMemoryLimitNoDiskUseAllowed";
     DUPLICATE_KEY = 11000, "DuplicateKey";
     BSON_OBJECT_TOO_LARGE = 10334, "BSONObjectTooLarge";

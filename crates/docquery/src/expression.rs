@@ -11,14 +11,17 @@ mod coerce;
 mod comparison;
 mod conditional;
 mod context;
+mod conversion;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
 mod iteration;
 mod node;
+mod number_text;
 mod objects;
 mod operator;
 mod powers;
+mod regex_search;
 mod rounding;
 mod scope;
 mod sets;
@@ -43,6 +46,7 @@ pub use context::Context;
 pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
+pub(crate) use arithmetic::division_by_zero;
 use node::Node;
 pub(crate) use variable::check_bound_name;
 

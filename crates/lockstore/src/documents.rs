@@ -4,17 +4,22 @@
 //! and indexes there are, and the snapshot beside it has their documents and entries. Writing is planned on a
 //! view too, and then asked of the writer as a [`DocumentTask`].
 
+mod build;
 mod calls;
 mod catalog;
+mod check;
 mod conflict;
+mod contained;
 mod definition;
 mod duplicate;
 mod edge;
+pub(crate) mod execution;
 mod history;
 mod ids;
 mod index;
 mod namespace;
 mod overlay;
+pub(crate) mod plan;
 mod reading;
 mod task;
 mod write_set;
@@ -22,6 +27,7 @@ mod writer;
 
 pub(crate) use calls::Attempt;
 pub(crate) use catalog::{Catalog, Collection};
+pub(crate) use check::DocumentCheck;
 pub(crate) use definition::Definition;
 pub(crate) use edge::Edge;
 pub(crate) use ids::{CollectionId, IndexId, RecordId};

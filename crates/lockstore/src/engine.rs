@@ -12,7 +12,7 @@ mod alone;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
@@ -22,10 +22,12 @@ use lockcore::{Command, Instant, Outcome};
 
 use crate::background::Background;
 use crate::clock::Clock;
+use crate::commands::Cursors;
 use crate::disk::{Disk, DiskError};
 use crate::error::StoreError;
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
+use crate::operations::Rivals;
 use crate::options::Settings;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Woken};
@@ -41,6 +43,10 @@ pub(crate) struct Engine {
     pub(crate) subscribers: Subscribers,
     pub(crate) kept: KeptLeases,
     pub(crate) background: Background,
+    pub(crate) cursors: Cursors,
+    pub(crate) rivals: Rivals,
+    /// The timestamp that was given last.
+    pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
     disk: RwLock<Option<Disk>>,
     seat: Mutex<Seat>,
@@ -86,6 +92,9 @@ impl Engine {
             subscribers: Subscribers::default(),
             kept: KeptLeases::default(),
             background: Background::default(),
+            cursors: Cursors::default(),
+            rivals: Rivals::default(),
+            timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {
                 writer,

@@ -100,7 +100,7 @@ pub(crate) fn recover(
         audit(snapshot.last_rows(TableId::Audit, None, 1)?.first().map(|row| &*row.0))?;
     let next_audit = last_audit.map_or(1, |last| last + 1);
     let first_audit = next_audit - snapshot.count(TableId::Audit)?.min(next_audit - 1);
-    let documents = DocumentWriter::restore(&snapshot, &meta)?;
+    let documents = DocumentWriter::restore(&snapshot, &meta, started, wall)?;
     drop(snapshot);
 
     // Tokens go on behind everything that an earlier run may have used.

@@ -206,18 +206,21 @@ impl fmt::Display for RowKey {
             Self::Number(bytes) => u64::from_be_bytes(*bytes).fmt(f),
             Self::Name(name) => write!(f, "{name:?}"),
             Self::Collection(bytes) => u32::from_be_bytes(*bytes).fmt(f),
-            Self::Document(bytes) => write_key(f, bytes),
-            Self::Entry(bytes) => write_key(f, bytes),
+            Self::Document(bytes) => {
+                let (collection, record) = bytes.split_at(4);
+                write!(f, "{}/{}", number(collection), number(record))
+            }
+            Self::Entry(bytes) => {
+                f.write_str("0x")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
 }
 
-/// Writes a key in which a number is followed by other bytes: `3/0x0012`.
-fn write_key(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    let (number, rest) = bytes.split_at(4);
-    let number = number.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
-    write!(f, "{number}/0x")?;
-    rest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// A number of at most 8 bytes, big endian.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// One row of a batch: what the row is to be once the batch is durable.

@@ -35,6 +35,8 @@ pub(crate) struct Writer {
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
     documents: DocumentWriter,
+    /// How many batches in a row have left what was dropped alone.
+    clearing_put_off: u32,
     batch: Batch,
     pub(crate) figures: Figures,
 }
@@ -94,6 +96,7 @@ impl Writer {
             backlog: Vec::new(),
             numbers,
             documents,
+            clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
         }
@@ -116,6 +119,7 @@ impl Writer {
     pub(crate) fn serve(&mut self, around: Surroundings<'_>) -> Result<Answers, DiskError> {
         let ground = Ground::new(around.disk, around.published);
         let moment = self.moment(around, &ground);
+        self.documents.begin(moment.now.instant, moment.wall);
         let requests = std::mem::take(&mut self.backlog);
         self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
@@ -129,21 +133,26 @@ impl Writer {
         }
         if around.with_timers {
             self.serve_timers(moment);
+            self.documents.expire(&ground);
         }
+        self.clear_if_idle(others.is_empty(), &ground);
         for request in others {
             self.serve_request(request, moment);
         }
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
-        self.commit(moment)?;
-        self.publish(moment)?;
+        let has_committed = self.commit(moment)?;
+        self.publish(moment, has_committed)?;
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
 
     /// When the writer must be called again: at once if it left something undone.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
+        if !self.backlog.is_empty() || self.documents.has_to_clear() {
+            return Some(Instant::ZERO);
+        }
+        [self.table.next_deadline(), self.documents.next_expiry()].into_iter().flatten().min()
     }
 
     /// Notes in the file where tokens and the time stand at a clean close.
@@ -311,6 +320,19 @@ impl Writer {
         Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at }))
     }
 
+    /// Clears away what was dropped, when nothing else is to be done, or has been to be done for a while.
+    fn clear_if_idle(&mut self, is_idle: bool, ground: &Ground<'_>) {
+        if !self.documents.has_to_clear() {
+            return;
+        }
+        if is_idle || self.clearing_put_off >= CLEARING_PUT_OFF_MAX {
+            self.clearing_put_off = 0;
+            self.documents.clear(ground);
+        } else {
+            self.clearing_put_off += 1;
+        }
+    }
+
     /// Expires leases and ends waits that are due, up to a bound: the rest is due in the next batch.
     fn serve_timers(&mut self, moment: Moment<'_>) {
         let mut budget = TIMERS_MOVED_MAX;
@@ -336,3 +358,5 @@ const TIMERS_FIRED_MAX: usize = 1_024;
 const TIMERS_MOVED_MAX: u32 = 65_536;
 /// How many locks and waits of an ending session one batch ends.
 const SESSION_STEPS_MAX: usize = 256;
+/// How many batches in a row may leave what was dropped alone because they have something else to do.
+const CLEARING_PUT_OFF_MAX: u32 = 32;

@@ -1,7 +1,7 @@
 //! Our own store as the server of a run.
 
-use bson::raw::{RawDocument, RawDocumentBuf, cstr};
-use lockstore::{Store, StoreOptions};
+use bson::raw::{RawDocument, RawDocumentBuf};
+use lockstore::{Database, StoreOptions};
 use tempfile::TempDir;
 
 use super::server::Server;
@@ -9,8 +9,8 @@ use super::server::Server;
 /// A store in a temporary file.
 #[derive(Debug)]
 pub struct StoreServer {
-    /// Closed when it is dropped, before its folder goes.
-    _store: Store,
+    /// Closes the store when it is dropped, before its folder goes.
+    database: Database,
     _folder: TempDir,
 }
 
@@ -19,20 +19,13 @@ impl StoreServer {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("there is room for a temporary folder");
         let store = StoreOptions::new().open(folder.path().join("store.redb"));
-        Self { _store: store.expect("the store opens"), _folder: folder }
+        let database = store.expect("the store opens").database("test");
+        Self { database, _folder: folder }
     }
 }
 
 impl Server for StoreServer {
-    /// The store takes no commands: each is unknown to it.
     fn run(&mut self, command: &RawDocument) -> RawDocumentBuf {
-        let name =
-            command.into_iter().next().and_then(Result::ok).map_or("", |(name, _)| name.as_str());
-        let mut reply = RawDocumentBuf::new();
-        reply.append(cstr!("ok"), 0.0);
-        reply.append(cstr!("errmsg"), format!("no such command: '{name}'"));
-        reply.append(cstr!("code"), 59);
-        reply.append(cstr!("codeName"), "CommandNotFound");
-        reply
+        self.database.run_command(command)
     }
 }

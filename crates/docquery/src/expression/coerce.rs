@@ -55,6 +55,28 @@ pub(crate) fn whole(number: Number) -> i64 {
     }
 }
 
+/// The integer that stands for a number: towards zero, for a decimal the nearest, and `i64::MIN` for one that is out of
+/// range.
+///
+/// # Errors
+///
+/// 16004 for what is no number, 31109 for a double that is out of range.
+pub(crate) fn long(value: Value<'_>) -> Result<i64> {
+    let number = Number::of(value).ok_or_else(|| {
+        Error::location(
+            16004,
+            format!("can't convert from BSON type {} to long", value.type_name()),
+        )
+    })?;
+    match number {
+        Number::Decimal(decimal) => Ok(decimal.to_nearest_whole().unwrap_or(i64::MIN)),
+        Number::Double(double) if !(-TWO_TO_63..TWO_TO_63).contains(&double) => {
+            Err(Error::location(31109, format!("can't take {double} for a 64-bit integer")))
+        }
+        number => Ok(whole(number)),
+    }
+}
+
 /// The milliseconds since the epoch that a date, a timestamp or an object id stands for.
 pub(crate) fn date(value: Value<'_>) -> Option<i64> {
     match value {

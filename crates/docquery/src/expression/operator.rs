@@ -5,8 +5,8 @@ use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
-    powers, rounding, sets, sizes, slices, sort_array, statistics, strings, substrings,
-    trigonometry, trim, types, variables,
+    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -16,17 +16,16 @@ pub(crate) type Table = &'static [(&'static str, Operator)];
 /// All tables: one for each file of operators.
 const TABLES: &[Table] = &[
     arithmetic::OPERATORS,
+    arrays::OPERATORS,
     boolean::OPERATORS,
     comparison::OPERATORS,
     conditional::OPERATORS,
+    first_n::OPERATORS,
     iteration::OPERATORS,
     objects::OPERATORS,
     powers::OPERATORS,
+    regex_search::OPERATORS,
     rounding::OPERATORS,
-    trigonometry::OPERATORS,
-    types::OPERATORS,
-    arrays::OPERATORS,
-    first_n::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
     slices::OPERATORS,
@@ -34,7 +33,9 @@ const TABLES: &[Table] = &[
     statistics::OPERATORS,
     strings::OPERATORS,
     substrings::OPERATORS,
+    trigonometry::OPERATORS,
     trim::OPERATORS,
+    types::OPERATORS,
     variables::OPERATORS,
 ];
 
@@ -57,11 +58,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 
@@ -125,12 +121,11 @@ impl Operator {
             Self::Listed { arity, evaluate } => {
                 let arguments = call.list(scope)?;
                 arity.check(call, arguments.len())?;
-                let arguments = arguments.into_iter().map(Some).collect();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                Ok(call.node(evaluate, arguments.into_iter().map(Some)))
             }
             Self::Named { keys, errors, evaluate } => {
-                let arguments = call.named(keys, errors, scope)?.into();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                let arguments = call.named(keys, errors, scope)?;
+                Ok(call.node(evaluate, arguments))
             }
             Self::Parsed(parse) => parse(call, scope),
         }
@@ -206,10 +201,7 @@ impl<'v> Call<'v> {
     fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
         for (key, given) in keys.iter().zip(given) {
             if let (Some(code), false) = (key.missing, given) {
-                return Err(Error::location(
-                    code,
-                    format!("{} needs the argument '{}'", self.name, key.name),
-                ));
+                return Err(self.missing_key(key.name, code));
             }
         }
         Ok(())
@@ -222,7 +214,7 @@ impl<'v> Call<'v> {
         arguments: impl IntoIterator<Item = Option<Node>>,
     ) -> Node {
         let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, evaluate, arguments, pure: true }
+        Node::Call { name: self.name, evaluate, arguments }
     }
 
     /// The error for an argument that must be given and is not.
@@ -230,7 +222,7 @@ impl<'v> Call<'v> {
         Error::location(code, format!("{} needs the argument '{key}'", self.name))
     }
 
-    /// The error for an argument that nobody asked for.
+    /// The error for an argument that the operator does not know.
     pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
@@ -257,10 +249,7 @@ impl Arity {
             Self::Between(least, most) if !(least..=most).contains(&count) => {
                 Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
             }
-            Self::AtLeast { least, otherwise } if count < least => {
-                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
-            }
-            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
         }
     }
 }

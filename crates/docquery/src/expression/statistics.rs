@@ -78,3 +78,29 @@ fn extreme<'a>(arguments: &Arguments<'_, 'a>, wanted: Ordering) -> Result<Value<
     })?;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use bson::{Bson, bson};
+
+    #[test]
+    fn one_array_is_taken_for_its_items() {
+        check(bson!({"$sum": [[1, 2, "x"]]}), 3);
+        check(bson!({"$sum": [[1, 2], 4]}), 4);
+        check(bson!({"$sum": []}), 0);
+        check(bson!({"$avg": [[1, 2]]}), 1.5);
+        check(bson!({"$avg": ["x"]}), bson!(null));
+        check(bson!({"$stdDevPop": [1, 3]}), 1.0);
+        check(bson!({"$stdDevSamp": 1}), bson!(null));
+    }
+
+    #[test]
+    fn extremes_in_the_order_of_all_values() {
+        check(bson!({"$min": [null, 2, 1.0, 1]}), 1.0);
+        check(bson!({"$max": [2, "a", null]}), "a");
+        check(bson!({"$max": [[]]}), bson!(null));
+        check(bson!({"$max": [[1, 2], 5]}), bson!([1, 2]));
+        check(bson!({"$min": [f64::NAN, 1]}), Bson::Double(f64::NAN));
+    }
+}

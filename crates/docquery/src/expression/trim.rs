@@ -28,9 +28,9 @@ const fn trimming(evaluate: Evaluate) -> Operator {
 
 const KEYS: &[Key] = &[Key::required("input", 50695), Key::optional("chars")];
 
-/// What is trimmed where no characters are given.
+/// What is trimmed where no characters are given, sorted.
 const WHITESPACE: &[char] = &[
-    '\0', ' ', '\t', '\n', '\u{B}', '\u{C}', '\r', '\u{A0}', '\u{1680}', '\u{2000}', '\u{2001}',
+    '\0', '\t', '\n', '\u{B}', '\u{C}', '\r', ' ', '\u{A0}', '\u{1680}', '\u{2000}', '\u{2001}',
     '\u{2002}', '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}',
     '\u{200A}',
 ];
@@ -77,5 +77,32 @@ fn text<'a>(
                 format!("{operator} requires '{name}' to be a string, found: {found}"),
             ))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::bson;
+
+    #[test]
+    fn whitespace() {
+        check(bson!({"$trim": {"input": " \t\u{2003}a b\0\u{a0} "}}), "a b");
+        check(bson!({"$ltrim": {"input": " a "}}), "a ");
+        check(bson!({"$rtrim": {"input": " a "}}), " a");
+        check(bson!({"$trim": {"input": "\u{3000}a\u{feff}"}}), "\u{3000}a\u{feff}");
+    }
+
+    #[test]
+    fn characters() {
+        check(bson!({"$trim": {"input": "éaxbé", "chars": "béa"}}), "x");
+        check(bson!({"$trim": {"input": " a ", "chars": ""}}), " a ");
+        check(bson!({"$trim": {"input": "a", "chars": null}}), bson!(null));
+        check(bson!({"$trim": {"input": null, "chars": 5}}), bson!(null));
+        check_error(bson!({"$trim": {"input": 5, "chars": 5}}), 50699);
+        check_error(bson!({"$trim": {"input": "a", "chars": 5}}), 50700);
+        check_error(bson!({"$trim": "a"}), 50696);
+        check_error(bson!({"$trim": {"x": "a"}}), 50694);
+        check_error(bson!({"$trim": {"chars": "a"}}), 50695);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bson::RawDocument;
 
+use super::encode;
 use crate::number::Number;
 use crate::path::Path;
 use crate::{Document, Error, ErrorCode, Result, Value};
@@ -70,6 +71,13 @@ impl KeyField {
     /// In which order its values stand.
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// Appends the bytes of `value` to `key` as they stand in this field of a key.
+    pub fn encode(&self, value: Value<'_>, key: &mut Vec<u8>) {
+        let start = key.len();
+        encode(value, key);
+        self.direction.turn(&mut key[start..]);
     }
 }
 

@@ -50,7 +50,7 @@ impl Engine {
         })
     }
 
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         task: DocumentTask,
         expected: impl FnOnce(DocumentAnswer) -> Result<T, DocumentAnswer>,

@@ -76,7 +76,7 @@ impl Overlay {
         }
         for entry in ground.rows()?.entries(index, edges, Direction::Forward)? {
             let entry = entry?;
-            if entry.record() != record && self.entries.get(entry.row()) != Some(&false) {
+            if entry.record() != record && !self.has_removed(entry.row()) {
                 return Ok(Some(entry.record()));
             }
         }
@@ -102,7 +102,17 @@ impl Overlay {
         is_there: bool,
     ) {
         let row = RowKey::entry(index, key, record);
-        self.entries.insert(row.as_bytes().into(), is_there);
+        self.put_row(row.as_bytes().into(), is_there);
+    }
+
+    /// As [`Overlay::put_entry`], by the key of its row.
+    pub(crate) fn put_row(&mut self, row: Box<[u8]>, is_there: bool) {
+        self.entries.insert(row, is_there);
+    }
+
+    /// Whether the batch has removed an entry, by the key of its row.
+    pub(crate) fn has_removed(&self, row: &[u8]) -> bool {
+        self.entries.get(row) == Some(&false)
     }
 
     /// Everything as rows, in the order of their keys, and none is left.

@@ -73,6 +73,24 @@ impl Reading {
         self.rows().documents(collection, bounds, direction)
     }
 
+    /// At most `records_max` records of a collection, in their natural order. Looks at no document.
+    pub(crate) fn records(
+        &self,
+        collection: CollectionId,
+        bounds: (Bound<RecordId>, Bound<RecordId>),
+        records_max: usize,
+    ) -> Result<Vec<RecordId>, DiskError> {
+        self.rows().records(collection, bounds, records_max)
+    }
+
+    /// The last record of a collection.
+    pub(crate) fn last_record(
+        &self,
+        collection: CollectionId,
+    ) -> Result<Option<RecordId>, DiskError> {
+        self.rows().last_record(collection)
+    }
+
     /// The entries of an index between two edges, in the order of their keys or against it.
     pub(crate) fn entries(
         &self,

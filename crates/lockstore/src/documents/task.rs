@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 use docquery::{Filter, Update};
 
-use super::{Collection, CollectionId, Definition, Namespace, RecordId};
+use super::{Collection, CollectionId, Definition, IndexId, Namespace, RecordId};
 use crate::error::DocumentError;
 
 /// One task.
@@ -19,6 +19,7 @@ pub(crate) enum DocumentTask {
     Modify(Modify),
     Upsert(Upsert),
     Define(Definition),
+    Build(Steps),
 }
 
 /// What has become of a task, once it is durable.
@@ -29,6 +30,7 @@ pub(crate) enum DocumentAnswer {
     /// An upsert inserted its document.
     Upserted,
     Defined(Defined),
+    Built(Built),
     /// Nothing was done, because the plan is out of date. On a new reading it will be another.
     Again,
     /// Nothing was done.
@@ -152,8 +154,38 @@ pub(crate) struct NewIndexes {
     pub(crate) created_collection: bool,
     /// How many indexes there were before.
     pub(crate) before: usize,
-    /// Those that must be built, by [`Engine::build`](crate::engine::Engine::build).
-    pub(crate) to_build: Vec<super::IndexId>,
+    /// Those that must be built, which [`Engine::create_indexes`](crate::engine::Engine::create_indexes) does.
+    pub(crate) to_build: Vec<IndexId>,
+}
+
+/// A step of the building of indexes. One that fails drops those that are not ready.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    pub(crate) collection: CollectionId,
+    pub(crate) indexes: Arc<[IndexId]>,
+    pub(crate) step: BuildStep,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum BuildStep {
+    /// Documents that were there before are added.
+    Add { records: Vec<RecordId> },
+    /// All were added, and the indexes become ready.
+    Finish,
+    /// The indexes are dropped, unless they are ready.
+    Abort,
+}
+
+/// What has become of [`Steps`].
+#[derive(Clone, Debug)]
+pub(crate) enum Built {
+    /// So many records have had their turn. The rest was too much for one task.
+    Added { taken: usize },
+    /// The indexes are ready. The collection as it is now.
+    Ready(Arc<Collection>),
+    /// The indexes are gone.
+    Aborted,
 }
 
 /// How many documents one task tries at most.
@@ -161,3 +193,6 @@ pub(crate) const DOCUMENTS_PER_TASK: usize = 256;
 
 /// After how many bytes of documents a task ends, unless it has none left.
 pub(crate) const BYTES_PER_TASK: usize = 4 << 20;
+
+/// How many documents one step of a build adds at most.
+pub(crate) const BUILD_RECORDS_PER_TASK: usize = 512;

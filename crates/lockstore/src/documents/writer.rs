@@ -1,6 +1,9 @@
 //! The writer's half of documents: what only the thread in the writer's seat touches.
 
+mod build;
+mod clear;
 mod define;
+mod expire;
 mod insert;
 mod modify;
 mod persist;
@@ -10,6 +13,10 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use build::Doubts;
+use expire::Expiry;
+
+use super::contained::contained;
 use super::history::History;
 use super::overlay::{Ground, Overlay};
 use super::write_set::WriteSet;
@@ -27,6 +34,11 @@ pub(crate) struct DocumentWriter {
     next_records: BTreeMap<CollectionId, RecordId>,
     /// What was dropped and still has rows.
     clearances: BTreeMap<CollectionId, Clearance>,
+    /// Whether what was dropped could not be read.
+    cannot_clear: bool,
+    /// What may keep indexes that are being built from becoming ready.
+    doubts: BTreeMap<IndexId, Doubts>,
+    expiry: Expiry,
     history: History,
     batch: Batch,
 }
@@ -41,6 +53,8 @@ struct Batch {
     redefined: BTreeSet<CollectionId>,
     /// Whether ids were given.
     numbered: bool,
+    /// Whether it has rows.
+    written: bool,
     /// How many documents it has looked at, and how many bytes it has written.
     documents: usize,
     bytes: usize,
@@ -64,9 +78,9 @@ impl DocumentWriter {
         self.batch.documents >= DOCUMENTS_PER_BATCH || self.batch.bytes >= BYTES_PER_BATCH
     }
 
-    /// Whether the batch has changed what readers see.
-    pub(crate) fn has_changed(&self) -> bool {
-        !self.batch.changed.is_empty() || !self.batch.redefined.is_empty()
+    /// Whether the batch had rows, so that a new view must be published: the next batch stands on it.
+    pub(crate) fn has_written(&self) -> bool {
+        self.batch.written
     }
 
     /// Does a task, in the batch. It is durable with the rows of the batch.
@@ -76,13 +90,13 @@ impl DocumentWriter {
             DocumentTask::Modify(modify) => self.modify(&modify, ground),
             DocumentTask::Upsert(upsert) => self.upsert(upsert, ground),
             DocumentTask::Define(definition) => self.define(definition, ground),
+            DocumentTask::Build(steps) => self.build(&steps, ground),
         }
     }
 
     /// The batch is durable, and published under `sequence`.
     pub(crate) fn published(&mut self, sequence: u64) {
         self.history.note(sequence, self.batch.changed.drain(..));
-        self.batch = Batch::default();
     }
 
     /// Makes one document what it is to be, and its entries with it: all of it or nothing.
@@ -110,6 +124,12 @@ impl DocumentWriter {
         for (index, key) in &set.added {
             overlay.put_entry(*index, key, record, true);
         }
+        for (index, key) in &set.added {
+            self.saw_key(*index, key);
+        }
+        for (index, doubt) in set.doubts {
+            self.note_doubt(index, doubt);
+        }
         for (index, multikey) in set.multikey {
             self.note_multikey(collection, index, multikey);
         }
@@ -123,15 +143,7 @@ impl DocumentWriter {
         documents: (Option<&RawDocument>, Option<&RawDocument>),
         ground: &Ground<'_>,
     ) -> Result<WriteSet, DocumentError> {
-        WriteSet::new(collection, record, documents, &self.batch.overlay, ground)
-    }
-
-    fn note_multikey(&mut self, collection: CollectionId, index: IndexId, multikey: u64) {
-        let known = self.catalog.collection_with(collection).expect("its documents were changed");
-        let index = known.index_with(index).expect("its entries were changed");
-        let known = known.with_index(index.with_multikey(multikey));
-        self.catalog.put(known);
-        self.batch.redefined.insert(collection);
+        contained(|| WriteSet::new(collection, record, documents, &self.batch.overlay, ground))
     }
 }
 

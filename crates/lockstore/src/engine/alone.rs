@@ -1,11 +1,12 @@
 //! Having the file alone: a compaction and a check of its pages need that nobody reads it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use super::{Engine, Seat};
 use crate::disk::DiskError;
+use crate::documents::DocumentCheck;
 use crate::error::StoreError;
 
 impl Engine {
@@ -37,6 +38,22 @@ impl Engine {
             }
         });
         result
+    }
+}
+
+impl Engine {
+    /// What a check of the documents needs, all of one moment.
+    pub(crate) fn document_check(&self) -> Result<DocumentCheck, StoreError> {
+        // Nobody withholds the rows meanwhile.
+        let _one_at_a_time = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_seat(|seat| {
+            let reading = self.reading()?;
+            let rows = match reading.view().try_rows() {
+                Some(rows) => Arc::clone(rows),
+                None => Arc::new(self.with_disk(|disk| Ok::<_, StoreError>(disk.snapshot()?))?),
+            };
+            Ok(DocumentCheck { reading, cleared: seat.writer.documents().cleared(), rows })
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use bson::RawDocument;
 use redb::{AccessGuard, ReadableTable};
 
-use super::{RowGuards, RowRange, Snapshot, next};
+use super::{RowGuards, RowRange, Snapshot, damaged, next};
 use crate::codec::{CodecError, payload};
 use crate::disk::DiskError;
 use crate::disk::guard::{guarded, guarded_value};
@@ -21,10 +21,22 @@ pub(crate) struct StoredDocument<'s> {
 }
 
 /// The documents of a collection in their natural order, or against it.
-pub(crate) struct Documents<'s>(Rows<'s>);
+///
+/// A damaged tree is noticed although each row may be sound: rows that repeat, are out of order, or belong to
+/// something else, are an error, and end the scan. So does any other damage but that of one document.
+pub(crate) struct Documents<'s> {
+    rows: Rows<'s>,
+    collection: CollectionId,
+    before: Option<RecordId>,
+}
 
-/// The entries of an index in the order of their keys, or against it.
-pub(crate) struct Entries<'s>(Rows<'s>);
+/// The entries of an index in the order of their keys, or against it. Damage is noticed as in [`Documents`].
+pub(crate) struct Entries<'s> {
+    rows: Rows<'s>,
+    index: IndexId,
+    /// The row before; empty at first.
+    before: Vec<u8>,
+}
 
 /// An entry of an index: a key, and the record that has it.
 pub(crate) struct Entry<'s> {
@@ -66,20 +78,56 @@ impl Snapshot {
     pub(crate) fn documents(
         &self,
         collection: CollectionId,
-        (lower, upper): (Bound<RecordId>, Bound<RecordId>),
+        bounds: (Bound<RecordId>, Bound<RecordId>),
         direction: Direction,
     ) -> Result<Documents<'_>, DiskError> {
-        let row = |record| RowKey::document(collection, record);
-        let lower = match lower {
-            Bound::Unbounded => Bound::Included(row(RecordId::MIN)),
-            bound => bound.map(row),
-        };
-        let upper = match upper {
-            Bound::Unbounded => Bound::Included(row(RecordId::MAX)),
-            bound => bound.map(row),
-        };
+        let (lower, upper) = document_rows(collection, bounds);
         let bounds = (bytes_of(&lower), bytes_of(&upper));
-        Ok(Documents(self.rows(TableId::Documents, bounds, direction)?))
+        let rows = self.rows(TableId::Documents, bounds, direction)?;
+        Ok(Documents { rows, collection, before: None })
+    }
+
+    /// At most `records_max` records of a collection, in their natural order. Looks at no document.
+    pub(crate) fn records(
+        &self,
+        collection: CollectionId,
+        bounds: (Bound<RecordId>, Bound<RecordId>),
+        records_max: usize,
+    ) -> Result<Vec<RecordId>, DiskError> {
+        let (lower, upper) = document_rows(collection, bounds);
+        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let rows = self.keys(TableId::Documents, bounds, records_max)?;
+        rows.iter().map(|row| Ok(document_of(row)?.1)).collect()
+    }
+
+    /// The last record of a collection.
+    pub(crate) fn last_record(
+        &self,
+        collection: CollectionId,
+    ) -> Result<Option<RecordId>, DiskError> {
+        let (lower, upper) = document_rows(collection, (Bound::Unbounded, Bound::Unbounded));
+        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let mut rows = self.rows(TableId::Documents, bounds, Direction::Backward)?;
+        let Some((key, _)) = rows.next()? else { return Ok(None) };
+        let (_, record) = document_of(guarded_value("read", || key.value())?)?;
+        Ok(Some(record))
+    }
+
+    /// The keys of at most `rows_max` rows of a table, in order. Looks at no value.
+    pub(crate) fn keys(
+        &self,
+        table: TableId,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        rows_max: usize,
+    ) -> Result<Vec<Box<[u8]>>, DiskError> {
+        let mut rows = self.rows(table, bounds, Direction::Forward)?;
+        let mut keys = Vec::new();
+        while keys.len() < rows_max
+            && let Some((key, _)) = rows.next()?
+        {
+            keys.push(guarded_value("read", || key.value().into())?);
+        }
+        Ok(keys)
     }
 
     /// The entries of an index between two edges.
@@ -91,7 +139,8 @@ impl Snapshot {
     ) -> Result<Entries<'_>, DiskError> {
         let (lower, upper) = (lower.as_lower(index), upper.as_upper(index));
         let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
-        Ok(Entries(self.rows(TableId::IndexEntries, bounds, direction)?))
+        let rows = self.rows(TableId::IndexEntries, bounds, direction)?;
+        Ok(Entries { rows, index, before: Vec::new() })
     }
 
     fn rows(
@@ -155,16 +204,47 @@ impl Entry<'_> {
     }
 }
 
+impl<'s> Documents<'s> {
+    fn read(&mut self) -> Result<Option<StoredDocument<'s>>, DiskError> {
+        let Some((key, value)) = self.rows.next()? else { return Ok(None) };
+        let key = guarded_value("read", || key.value())?;
+        let (collection, record) = document_of(key)?;
+        let is_in_order = match (self.before.replace(record), self.rows.direction) {
+            (None, _) => true,
+            (Some(before), Direction::Forward) => before < record,
+            (Some(before), Direction::Backward) => before > record,
+        };
+        if !is_in_order || collection != self.collection {
+            return Err(self.rows.damaged(TableId::Documents));
+        }
+        StoredDocument::new(key, record, value).map(Some)
+    }
+}
+
+impl<'s> Entries<'s> {
+    fn read(&mut self) -> Result<Option<Entry<'s>>, DiskError> {
+        let Some((row, _)) = self.rows.next()? else { return Ok(None) };
+        let bytes = guarded_value("read", || row.value())?;
+        let (index, _, record) = entry_of(bytes)?;
+        let is_in_order = match self.rows.direction {
+            _ if self.before.is_empty() => true,
+            Direction::Forward => self.before.as_slice() < bytes,
+            Direction::Backward => self.before.as_slice() > bytes,
+        };
+        if !is_in_order || index != self.index {
+            return Err(self.rows.damaged(TableId::IndexEntries));
+        }
+        self.before.clear();
+        self.before.extend_from_slice(bytes);
+        Ok(Some(Entry { row, record }))
+    }
+}
+
 impl<'s> Iterator for Documents<'s> {
     type Item = Result<StoredDocument<'s>, DiskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.0.next().transpose()?;
-        Some(row.and_then(|(key, value)| {
-            let key = guarded_value("read", || key.value())?;
-            let (_, record) = document_of(key)?;
-            StoredDocument::new(key, record, value)
-        }))
+        self.read().transpose()
     }
 }
 
@@ -172,11 +252,7 @@ impl<'s> Iterator for Entries<'s> {
     type Item = Result<Entry<'s>, DiskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.0.next().transpose()?;
-        Some(row.and_then(|(row, _)| {
-            let (_, _, record) = entry_of(guarded_value("read", || row.value())?)?;
-            Ok(Entry { row, record })
-        }))
+        self.read().transpose()
     }
 }
 
@@ -193,6 +269,25 @@ impl<'s> Rows<'s> {
         }
         row
     }
+
+    /// The rows of `table` are not where they belong. There are no more.
+    fn damaged(&mut self, table: TableId) -> DiskError {
+        self.range = None;
+        damaged(format!("the rows of table {table} are out of order"))
+    }
+}
+
+/// The rows of the documents of a collection whose records lie within the bounds.
+fn document_rows(
+    collection: CollectionId,
+    (lower, upper): (Bound<RecordId>, Bound<RecordId>),
+) -> (Bound<RowKey>, Bound<RowKey>) {
+    let row = |record| RowKey::document(collection, record);
+    let or_all = |bound: Bound<RecordId>, all| match bound {
+        Bound::Unbounded => Bound::Included(row(all)),
+        bound => bound.map(row),
+    };
+    (or_all(lower, RecordId::MIN), or_all(upper, RecordId::MAX))
 }
 
 fn bytes_of(bound: &Bound<RowKey>) -> Bound<&[u8]> {

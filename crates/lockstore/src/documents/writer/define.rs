@@ -99,6 +99,12 @@ impl DocumentWriter {
         clearance.dropped = Some(Arc::clone(collection));
         clearance.indexes.extend(collection.indexes().iter().map(|index| index.id()));
         self.batch.redefined.insert(id);
+        collection.indexes().iter().for_each(|index| self.forget_index(index.id()));
+    }
+
+    fn forget_index(&mut self, index: IndexId) {
+        self.unwatch(index);
+        self.doubts.remove(&index);
     }
 
     fn create_indexes(
@@ -204,6 +210,7 @@ impl DocumentWriter {
             collection.indexes().iter().cloned().partition(|index| ids.contains(&index.id()));
         let clearance = self.clearances.entry(collection.id()).or_default();
         clearance.indexes.extend(gone.iter().map(|index| index.id()));
+        gone.iter().for_each(|index| self.forget_index(index.id()));
         self.redefine(collection.with_indexes(kept));
     }
 
@@ -242,7 +249,9 @@ impl DocumentWriter {
     /// The collection is to be so from now on.
     pub(super) fn redefine(&mut self, collection: Collection) -> Arc<Collection> {
         self.batch.redefined.insert(collection.id());
-        self.catalog.put(collection)
+        let collection = self.catalog.put(collection);
+        self.watch_all(&collection);
+        collection
     }
 
     fn find(&self, namespace: &Namespace) -> Result<Arc<Collection>, DocumentError> {

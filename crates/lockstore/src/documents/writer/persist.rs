@@ -1,17 +1,16 @@
 //! The catalogue on disk: read at an opening, and written with each batch that changes it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
+use lockcore::Instant;
 
-use super::{Batch, Clearance, DocumentWriter};
-use crate::disk::{Direction, DiskError, Meta, Snapshot};
+use super::{Batch, Clearance, DocumentWriter, Expiry};
+use crate::clock::WallTime;
+use crate::disk::{DiskError, Meta, Snapshot};
 use crate::documents::history::History;
-use crate::documents::{
-    Catalog, Collection, CollectionId, Index, IndexId, IndexState, Namespace, RecordId,
-};
+use crate::documents::{Catalog, Collection, CollectionId, Index, IndexId, IndexState, Namespace};
 use crate::records::{
     COLLECTIONS_SINCE, CodecError, CollectionRecordV1, FORMAT_VERSION, FormatRecordV1,
     IndexRecordV1, Record, RecordError, collection_of,
@@ -21,7 +20,12 @@ use crate::rows::{RowChange, RowKey, TableId};
 impl DocumentWriter {
     /// The collections as the last commit left them. An index whose build was cut short is dropped, and what was
     /// dropped is still to be cleared away.
-    pub(crate) fn restore(snapshot: &Snapshot, meta: &Meta) -> Result<Self, DiskError> {
+    pub(crate) fn restore(
+        snapshot: &Snapshot,
+        meta: &Meta,
+        now: Instant,
+        wall: WallTime,
+    ) -> Result<Self, DiskError> {
         let mut catalog = Catalog::default();
         let mut clearances = BTreeMap::new();
         let mut next_records = BTreeMap::new();
@@ -43,10 +47,8 @@ impl DocumentWriter {
                 if catalog.collection(collection.namespace().as_str()).is_some() {
                     return Err(malformed("another has its name".to_owned()).into());
                 }
-                let all = (Bound::Unbounded, Bound::Unbounded);
-                let mut documents = snapshot.documents(id, all, Direction::Backward)?;
-                if let Some(last) = documents.next().transpose()? {
-                    next_records.insert(id, last.record().next());
+                if let Some(last) = snapshot.last_record(id)? {
+                    next_records.insert(id, last.next());
                 }
                 catalog.put(collection);
             }
@@ -55,19 +57,26 @@ impl DocumentWriter {
             }
             Ok::<_, DiskError>(())
         })?;
-        Ok(Self {
+        let mut writer = Self {
             catalog,
             format: meta.format,
             ids: meta.ids,
             next_records,
             clearances,
+            cannot_clear: false,
+            doubts: BTreeMap::new(),
+            expiry: Expiry::new(now, wall),
             history: History::default(),
             batch: Batch::default(),
-        })
+        };
+        let collections: Vec<_> = writer.catalog.iter().cloned().collect();
+        collections.iter().for_each(|collection| writer.watch_all(collection));
+        Ok(writer)
     }
 
     /// The rows of the batch.
     pub(crate) fn drain_into(&mut self, rows: &mut Vec<RowChange>) {
+        let before = rows.len();
         if self.batch.numbered && self.format.version < COLLECTIONS_SINCE {
             self.format.version = FORMAT_VERSION;
             rows.push(put_meta(RowKey::FORMAT, &self.format));
@@ -81,6 +90,7 @@ impl DocumentWriter {
             rows.push(RowChange { table: TableId::Collections, key, value });
         }
         self.batch.overlay.drain_into(rows);
+        self.batch.written = rows.len() > before;
     }
 
     /// What the row of a collection is to hold; `None` when nothing is left of it.
