@@ -72,12 +72,21 @@ impl Pipeline {
     /// MongoDB's, for what is no pipeline: 40323 and 40324 for what is no stage, and those of each stage.
     pub fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
         let stages = OwnedValue::from(RawBsonRef::Array(stages));
-        Self::check_shape(stages.get())?;
+        Self::check_shape(stages.get(), 0)?;
         Self::parse_inner(stages.get(), environment, 0)
     }
 
-    /// Checks what is found wrong before any stage is parsed: that each is one that there is.
-    fn check_shape(stages: Value<'_>) -> Result<()> {
+    /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with several pipelines,
+    /// as updates are, fails as a whole if this fails for one.
+    ///
+    /// # Errors
+    ///
+    /// 40323 and 40324 for what is no stage; those that `$lookup` gives before anything is parsed.
+    pub fn check_stages(stages: &RawArray) -> Result<()> {
+        Self::check_shape(OwnedValue::from(RawBsonRef::Array(stages)).get(), 0)
+    }
+
+    fn check_shape(stages: Value<'_>, depth: usize) -> Result<()> {
         let Value::Array(stages) = stages else {
             let message = format!("a pipeline is an array, not {}", stages.type_name());
             return Err(Error::type_mismatch(message));
@@ -86,7 +95,7 @@ impl Pipeline {
             let message = format!("a pipeline has at most {STAGES_MAX} stages");
             return Err(Error::location(7_749_501, message));
         }
-        stages.iter().try_for_each(Stage::check_shape)
+        stages.iter().try_for_each(|stage| Stage::check_shape(stage, depth))
     }
 
     /// Parses a pipeline in `depth` others.
