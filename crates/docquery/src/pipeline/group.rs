@@ -35,7 +35,7 @@ struct Groups {
     /// Where each stands, by its `_id` as index keys write it: values that are equal have one writing.
     places: HashMap<Box<[u8]>, usize>,
     /// The `_id` that was met first, and what is accumulated.
-    groups: Vec<(OwnedValue, Vec<Accumulator>)>,
+    met: Vec<(OwnedValue, Vec<Accumulator>)>,
     bytes: usize,
     scratch: Vec<u8>,
 }
@@ -82,7 +82,7 @@ impl Group {
             arena.reset();
             self.add(Document::from(&*document), &arena, &mut groups)?;
         }
-        groups.groups.iter().map(|(id, accumulators)| self.document(id, accumulators)).collect()
+        groups.met.iter().map(|(id, accumulators)| self.document(id, accumulators)).collect()
     }
 
     fn add(&self, document: Document<'_>, arena: &Arena, groups: &mut Groups) -> Result<()> {
@@ -92,8 +92,7 @@ impl Group {
             id => id,
         };
         let place = self.place(id, groups, arena)?;
-        for ((_, accumulation), accumulator) in self.fields.iter().zip(&mut groups.groups[place].1)
-        {
+        for ((_, accumulation), accumulator) in self.fields.iter().zip(&mut groups.met[place].1) {
             groups.bytes += accumulation.add(accumulator, document, arena)?;
         }
         if groups.bytes > MEMORY_BYTES_MAX {
@@ -110,7 +109,7 @@ impl Group {
         if let Some(place) = groups.places.get(&*groups.scratch) {
             return Ok(*place);
         }
-        let place = groups.groups.len();
+        let place = groups.met.len();
         let start =
             |(_, accumulation): &(_, Accumulation)| accumulation.start(self.engine, id, arena);
         let accumulators = self.fields.iter().map(start).collect::<Result<Vec<_>>>()?;
@@ -118,7 +117,7 @@ impl Group {
         groups.bytes += GROUP_BYTES + groups.scratch.len() + id.bytes();
         groups.bytes += accumulators.len() * size_of::<Accumulator>();
         groups.places.insert(groups.scratch.as_slice().into(), place);
-        groups.groups.push((id, accumulators));
+        groups.met.push((id, accumulators));
         Ok(place)
     }
 

@@ -107,7 +107,7 @@ impl Lookup {
     }
 
     /// Where the documents go that are found.
-    pub(crate) fn into_path(&self) -> &Path {
+    pub(crate) fn target(&self) -> &Path {
         &self.into
     }
 
@@ -285,7 +285,9 @@ impl Join {
             _ => {
                 writer.open_document(self.foreign.as_str());
                 writer.open_array("$in");
-                values.into_iter().for_each(|value| writer.item(value));
+                for value in values {
+                    writer.item(value);
+                }
                 writer.close();
                 writer.close();
             }
@@ -342,7 +344,7 @@ impl<'v> Options<'v> {
                     return Err(Error::failed_to_parse(message));
                 }
                 ("from", Value::String(from)) => {
-                    options.from = Some(from).filter(|from| !from.is_empty())
+                    options.from = Some(from).filter(|from| !from.is_empty());
                 }
                 (_, Value::String(text)) => match name {
                     "as" => options.into = text,
