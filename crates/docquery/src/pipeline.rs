@@ -72,21 +72,21 @@ impl Pipeline {
     /// MongoDB's, for what is no pipeline: 40323 and 40324 for what is no stage, and those of each stage.
     pub fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
         let stages = OwnedValue::from(RawBsonRef::Array(stages));
-        Self::check_shape(stages.get(), 0)?;
+        Self::check_shape(stages.get())?;
         Self::parse_inner(stages.get(), environment, 0)
     }
 
-    /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with several pipelines,
-    /// as updates are, fails as a whole if this fails for one.
+    /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
+    /// several pipelines, as updates are, fails as a whole if this fails for one.
     ///
     /// # Errors
     ///
     /// 40323 and 40324 for what is no stage; those that `$lookup` gives before anything is parsed.
-    pub fn check_stages(stages: &RawArray) -> Result<()> {
-        Self::check_shape(OwnedValue::from(RawBsonRef::Array(stages)).get(), 0)
+    pub fn check_shape(stages: Value<'_>) -> Result<()> {
+        Self::check_shape_in(stages, 0)
     }
 
-    fn check_shape(stages: Value<'_>, depth: usize) -> Result<()> {
+    fn check_shape_in(stages: Value<'_>, depth: usize) -> Result<()> {
         let Value::Array(stages) = stages else {
             let message = format!("a pipeline is an array, not {}", stages.type_name());
             return Err(Error::type_mismatch(message));

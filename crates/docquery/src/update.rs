@@ -13,6 +13,8 @@ mod replacement;
 mod set;
 mod site;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod upsert;
 mod walk;

@@ -68,6 +68,7 @@ pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
 pub use database::Database;
 pub use disk::{BackupError, DiskError, OpenError};
+pub use docquery::ErrorCode;
 pub use error::{
     AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, ReadError,
     ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,

@@ -58,11 +58,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 
@@ -254,10 +249,7 @@ impl Arity {
             Self::Between(least, most) if !(least..=most).contains(&count) => {
                 Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
             }
-            Self::AtLeast { least, otherwise } if count < least => {
-                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
-            }
-            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
         }
     }
 }

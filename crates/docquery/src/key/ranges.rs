@@ -13,8 +13,8 @@ use super::split::KeyValues;
 #[derive(Clone, Debug)]
 pub struct KeyRanges {
     ranges: Vec<Interval>,
-    /// Intervals of the fields that the ranges leave open, those at the front being all.
-    checks: Vec<Vec<Interval>>,
+    /// One for each field, up to the last that is to be checked: the intervals that its value must lie in.
+    checks: Vec<Option<Vec<Interval>>>,
 }
 
 impl KeyRanges {
@@ -31,20 +31,20 @@ impl KeyRanges {
             let few = intervals.len().saturating_mul(prefixes.len()) <= Self::RANGES_MAX;
             if ranges.is_some() || !few {
                 ranges.get_or_insert_with(|| whole(&prefixes));
-                checks.push(if bounds.is_all() { Vec::new() } else { intervals });
+                checks.push((!bounds.is_all()).then_some(intervals));
             } else if bounds.is_points() {
                 prefixes = product(&prefixes, &intervals, |prefix, interval| {
                     [prefix, interval.low().bytes()].concat()
                 });
-                checks.push(Vec::new());
+                checks.push(None);
             } else {
                 ranges = Some(product(&prefixes, &intervals, |prefix, interval| {
                     interval.within(prefix)
                 }));
-                checks.push(Vec::new());
+                checks.push(None);
             }
         }
-        while checks.last().is_some_and(Vec::is_empty) {
+        while checks.last().is_some_and(Option::is_none) {
             checks.pop();
         }
         Self { ranges: ranges.unwrap_or_else(|| whole(&prefixes)), checks }
@@ -63,7 +63,8 @@ impl KeyRanges {
     /// Whether a key inside a range is inside the bounds of all fields.
     pub fn admit(&self, pattern: &KeyPattern, key: &[u8]) -> bool {
         self.checks.iter().zip(KeyValues::new(pattern, key)).all(|(intervals, value)| {
-            intervals.is_empty() || intervals.iter().any(|interval| interval.contains(value))
+            let inside = |interval: &Interval| interval.contains(value);
+            intervals.as_ref().is_none_or(|intervals| intervals.iter().any(inside))
         })
     }
 
@@ -150,6 +151,7 @@ mod tests {
             check(&abc, &[Bounds::all(), above(2)], 1, |_, b, _| b > 2);
             check(&abc, &[equal(&[2]).complement(), above(2)], 2, |a, b, _| a != 2 && b > 2);
             check(&abc, &[Bounds::none()], 0, |_, _, _| false);
+            check(&abc, &[Bounds::all(), Bounds::none()], 1, |_, _, _| false);
         }
     }
 

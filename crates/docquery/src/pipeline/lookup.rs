@@ -69,7 +69,7 @@ impl Lookup {
             Value::Missing => check_own_documents(pipeline)?,
             from => check_namespace(from)?,
         }
-        if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape(pipeline, depth + 1) }
+        if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape_in(pipeline, depth + 1) }
     }
 
     pub(crate) fn parse(spec: Value<'_>, place: Place<'_>) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! Changes of a document, found first and written afterwards: what they do not touch is copied as bytes.
 
-use super::storage::check_size;
+use super::storage::check_growth;
 use crate::raw::{Element, Elements, Kind};
 use crate::{Document, Result, Value, Writer};
 
@@ -66,9 +66,7 @@ impl<'a> Edit<'a> {
         let bytes = document.raw_bytes().unwrap_or(&[]);
         let mut writer = Writer::with_capacity(bytes.len() + bytes.len() / 8 + 64);
         self.write_fields(&mut writer, Elements::of(bytes))?;
-        let written = writer.finish();
-        check_size(written.len())?;
-        Ok(written)
+        Ok(writer.finish())
     }
 
     fn write_fields(&mut self, writer: &mut Writer, elements: Elements<'a>) -> Result<()> {
@@ -124,7 +122,7 @@ impl<'a> Edit<'a> {
                     while length < *place {
                         writer.item(Value::Null);
                         length += 1;
-                        check_size(writer.len())?;
+                        check_growth(writer.len())?;
                     }
                     *value
                 }

@@ -3,6 +3,7 @@
 use super::array_filter::ArrayFilters;
 use super::change::Change;
 use super::modifier::{Modifier, Operator};
+use super::storage::check_size;
 use super::tree::{Fields, check_path, is_positional};
 use super::walk::{Purpose, Walk};
 use crate::path::Path;
@@ -115,7 +116,11 @@ impl Operators {
         let arena = Arena::new();
         let mut walk = Walk::new(&arena, document, &self.array_filters, matched, purpose);
         match walk.changes(&self.tree)? {
-            Change::Edit(edit) => edit.apply(document).map(Some),
+            Change::Edit(edit) => {
+                let bytes = edit.apply(document)?;
+                check_size(bytes.len(), purpose)?;
+                Ok(Some(bytes))
+            }
             Change::Keep | Change::Remove | Change::Set(_) => Ok(None),
         }
     }

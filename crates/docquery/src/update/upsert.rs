@@ -1,9 +1,10 @@
 //! What an upsert inserts: the values that the filter asks for, then the update.
 
 use super::replacement::with_id_first;
-use super::storage::{TopLevelNames, check_replacement};
+use super::storage::{TopLevelNames, check_replacement, check_size};
+use super::walk::Purpose;
 use crate::path::Path;
-use crate::{Document, Error, ErrorCode, Filter, Result, Value, Writer, limits};
+use crate::{Document, Error, ErrorCode, Filter, Result, Value, Writer};
 
 /// The document of the values that `filter` asks for; only its `_id` where the update replaces the rest.
 ///
@@ -49,16 +50,7 @@ pub(super) fn base(filter: &Filter, only_id: bool) -> Result<Vec<u8>> {
 pub(super) fn finish(document: Document<'_>) -> Result<Vec<u8>> {
     check_replacement(document, TopLevelNames::Any)?;
     let bytes = with_id_first(document.get(ID), document);
-    if bytes.len() > limits::DOCUMENT_BYTES_MAX {
-        return Err(Error::location(
-            17420,
-            format!(
-                "the document to insert is {} bytes long; at most {} are allowed",
-                bytes.len(),
-                limits::DOCUMENT_BYTES_MAX
-            ),
-        ));
-    }
+    check_size(bytes.len(), Purpose::Insert)?;
     Ok(bytes)
 }
 

@@ -5,7 +5,6 @@ use docquery::{Error, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
-use super::concern::{self, Takes};
 use super::cursors::BatchSize;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
@@ -15,7 +14,7 @@ use crate::operations::AggregateRequest;
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("aggregate")?;
-    let pipeline = arguments.array("pipeline")?;
+    let pipeline = arguments.strict_array("pipeline")?;
     let pipeline = arguments.required("pipeline", pipeline)?;
     let hint = hint(&mut arguments)?;
     let variables = owned(arguments.document("let")?);
@@ -25,7 +24,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let explain = arguments.boolean("explain")?.unwrap_or(false);
     collation(&mut arguments)?;
     arguments.finish()?;
-    concern::check(call.command, Takes::Both)?;
     if batch.is_none() && !explain {
         return Err(Error::failed_to_parse(
             "The 'cursor' option is required, except for aggregate with the explain argument",

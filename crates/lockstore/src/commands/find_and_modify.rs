@@ -35,14 +35,18 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     check(remove, update.is_some(), upsert, new)?;
 
     let place = call.place(namespace)?;
-    let environment = place.environment(selector.variables.as_ref());
+    let environment = place.environment(selector.variables.as_ref())?;
     let filter = Filter::parse(&selector.filter, &environment)?;
     let fields = fields.filter(|fields| !fields.is_empty());
     let projection = fields.map(|fields| Projection::parse(&fields, &environment)).transpose()?;
+    if new && projection.as_ref().is_some_and(Projection::is_positional) {
+        return Err(Error::bad_value(
+            "cannot use a positional projection and return the new document",
+        )
+        .into());
+    }
     let change = match update {
-        Some(update) => {
-            Change::Update { update: update.parsed(selector.variables.as_ref(), &place)?, upsert }
-        }
+        Some(update) => Change::Update { update: update.parsed(&environment)?, upsert },
         None => Change::Delete,
     };
     let outcome = place.modify(&ModifyRequest { selector, change, many: false })?;

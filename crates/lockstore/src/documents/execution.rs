@@ -17,7 +17,7 @@ use docquery::{Error, ErrorCode};
 use lockcore::Instant;
 
 use super::plan::{Access, Plan};
-use super::{Collection, CollectionId, Reading, RecordId};
+use super::{Collection, CollectionId, Index, Reading, RecordId};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use pace::Pace;
@@ -47,6 +47,8 @@ pub(crate) struct Extent {
     pub(crate) limit: Option<u64>,
     /// When it is too late: an error then.
     pub(crate) deadline: Option<Instant>,
+    /// Whether rows say by which key they were found.
+    pub(crate) keys: bool,
 }
 
 /// One document that was found.
@@ -54,8 +56,15 @@ pub(crate) struct Extent {
 pub(crate) struct Row<'r> {
     pub(crate) record: RecordId,
     pub(crate) document: &'r RawDocument,
-    /// The key by which it was found, if it was by an index.
-    pub(crate) key: Option<&'r [u8]>,
+    /// By what it was found, if that was an index and [`Extent::keys`] asks for it.
+    pub(crate) found_by: Option<FoundBy<'r>>,
+}
+
+/// The entry of an index by which a document was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundBy<'r> {
+    pub(crate) index: &'r Arc<Index>,
+    pub(crate) key: &'r [u8],
 }
 
 /// A row of its own.
@@ -63,7 +72,7 @@ pub(crate) struct Row<'r> {
 pub(crate) struct OwnedRow {
     pub(crate) record: RecordId,
     pub(crate) document: RawDocumentBuf,
-    pub(crate) key: Option<Box<[u8]>>,
+    found_by: Option<(Arc<Index>, Box<[u8]>)>,
 }
 
 /// What it took so far.
@@ -92,10 +101,10 @@ impl Execution {
         reading: Reading,
         collection: Option<&Collection>,
         plan: Arc<Plan>,
-        Extent { skip, limit, deadline }: Extent,
+        Extent { skip, limit, deadline, keys }: Extent,
     ) -> Self {
         let limit = limit.unwrap_or(u64::MAX);
-        let scan = Scan::new(plan.access());
+        let scan = Scan::new(plan.access(), keys);
         let stage = match plan.sort() {
             _ if limit == 0 || matches!(plan.access(), Access::Nothing) => Stage::Done,
             None => Stage::Scanning(scan),
@@ -352,16 +361,31 @@ const QUERY_PLAN_KILLED: ErrorCode = ErrorCode::new(175);
 
 impl Row<'_> {
     pub(crate) fn to_owned(self) -> OwnedRow {
-        OwnedRow {
-            record: self.record,
-            document: self.document.to_owned(),
-            key: self.key.map(Box::from),
-        }
+        let found_by = self.found_by.map(|FoundBy { index, key }| (Arc::clone(index), key.into()));
+        OwnedRow { record: self.record, document: self.document.to_owned(), found_by }
+    }
+
+    /// The values of the key by which it was found, by the paths of the index: what `returnKey` gives. Without a key
+    /// there are none.
+    ///
+    /// # Errors
+    ///
+    /// The document has no keys.
+    pub(crate) fn key_document(&self) -> Result<RawDocumentBuf, Error> {
+        let Some(FoundBy { index, key }) = self.found_by else { return Ok(RawDocumentBuf::new()) };
+        Ok(index.pattern().values(self.document, key)?.unwrap_or_default())
     }
 }
 
 impl OwnedRow {
     pub(crate) fn as_ref(&self) -> Row<'_> {
-        Row { record: self.record, document: &self.document, key: self.key.as_deref() }
+        let found_by = self.found_by.as_ref().map(|(index, key)| FoundBy { index, key });
+        Row { record: self.record, document: &self.document, found_by }
+    }
+
+    /// About how much memory it takes.
+    fn size(&self) -> usize {
+        let key = self.found_by.as_ref().map_or(0, |(_, key)| key.len());
+        size_of::<Self>() + self.document.as_bytes().len() + key
     }
 }

@@ -202,7 +202,7 @@ impl Plan {
             None => {
                 let direction = natural.unwrap_or(Direction::Forward);
                 let mut plan = Self::of_access(Access::Collection(direction), query);
-                plan.is_exact = condition.complete && condition.leaves.is_empty();
+                plan.is_exact = condition.is_always_true();
                 plan
             }
         })

@@ -16,6 +16,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use build::Doubts;
 use expire::Expiry;
 
+use super::contained::contained;
 use super::history::History;
 use super::overlay::{Ground, Overlay};
 use super::write_set::WriteSet;
@@ -142,7 +143,7 @@ impl DocumentWriter {
         documents: (Option<&RawDocument>, Option<&RawDocument>),
         ground: &Ground<'_>,
     ) -> Result<WriteSet, DocumentError> {
-        WriteSet::new(collection, record, documents, &self.batch.overlay, ground)
+        contained(|| WriteSet::new(collection, record, documents, &self.batch.overlay, ground))
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use bson::RawDocument;
 use docquery::Filter;
 use docquery::key::{Cut, Interval};
 
 use super::pace::{Pace, Step};
-use super::{Counts, Row};
+use super::{Counts, FoundBy, Row};
 use crate::disk::{Direction, StoredDocument};
 use crate::documents::plan::{Access, IndexScan};
 use crate::documents::{CollectionId, Edge, Reading, RecordId};
@@ -24,16 +25,15 @@ pub(super) struct Scan {
     seen: Option<Seen>,
     /// Whether documents are not read: an empty one is given in their place.
     skips_documents: bool,
+    /// Whether rows say by which key they were found.
+    tells_keys: bool,
 }
-
-/// Records that were given.
-pub(super) type Seen = SeenRecords;
 
 /// A set of records.
 #[derive(Debug, Default)]
-pub(super) struct SeenRecords(HashSet<u64, foldhash::fast::RandomState>);
+pub(super) struct Seen(HashSet<u64, foldhash::fast::RandomState>);
 
-impl SeenRecords {
+impl Seen {
     /// Adds a record. Answers whether it is new.
     pub(super) fn insert(&mut self, record: RecordId) -> bool {
         self.0.insert(record.get())
@@ -60,7 +60,7 @@ pub(super) enum Progress {
 type Visit<'v> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 'v;
 
 impl Scan {
-    pub(super) fn new(access: &Access) -> Self {
+    pub(super) fn new(access: &Access, tells_keys: bool) -> Self {
         let walks: Vec<_> = match access {
             Access::Nothing => Vec::new(),
             Access::Collection(direction) => {
@@ -77,7 +77,7 @@ impl Scan {
             }
             Access::Nothing | Access::Collection(_) => false,
         };
-        Self { walks, at: 0, seen: repeats.then(Seen::default), skips_documents: false }
+        Self { walks, at: 0, seen: repeats.then(Seen::default), skips_documents: false, tells_keys }
     }
 
     /// Reads no documents from now on, if all that is found by an index `matches`.
@@ -105,6 +105,7 @@ impl Scan {
             visit,
             seen: self.seen.as_mut(),
             skips_documents: self.skips_documents,
+            tells_keys: self.tells_keys,
         };
         while let Some(walk) = self.walks.get_mut(self.at) {
             let progress = match walk {
@@ -129,6 +130,7 @@ struct Visitor<'v, 'p> {
     visit: &'v mut (dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 'v),
     seen: Option<&'v mut Seen>,
     skips_documents: bool,
+    tells_keys: bool,
 }
 
 impl Visitor<'_, '_> {
@@ -198,7 +200,7 @@ impl Visitor<'_, '_> {
             self.counts.keys_examined += 1;
             let key = entry.key();
             let progress = if scan.keys().admit(index.pattern(), key) {
-                self.find(entry.record(), key)?
+                self.find(entry.record(), FoundBy { index, key })?
             } else {
                 None
             };
@@ -211,22 +213,23 @@ impl Visitor<'_, '_> {
     }
 
     /// The document of an entry.
-    fn find(&mut self, record: RecordId, key: &[u8]) -> Result<Option<Progress>, DocumentError> {
+    fn find(
+        &mut self,
+        record: RecordId,
+        found_by: FoundBy<'_>,
+    ) -> Result<Option<Progress>, DocumentError> {
         if self.skips_documents {
             if self.seen.as_mut().is_some_and(|seen| !seen.insert(record)) {
                 return Ok(None);
             }
             self.counts.matched += 1;
-            let row = Row {
-                record,
-                document: bson::RawDocument::from_bytes(EMPTY).expect("it is BSON"),
-                key: Some(key),
-            };
+            let document = RawDocument::from_bytes(EMPTY).expect("it is BSON");
+            let row = Row { record, document, found_by: None };
             return Ok((self.visit)(row)?.is_break().then_some(Progress::Broken));
         }
         // An index agrees with its collection in every reading.
         match self.reading.document(self.collection, record)? {
-            Some(document) => self.found(&document, Some(key)),
+            Some(document) => self.found(&document, self.tells_keys.then_some(found_by)),
             None => Ok(None),
         }
     }
@@ -234,7 +237,7 @@ impl Visitor<'_, '_> {
     fn found(
         &mut self,
         document: &StoredDocument<'_>,
-        key: Option<&[u8]>,
+        found_by: Option<FoundBy<'_>>,
     ) -> Result<Option<Progress>, DocumentError> {
         self.counts.documents_examined += 1;
         let (record, document) = (document.record(), document.raw());
@@ -247,7 +250,7 @@ impl Visitor<'_, '_> {
             return Ok(None);
         }
         self.counts.matched += 1;
-        Ok((self.visit)(Row { record, document, key })?.is_break().then_some(Progress::Broken))
+        Ok((self.visit)(Row { record, document, found_by })?.is_break().then_some(Progress::Broken))
     }
 }
 

@@ -48,11 +48,11 @@ impl Sorter {
                 return Ok(());
             }
             if let Some(last) = self.kept.pop() {
-                self.bytes -= last.size();
+                self.bytes -= last.row.size();
             }
         }
         let sorted = Sorted { key, number, row: row.to_owned() };
-        self.bytes += sorted.size();
+        self.bytes += sorted.row.size();
         self.kept.push(sorted);
         if self.bytes > BYTES_MAX {
             return Err(Error::new(
@@ -69,14 +69,6 @@ impl Sorter {
     /// All that was kept, in order.
     pub(super) fn finish(self) -> Vec<OwnedRow> {
         self.kept.into_sorted_vec().into_iter().map(|sorted| sorted.row).collect()
-    }
-}
-
-impl Sorted {
-    /// About how much memory it takes.
-    fn size(&self) -> usize {
-        let key = self.row.key.as_ref().map_or(0, |key| key.len());
-        self.row.document.as_bytes().len() + key + size_of::<Self>()
     }
 }
 

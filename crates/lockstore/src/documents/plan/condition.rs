@@ -57,6 +57,11 @@ impl<'f> Condition<'f> {
         }
     }
 
+    /// Whether it is true of every document.
+    pub(super) fn is_always_true(&self) -> bool {
+        self.complete && !self.never && self.leaves.is_empty() && self.choices.is_empty()
+    }
+
     /// Whether an index can serve it.
     fn is_useful(&self) -> bool {
         self.never || !self.leaves.is_empty() || !self.choices.is_empty()
@@ -270,8 +275,10 @@ fn bounds_of_negation(test: &Test) -> Option<Negation> {
             Some(negation)
         }
         Test::Compare(..) | Test::In(_) | Test::Type(_) => {
+            // Of the items of an array none may pass, but one that fails is in the bounds.
             let bounds = bounds_of(test)?.complement();
-            (!bounds.is_all()).then_some(Negation { bounds, without_arrays: None })
+            let without_arrays = Some(bounds.clone());
+            (!bounds.is_all()).then(|| Negation { bounds: bounds.inexact(), without_arrays })
         }
         Test::Regex(_)
         | Test::Mod { .. }

@@ -8,6 +8,7 @@ use docquery::{Error, ErrorCode};
 
 use super::DocumentWriter;
 use crate::documents::RecordId;
+use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
     BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Found, Modification, Modified, Modify,
@@ -63,7 +64,7 @@ impl DocumentWriter {
         bytes: &mut usize,
         ground: &Ground<'_>,
     ) -> Result<ControlFlow<()>, DocumentError> {
-        let outcome = self.outcome(modify, record, ground)?;
+        let outcome = contained(|| self.outcome(modify, record, ground))?;
         done.taken += 1;
         if !matches!(outcome, Outcome::Changed { .. }) {
             self.batch.documents += 1;
