@@ -107,6 +107,13 @@ impl Sort {
     }
 }
 
+impl SortKey {
+    /// How much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl SortField {
     /// Its dotted path.
     pub fn path(&self) -> &Path {
