@@ -14,6 +14,7 @@ mod context;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
+mod folding;
 mod iteration;
 mod node;
 mod objects;
