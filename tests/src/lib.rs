@@ -4,6 +4,7 @@ pub mod account;
 pub mod any_bson;
 pub mod any_row;
 pub mod call;
+pub mod conformance;
 pub mod contender;
 pub mod decode_row;
 pub mod dice;

@@ -43,6 +43,11 @@ impl Arena {
         Value::String(self.text(text))
     }
 
+    /// An object id.
+    pub fn object_id<'a>(&'a self, id: [u8; 12]) -> Value<'a> {
+        Value::ObjectId(self.bump.alloc(id))
+    }
+
     /// An array of `items`. `Missing` among them becomes null.
     ///
     /// # Errors

@@ -104,6 +104,7 @@ codes! {
     NAMESPACE_NOT_FOUND = 26, "NamespaceNotFound";
     INDEX_NOT_FOUND = 27, "IndexNotFound";
     PATH_NOT_VIABLE = 28, "PathNotViable";
+    CANNOT_BACKFILL_ARRAY = 34, "CannotBackfillArray";
     CANNOT_CREATE_COLLECTION = 38, "CannotCreateCollection";
     CONFLICTING_UPDATE_OPERATORS = 40, "ConflictingUpdateOperators";
     CURSOR_NOT_FOUND = 43, "CursorNotFound";
@@ -112,6 +113,7 @@ codes! {
     DOLLAR_PREFIXED_FIELD_NAME = 52, "DollarPrefixedFieldName";
     INVALID_ID_FIELD = 53, "InvalidIdField";
     NOT_SINGLE_VALUE_FIELD = 54, "NotSingleValueField";
+    INVALID_DB_REF = 55, "InvalidDBRef";
     EMPTY_FIELD_NAME = 56, "EmptyFieldName";
     DOTTED_FIELD_NAME = 57, "DottedFieldName";
     COMMAND_NOT_FOUND = 59, "CommandNotFound";
@@ -122,6 +124,7 @@ codes! {
     INDEX_OPTIONS_CONFLICT = 85, "IndexOptionsConflict";
     INDEX_KEY_SPECS_CONFLICT = 86, "IndexKeySpecsConflict";
     OPERATION_FAILED = 96, "OperationFailed";
+    NOT_EXACT_VALUE_FIELD = 111, "NotExactValueField";
     WRITE_CONFLICT = 112, "WriteConflict";
     COMMAND_NOT_SUPPORTED = 115, "CommandNotSupported";
     DOCUMENT_VALIDATION_FAILURE = 121, "DocumentValidationFailure";
@@ -130,12 +133,15 @@ codes! {
     COMMAND_NOT_SUPPORTED_ON_VIEW = 166, "CommandNotSupportedOnView";
     OPTION_NOT_SUPPORTED_ON_VIEW = 167, "OptionNotSupportedOnView";
     INVALID_PIPELINE_OPERATOR = 168, "InvalidPipelineOperator";
+    CANNOT_INDEX_PARALLEL_ARRAYS = 171, "CannotIndexParallelArrays";
     INVALID_INDEX_SPECIFICATION_OPTION = 197, "InvalidIndexSpecificationOption";
     QUERY_FEATURE_NOT_ALLOWED = 224, "QueryFeatureNotAllowed";
     CONVERSION_FAILURE = 241, "ConversionFailure";
+    AMBIGUOUS_INDEX_KEY_PATTERN = 181, "AmbiguousIndexKeyPattern";
     QUERY_EXCEEDED_MEMORY_LIMIT = 292, "QueryExceededMemoryLimitNoDiskUseAllowed";
     DUPLICATE_KEY = 11000, "DuplicateKey";
     BSON_OBJECT_TOO_LARGE = 10334, "BSONObjectTooLarge";
+    KEY_TOO_LONG = 17280, "KeyTooLong";
 }
 
 impl ErrorCode {

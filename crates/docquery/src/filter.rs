@@ -23,6 +23,8 @@ pub use object::ObjectPredicate;
 pub use predicate::{Comparison, FieldPredicate, Predicate, Test};
 pub use types::TypeSet;
 
+use evaluate::Notes;
+
 use crate::expression::{Context, Scope};
 use crate::path::Path;
 use crate::{Arena, Document, Environment, Error, Result, Value};
@@ -42,11 +44,15 @@ use crate::{Arena, Document, Environment, Error, Result, Value};
 pub struct Filter(ObjectPredicate);
 
 /// What a match found besides: the place in an array that the positional operator `$` stands for.
+///
+/// It is the index of the item of the first array on a path that made a condition match. Conditions in `$or`, `$nor`
+/// and `$not` give none. Of several the last one counts, and the server has two orders for that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Matched {
-    /// The index of the item of the first array on a path that made the filter match. Of several conditions the last
-    /// one counts in the order of [`Predicate`]; those in `$or`, `$nor` and `$not` do not.
+    /// For updates: the last in the order of [`Predicate`].
     pub position: Option<usize>,
+    /// For projections: the last in the order in which the filter was written.
+    pub projected: Option<usize>,
 }
 
 impl Filter {
@@ -113,14 +119,9 @@ impl Filter {
         self.0.root()
     }
 
-    /// The values that the filter fixes, in the order of their paths: an upsert begins with them. `$eq`, `$in` and `$all` of one value,
-    /// also in `$and` and in `$or` of one branch.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::NOT_SINGLE_VALUE_FIELD`](crate::ErrorCode::NOT_SINGLE_VALUE_FIELD) if it fixes two for one path, or
-    /// one for a path and one inside it.
-    pub fn equalities(&self) -> Result<Vec<(&Path, Value<'_>)>> {
+    /// The values that the filter fixes: an upsert begins with them. `$eq`, `$in` and `$all` of one value, also in `$and` and in
+    /// `$or` of one branch. They may contradict each other.
+    pub fn equalities(&self) -> Vec<(&Path, Value<'_>)> {
         equalities::equalities(self.0.root())
     }
 
@@ -134,8 +135,8 @@ impl Filter {
         document: Document<'a>,
         context: Context<'_, 'a>,
     ) -> Result<Option<Matched>> {
-        let mut position = None;
-        let matches = self.0.matches(document, context, &mut position)?;
-        Ok(matches.then_some(Matched { position }))
+        let mut notes = Notes::default();
+        let matches = self.0.matches(document, context, &mut notes)?;
+        Ok(matches.then_some(notes.matched))
     }
 }

@@ -1,48 +1,27 @@
 //! Index keys: bytes that sort as the values do.
+//!
+//! [`encode`] writes one value. A key is the values of an index's fields one behind the other, those of descending fields
+//! with all bits turned over; [`KeyPattern::keys`] makes the keys of a document. [`bounds`] are the parts of an index
+//! that a condition can be true in.
 
-use bson::RawDocument;
+pub mod bounds;
+mod encode;
+mod extract;
+mod interval;
+mod number;
+mod pattern;
+mod ranges;
+mod show;
+mod split;
+pub(crate) mod walk;
 
-use crate::{Error, ErrorCode, Result, Value};
+pub use bounds::{Bounds, Comparison};
+pub use encode::encode;
+pub use extract::Keys;
+pub use interval::{Cut, Interval};
+pub use pattern::{Direction, KeyField, KeyPattern};
+pub use ranges::KeyRanges;
+pub use split::{KeyValues, first_value};
 
-/// The fields of an index and their directions, parsed.
-#[derive(Clone, Debug)]
-pub struct KeyPattern {}
-
-/// The keys of one document in one index.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys {
-    /// The keys, in order, each once.
-    pub keys: Vec<Box<[u8]>>,
-    /// Which fields of the index met an array: one bit for each, the first lowest.
-    pub multikey: u64,
-    /// Whether the document has none of the fields: a sparse index leaves it out.
-    pub missing: bool,
-}
-
-impl KeyPattern {
-    /// Parses a key pattern: `{a: 1, "b.c": -1}`.
-    ///
-    /// # Errors
-    ///
-    /// MongoDB's, for what is no key pattern.
-    pub fn parse(pattern: &RawDocument) -> Result<Self> {
-        let _ = pattern;
-        Err(Error::new(ErrorCode::INTERNAL_ERROR, "index keys are being built"))
-    }
-
-    /// The keys of `document`.
-    ///
-    /// # Errors
-    ///
-    /// The document has arrays in more than one field of the index.
-    pub fn keys(&self, document: &RawDocument) -> Result<Keys> {
-        let _ = document;
-        Ok(Keys::default())
-    }
-}
-
-/// Appends the bytes of `value` to `key`: they sort as the values do, equal values have equal bytes, and none is the
-/// beginning of another.
-pub fn encode(value: Value<'_>, key: &mut Vec<u8>) {
-    let _ = (value, key);
-}
+#[cfg(test)]
+mod tests;

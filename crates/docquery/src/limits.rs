@@ -3,7 +3,7 @@
 use bson::RawDocument;
 
 use crate::raw::{Elements, Kind};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Value};
 
 /// How many levels of documents and arrays may be nested in what is stored, the document itself included.
 pub const DEPTH_MAX: usize = 180;
@@ -63,4 +63,38 @@ pub fn check_document(document: &RawDocument) -> Result<()> {
         ));
     }
     check_bson(document, DEPTH_MAX)
+}
+
+/// Checks that `id` may be the `_id` of a document.
+///
+/// # Errors
+///
+/// [`ErrorCode::INVALID_ID_FIELD`] for an array, a regular expression and undefined;
+/// [`ErrorCode::DOLLAR_PREFIXED_FIELD_NAME`] for a document with a field whose name begins with `$`, unless it is a
+/// reference, `{$ref, $id, $db}`.
+pub fn check_id(id: Value<'_>) -> Result<()> {
+    match id {
+        Value::Array(_) | Value::Regex { .. } | Value::Undefined => Err(Error::new(
+            ErrorCode::INVALID_ID_FIELD,
+            format!("'_id' cannot be of the type {}", id.type_name()),
+        )),
+        Value::Document(document) => {
+            let fields: Vec<_> = document.iter().collect();
+            let reference = match fields.as_slice() {
+                [("$ref", Value::String(_)), ("$id", _), ("$db", Value::String(_)), ..] => 3,
+                [("$ref", Value::String(_)), ("$id", _), ..] => 2,
+                _ => 0,
+            };
+            match fields[reference..].iter().find(|(name, _)| name.starts_with('$')) {
+                None => Ok(()),
+                Some((name, _)) => Err(Error::new(
+                    ErrorCode::DOLLAR_PREFIXED_FIELD_NAME,
+                    format!(
+                        "'_id' has the field '{name}'; names of its fields cannot begin with '$'"
+                    ),
+                )),
+            }
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! The order of BSON values.
 //!
-//! Types come first: `MinKey` < missing < null, undefined < numbers < strings, symbols < documents < arrays < binary < object ids <
+//! Types come first: `MinKey` < missing, undefined < null < numbers < strings, symbols < documents < arrays < binary < object ids <
 //! booleans < dates < timestamps < regexes < pointers < code < code with scope < `MaxKey`. Then values: strings by their bytes,
 //! binary by length, subtype and bytes, documents field by field by type, name and value, arrays item by item.
 
@@ -23,8 +23,8 @@ pub fn equal(a: Value<'_>, b: Value<'_>) -> bool {
 pub fn rank(value: Value<'_>) -> u8 {
     match value {
         Value::MinKey => 0,
-        Value::Missing => 1,
-        Value::Null | Value::Undefined => 2,
+        Value::Missing | Value::Undefined => 1,
+        Value::Null => 2,
         Value::Int32(_) | Value::Int64(_) | Value::Double(_) | Value::Decimal(_) => 3,
         Value::String(_) | Value::Symbol(_) => 4,
         Value::Document(_) => 5,

@@ -54,7 +54,7 @@ impl Projection {
         let application = Application { arena: &arena, root, rest: self.0.kind.into() };
         let mut projected = application.run(&self.0.tree)?;
         let position = if self.is_positional() {
-            filter.find(root)?.and_then(|matched| matched.position)
+            filter.find(root)?.and_then(|matched| matched.projected)
         } else {
             None
         };
@@ -75,6 +75,11 @@ impl Transformation {
     /// `$set`: fields are computed, the others stay.
     pub(crate) fn set(spec: Document<'_>, environment: &Environment) -> Result<Self> {
         Ok(Self { tree: set::parse(spec, environment)?, rest: Rest::Kept })
+    }
+
+    /// Whether it names what stays.
+    pub(crate) fn is_inclusion(&self) -> bool {
+        self.rest == Rest::Dropped
     }
 
     /// What it makes of `document`.

@@ -1,16 +1,47 @@
 //! Updates: how a document is changed.
 
+mod add_to_set;
+mod arithmetic;
+mod array_filter;
+mod change;
+mod modifier;
+mod operators;
+mod pipeline;
+mod pull;
+mod push;
+mod replacement;
+mod set;
+mod site;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod upsert;
+mod walk;
+
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
-use crate::{Environment, Error, ErrorCode, Filter, Result};
+use self::operators::Operators;
+use self::pipeline::PipelineUpdate;
+use self::replacement::Replacement;
+use self::walk::Purpose;
+use crate::expression::Scope;
+use crate::{Document, Environment, Error, ErrorCode, Filter, Result, Value};
 
 /// An update, parsed: operators, a pipeline, or a replacement.
 #[derive(Clone, Debug)]
-pub struct Update {}
+pub struct Update(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Operators(Operators),
+    Pipeline(PipelineUpdate),
+    Replacement(Replacement),
+}
 
 impl Update {
     /// Parses an update: a document of operators or a replacement, or an array of pipeline stages. `array_filters` are
-    /// for the positional `$[identifier]`.
+    /// for the positional `$[identifier]`. A document is a replacement unless its first field begins with `$`.
     ///
     /// # Errors
     ///
@@ -20,34 +51,123 @@ impl Update {
         array_filters: &[&RawDocument],
         environment: &Environment,
     ) -> Result<Self> {
-        let _ = (update, array_filters, environment);
-        Err(Error::new(ErrorCode::INTERNAL_ERROR, "updates are being built"))
+        Ok(Self(match update {
+            RawBsonRef::Document(document) if is_replacement(document.into()) => {
+                Kind::Replacement(Replacement::parse(document.into(), environment.now_ms()))
+            }
+            RawBsonRef::Document(document) => {
+                Kind::Operators(Operators::parse(document.into(), array_filters, environment)?)
+            }
+            RawBsonRef::Array(_) if !array_filters.is_empty() => {
+                return Err(Error::failed_to_parse(
+                    "arrayFilters are for update operators; an update that is a pipeline has none",
+                ));
+            }
+            RawBsonRef::Array(stages) => {
+                Kind::Pipeline(PipelineUpdate::parse(stages, environment)?)
+            }
+            other => {
+                return Err(Error::failed_to_parse(format!(
+                    "an update is a document or an array of pipeline stages, not of the type {:?}",
+                    other.element_type()
+                )));
+            }
+        }))
     }
 
     /// Whether it replaces the whole document. Only operators and pipelines may change many.
     pub fn is_replacement(&self) -> bool {
-        false
+        matches!(self.0, Kind::Replacement(_))
+    }
+
+    /// Whether it is a pipeline. Only pipelines take constants.
+    pub fn is_pipeline(&self) -> bool {
+        matches!(self.0, Kind::Pipeline(_))
+    }
+
+    /// Whether it may change what is at `path`, or above or below it. Places in arrays count for nothing.
+    pub fn touches(&self, path: &str) -> bool {
+        match &self.0 {
+            Kind::Operators(operators) => operators.touches(path),
+            Kind::Pipeline(_) | Kind::Replacement(_) => true,
+        }
     }
 
     /// `document` after the update; `None` if nothing changed. `filter` has found the document, and gives the
-    /// positional `$` its place.
+    /// positional `$` its place. What comes out may be stored as it is.
     ///
     /// # Errors
     ///
     /// MongoDB's; the document is to stay as it is.
     pub fn apply(&self, document: &RawDocument, filter: &Filter) -> Result<Option<RawDocumentBuf>> {
-        let _ = (document, filter);
-        Ok(None)
+        let matched = match &self.0 {
+            Kind::Operators(operators) if operators.is_positional() => {
+                filter.find(document.into())?.and_then(|matched| matched.position)
+            }
+            Kind::Operators(_) | Kind::Pipeline(_) | Kind::Replacement(_) => None,
+        };
+        self.change(document, matched, Purpose::Update)
     }
 
-    /// The document that an upsert inserts where `filter` found none. It has an `_id` only where the filter or the update
-    /// gives one.
+    /// The document that an upsert inserts where `filter` found none. It has an `_id`, as its first field, only where the
+    /// filter or the update gives one.
     ///
     /// # Errors
     ///
     /// MongoDB's, above all for filters that contradict themselves.
     pub fn upsert(&self, filter: &Filter) -> Result<RawDocumentBuf> {
-        let _ = filter;
-        Ok(RawDocumentBuf::new())
+        let base = to_document(upsert::base(filter, self.is_replacement())?)?;
+        let document = self.change(&base, None, Purpose::Insert)?.unwrap_or(base);
+        upsert::finish((&*document).into()).and_then(to_document)
     }
+
+    fn change(
+        &self,
+        document: &RawDocument,
+        matched: Option<usize>,
+        purpose: Purpose,
+    ) -> Result<Option<RawDocumentBuf>> {
+        let changed = match &self.0 {
+            Kind::Operators(operators) => operators.apply(document.into(), matched, purpose)?,
+            Kind::Pipeline(pipeline) => pipeline.apply(document, purpose)?,
+            Kind::Replacement(replacement) => replacement.apply(document.into(), purpose)?,
+        };
+        changed.map(to_document).transpose()
+    }
+}
+
+fn is_replacement(document: Document<'_>) -> bool {
+    document.first().is_none_or(|(name, _)| !name.starts_with('$'))
+}
+
+/// A filter that asks about one value, or the fields of one document: without `$expr` and its like.
+///
+/// # Errors
+///
+/// Those of filters, and [`ErrorCode::QUERY_FEATURE_NOT_ALLOWED`].
+fn restricted_filter(filter: Document<'_>, environment: &Environment) -> Result<Filter> {
+    let mut left = vec![filter];
+    while let Some(clauses) = left.pop() {
+        for (name, value) in clauses {
+            match name {
+                "$expr" | "$jsonSchema" | "$text" | "$where" => {
+                    return Err(Error::new(
+                        ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
+                        format!("{name} is not allowed in a condition for the items of an array"),
+                    ));
+                }
+                "$and" | "$or" | "$nor" => {
+                    let clauses = value.as_array().into_iter().flatten();
+                    left.extend(clauses.filter_map(|clause| clause.as_document()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Filter::parse_in(Value::Document(filter), &Scope::new(environment))
+}
+
+fn to_document(bytes: Vec<u8>) -> Result<RawDocumentBuf> {
+    RawDocumentBuf::from_bytes(bytes)
+        .map_err(|error| Error::new(ErrorCode::INVALID_BSON, error.to_string()))
 }

@@ -9,6 +9,8 @@
 //!              the table's tag (1 byte), the key's length (u32 little endian), the key, the payload
 //! ```
 //!
+//! A document is not encoded: its payload is BSON. An index entry says everything in its key, and has no value at all.
+//!
 //! The checksum covers where a row lies as well as what it holds, so a row is never taken for another
 //! one, whatever a damaged tree points at. bincode is no longer maintained; the legacy configuration is a
 //! format that other libraries read and write too (the tests read it with a second one), so it can be
@@ -17,6 +19,8 @@
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
+
+use docquery::limits::DOCUMENT_BYTES_MAX;
 
 use crate::rows::TableId;
 
@@ -87,11 +91,17 @@ pub(crate) fn encode<R: bincode::Encode>(table: TableId, key: &[u8], record: &R)
     let mut bytes = Vec::with_capacity(CAPACITY);
     bincode::encode_into_writer(record, Sink(&mut bytes), CONFIG)
         .expect("writing to memory does not fail, and every record can be written");
+    seal(table, key, bytes)
+}
+
+/// The value of a row in `table` under `key` whose payload is `bytes`.
+pub(crate) fn seal(table: TableId, key: &[u8], mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = checksum(table, key, &bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
+    let bytes_max = value_bytes_max(table);
     assert!(
-        bytes.len() <= ROW_BYTES_MAX,
-        "a row of {} bytes was made, where {ROW_BYTES_MAX} is the most",
+        bytes.len() <= bytes_max,
+        "a row of {} bytes was made, where {bytes_max} is the most",
         bytes.len()
     );
     bytes
@@ -120,9 +130,9 @@ pub(crate) fn payload<'v>(
     key: &[u8],
     value: &'v [u8],
 ) -> Result<&'v [u8], CodecError> {
-    let bytes = value.len();
-    if bytes > ROW_BYTES_MAX {
-        return Err(CodecError::TooLong { bytes, bytes_max: ROW_BYTES_MAX });
+    let (bytes, bytes_max) = (value.len(), value_bytes_max(table));
+    if bytes > bytes_max {
+        return Err(CodecError::TooLong { bytes, bytes_max });
     }
     let (payload, found) = value
         .split_last_chunk()
@@ -159,14 +169,28 @@ impl Writer for Sink<'_> {
     }
 }
 
-/// The longest value of a row, in bytes: a grant with the longest key and holder comes to half of it.
+/// The longest value of a row in `table`, in bytes.
+const fn value_bytes_max(table: TableId) -> usize {
+    match table {
+        TableId::Meta | TableId::Grants | TableId::Audit => ROW_BYTES_MAX,
+        TableId::Collections => COLLECTION_BYTES_MAX,
+        TableId::Documents => DOCUMENT_BYTES_MAX + size_of::<u32>(),
+        TableId::IndexEntries => 0,
+    }
+}
+
+/// The longest value of a row that holds a record of locks, in bytes: a grant with the longest key and holder
+/// comes to half of it.
 pub(crate) const ROW_BYTES_MAX: usize = 4096;
+
+/// The longest record of a collection with all its options and indexes, in bytes.
+pub(crate) const COLLECTION_BYTES_MAX: usize = 1 << 20;
 
 /// Holds most records without a second allocation.
 const CAPACITY: usize = 256;
 
 /// The limit stops a damaged length before anything is allocated for it.
-const CONFIG: Configuration<LittleEndian, Fixint, Limit<ROW_BYTES_MAX>> =
+const CONFIG: Configuration<LittleEndian, Fixint, Limit<COLLECTION_BYTES_MAX>> =
     bincode::config::legacy().with_limit();
 
 #[cfg(test)]

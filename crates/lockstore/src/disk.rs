@@ -18,9 +18,9 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
 
 pub use error::{BackupError, DiskError, OpenError};
-pub(crate) use read::Snapshot;
+pub(crate) use read::{Direction, Documents, Entries, Entry, Snapshot, StoredDocument};
 
-use crate::records::{FormatRecordV1, TokenRecordV1, WallRecordV1};
+use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
 use crate::rows::{RowChange, TableId};
 use gate::Gate;
 use guard::{guarded, guarded_drop};
@@ -47,7 +47,7 @@ pub(crate) struct Birth {
     pub(crate) wall_ms: u64,
 }
 
-/// The three meta rows, which every store has.
+/// The meta rows, which every store has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     /// The format of the file and the identity of the store.
@@ -56,6 +56,8 @@ pub(crate) struct Meta {
     pub(crate) token: TokenRecordV1,
     /// The wall clock's high-water mark.
     pub(crate) wall: WallRecordV1,
+    /// The ids of collections and indexes; the first ones in a file whose format has none.
+    pub(crate) ids: IdsRecordV1,
 }
 
 /// An open store's file.
@@ -152,6 +154,8 @@ impl Disk {
             cached_bytes: self.db().cache_stats().used_bytes(),
             grants: snapshot.count(TableId::Grants)?,
             audit: snapshot.count(TableId::Audit)?,
+            documents: snapshot.count(TableId::Documents)?,
+            index_entries: snapshot.count(TableId::IndexEntries)?,
         })
     }
 
@@ -220,6 +224,10 @@ pub(crate) struct DiskStats {
     pub(crate) grants: u64,
     /// How many audit entries there are.
     pub(crate) audit: u64,
+    /// How many documents there are, those of dropped collections that are not cleared away yet included.
+    pub(crate) documents: u64,
+    /// How many index entries there are, those of dropped indexes that are not cleared away yet included.
+    pub(crate) index_entries: u64,
 }
 
 type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;

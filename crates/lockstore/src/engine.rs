@@ -8,10 +8,11 @@
 //! or else the background thread. A caller who finds the seat taken may sleep, because whoever sits there
 //! has yet to leave.
 
+mod alone;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
@@ -21,10 +22,12 @@ use lockcore::{Command, Instant, Outcome};
 
 use crate::background::Background;
 use crate::clock::Clock;
+use crate::commands::Cursors;
 use crate::disk::{Disk, DiskError};
 use crate::error::StoreError;
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
+use crate::operations::Rivals;
 use crate::options::Settings;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Woken};
@@ -40,9 +43,15 @@ pub(crate) struct Engine {
     pub(crate) subscribers: Subscribers,
     pub(crate) kept: KeptLeases,
     pub(crate) background: Background,
+    pub(crate) cursors: Cursors,
+    pub(crate) rivals: Rivals,
+    /// The timestamp that was given last.
+    pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
     disk: RwLock<Option<Disk>>,
     seat: Mutex<Seat>,
+    /// Held by who has, or wants, the file alone.
+    alone: Mutex<()>,
     queue: Sender<Request>,
     queued: Receiver<Request>,
     poison: OnceLock<Arc<str>>,
@@ -72,15 +81,20 @@ impl Engine {
         clock: Arc<dyn Clock>,
         disk: Disk,
         writer: Writer,
-    ) -> Self {
+    ) -> Result<Self, DiskError> {
+        let catalog = writer.documents().catalog();
+        let published = Published::new(writer.table().locks(), catalog, &disk)?;
         let (queue, queued) = crossbeam_channel::unbounded();
-        Self {
+        Ok(Self {
             settings,
             clock,
-            published: Published::new(writer.table().locks()),
+            published,
             subscribers: Subscribers::default(),
             kept: KeptLeases::default(),
             background: Background::default(),
+            cursors: Cursors::default(),
+            rivals: Rivals::default(),
+            timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {
                 writer,
@@ -89,13 +103,14 @@ impl Engine {
                 timers_put_off: 0,
                 undelivered: Answers::new(),
             }),
+            alone: Mutex::new(()),
             queue,
             queued,
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
             opened_in: forkguard::new(),
-        }
+        })
     }
 
     /// Whether the store may be used: by this process, open, and with no failed commit behind it.

@@ -79,6 +79,14 @@ pub struct Stats {
     pub cached_bytes: usize,
     /// Audit records kept.
     pub audit_records: u64,
+    /// Collections.
+    pub collections: usize,
+    /// Indexes of all collections, those on `_id` and those that are being built included.
+    pub indexes: usize,
+    /// Documents, those of dropped collections included that are not cleared away yet.
+    pub documents: u64,
+    /// Entries of all indexes, those of dropped indexes included that are not cleared away yet.
+    pub index_entries: u64,
 }
 
 impl LockInfo {

@@ -163,7 +163,11 @@ impl KeptLease {
                     %error, "a lease cannot be kept alive");
                 self.set_lost();
             }
-            Answer::Done(_) | Answer::HandedOff(_) | Answer::Broken(_) | Answer::Left(_) => {
+            Answer::Done(_)
+            | Answer::HandedOff(_)
+            | Answer::Broken(_)
+            | Answer::Documents(_)
+            | Answer::Left(_) => {
                 unreachable!("a renewal is renewed or refused")
             }
         }

@@ -37,7 +37,10 @@ mod breaks;
 mod call;
 mod clock;
 mod codec;
+mod commands;
+mod database;
 mod disk;
+mod documents;
 mod engine;
 mod error;
 mod events;
@@ -48,6 +51,7 @@ mod keep_alive;
 mod maintenance;
 mod manager;
 mod numbers;
+mod operations;
 mod options;
 pub mod records;
 mod recovery;
@@ -62,10 +66,12 @@ mod writer;
 
 pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
+pub use database::Database;
 pub use disk::{BackupError, DiskError, OpenError};
+pub use docquery::ErrorCode;
 pub use error::{
-    AcquireError, ArgumentError, BreakError, HeldBy, ReadError, ReleaseError, RenewError,
-    ResumeError, SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, ReadError,
+    ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
 };
 pub use events::{Event, EventKind, Subscription};
 pub use guard::{LeakedGrant, LockGuard};

@@ -23,6 +23,10 @@ pub struct CheckReport {
     pub grants: u64,
     /// Records of breaks read.
     pub audit_records: u64,
+    /// Documents read, and compared with all indexes of their collection.
+    pub documents: u64,
+    /// Entries of indexes read, and compared with the documents.
+    pub index_entries: u64,
     /// What is wrong, a sentence each; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -56,7 +60,7 @@ impl Store {
     /// When the store cannot serve; a failure in the middle stops the store.
     pub fn compact(&self) -> Result<bool, StoreError> {
         self.engine().check_usable()?;
-        self.engine().in_seat(|seat| {
+        self.engine().without_readers(|seat| {
             let compacted = self.engine().with_disk_alone(crate::disk::Disk::compact);
             self.engine().stop_if_failed(compacted, "a compaction", seat)
         })
@@ -64,7 +68,8 @@ impl Store {
 
     /// Compares everything with everything: each page of the file with its checksum, each record with its
     /// own, and the records with the locks, leases and timers that the store works with, which it recomputes
-    /// from them. Other calls wait meanwhile. Where pages were damaged and could be repaired, what is on disk
+    /// from them. Other calls wait meanwhile. Then, while others are served, each document is compared with the entries
+    /// of all indexes of its collection, and these with the documents. Where pages were damaged and could be repaired, what is on disk
     /// may be older than what was acknowledged: the store stops then, and the report says why.
     ///
     /// # Errors
@@ -74,7 +79,7 @@ impl Store {
     pub fn check(&self) -> Result<CheckReport, StoreError> {
         self.engine().check_usable()?;
         let engine = self.engine();
-        engine.in_seat(|seat| {
+        let mut report = engine.without_readers(|seat| {
             let integrity = engine.with_disk_alone(crate::disk::Disk::check_integrity);
             let integrity = engine.stop_if_failed(integrity, "a check", seat)?;
             let mut report = CheckReport::default();
@@ -140,8 +145,14 @@ impl Store {
                 // The rows may be older than what was acknowledged, and nothing more may be built on them.
                 engine.stop("a check found damaged pages, and repaired them from older ones", seat);
             }
-            Ok(report)
-        })
+            Ok::<_, StoreError>(report)
+        })?;
+        if engine.is_poisoned() {
+            return Ok(report);
+        }
+        let check = engine.document_check()?;
+        check.run(&mut report).map_err(|error| engine.read_failed(error))?;
+        Ok(report)
     }
 }
 

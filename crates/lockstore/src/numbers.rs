@@ -79,7 +79,8 @@ impl Numbers {
     ) -> u64 {
         let number = self.next_audit;
         let row = RowKey::audit(number);
-        rows.push(RowChange::put(TableId::Audit, row, record.to_row(&row)));
+        let value = record.to_row(&row);
+        rows.push(RowChange::put(TableId::Audit, row, value));
         self.next_audit += 1;
         while self.next_audit - self.first_audit > audit_max {
             rows.push(RowChange::delete(TableId::Audit, RowKey::audit(self.first_audit)));

@@ -205,7 +205,7 @@ impl StoreOptions {
     fn start(self, disk: Disk, clock: Arc<dyn Clock>, path: &Path) -> Result<Store, OpenError> {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
         let (writer, recovery) = recover(&disk, &self.settings, &*clock).map_err(failed)?;
-        let engine = Arc::new(Engine::new(self.settings, clock, disk, writer));
+        let engine = Arc::new(Engine::new(self.settings, clock, disk, writer).map_err(failed)?);
         let started = engine.background.start(&engine);
         started.map_err(|source| OpenError::Thread { path: path.to_owned(), source })?;
         let weak = Arc::downgrade(&engine);

@@ -4,17 +4,25 @@
 //! A record that cannot be read is a [`RecordError`] that names it, and never a default: a token
 //! counter that starts again at 0, or a lock that is forgotten, is worse than a store that does not open.
 
+mod collections;
+
 use std::fmt;
 
 use bincode::{Decode, Encode};
 use lockcore::{Holder, Instant, Key, Mode, SessionId, Token, Ttl};
 
 pub use crate::codec::CodecError;
-use crate::codec::{decode, encode};
+use crate::codec::{decode, encode, payload};
+use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::rows::{RowKey, TableId};
+pub(crate) use collections::{CollectionRecordV1, IdsRecordV1, IndexRecordV1};
 
 /// The format that this version writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
+
+/// The first format with collections. A file of an earlier one gets it with its first collection, so that
+/// versions which know of none open it until then, and not afterwards.
+pub(crate) const COLLECTIONS_SINCE: u32 = 2;
 
 /// More than a store ever counts to, at one a nanosecond for 292 years. A number beyond it is damage, and
 /// what lies between is room to count on without a check.
@@ -256,6 +264,27 @@ pub(crate) fn audit_number_of(key: &[u8]) -> Result<u64, RecordError> {
     number.ok_or_else(|| RecordError::new("audit", key, CodecError::Key { expected }))
 }
 
+/// The id under which a collection lies.
+pub(crate) fn collection_of(key: &[u8]) -> Result<CollectionId, RecordError> {
+    let expected = "a collection's id: 4 bytes";
+    RowKey::collection_of(key)
+        .ok_or_else(|| RecordError::new("collections", key, CodecError::Key { expected }))
+}
+
+/// The collection and the record under which a document lies.
+pub(crate) fn document_of(key: &[u8]) -> Result<(CollectionId, RecordId), RecordError> {
+    let expected = "a collection's id and a record's: 12 bytes";
+    RowKey::document_of(key)
+        .ok_or_else(|| RecordError::new("documents", key, CodecError::Key { expected }))
+}
+
+/// What an index entry says: the index, the key, and the record.
+pub(crate) fn entry_of(key: &[u8]) -> Result<(IndexId, &[u8], RecordId), RecordError> {
+    let expected = "an index's id, a key, and a record's id: at least 12 bytes";
+    RowKey::entry_of(key)
+        .ok_or_else(|| RecordError::new("index_entries", key, CodecError::Key { expected }))
+}
+
 /// Describes any row of a store in one line, for tools that look into a file: `table` is the name of
 /// its table, `key` and `value` are its bytes. Takes any bytes whatever, and allocates little for them.
 ///
@@ -282,9 +311,23 @@ pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, Rec
             b"format" => line::<FormatRecordV1>(key, value),
             b"token" => line::<TokenRecordV1>(key, value),
             b"wall" => line::<WallRecordV1>(key, value),
-            _ => unknown("`format`, `token` or `wall`"),
+            b"ids" => line::<IdsRecordV1>(key, value),
+            _ => unknown("`format`, `token`, `wall` or `ids`"),
         },
-        None => unknown("one of table `meta`, `grants` or `audit`"),
+        Some(TableId::Collections) => {
+            collection_of(key).and_then(|_| line::<CollectionRecordV1>(key, value))
+        }
+        Some(table @ TableId::Documents) => {
+            document_of(key)?;
+            let document = payload(table, key, value)
+                .map_err(|reason| RecordError::new(table.name(), key, reason))?;
+            Ok(format!("{table} {}: {} bytes", readable(table.name(), key), document.len()))
+        }
+        Some(table @ TableId::IndexEntries) => {
+            entry_of(key)?;
+            Ok(format!("{table} {}", readable(table.name(), key)))
+        }
+        None => unknown("one of any table of a store"),
     }
 }
 
@@ -294,6 +337,13 @@ fn readable(table: &str, key: &[u8]) -> String {
     match (TableId::from_name(table), RowKey::number(key), name) {
         (Some(TableId::Grants | TableId::Audit), Some(number), _) => number.to_string(),
         (Some(TableId::Meta), _, Some(name)) => format!("{name:?}"),
+        (Some(TableId::Collections), ..) if key.len() == 4 => {
+            collection_of(key).map_or_else(|_| hex(key), |id| id.to_string())
+        }
+        (Some(TableId::Documents), ..) if key.len() == 12 => {
+            let (collection, record) = RowKey::document_of(key).expect("12 bytes are a key");
+            format!("{collection}/{record}")
+        }
         _ => hex(&key[..key.len().min(KEY_SHOWN_MAX)]),
     }
 }

@@ -6,6 +6,7 @@ use lockcore::{Table, Token};
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
+use crate::documents::DocumentWriter;
 use crate::grants::{self, Fate, Opening};
 use crate::numbers::Numbers;
 use crate::options::Settings;
@@ -74,7 +75,8 @@ pub(crate) fn recover(
             Fate::Held(lock, mode, grant) => (lock, mode, grant),
             Fate::Rewritten(lock, mode, grant, record) => {
                 found.graced += u64::from(record.lease.is_some_and(|lease| lease.graced));
-                changes.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
+                let value = record.to_row(&row);
+                changes.push(RowChange::put(TableId::Grants, row, value));
                 (lock, mode, grant)
             }
             Fate::Expired => {
@@ -98,6 +100,7 @@ pub(crate) fn recover(
         audit(snapshot.last_rows(TableId::Audit, None, 1)?.first().map(|row| &*row.0))?;
     let next_audit = last_audit.map_or(1, |last| last + 1);
     let first_audit = next_audit - snapshot.count(TableId::Audit)?.min(next_audit - 1);
+    let documents = DocumentWriter::restore(&snapshot, &meta, started, wall)?;
     drop(snapshot);
 
     // Tokens go on behind everything that an earlier run may have used.
@@ -113,7 +116,7 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    Ok((Writer::new(table, numbers), found))
+    Ok((Writer::new(table, numbers, documents), found))
 }
 
 fn damaged(key: &[u8], reason: CodecError) -> DiskError {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lockcore::{Command, Granted, Holder, Key, LeaveCause, Outcome, Refusal, Token};
 
+use crate::documents::{DocumentAnswer, DocumentTask};
 use crate::error::StoreError;
 use crate::info::BreakRecord;
 use crate::keep_alive::KeptLease;
@@ -25,6 +26,8 @@ pub(crate) enum Task {
     HandOn { key: Key, holder: Holder, token: Token },
     /// A break, with its audit record in the same commit.
     Break { key: Key, token: Token, reason: Box<str> },
+    /// Something with documents.
+    Documents(Box<DocumentTask>),
 }
 
 /// Where the answer goes.
@@ -47,6 +50,8 @@ pub(crate) enum Answer {
     HandedOff(Granted),
     /// The grant is broken, and recorded.
     Broken(Box<BreakRecord>),
+    /// What has become of a task with documents.
+    Documents(Box<DocumentAnswer>),
     /// It was refused, and nothing has changed.
     Refused(Refusal),
     /// It waited, and its wait is over.

@@ -2,18 +2,29 @@
 //!
 //! The byte order of a key is the order of its value, so that a scan of a table is in order:
 //!
-//! | table    | key                                        | value, see [`crate::records`] |
-//! | -------- | ------------------------------------------ | ----------------------------- |
-//! | `meta`   | a short name in ASCII                      | one record for each name      |
-//! | `grants` | the grant's token, u64 big endian          | `GrantRecordV1`               |
-//! | `audit`  | the entry's number, u64 big endian         | `BreakRecordV1`               |
+//! | table           | key                                               | value, see [`crate::records`]   |
+//! | --------------- | ------------------------------------------------- | ------------------------------- |
+//! | `meta`          | a short name in ASCII                             | one record for each name        |
+//! | `grants`        | the grant's token, u64 big endian                 | `GrantRecordV1`                 |
+//! | `audit`         | the entry's number, u64 big endian                | `BreakRecordV1`                 |
+//! | `collections`   | the collection's id, u32 big endian               | `CollectionRecordV1`            |
+//! | `documents`     | collection id, then record id, u64 big endian     | the document in BSON, checksum  |
+//! | `index_entries` | index id, u32 big endian, key bytes, record id    | nothing                         |
 //!
-//! Tokens and audit numbers only rise, so new rows are appended at the right edge of their tree: a
-//! batch of grants changes a few neighbouring pages, whatever its keys are called.
+//! Tokens, audit numbers and record ids only rise, so new rows are appended at the right edge of their tree, or
+//! of their collection: a batch of grants changes a few neighbouring pages, whatever its keys are called.
+//!
+//! The key bytes of an index are `docquery::key`'s: they sort as the values do, and none is the beginning of
+//! another, so the record id behind them orders entries of equal keys and disturbs no others.
+//!
+//! The three tables of documents came with format 2. A file of format 1 has none of them, which reads as
+//! if they were empty.
 
 use std::fmt;
 
 use lockcore::Token;
+
+use crate::documents::{CollectionId, IndexId, RecordId};
 
 /// A table of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,11 +35,27 @@ pub(crate) enum TableId {
     Grants,
     /// What was forced: one row for each broken grant.
     Audit,
+    /// The collections and their indexes: one row for each collection.
+    Collections,
+    /// The documents: one row for each.
+    Documents,
+    /// The indexes: one row for each key of each document in each.
+    IndexEntries,
 }
 
 impl TableId {
     /// Every table, each at the place of its [`TableId::index`].
-    pub(crate) const ALL: [Self; 3] = [Self::Meta, Self::Grants, Self::Audit];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Meta,
+        Self::Grants,
+        Self::Audit,
+        Self::Collections,
+        Self::Documents,
+        Self::IndexEntries,
+    ];
+
+    /// The tables that a file of format 1 has.
+    pub(crate) const OF_FORMAT_1: [Self; 3] = [Self::Meta, Self::Grants, Self::Audit];
 
     /// The name on disk.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,6 +63,9 @@ impl TableId {
             Self::Meta => "meta",
             Self::Grants => "grants",
             Self::Audit => "audit",
+            Self::Collections => "collections",
+            Self::Documents => "documents",
+            Self::IndexEntries => "index_entries",
         }
     }
 
@@ -50,6 +80,9 @@ impl TableId {
             Self::Meta => 1,
             Self::Grants => 2,
             Self::Audit => 3,
+            Self::Collections => 4,
+            Self::Documents => 5,
+            Self::IndexEntries => 6,
         }
     }
 
@@ -59,6 +92,9 @@ impl TableId {
             Self::Meta => 0,
             Self::Grants => 1,
             Self::Audit => 2,
+            Self::Collections => 3,
+            Self::Documents => 4,
+            Self::IndexEntries => 5,
         }
     }
 }
@@ -70,12 +106,18 @@ impl fmt::Display for TableId {
 }
 
 /// The key of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowKey {
     /// A number, big endian: grants and audit.
     Number([u8; 8]),
     /// A name: meta.
     Name(&'static str),
+    /// A collection's id, big endian: collections.
+    Collection([u8; 4]),
+    /// A collection's id and a record's, big endian: documents.
+    Document([u8; 12]),
+    /// An index id, key bytes and a record id: index entries.
+    Entry(Box<[u8]>),
 }
 
 impl RowKey {
@@ -85,6 +127,8 @@ impl RowKey {
     pub(crate) const TOKEN: Self = Self::Name("token");
     /// Meta: the wall clock's high-water mark.
     pub(crate) const WALL: Self = Self::Name("wall");
+    /// Meta: the ids below which all collections and indexes may have been.
+    pub(crate) const IDS: Self = Self::Name("ids");
 
     /// Grants: the row of the grant with this token.
     pub(crate) const fn grant(token: Token) -> Self {
@@ -96,17 +140,63 @@ impl RowKey {
         Self::Number(number.to_be_bytes())
     }
 
+    /// Collections: the row of a collection.
+    pub(crate) const fn collection(collection: CollectionId) -> Self {
+        Self::Collection(collection.get().to_be_bytes())
+    }
+
+    /// Documents: the row of a document.
+    pub(crate) fn document(collection: CollectionId, record: RecordId) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&collection.get().to_be_bytes());
+        bytes[4..].copy_from_slice(&record.get().to_be_bytes());
+        Self::Document(bytes)
+    }
+
+    /// Index entries: the row that says that `record` has `key` in `index`.
+    pub(crate) fn entry(index: IndexId, key: &[u8], record: RecordId) -> Self {
+        let mut bytes = Vec::with_capacity(4 + key.len() + 8);
+        bytes.extend_from_slice(&index.get().to_be_bytes());
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(&record.get().to_be_bytes());
+        Self::Entry(bytes.into())
+    }
+
     /// The key as it lies on disk.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Number(bytes) => bytes,
             Self::Name(name) => name.as_bytes(),
+            Self::Collection(bytes) => bytes,
+            Self::Document(bytes) => bytes,
+            Self::Entry(bytes) => bytes,
         }
     }
 
     /// The number that a key of the grants or audit table stands for; `None` when it is not 8 bytes.
     pub(crate) fn number(key: &[u8]) -> Option<u64> {
         key.try_into().ok().map(u64::from_be_bytes)
+    }
+
+    /// The id that a key of the collections table stands for; `None` when it is not 4 bytes.
+    pub(crate) fn collection_of(key: &[u8]) -> Option<CollectionId> {
+        key.try_into().ok().map(u32::from_be_bytes).map(CollectionId::new)
+    }
+
+    /// What a key of the documents table stands for; `None` when it is not 12 bytes.
+    pub(crate) fn document_of(key: &[u8]) -> Option<(CollectionId, RecordId)> {
+        let (collection, record) = key.split_first_chunk()?;
+        let record = RecordId::new(u64::from_be_bytes(record.try_into().ok()?));
+        Some((CollectionId::new(u32::from_be_bytes(*collection)), record))
+    }
+
+    /// What a key of the index entries stands for: the index, the key bytes and the record. `None` when it
+    /// is less than 12 bytes.
+    pub(crate) fn entry_of(key: &[u8]) -> Option<(IndexId, &[u8], RecordId)> {
+        let (index, rest) = key.split_first_chunk()?;
+        let (key, record) = rest.split_last_chunk()?;
+        let record = RecordId::new(u64::from_be_bytes(*record));
+        Some((IndexId::new(u32::from_be_bytes(*index)), key, record))
     }
 }
 
@@ -115,8 +205,22 @@ impl fmt::Display for RowKey {
         match self {
             Self::Number(bytes) => u64::from_be_bytes(*bytes).fmt(f),
             Self::Name(name) => write!(f, "{name:?}"),
+            Self::Collection(bytes) => u32::from_be_bytes(*bytes).fmt(f),
+            Self::Document(bytes) => {
+                let (collection, record) = bytes.split_at(4);
+                write!(f, "{}/{}", number(collection), number(record))
+            }
+            Self::Entry(bytes) => {
+                f.write_str("0x")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
+}
+
+/// A number of at most 8 bytes, big endian.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// One row of a batch: what the row is to be once the batch is durable.

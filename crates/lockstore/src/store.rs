@@ -286,6 +286,7 @@ impl Store {
         let disk = self.engine().with_disk(|disk| Ok::<_, StoreError>(disk.stats()?))?;
         Ok(self.engine().in_seat(|seat| {
             let (table, figures) = (seat.writer.table(), seat.writer.figures);
+            let catalog = seat.writer.documents().catalog();
             Stats {
                 locks: table.locks_len(),
                 waiters: table.waiters_len(),
@@ -296,6 +297,10 @@ impl Store {
                 file_bytes: disk.file_bytes,
                 cached_bytes: disk.cached_bytes,
                 audit_records: disk.audit,
+                collections: catalog.len(),
+                indexes: catalog.iter().map(|collection| collection.indexes().len()).sum(),
+                documents: disk.documents,
+                index_entries: disk.index_entries,
             }
         }))
     }

@@ -13,6 +13,7 @@ use lockcore::{
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
+use crate::documents::{DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
 use crate::info::BreakRecord;
 use crate::numbers::Numbers;
@@ -33,6 +34,9 @@ pub(crate) struct Writer {
     /// Requests taken from the queue and not served yet, in order.
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
+    documents: DocumentWriter,
+    /// How many batches in a row have left what was dropped alone.
+    clearing_put_off: u32,
     batch: Batch,
     pub(crate) figures: Figures,
 }
@@ -79,17 +83,20 @@ struct Moment<'a> {
     now: Now,
     wall: WallTime,
     around: Surroundings<'a>,
+    ground: &'a Ground<'a>,
     tell: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(table: Table, numbers: Numbers) -> Self {
+    pub(crate) fn new(table: Table, numbers: Numbers, documents: DocumentWriter) -> Self {
         Self {
             table,
             waiting: HashMap::new(),
             joined: HashSet::new(),
             backlog: Vec::new(),
             numbers,
+            documents,
+            clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
         }
@@ -99,6 +106,10 @@ impl Writer {
         &self.table
     }
 
+    pub(crate) fn documents(&self) -> &DocumentWriter {
+        &self.documents
+    }
+
     /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
     /// this returns: what they tell is durable and published.
     ///
@@ -106,7 +117,9 @@ impl Writer {
     ///
     /// The commit failed. What it carried may or may not be on disk; the store must stop.
     pub(crate) fn serve(&mut self, around: Surroundings<'_>) -> Result<Answers, DiskError> {
-        let moment = self.moment(around);
+        let ground = Ground::new(around.disk, around.published);
+        let moment = self.moment(around, &ground);
+        self.documents.begin(moment.now.instant, moment.wall);
         let requests = std::mem::take(&mut self.backlog);
         self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
@@ -120,21 +133,26 @@ impl Writer {
         }
         if around.with_timers {
             self.serve_timers(moment);
+            self.documents.expire(&ground);
         }
+        self.clear_if_idle(others.is_empty(), &ground);
         for request in others {
             self.serve_request(request, moment);
         }
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
-        self.commit(moment)?;
-        self.publish(moment);
+        let has_committed = self.commit(moment)?;
+        self.publish(moment, has_committed)?;
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }
 
     /// When the writer must be called again: at once if it left something undone.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.backlog.is_empty() { self.table.next_deadline() } else { Some(Instant::ZERO) }
+        if !self.backlog.is_empty() || self.documents.has_to_clear() {
+            return Some(Instant::ZERO);
+        }
+        [self.table.next_deadline(), self.documents.next_expiry()].into_iter().flatten().min()
     }
 
     /// Notes in the file where tokens and the time stand at a clean close.
@@ -166,14 +184,14 @@ impl Writer {
         all.filter(|reply| reply.id().is_none_or(|id| told.insert(id))).collect()
     }
 
-    fn moment<'a>(&mut self, around: Surroundings<'a>) -> Moment<'a> {
+    fn moment<'a>(&mut self, around: Surroundings<'a>, ground: &'a Ground<'a>) -> Moment<'a> {
         let wall = around.clock.wall();
         if let Some(mark) = self.numbers.see(wall) {
             tracing::warn!(?wall, ?mark, "the wall clock went backwards");
             self.batch.events.push(EventKind::ClockWentBackwards { mark, now: wall });
         }
         let now = Now { instant: around.clock.now(), stamp: wall.as_millis() };
-        Moment { now, wall, around, tell: !around.subscribers.is_empty() }
+        Moment { now, wall, around, ground, tell: !around.subscribers.is_empty() }
     }
 
     fn serve_request(&mut self, request: Request, moment: Moment<'_>) {
@@ -202,6 +220,14 @@ impl Writer {
             Task::Break { key, token, reason } => {
                 let answer = self.break_lock(key, token, reason.into(), moment);
                 self.batch.answers.push((reply, answer));
+            }
+            // What comes behind a task that has to wait waits too, so that tasks keep their order.
+            Task::Documents(task) if self.documents.is_spent() => {
+                self.batch.unfinished.push(Request { task: Task::Documents(task), reply });
+            }
+            Task::Documents(task) => {
+                let answer = self.documents.serve(*task, moment.ground);
+                self.batch.answers.push((reply, Answer::Documents(Box::new(answer))));
             }
         }
     }
@@ -294,6 +320,19 @@ impl Writer {
         Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at }))
     }
 
+    /// Clears away what was dropped, when nothing else is to be done, or has been to be done for a while.
+    fn clear_if_idle(&mut self, is_idle: bool, ground: &Ground<'_>) {
+        if !self.documents.has_to_clear() {
+            return;
+        }
+        if is_idle || self.clearing_put_off >= CLEARING_PUT_OFF_MAX {
+            self.clearing_put_off = 0;
+            self.documents.clear(ground);
+        } else {
+            self.clearing_put_off += 1;
+        }
+    }
+
     /// Expires leases and ends waits that are due, up to a bound: the rest is due in the next batch.
     fn serve_timers(&mut self, moment: Moment<'_>) {
         let mut budget = TIMERS_MOVED_MAX;
@@ -319,3 +358,5 @@ const TIMERS_FIRED_MAX: usize = 1_024;
 const TIMERS_MOVED_MAX: u32 = 65_536;
 /// How many locks and waits of an ending session one batch ends.
 const SESSION_STEPS_MAX: usize = 256;
+/// How many batches in a row may leave what was dropped alone because they have something else to do.
+const CLEARING_PUT_OFF_MAX: u32 = 32;

@@ -155,12 +155,17 @@ fn divide<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         )));
     };
     if is_zero(divisor) {
-        return Err(Error::bad_value("$divide cannot divide by zero"));
+        return Err(division_by_zero());
     }
     Ok(match Pair::of(dividend, divisor) {
         Pair::Decimal(a, b) => Value::Decimal(a.divide(b)),
         _ => Value::Double(dividend.to_double() / divisor.to_double()),
     })
+}
+
+/// The error of a division by zero.
+pub(crate) fn division_by_zero() -> Error {
+    Error::bad_value("$divide cannot divide by zero")
 }
 
 fn modulo<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {

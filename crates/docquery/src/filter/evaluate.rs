@@ -1,5 +1,6 @@
 //! Whether a document matches.
 
+use super::Matched;
 use super::object::{FieldFinder, ObjectPredicate};
 use super::predicate::{FieldPredicate, Predicate, Test};
 use super::traverse::Traversal;
@@ -7,17 +8,35 @@ use crate::expression::Context;
 use crate::number::Number;
 use crate::{Array, Document, Result, Value};
 
-/// Where the positional operator `$` points to, as far as it is known. What matches later wins.
-pub(super) type Position = Option<usize>;
+/// Notes where the positional operator `$` points to: of several places the last counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes {
+    pub(super) matched: Matched,
+    /// The place of the condition in the filter that has given `matched.projected`.
+    order: u32,
+}
+
+impl Notes {
+    fn note(&mut self, place: Option<usize>, order: u32) {
+        if place.is_none() {
+            return;
+        }
+        self.matched.position = place;
+        if self.matched.projected.is_none() || order >= self.order {
+            self.matched.projected = place;
+            self.order = order;
+        }
+    }
+}
 
 impl ObjectPredicate {
     pub(super) fn matches<'a>(
         &'a self,
         document: Document<'a>,
         context: Context<'_, 'a>,
-        position: &mut Position,
+        notes: &mut Notes,
     ) -> Result<bool> {
-        self.root().matches(&mut self.fields(document), context, position)
+        self.root().matches(&mut self.fields(document), context, notes)
     }
 }
 
@@ -26,22 +45,26 @@ impl Predicate {
         &'a self,
         fields: &mut FieldFinder<'a>,
         context: Context<'_, 'a>,
-        position: &mut Position,
+        notes: &mut Notes,
     ) -> Result<bool> {
         match self {
-            Self::Field(field) => field.matches(fields, context, position),
+            Self::Field(field) => field.matches(fields, context, notes),
             Self::And(parts) => {
                 for part in parts {
-                    if !part.matches(fields, context, position)? {
+                    if !part.matches(fields, context, notes)? {
                         return Ok(false);
                     }
                 }
                 Ok(true)
             }
             // `$or`, `$nor` and `$not` give no position.
-            Self::Or(parts) => any(parts, |part| part.matches(fields, context, &mut None)),
-            Self::Nor(parts) => Ok(!any(parts, |part| part.matches(fields, context, &mut None))?),
-            Self::Not(part) => Ok(!part.matches(fields, context, &mut None)?),
+            Self::Or(parts) => {
+                any(parts, |part| part.matches(fields, context, &mut Notes::default()))
+            }
+            Self::Nor(parts) => {
+                Ok(!any(parts, |part| part.matches(fields, context, &mut Notes::default()))?)
+            }
+            Self::Not(part) => Ok(!part.matches(fields, context, &mut Notes::default())?),
             Self::Expression(expression) => {
                 let mut context = context;
                 context.root = Value::Document(fields.document);
@@ -83,17 +106,17 @@ impl FieldPredicate {
         &'a self,
         fields: &mut FieldFinder<'a>,
         context: Context<'_, 'a>,
-        position: &mut Position,
+        notes: &mut Notes,
     ) -> Result<bool> {
         let value = fields.get(self.head, self.path.part(0));
         if self.path.len() == 1 && !matches!(value, Value::Array(_)) {
-            return self.test.passes(value, context, position);
+            return self.test.passes(value, context, &mut None);
         }
-        let visit = |value, outer: Position| {
+        let visit = |value, outer: Option<usize>| {
             let mut inner = None;
             let passes = self.test.passes(value, context, &mut inner)?;
             if passes {
-                *position = outer.or(inner).or(*position);
+                notes.note(outer.or(inner), self.order);
             }
             Ok(passes)
         };
@@ -107,7 +130,7 @@ impl Test {
         &'a self,
         value: Value<'a>,
         context: Context<'_, 'a>,
-        position: &mut Position,
+        position: &mut Option<usize>,
     ) -> Result<bool> {
         Ok(match self {
             Self::Compare(comparison, operand) => comparison.holds(value, operand),
@@ -140,9 +163,11 @@ impl Test {
                 Ok(!any(tests, |test| Ok(!test.matches_item(item, context)?))?)
             }
             Self::ElementObject(predicate) => match item {
-                Value::Document(document) => predicate.matches(document, context, &mut None),
+                Value::Document(document) => {
+                    predicate.matches(document, context, &mut Notes::default())
+                }
                 Value::Array(array) => {
-                    predicate.matches(as_document(array, context)?, context, &mut None)
+                    predicate.matches(as_document(array, context)?, context, &mut Notes::default())
                 }
                 _ => Ok(false),
             },

@@ -9,20 +9,33 @@ use crate::OwnedValue;
 
 /// The same predicate, simplified and in order, see [`Predicate`].
 pub(super) fn optimize(predicate: Predicate) -> Predicate {
+    let mut predicate = simplify(predicate);
+    if let Predicate::And(parts) = &mut predicate {
+        for (order, part) in (0..).zip(parts) {
+            if let Predicate::Field(field) = part {
+                field.order = order;
+            }
+        }
+    }
+    sort(&mut predicate);
+    predicate
+}
+
+fn simplify(predicate: Predicate) -> Predicate {
     match predicate {
-        Predicate::And(parts) => optimize_and(parts),
-        Predicate::Or(parts) => optimize_or(parts),
+        Predicate::And(parts) => simplify_and(parts),
+        Predicate::Or(parts) => simplify_or(parts),
         Predicate::Nor(parts) => {
-            let mut parts: Vec<_> = parts.into_iter().map(optimize).collect();
+            let mut parts: Vec<_> = parts.into_iter().map(simplify).collect();
             match parts.pop() {
                 Some(only) if parts.is_empty() => only.not(),
                 last => {
                     parts.extend(last);
-                    Predicate::Nor(sorted(parts))
+                    Predicate::Nor(parts)
                 }
             }
         }
-        Predicate::Not(part) => match optimize(*part) {
+        Predicate::Not(part) => match simplify(*part) {
             Predicate::Always(truth) => Predicate::Always(!truth),
             part => part.not(),
         },
@@ -33,7 +46,7 @@ pub(super) fn optimize(predicate: Predicate) -> Predicate {
                     None => return Predicate::Always(false),
                 },
                 Test::ElementValue(tests) => {
-                    Test::ElementValue(sorted(tests.into_iter().map(optimize).collect()))
+                    Test::ElementValue(tests.into_iter().map(simplify).collect())
                 }
                 test => test,
             };
@@ -53,9 +66,9 @@ fn simplify_in(list: InList) -> Option<Test> {
     })
 }
 
-fn optimize_and(parts: Vec<Predicate>) -> Predicate {
+fn simplify_and(parts: Vec<Predicate>) -> Predicate {
     let (mut own, mut absorbed) = (Vec::new(), Vec::new());
-    for part in parts.into_iter().map(optimize) {
+    for part in parts.into_iter().map(simplify) {
         match part {
             Predicate::And(inner) => absorbed.extend(inner),
             Predicate::Always(true) => {}
@@ -64,12 +77,12 @@ fn optimize_and(parts: Vec<Predicate>) -> Predicate {
         }
     }
     own.append(&mut absorbed);
-    only_or(own, |parts| Predicate::And(sorted(parts)))
+    only_or(own, Predicate::And)
 }
 
-fn optimize_or(parts: Vec<Predicate>) -> Predicate {
+fn simplify_or(parts: Vec<Predicate>) -> Predicate {
     let (mut own, mut absorbed) = (Vec::new(), Vec::new());
-    for part in parts.into_iter().map(optimize) {
+    for part in parts.into_iter().map(simplify) {
         match part {
             Predicate::Or(inner) => absorbed.extend(inner),
             Predicate::Always(false) => {}
@@ -81,7 +94,7 @@ fn optimize_or(parts: Vec<Predicate>) -> Predicate {
     if own.is_empty() {
         return Predicate::Always(false);
     }
-    only_or(join_equalities(own), |parts| Predicate::Or(sorted(parts)))
+    only_or(join_equalities(own), Predicate::Or)
 }
 
 fn only_or(mut parts: Vec<Predicate>, many: impl FnOnce(Vec<Predicate>) -> Predicate) -> Predicate {
@@ -112,7 +125,7 @@ fn join_equalities(parts: Vec<Predicate>) -> Vec<Predicate> {
         }
     }
     let list = Test::In(InList::new(values, regexes));
-    others.push(optimize(Predicate::field(path.as_deref().unwrap_or_default(), list)));
+    others.push(simplify(Predicate::field(path.as_deref().unwrap_or_default(), list)));
     others
 }
 
@@ -129,9 +142,23 @@ fn joinable_path(part: &Predicate) -> Option<&str> {
     joinable.then(|| field.path.as_str())
 }
 
-fn sorted(mut parts: Vec<Predicate>) -> Vec<Predicate> {
+fn sort(predicate: &mut Predicate) {
+    match predicate {
+        Predicate::And(parts) | Predicate::Or(parts) | Predicate::Nor(parts) => sort_parts(parts),
+        Predicate::Not(part) => sort(part),
+        Predicate::Field(field) => {
+            // The filter of `$elemMatch` has been sorted for itself.
+            if let Test::ElementValue(tests) = &mut field.test {
+                sort_parts(tests);
+            }
+        }
+        Predicate::Expression(_) | Predicate::Always(_) => {}
+    }
+}
+
+fn sort_parts(parts: &mut [Predicate]) {
+    parts.iter_mut().for_each(sort);
     parts.sort_by(compare);
-    parts
 }
 
 /// By operator, then by path, then by the parts.

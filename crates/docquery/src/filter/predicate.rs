@@ -41,6 +41,8 @@ pub struct FieldPredicate {
     pub(super) path: Path,
     /// Which of the names in [`ObjectPredicate`] the path begins with.
     pub(super) head: u8,
+    /// Its place among the parts of the filter as they were written.
+    pub(super) order: u32,
     pub(super) test: Test,
 }
 
@@ -92,7 +94,7 @@ pub enum Comparison {
 
 impl FieldPredicate {
     pub(super) fn new(path: &str, test: Test) -> Self {
-        Self { path: Path::new(path), head: u8::MAX, test }
+        Self { path: Path::new(path), head: u8::MAX, order: 0, test }
     }
 
     /// Where the value is looked for.

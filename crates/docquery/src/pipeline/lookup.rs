@@ -2,6 +2,7 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use super::engine::Engine;
 use super::stage::{Place, object};
 use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, buffer, run};
 use crate::expression::{Context, Scope, check_bound_name};
@@ -20,6 +21,7 @@ pub(crate) struct Lookup {
     join: Option<Join>,
     sub: Option<SubPipeline>,
     environment: Environment,
+    engine: Engine,
 }
 
 /// Documents whose `foreign` is equal to what stands at `local`.
@@ -99,7 +101,25 @@ impl Lookup {
             join,
             sub: sub.transpose()?,
             environment: place.environment.clone(),
+            engine: Engine::default(),
         })
+    }
+
+    /// Where the documents go that are found.
+    pub(crate) fn into_path(&self) -> &Path {
+        &self.into
+    }
+
+    /// Whether the second engine would run it: a plain equality, whose paths name no places in arrays.
+    pub(crate) fn fits_slots(&self) -> bool {
+        let names_place = |path: &Path| path.parts().any(|part| array_index(part).is_some());
+        let join = self.join.as_ref();
+        self.sub.is_none()
+            && join.is_some_and(|join| !names_place(&join.local) && !names_place(&join.foreign))
+    }
+
+    pub(crate) fn run_on(&mut self, engine: Engine) {
+        self.engine = engine;
     }
 
     /// `document` with what is found for it.
@@ -131,7 +151,11 @@ impl Lookup {
                 sub.run(self, document, joined.as_deref(), collections, arena, &mut take)?
             }
         }
-        nested::set(document, &self.into, self.into.len(), arena.array(&found)?, arena)
+        let found = arena.array(&found)?;
+        match self.engine {
+            Engine::Classic => nested::set(document, &self.into, self.into.len(), found, arena),
+            Engine::Slots => nested::append(document, &self.into, found, arena),
+        }
     }
 
     /// The documents of the other collection that `joined` matches.

@@ -77,6 +77,11 @@ impl Unwind {
         Ok(Self { path: Path::field(path)?, index: index.transpose()?, keeps_empty })
     }
 
+    /// Whether it unwinds the array at `path`.
+    pub(crate) fn is_of(&self, path: &Path) -> bool {
+        self.path == *path
+    }
+
     /// `document` with `value` in the place of the array, and the place of the value in it.
     fn document<'a>(
         &'a self,

@@ -117,7 +117,7 @@ impl<'a> Application<'a> {
     /// The first item of the array `name` that `filter` matches, in an array of its own.
     fn first_match(self, name: &str, filter: &Filter) -> Result<Value<'a>> {
         let matched = filter.find(self.root)?;
-        let Some(position) = matched.and_then(|matched| matched.position) else {
+        let Some(position) = matched.and_then(|matched| matched.projected) else {
             return Ok(Value::Missing);
         };
         match self.root.get(name) {

@@ -1,7 +1,8 @@
 use super::*;
+use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::records::{
-    BreakRecordV1, FormatRecordV1, GrantRecordV1, LeaseRecordV1, ModeV1, Record, TokenRecordV1,
-    WallRecordV1, describe_row,
+    BreakRecordV1, CollectionRecordV1, FormatRecordV1, GrantRecordV1, IdsRecordV1, IndexRecordV1,
+    LeaseRecordV1, ModeV1, Record, TokenRecordV1, WallRecordV1, describe_row,
 };
 use crate::rows::RowKey;
 use lockcore::Token;
@@ -79,6 +80,59 @@ fn the_bytes_of_every_record_hold_still() {
     check(grant_key(), &grant(), include_str!("../../testdata/grant_leased_v1.hex"));
     check(grant_key(), &held, include_str!("../../testdata/grant_v1.hex"));
     check(RowKey::audit(3), &broken, include_str!("../../testdata/break_v1.hex"));
+    let ids = IdsRecordV1 { next_collection: 3, next_index: 7 };
+    check(RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
+    let key = RowKey::collection(CollectionId::new(3));
+    check(key, &jobs(), include_str!("../../testdata/collection_v1.hex"));
+}
+
+fn jobs() -> CollectionRecordV1 {
+    let empty = bson::rawdoc! {}.into_bytes();
+    let spec = empty.clone();
+    CollectionRecordV1 {
+        database: "shop".to_owned(),
+        name: "jobs".to_owned(),
+        uuid: *b"0123456789abcdef",
+        dropped: false,
+        options: empty,
+        indexes: vec![
+            IndexRecordV1 { id: 7, spec: spec.clone(), ready: true, multikey: 0 },
+            IndexRecordV1 { id: 8, spec, ready: false, multikey: 5 },
+        ],
+        dropped_indexes: vec![6],
+    }
+}
+
+#[test]
+fn the_bytes_of_documents_and_entries_hold_still() {
+    let table = TableId::Documents;
+    let key = RowKey::document(CollectionId::new(3), RecordId::new(9));
+    let expected = golden(include_str!("../../testdata/document_v1.hex"));
+    let sealed = seal(table, key.as_bytes(), bson::rawdoc! { "_id": 1 }.into_bytes());
+    assert_eq!(hex(&sealed), hex(&expected));
+    assert_eq!(hex(key.as_bytes()), "000000030000000000000009");
+    assert_eq!(key.to_string(), "3/9");
+    let described = describe_row("documents", key.as_bytes(), &sealed).unwrap();
+    assert_eq!(described, "documents 3/9: 14 bytes");
+    describe_row("documents", key.as_bytes(), &sealed[1..]).unwrap_err();
+
+    let key = RowKey::entry(IndexId::new(7), b"key", RecordId::new(9));
+    assert_eq!(hex(key.as_bytes()), "000000076b65790000000000000009");
+    let (index, bytes, record) = RowKey::entry_of(key.as_bytes()).unwrap();
+    assert_eq!((index.get(), bytes, record.get()), (7, &b"key"[..], 9));
+    let described = describe_row("index_entries", key.as_bytes(), &[]).unwrap();
+    assert_eq!(described, "index_entries 0x000000076b65790000000000000009");
+    describe_row("index_entries", &key.as_bytes()[..11], &[]).unwrap_err();
+}
+
+/// A record of a collection may be much longer than one of a lock.
+#[test]
+fn a_collection_with_long_specifications_is_read_back() {
+    let key = RowKey::collection(CollectionId::new(3));
+    let mut record = jobs();
+    record.indexes[0].spec = vec![7; COLLECTION_BYTES_MAX * 3 / 4];
+    let row = record.to_row(&key);
+    assert_eq!(CollectionRecordV1::from_row(key.as_bytes(), &row).unwrap(), record);
 }
 
 #[test]
@@ -203,7 +257,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_described_or_refused(table in "meta|grants|audit|x", key: Vec<u8>, value: Vec<u8>) {
+    fn any_bytes_are_described_or_refused(table in "meta|grants|audit|collections|documents|index_entries|x", key: Vec<u8>, value: Vec<u8>) {
         let _ = describe_row(&table, &key, &value);
     }
 

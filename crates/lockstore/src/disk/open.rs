@@ -15,7 +15,10 @@ use super::staging::{Staged, folder_of, sync_folder_of};
 use super::{
     Birth, Disk, DiskError, DiskOptions, Meta, OpenError, Snapshot, VERIFIED_BYTES_MAX, definition,
 };
-use crate::records::{FORMAT_VERSION, FormatRecordV1, Record, TokenRecordV1, WallRecordV1};
+use crate::records::{
+    COLLECTIONS_SINCE, FORMAT_VERSION, FormatRecordV1, IdsRecordV1, Record, TokenRecordV1,
+    WallRecordV1,
+};
 use crate::rows::{RowKey, TableId};
 
 /// Opens the store at `path`; makes it first when it is missing and may be made.
@@ -138,6 +141,7 @@ fn initialise(db: &Database, birth: &Birth) -> Result<(), DiskError> {
         ),
         (RowKey::TOKEN, TokenRecordV1 { reserved_below: 1 }.to_row(&RowKey::TOKEN)),
         (RowKey::WALL, WallRecordV1 { mark_ms: birth.wall_ms }.to_row(&RowKey::WALL)),
+        (RowKey::IDS, IdsRecordV1::default().to_row(&RowKey::IDS)),
     ];
     guarded("make", || -> Result<(), redb::Error> {
         let transaction = db.begin_write()?;
@@ -218,20 +222,24 @@ fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
 fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
     let failed = |source| disk_error(path, source);
     let tables = table_names(db).map_err(failed)?;
+    let mut expected = &TableId::ALL[..];
     // The version first: a newer format may have other tables, and other records in them.
     if tables.iter().any(|name| name == TableId::Meta.name()) {
         let snapshot = Snapshot::new(guarded("read", || db.begin_read()).map_err(failed)?);
-        if let Ok(FormatRecordV1 { version, .. }) = snapshot.format()
-            && version > FORMAT_VERSION
-        {
-            return Err(OpenError::NewerFormat {
-                path: path.to_owned(),
-                found: version,
-                supported: FORMAT_VERSION,
-            });
+        if let Ok(FormatRecordV1 { version, .. }) = snapshot.format() {
+            if version > FORMAT_VERSION {
+                return Err(OpenError::NewerFormat {
+                    path: path.to_owned(),
+                    found: version,
+                    supported: FORMAT_VERSION,
+                });
+            }
+            if version < COLLECTIONS_SINCE {
+                expected = &TableId::OF_FORMAT_1;
+            }
         }
     }
-    let missing = TableId::ALL.iter().find(|table| !tables.iter().any(|name| name == table.name()));
+    let missing = expected.iter().find(|table| !tables.iter().any(|name| name == table.name()));
     if let Some(missing) = missing {
         return Err(OpenError::NotAStore {
             path: path.to_owned(),

@@ -1,16 +1,23 @@
 //! Reading rows, from one snapshot.
 
-use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
+mod documents;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableError};
 
 use super::guard::{guarded, guarded_value};
-use super::{DiskError, Meta, definition};
-use crate::records::{FormatRecordV1, Record, RecordError};
+use super::{DiskError, Meta, TABLES, definition};
+use crate::records::{COLLECTIONS_SINCE, FormatRecordV1, IdsRecordV1, Record, RecordError};
 use crate::rows::{RowKey, TableId};
+pub(crate) use documents::{Direction, Documents, Entries, Entry, StoredDocument};
 
 /// The rows of one moment. What is committed later is not seen.
-#[derive(Debug)]
 pub(crate) struct Snapshot {
     transaction: ReadTransaction,
+    /// Tables that were opened before; `None` for those that the file's format does not have.
+    tables: [OnceLock<Option<RowReader>>; TABLES],
 }
 
 /// The key and the value of a row, as they lie on disk.
@@ -18,12 +25,12 @@ pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 impl Snapshot {
     pub(super) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction }
+        Self { transaction, tables: Default::default() }
     }
 
     /// The value of one row, if it is there.
     pub(crate) fn get(&self, table: TableId, key: &RowKey) -> Result<Option<Vec<u8>>, DiskError> {
-        let rows = self.table(table)?;
+        let Some(rows) = self.table(table)? else { return Ok(None) };
         guarded("read", || -> Result<_, redb::Error> {
             let value = rows.get(key.as_bytes())?;
             Ok(value.map(|value| value.value().to_vec()))
@@ -40,7 +47,7 @@ impl Snapshot {
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let expected = self.count(table)?;
-        let rows = self.table(table)?;
+        let Some(rows) = self.table(table)? else { return Ok(()) };
         let mut rows = guarded("read", || rows.range::<&[u8]>(..))?;
         let (mut found, mut before) = (0, Vec::new());
         while let Some((key, value)) = next(|| rows.next())? {
@@ -69,7 +76,7 @@ impl Snapshot {
         before: Option<&RowKey>,
         rows_max: usize,
     ) -> Result<Vec<Row>, DiskError> {
-        let rows = self.table(table)?;
+        let Some(rows) = self.table(table)? else { return Ok(Vec::new()) };
         let mut rows = guarded("read", || match before {
             Some(key) => rows.range(..key.as_bytes()),
             None => rows.range::<&[u8]>(..),
@@ -85,8 +92,7 @@ impl Snapshot {
 
     /// How many rows `table` has. Takes no longer for many than for few.
     pub(crate) fn count(&self, table: TableId) -> Result<u64, DiskError> {
-        let rows = self.table(table)?;
-        guarded("read", || rows.len())
+        self.table(table)?.map_or(Ok(0), |rows| guarded("read", || rows.len()))
     }
 
     /// What every format begins with.
@@ -96,10 +102,16 @@ impl Snapshot {
 
     /// The meta rows.
     pub(crate) fn meta(&self) -> Result<Meta, DiskError> {
+        let format = self.format()?;
         Ok(Meta {
-            format: self.format()?,
+            format,
             token: self.record(&RowKey::TOKEN)?,
             wall: self.record(&RowKey::WALL)?,
+            ids: if format.version < COLLECTIONS_SINCE {
+                IdsRecordV1::default()
+            } else {
+                self.record(&RowKey::IDS)?
+            },
         })
     }
 
@@ -111,8 +123,23 @@ impl Snapshot {
         Ok(record?)
     }
 
-    fn table(&self, table: TableId) -> Result<RowReader, DiskError> {
-        guarded("read", || self.transaction.open_table(definition(table)))
+    fn table(&self, table: TableId) -> Result<Option<&RowReader>, DiskError> {
+        let place = &self.tables[table.index()];
+        if let Some(opened) = place.get() {
+            return Ok(opened.as_ref());
+        }
+        let opened = guarded("read", || match self.transaction.open_table(definition(table)) {
+            // What must be there is looked for when the file is opened.
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            opened => opened.map(Some),
+        })?;
+        Ok(place.get_or_init(|| opened).as_ref())
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
     }
 }
 
@@ -128,4 +155,5 @@ fn next<'r>(
 }
 
 type RowReader = ReadOnlyTable<&'static [u8], &'static [u8]>;
+type RowRange<'r> = Range<'r, &'static [u8], &'static [u8]>;
 type RowGuards<'r> = (AccessGuard<'r, &'static [u8]>, AccessGuard<'r, &'static [u8]>);

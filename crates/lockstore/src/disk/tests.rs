@@ -52,7 +52,8 @@ fn grant(number: u64) -> GrantRecordV1 {
 
 fn put(number: u64) -> RowChange {
     let key = RowKey::grant(token(number));
-    RowChange::put(TableId::Grants, key, grant(number).to_row(&key))
+    let value = grant(number).to_row(&key);
+    RowChange::put(TableId::Grants, key, value)
 }
 
 fn delete(number: u64) -> RowChange {

@@ -54,7 +54,8 @@ impl Writer {
         let (clock, wall) = (moment.around.clock, self.numbers.wall_seen());
         let record = grants::to_record(lock, grant, moment.now.instant, wall, clock.boot_id());
         let row = RowKey::grant(grant.token);
-        self.batch.rows.push(RowChange::put(TableId::Grants, row, record.to_row(&row)));
+        let value = record.to_row(&row);
+        self.batch.rows.push(RowChange::put(TableId::Grants, row, value));
     }
 
     /// Notes who is to be told that its wait is over.
@@ -86,32 +87,43 @@ impl Writer {
         }
     }
 
-    pub(super) fn commit(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
+    /// Makes the batch durable. Answers whether there was anything to make durable.
+    pub(super) fn commit(&mut self, moment: Moment<'_>) -> Result<bool, DiskError> {
+        self.documents.drain_into(&mut self.batch.rows);
         self.batch.rows.extend(self.numbers.reserve(self.table.next_token()));
         if self.batch.rows.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.batch.rows.extend(self.numbers.move_mark());
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();
         self.figures.commits += 1;
-        Ok(())
+        Ok(true)
     }
 
-    pub(super) fn publish(&mut self, moment: Moment<'_>) {
+    /// Shows readers and subscribers what the batch has changed; `has_committed` tells whether rows were among that.
+    pub(super) fn publish(
+        &mut self,
+        moment: Moment<'_>,
+        has_committed: bool,
+    ) -> Result<(), DiskError> {
         let around = moment.around;
         let Batch { touched, events, .. } = &mut self.batch;
         if !moment.tell && !touched.is_empty() && !around.subscribers.is_empty() {
             // Somebody subscribed while this batch was on its way to the disk.
             events.push(EventKind::Gap);
         }
-        if touched.is_empty() && events.is_empty() {
-            return;
+        if touched.is_empty() && events.is_empty() && !self.documents.has_written() {
+            return Ok(());
         }
         let changed = touched.iter().map(|key| (key, self.table.lock(key)));
-        let sequence = around.published.publish(changed);
+        let catalog = self.documents.catalog();
+        let disk = has_committed.then_some(around.disk);
+        let sequence = around.published.publish(changed, catalog, disk)?;
         touched.clear();
+        self.documents.published(sequence);
         around.subscribers.publish(sequence, events.drain(..));
+        Ok(())
     }
 }
 

@@ -1,0 +1,144 @@
+//! MongoDB's commands: a document in, a document out.
+//!
+//! A command is parsed into the request of an [operation](crate::operations), with the checks and errors of the server, and what
+//! the operation gives is written as the server writes it.
+
+mod aggregate;
+mod arguments;
+mod coll_mod;
+mod concern;
+mod count;
+mod create;
+mod create_indexes;
+mod cursors;
+mod delete;
+mod distinct;
+mod drop;
+mod drop_indexes;
+mod find;
+mod find_and_modify;
+mod index_spec;
+mod insert;
+mod listing;
+mod reply;
+mod update;
+mod write_batch;
+
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Document, Error, ErrorCode, Value, limits};
+
+use crate::documents::Namespace;
+use crate::engine::Engine;
+use crate::error::DocumentError;
+use crate::operations::Place;
+use arguments::Arguments;
+use concern::{Concern, Takes};
+use reply::Reply;
+
+pub(crate) use cursors::Cursors;
+
+/// One command on its way.
+#[derive(Debug)]
+struct Call<'c> {
+    engine: &'c Engine,
+    database: &'c str,
+    /// What the command is, in its own spelling, and what it is about: a collection mostly.
+    name: &'c str,
+    target: Value<'c>,
+    takes: Takes,
+    command: Document<'c>,
+}
+
+/// A command that there is.
+struct Known {
+    name: &'static str,
+    takes: Takes,
+    run: fn(&Call<'_>) -> Result<Reply, DocumentError>,
+}
+
+/// Runs a command in a database, and gives its reply, which tells of errors too.
+pub(crate) fn run(engine: &Engine, database: &str, command: &RawDocument) -> RawDocumentBuf {
+    match dispatch(engine, database, command) {
+        Ok(reply) => reply.finish(),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+fn dispatch(
+    engine: &Engine,
+    database: &str,
+    command: &RawDocument,
+) -> Result<Reply, DocumentError> {
+    limits::check_bson(command, COMMAND_DEPTH_MAX)?;
+    let command = Document::from(command);
+    let (name, target) = command.first().unwrap_or(("", Value::Missing));
+    let Some(known) = COMMANDS.iter().find(|known| known.name == name) else {
+        return Err(
+            Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
+        );
+    };
+    (known.run)(&Call { engine, database, name, target, takes: known.takes, command })
+}
+
+impl<'c> Call<'c> {
+    /// The arguments, in which `of` names the command.
+    fn arguments(&self, of: &'static str) -> Result<Arguments<'c>, Error> {
+        let mut arguments = Arguments::new(of, self.command)?;
+        arguments.value(self.name);
+        Ok(arguments)
+    }
+
+    /// The collection that the command is about.
+    fn namespace(&self) -> Result<Namespace, Error> {
+        match self.target {
+            Value::String(collection) => Namespace::new(self.database, collection),
+            other => Err(Error::new(
+                ErrorCode::INVALID_NAMESPACE,
+                format!("collection name has invalid type {}", other.type_name()),
+            )),
+        }
+    }
+
+    /// Where the command runs, once its arguments have been parsed.
+    fn place(&self, namespace: Namespace) -> Result<Place<'c>, Error> {
+        let Concern { acknowledged, max_time } = Concern::parse(self.command, self.takes)?;
+        let place = Place::new(self.engine, namespace, max_time);
+        Ok(if acknowledged { place } else { place.unacknowledged() })
+    }
+}
+
+const fn known(
+    name: &'static str,
+    takes: Takes,
+    run: fn(&Call<'_>) -> Result<Reply, DocumentError>,
+) -> Known {
+    Known { name, takes, run }
+}
+
+const COMMANDS: &[Known] = &[
+    known("aggregate", Takes::Both, aggregate::run),
+    known("collMod", Takes::WriteConcern, coll_mod::run),
+    known("count", Takes::ReadConcern, count::run),
+    known("create", Takes::WriteConcern, create::run),
+    known("createIndexes", Takes::WriteConcern, create_indexes::run),
+    known("delete", Takes::WriteConcern, delete::run),
+    known("distinct", Takes::ReadConcern, distinct::run),
+    known("drop", Takes::WriteConcern, drop::run),
+    known("dropDatabase", Takes::WriteConcern, drop::run_database),
+    known("dropIndexes", Takes::WriteConcern, drop_indexes::run),
+    known("deleteIndexes", Takes::WriteConcern, drop_indexes::run),
+    known("find", Takes::ReadConcern, find::run),
+    known("findAndModify", Takes::WriteConcern, find_and_modify::run),
+    known("findandmodify", Takes::WriteConcern, find_and_modify::run),
+    known("getMore", Takes::ReadConcern, cursors::get_more),
+    known("insert", Takes::WriteConcern, insert::run),
+    known("killCursors", Takes::ReadConcern, cursors::kill),
+    known("listCollections", Takes::ReadConcern, listing::collections),
+    known("listDatabases", Takes::ReadConcern, listing::databases),
+    known("listIndexes", Takes::ReadConcern, listing::indexes),
+    known("ping", Takes::ReadConcern, listing::ping),
+    known("update", Takes::WriteConcern, update::run),
+];
+
+/// How deeply a command may be nested: what it carries may be nested as deeply as a document, and one level more is the server's.
+const COMMAND_DEPTH_MAX: usize = 200;

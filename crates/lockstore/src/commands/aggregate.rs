@@ -1,0 +1,65 @@
+//! `aggregate`.
+
+use bson::RawArrayBuf;
+use docquery::{Error, Value};
+
+use super::Call;
+use super::arguments::{Arguments, raw};
+use super::cursors::BatchSize;
+use super::find::{collation, hint, owned};
+use super::reply::Reply;
+use crate::documents::Namespace;
+use crate::error::DocumentError;
+use crate::operations::AggregateRequest;
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let mut arguments = call.arguments("aggregate")?;
+    let pipeline = arguments.strict_array("pipeline")?;
+    let pipeline = arguments.required("pipeline", pipeline)?;
+    let hint = hint(&mut arguments)?;
+    let variables = owned(arguments.document("let")?);
+    let batch = batch_size(&mut arguments)?;
+    arguments.boolean("allowDiskUse")?;
+    arguments.flag("bypassDocumentValidation")?;
+    let explain = arguments.boolean("explain")?.unwrap_or(false);
+    collation(&mut arguments)?;
+    arguments.finish()?;
+    if batch.is_none() && !explain {
+        return Err(Error::failed_to_parse(
+            "The 'cursor' option is required, except for aggregate with the explain argument",
+        )
+        .into());
+    }
+    let mut stages = RawArrayBuf::new();
+    for stage in pipeline {
+        let Value::Document(stage) = stage else {
+            return Err(Error::type_mismatch(
+                "Each element of the 'pipeline' array must be an object",
+            )
+            .into());
+        };
+        stages.push(raw(stage));
+    }
+    // A number stands for no collection: the pipeline makes its own documents.
+    let namespace = match call.target {
+        Value::String(_) => call.namespace()?,
+        value if value.is_number() => Namespace::new(call.database, "$cmd.aggregate")?,
+        _ => call.namespace()?,
+    };
+    let ns = namespace.to_string();
+    let request = AggregateRequest { stages, hint, variables };
+    let cursor = call.place(namespace)?.aggregate(&request)?;
+    call.reply_with_cursor(&ns, cursor, batch.unwrap_or(BatchSize::of(None)), false)
+}
+
+fn batch_size(arguments: &mut Arguments<'_>) -> Result<Option<BatchSize>, Error> {
+    let cursor = match arguments.value("cursor") {
+        Value::Missing => return Ok(None),
+        Value::Document(cursor) => cursor,
+        _ => return Err(Error::type_mismatch("cursor field must be missing or an object")),
+    };
+    let mut cursor = Arguments::new("aggregate.cursor", cursor)?;
+    let size = cursor.count("batchSize")?;
+    cursor.finish()?;
+    Ok(Some(BatchSize::of(size)))
+}

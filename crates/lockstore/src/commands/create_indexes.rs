@@ -1,0 +1,42 @@
+//! `createIndexes`.
+
+use docquery::{Error, ErrorCode, Value};
+
+use super::Call;
+use super::index_spec::IndexSpec;
+use super::reply::Reply;
+use crate::error::DocumentError;
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let mut arguments = call.arguments("createIndexes")?;
+    let namespace = call.namespace()?;
+    let indexes = arguments.array("indexes")?;
+    arguments.value("commitQuorum");
+    arguments.flag("ignoreUnknownIndexOptions")?;
+    let indexes = arguments.required("indexes", indexes)?;
+    arguments.finish()?;
+    let specs = indexes.iter().map(|spec| match spec {
+        Value::Document(spec) => IndexSpec::parse(spec),
+        other => Err(Error::type_mismatch(format!(
+            "BSON field 'createIndexes.indexes' is the wrong type '{}', expected type 'object'",
+            other.type_name()
+        ))),
+    });
+    let specs = specs.collect::<Result<Vec<_>, _>>()?;
+    if specs.is_empty() {
+        return Err(Error::bad_value("Must specify at least one index to create").into());
+    }
+    if namespace.collection().starts_with("system.") {
+        let message = format!("Invalid system namespace: {namespace}");
+        return Err(Error::new(ErrorCode::INVALID_NAMESPACE, message).into());
+    }
+    let specs = specs.into_iter().map(|spec| spec.listed).collect();
+    let created = call.place(namespace)?.create_indexes(specs)?;
+    let reply = Reply::new()
+        .with_count("numIndexesBefore", created.before as u64)
+        .with_count("numIndexesAfter", created.after as u64);
+    if created.before == created.after {
+        return Ok(reply.with("note", Value::String("all indexes already exist")));
+    }
+    Ok(reply.with("createdCollectionAutomatically", Value::Bool(created.created_collection)))
+}

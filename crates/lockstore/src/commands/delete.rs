@@ -1,0 +1,55 @@
+//! `delete`.
+
+use docquery::Error;
+
+use super::Call;
+use super::arguments::Arguments;
+use super::find::{collation, hint, owned};
+use super::reply::Reply;
+use super::write_batch;
+use crate::error::DocumentError;
+use crate::operations::{Change, ModifyRequest, Selector};
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let mut arguments = call.arguments("delete")?;
+    let namespace = call.namespace()?;
+    let deletes = arguments.array("deletes")?;
+    let ordered = arguments.flag("ordered")?.unwrap_or(true);
+    let variables = owned(arguments.document("let")?);
+    arguments.flag("bypassDocumentValidation")?;
+    let deletes = arguments.required("deletes", deletes)?;
+    arguments.finish()?;
+    let statements = write_batch::parse("delete.deletes", deletes, statement)?;
+    let place = call.place(namespace)?;
+    let mut deleted = 0;
+    let errors = write_batch::carry_out(statements, ordered, |_, (mut selector, many)| {
+        selector.variables.clone_from(&variables);
+        let outcome = place.modify(&ModifyRequest { selector, change: Change::Delete, many })?;
+        if let Some(error) = outcome.error {
+            return Err(error);
+        }
+        deleted += outcome.modified;
+        Ok(())
+    })?;
+    if place.is_unacknowledged() {
+        return Ok(Reply::new().with_count("n", 0));
+    }
+    Ok(Reply::new().with_count("n", deleted).with_write_errors(&errors))
+}
+
+/// One deletion, and whether it deletes all that match.
+fn statement(mut arguments: Arguments<'_>) -> Result<(Selector, bool), Error> {
+    let filter = arguments.document("q")?;
+    let filter = owned(Some(arguments.required("q", filter)?)).unwrap_or_default();
+    let limit = arguments.integer("limit")?;
+    let limit = arguments.required("limit", limit)?;
+    let hint = hint(&mut arguments)?;
+    collation(&mut arguments)?;
+    arguments.finish()?;
+    if !(0..=1).contains(&limit) {
+        return Err(Error::failed_to_parse(format!(
+            "The limit field in delete objects must be 0 or 1. Got {limit}"
+        )));
+    }
+    Ok((Selector { filter, hint, ..Selector::default() }, limit == 0))
+}

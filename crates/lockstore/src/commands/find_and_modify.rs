@@ -1,0 +1,102 @@
+//! `findAndModify`.
+
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Error, Filter, Projection, Value, Writer};
+
+use super::Call;
+use super::find::{collation, hint, owned};
+use super::reply::Reply;
+use super::update::UpdateSpec;
+use crate::error::DocumentError;
+use crate::operations::{Change, ModifyOutcome, ModifyRequest, Selector};
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let mut arguments = call.arguments("findAndModify")?;
+    let namespace = call.namespace()?;
+    let selector = Selector {
+        filter: owned(arguments.document("query")?).unwrap_or_default(),
+        sort: owned(arguments.document("sort")?),
+        hint: hint(&mut arguments)?,
+        variables: owned(arguments.document("let")?),
+        ..Selector::default()
+    };
+    let fields = owned(arguments.document("fields")?);
+    let remove = arguments.flag("remove")?.unwrap_or(false);
+    let new = arguments.flag("new")?.unwrap_or(false);
+    let upsert = arguments.flag("upsert")?.unwrap_or(false);
+    let update = match arguments.value("update") {
+        Value::Missing => None,
+        update => Some(UpdateSpec::parse(update, &mut arguments)?),
+    };
+    arguments.array("arrayFilters")?;
+    arguments.flag("bypassDocumentValidation")?;
+    collation(&mut arguments)?;
+    arguments.finish()?;
+    check(remove, update.is_some(), upsert, new)?;
+
+    let place = call.place(namespace)?;
+    let environment = place.environment(selector.variables.as_ref())?;
+    let filter = Filter::parse(&selector.filter, &environment)?;
+    let fields = fields.filter(|fields| !fields.is_empty());
+    let projection = fields.map(|fields| Projection::parse(&fields, &environment)).transpose()?;
+    if new && projection.as_ref().is_some_and(Projection::is_positional) {
+        return Err(Error::bad_value(
+            "cannot use a positional projection and return the new document",
+        )
+        .into());
+    }
+    let change = match update {
+        Some(update) => Change::Update { update: update.parsed(&environment)?, upsert },
+        None => Change::Delete,
+    };
+    let outcome = place.modify(&ModifyRequest { selector, change, many: false })?;
+    if let Some(error) = outcome.error {
+        return Err(error);
+    }
+    let value = document(&outcome, new);
+    let value = match (value, projection) {
+        (Some(document), Some(projection)) => Some(projection.apply(document, &filter)?),
+        (document, _) => document.map(RawDocument::to_owned),
+    };
+    Ok(reply(&outcome, value.as_ref(), remove))
+}
+
+/// Checks what excludes what.
+fn check(remove: bool, update: bool, upsert: bool, new: bool) -> Result<(), Error> {
+    let wrong = match (remove, update) {
+        (true, true) => "Cannot specify both an update and remove=true",
+        (true, false) if upsert => "Cannot specify both upsert=true and remove=true",
+        (true, false) if new => {
+            "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document"
+        }
+        (false, false) => "Either an update or remove=true must be specified",
+        (true | false, _) => return Ok(()),
+    };
+    Err(Error::failed_to_parse(wrong))
+}
+
+/// The document that the command gives: as it was, or as it is now.
+fn document(outcome: &ModifyOutcome, new: bool) -> Option<&RawDocument> {
+    match &outcome.found {
+        Some(found) if new => found.after.as_deref(),
+        Some(found) => Some(&found.before),
+        None if new => outcome.upserted.as_deref(),
+        None => None,
+    }
+}
+
+fn reply(outcome: &ModifyOutcome, value: Option<&RawDocumentBuf>, remove: bool) -> Reply {
+    let mut fields = Writer::new();
+    let touched = outcome.found.is_some() || outcome.upserted.is_some();
+    fields.open_document("lastErrorObject");
+    fields.field("n", Value::Int32(i32::from(touched)));
+    if !remove {
+        fields.field("updatedExisting", Value::Bool(outcome.found.is_some()));
+    }
+    if let Some(upserted) = &outcome.upserted {
+        fields.field("upserted", docquery::Document::from(&**upserted).get("_id"));
+    }
+    fields.close();
+    fields.field("value", value.map_or(Value::Null, |document| Value::from(&**document)));
+    Reply { fields }
+}

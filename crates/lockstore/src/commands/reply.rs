@@ -1,0 +1,111 @@
+//! Replies.
+
+use bson::RawDocumentBuf;
+use docquery::{Value, Writer};
+
+use crate::error::DocumentError;
+
+/// A reply that is being written. `ok` comes last.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub(super) fields: Writer,
+}
+
+impl Reply {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field.
+    pub(super) fn with(mut self, name: &str, value: Value<'_>) -> Self {
+        self.fields.field(name, value);
+        self
+    }
+
+    /// Adds a count, as the 32-bit integer that the server counts with; one that is too large as 64 bits.
+    pub(super) fn with_count(self, name: &str, count: u64) -> Self {
+        self.with(name, count_value(count))
+    }
+
+    /// A reply that gives all of a result at once, without a cursor that is left open.
+    pub(super) fn whole(namespace: &str, batch: &[RawDocumentBuf]) -> Self {
+        Self::batch(namespace, "firstBatch", batch, 0)
+    }
+
+    /// A reply with a part of a result, and the cursor that has the rest; 0 if there is none.
+    pub(super) fn batch(
+        namespace: &str,
+        name: &str,
+        batch: &[RawDocumentBuf],
+        cursor: i64,
+    ) -> Self {
+        let mut fields = Writer::with_capacity(
+            batch.iter().map(|document| document.as_bytes().len() + 8).sum::<usize>() + 128,
+        );
+        fields.open_document("cursor");
+        fields.open_array(name);
+        for document in batch {
+            fields.item(Value::from(&**document));
+        }
+        fields.close();
+        fields.field("id", Value::Int64(cursor));
+        fields.field("ns", Value::String(namespace));
+        fields.close();
+        Self { fields }
+    }
+
+    /// The whole reply.
+    pub(super) fn finish(mut self) -> RawDocumentBuf {
+        self.fields.field("ok", Value::Double(1.0));
+        document(self.fields)
+    }
+
+    /// The reply of a command that failed.
+    pub(super) fn failure(error: &DocumentError) -> RawDocumentBuf {
+        let mut fields = Writer::new();
+        fields.field("ok", Value::Double(0.0));
+        fields.field("errmsg", Value::String(&error.to_string()));
+        fields.field("code", Value::Int32(error.code().value()));
+        fields.field("codeName", Value::String(&error.code_name()));
+        write_duplicate(error, &mut fields);
+        document(fields)
+    }
+
+    /// Adds the errors of single writes, if there are any.
+    pub(super) fn with_write_errors(mut self, errors: &[(usize, DocumentError)]) -> Self {
+        if errors.is_empty() {
+            return self;
+        }
+        self.fields.open_array("writeErrors");
+        for (index, error) in errors {
+            self.fields.open_document_item();
+            self.fields.field("index", count_value(*index as u64));
+            self.fields.field("code", Value::Int32(error.code().value()));
+            write_duplicate(error, &mut self.fields);
+            self.fields.field("errmsg", Value::String(&error.to_string()));
+            self.fields.close();
+        }
+        self.fields.close();
+        self
+    }
+}
+
+/// A count as a value.
+pub(super) fn count_value(count: u64) -> Value<'static> {
+    match i32::try_from(count) {
+        Ok(count) => Value::Int32(count),
+        Err(_) => Value::Int64(i64::try_from(count).unwrap_or(i64::MAX)),
+    }
+}
+
+/// What a driver reads of the key that is there twice.
+fn write_duplicate(error: &DocumentError, fields: &mut Writer) {
+    if let DocumentError::DuplicateKey(duplicate) = error {
+        fields.field("keyPattern", Value::from(duplicate.pattern()));
+        fields.field("keyValue", Value::from(duplicate.value()));
+    }
+}
+
+fn document(fields: Writer) -> RawDocumentBuf {
+    RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document")
+}

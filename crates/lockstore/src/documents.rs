@@ -1,0 +1,45 @@
+//! Documents: collections and indexes, how they are read, and how the writer changes them.
+//!
+//! Reading happens on the caller's thread, on a [`View`](crate::view::View): the [`Catalog`] says which collections
+//! and indexes there are, and the snapshot beside it has their documents and entries. Writing is planned on a
+//! view too, and then asked of the writer as a [`DocumentTask`].
+
+mod build;
+mod calls;
+mod catalog;
+mod check;
+mod conflict;
+mod contained;
+mod definition;
+mod duplicate;
+mod edge;
+pub(crate) mod execution;
+mod history;
+mod ids;
+mod index;
+mod namespace;
+mod overlay;
+pub(crate) mod plan;
+mod reading;
+mod task;
+mod write_set;
+mod writer;
+
+pub(crate) use calls::Attempt;
+pub(crate) use catalog::{Catalog, Collection};
+pub(crate) use check::DocumentCheck;
+pub(crate) use definition::Definition;
+pub(crate) use edge::Edge;
+pub(crate) use ids::{CollectionId, IndexId, RecordId};
+pub(crate) use index::{Index, IndexState};
+pub(crate) use namespace::Namespace;
+pub(crate) use overlay::Ground;
+pub(crate) use reading::Reading;
+pub(crate) use task::{
+    BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found, Insert,
+    Inserted, Modification, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
+};
+pub(crate) use writer::DocumentWriter;
+
+#[cfg(test)]
+mod tests;

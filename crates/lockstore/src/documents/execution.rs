@@ -1,0 +1,391 @@
+//! Carrying a plan out: documents one after the other, found, matched, sorted, skipped and limited.
+//!
+//! An execution holds no reading while it rests: it knows where it stands by key, and goes on from there on a newer reading. A
+//! scan that takes long moves to a newer reading by itself, so that the file does not grow because of it. Then
+//! it sees what was changed in between, as MongoDB's does when it yields: a document is given at most once as long as its keys
+//! stay the same, and one that is there all the time with the same keys is given for sure.
+
+mod pace;
+mod scan;
+mod sort;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Error, ErrorCode};
+use lockcore::Instant;
+
+use super::plan::{Access, Plan};
+use super::{Collection, CollectionId, Index, Reading, RecordId};
+use crate::engine::Engine;
+use crate::error::DocumentError;
+use pace::Pace;
+use scan::{Progress, Scan};
+use sort::Sorter;
+
+/// A plan that is being carried out.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    plan: Arc<Plan>,
+    collection: Option<CollectionId>,
+    stage: Stage,
+    skip: u64,
+    limit: u64,
+    /// What it began on, as long as it has not been asked for anything.
+    first: Option<Reading>,
+    deadline: Option<Instant>,
+    counts: Counts,
+}
+
+/// How an execution is limited.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extent {
+    /// How many documents are passed over.
+    pub(crate) skip: u64,
+    /// How many are given at most.
+    pub(crate) limit: Option<u64>,
+    /// When it is too late: an error then.
+    pub(crate) deadline: Option<Instant>,
+    /// Whether rows say by which key they were found.
+    pub(crate) keys: bool,
+}
+
+/// One document that was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'r> {
+    pub(crate) record: RecordId,
+    pub(crate) document: &'r RawDocument,
+    /// By what it was found, if that was an index and [`Extent::keys`] asks for it.
+    pub(crate) found_by: Option<FoundBy<'r>>,
+}
+
+/// The entry of an index by which a document was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundBy<'r> {
+    pub(crate) index: &'r Arc<Index>,
+    pub(crate) key: &'r [u8],
+}
+
+/// A row of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedRow {
+    pub(crate) record: RecordId,
+    pub(crate) document: RawDocumentBuf,
+    found_by: Option<(Arc<Index>, Box<[u8]>)>,
+}
+
+/// What it took so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) keys_examined: u64,
+    pub(crate) documents_examined: u64,
+    /// How many documents matched.
+    pub(crate) matched: u64,
+    /// How many were given.
+    pub(crate) returned: u64,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Scanning(Scan),
+    /// What was found is being sorted.
+    Sorting(Scan, Sorter),
+    Sorted(std::vec::IntoIter<OwnedRow>),
+    Done,
+}
+
+impl Execution {
+    /// Begins to carry out a plan that was made on `reading` for `collection`.
+    pub(crate) fn new(
+        reading: Reading,
+        collection: Option<&Collection>,
+        plan: Arc<Plan>,
+        Extent { skip, limit, deadline, keys }: Extent,
+    ) -> Self {
+        let limit = limit.unwrap_or(u64::MAX);
+        let scan = Scan::new(plan.access(), keys);
+        let stage = match plan.sort() {
+            _ if limit == 0 || matches!(plan.access(), Access::Nothing) => Stage::Done,
+            None => Stage::Scanning(scan),
+            Some(sort) => {
+                Stage::Sorting(scan, Sorter::new(Arc::clone(sort), skip.saturating_add(limit)))
+            }
+        };
+        let collection = collection.map(Collection::id);
+        Self {
+            plan,
+            collection,
+            stage,
+            skip,
+            limit,
+            first: Some(reading),
+            deadline,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Gives documents to `visit` until it breaks off, or there are no more. Answers whether there may be more: after
+    /// a break the next call goes on behind the document that was given last.
+    ///
+    /// # Errors
+    ///
+    /// What `visit` gives; [`ErrorCode::MAX_TIME_MS_EXPIRED`]; a filter or a sort that cannot be evaluated; a sort of too
+    /// much; `QueryPlanKilled` (175) if the collection or an index of the plan was dropped meanwhile. The execution is at its end then.
+    pub(crate) fn run(
+        &mut self,
+        engine: &Engine,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
+    ) -> Result<bool, DocumentError> {
+        let result = self.run_stages(engine, visit);
+        if !matches!(result, Ok(true)) {
+            self.stage = Stage::Done;
+            self.first = None;
+        }
+        result
+    }
+
+    /// The next documents, not more than `count`, and no more once they have `bytes` together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Execution::run`].
+    pub(crate) fn next_batch(
+        &mut self,
+        engine: &Engine,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<OwnedRow>, DocumentError> {
+        let (mut batch, mut size) = (Vec::new(), 0);
+        if count == 0 {
+            return Ok(batch);
+        }
+        self.run(engine, &mut |row| {
+            size += row.document.as_bytes().len();
+            batch.push(row.to_owned());
+            let full = batch.len() >= count || size >= bytes;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(batch)
+    }
+
+    /// Counts the documents that are left. Those that exact bounds of an index find are not read for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Execution::run`].
+    pub(crate) fn count(&mut self, engine: &Engine) -> Result<u64, DocumentError> {
+        let mut counted = 0;
+        if let Stage::Sorting(scan, _) = &mut self.stage {
+            // In which order they are counted makes no difference.
+            self.stage = Stage::Scanning(std::mem::take(scan));
+        }
+        if let Stage::Scanning(scan) = &mut self.stage {
+            scan.skip_documents(self.plan.is_exact());
+        }
+        self.run(engine, &mut |_| {
+            counted += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(counted)
+    }
+
+    /// The records of the documents that are left, in their order, each once, at most `count`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Execution::run`].
+    pub(crate) fn records(
+        &mut self,
+        engine: &Engine,
+        count: usize,
+    ) -> Result<Vec<RecordId>, DocumentError> {
+        let mut records = Vec::new();
+        let mut seen = scan::Seen::default();
+        self.run(engine, &mut |row| {
+            if seen.insert(row.record) {
+                records.push(row.record);
+            }
+            let full = records.len() >= count;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(records)
+    }
+
+    /// The collection that is looked through, if there is one.
+    pub(crate) fn collection(&self) -> Option<CollectionId> {
+        self.collection
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn run_stages(
+        &mut self,
+        engine: &Engine,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
+    ) -> Result<bool, DocumentError> {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Done => return Ok(false),
+                Stage::Scanning(mut scan) => {
+                    if self.limit == 0 {
+                        return Ok(false);
+                    }
+                    let Limits { mut skip, mut limit } =
+                        Limits { skip: self.skip, limit: self.limit };
+                    let mut returned = 0;
+                    let progress = self.scan(engine, &mut scan, &mut |row| {
+                        if skip > 0 {
+                            skip -= 1;
+                            return Ok(ControlFlow::Continue(()));
+                        }
+                        limit -= 1;
+                        returned += 1;
+                        let flow = visit(row)?;
+                        Ok(if limit == 0 { ControlFlow::Break(()) } else { flow })
+                    });
+                    (self.skip, self.limit) = (skip, limit);
+                    self.counts.returned += returned;
+                    if progress? && limit > 0 {
+                        self.stage = Stage::Scanning(scan);
+                        return Ok(true);
+                    }
+                    return Ok(false);
+                }
+                Stage::Sorting(mut scan, mut sorter) => {
+                    self.scan(engine, &mut scan, &mut |row| {
+                        sorter.add(row)?;
+                        Ok(ControlFlow::Continue(()))
+                    })?;
+                    let mut sorted = sorter.finish().into_iter();
+                    let skip = usize::try_from(self.skip).unwrap_or(usize::MAX);
+                    if skip > 0 {
+                        sorted.nth(skip - 1);
+                    }
+                    self.stage = Stage::Sorted(sorted);
+                }
+                Stage::Sorted(mut sorted) => {
+                    while self.limit > 0 {
+                        let Some(row) = sorted.next() else { return Ok(false) };
+                        self.limit -= 1;
+                        self.counts.returned += 1;
+                        if visit(row.as_ref())?.is_break() {
+                            let more = self.limit > 0 && sorted.len() > 0;
+                            if more {
+                                self.stage = Stage::Sorted(sorted);
+                            }
+                            return Ok(more);
+                        }
+                    }
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// Gives what the scan finds and the filter lets pass to `visit`, on as many readings as it takes. Answers whether there
+    /// may be more.
+    fn scan(
+        &mut self,
+        engine: &Engine,
+        scan: &mut Scan,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
+    ) -> Result<bool, DocumentError> {
+        let Some(collection) = self.collection else { return Ok(false) };
+        let filter = (!self.plan.is_exact()).then(|| self.plan.filter());
+        loop {
+            let reading = match self.first.take() {
+                Some(reading) => reading,
+                None => {
+                    let reading = engine.reading()?;
+                    check_alive(&reading, collection, &self.plan)?;
+                    reading
+                }
+            };
+            let mut pace = Pace::new(&*engine.clock, self.deadline);
+            let counts = &mut self.counts;
+            let progress = scan.run(&reading, collection, &mut pace, counts, filter, visit);
+            match progress.map_err(|error| of_reading(engine, error))? {
+                Progress::Done => return Ok(false),
+                Progress::Broken => return Ok(true),
+                Progress::Slow => {}
+            }
+        }
+    }
+}
+
+struct Limits {
+    skip: u64,
+    limit: u64,
+}
+
+/// A failure of the disk is that of the store, if that is why.
+fn of_reading(engine: &Engine, error: DocumentError) -> DocumentError {
+    match (&error, engine.check_usable()) {
+        (DocumentError::Store(_), Err(why)) => why.into(),
+        _ => error,
+    }
+}
+
+/// Checks that what the plan goes through is still there.
+fn check_alive(reading: &Reading, collection: CollectionId, plan: &Plan) -> Result<(), Error> {
+    let killed = |what: String| {
+        Err(Error::new(QUERY_PLAN_KILLED, format!("the query was given up: {what}")))
+    };
+    let Some(collection) = reading.catalog().collection_with(collection) else {
+        return killed("its collection was dropped".into());
+    };
+    if let Access::Indexes(scans) = plan.access() {
+        for scan in scans {
+            if collection.index_with(scan.index().id()).is_none() {
+                return killed(format!("the index '{}' was dropped", scan.index().name()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// MongoDB's code for a query whose collection or index is gone.
+const QUERY_PLAN_KILLED: ErrorCode = ErrorCode::new(175);
+
+impl Row<'_> {
+    pub(crate) fn to_owned(self) -> OwnedRow {
+        let found_by = self.found_by.map(|FoundBy { index, key }| (Arc::clone(index), key.into()));
+        OwnedRow { record: self.record, document: self.document.to_owned(), found_by }
+    }
+
+    /// The values of the key by which it was found, by the paths of the index: what `returnKey` gives. Without a key
+    /// there are none.
+    ///
+    /// # Errors
+    ///
+    /// The document has no keys.
+    pub(crate) fn key_document(&self) -> Result<RawDocumentBuf, Error> {
+        let Some(FoundBy { index, key }) = self.found_by else { return Ok(RawDocumentBuf::new()) };
+        Ok(index.pattern().values(self.document, key)?.unwrap_or_default())
+    }
+}
+
+impl OwnedRow {
+    pub(crate) fn as_ref(&self) -> Row<'_> {
+        let found_by = self.found_by.as_ref().map(|(index, key)| FoundBy { index, key });
+        Row { record: self.record, document: &self.document, found_by }
+    }
+
+    /// About how much memory it takes.
+    fn size(&self) -> usize {
+        let key = self.found_by.as_ref().map_or(0, |(_, key)| key.len());
+        size_of::<Self>() + self.document.as_bytes().len() + key
+    }
+}

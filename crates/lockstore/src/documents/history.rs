@@ -1,0 +1,98 @@
+//! Which documents recent commits have changed: what a plan must not have missed.
+
+use std::collections::VecDeque;
+
+use super::{CollectionId, RecordId};
+
+/// The changes of recent batches, the oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    changes: VecDeque<Change>,
+    /// All changes behind the batch of this sequence are here.
+    complete_since: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    sequence: u64,
+    collection: CollectionId,
+    record: RecordId,
+}
+
+impl History {
+    /// Notes that the batch of `sequence` has changed these documents.
+    pub(crate) fn note(
+        &mut self,
+        sequence: u64,
+        changed: impl Iterator<Item = (CollectionId, RecordId)>,
+    ) {
+        let change = |(collection, record)| Change { sequence, collection, record };
+        self.changes.extend(changed.map(change));
+        while self.changes.len() > CHANGES_MAX
+            && let Some(oldest) = self.changes.pop_front()
+        {
+            self.complete_since = oldest.sequence;
+        }
+    }
+
+    /// The documents of a collection that batches behind the one of `sequence` have changed, the last one
+    /// first; `None` when that is not known any more.
+    pub(crate) fn changed_since(
+        &self,
+        sequence: u64,
+        collection: CollectionId,
+    ) -> Option<impl Iterator<Item = RecordId>> {
+        if sequence < self.complete_since {
+            return None;
+        }
+        let behind = self.changes.iter().rev().take_while(move |change| change.sequence > sequence);
+        Some(
+            behind
+                .filter(move |change| change.collection == collection)
+                .map(|change| change.record),
+        )
+    }
+}
+
+/// How many changes are remembered: those of some seconds, in a store that is busy.
+const CHANGES_MAX: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(history: &History, sequence: u64, collection: u32) -> Option<Vec<u64>> {
+        let changed = history.changed_since(sequence, CollectionId::new(collection))?;
+        Some(changed.map(RecordId::get).collect())
+    }
+
+    fn of(
+        collection: u32,
+        records: std::ops::Range<u64>,
+    ) -> impl Iterator<Item = (CollectionId, RecordId)> {
+        records.map(move |record| (CollectionId::new(collection), RecordId::new(record)))
+    }
+
+    #[test]
+    fn what_has_changed_since_is_told_by_collection() {
+        let mut history = History::default();
+        history.note(1, of(1, 1..3));
+        history.note(2, of(2, 1..2));
+        history.note(5, of(1, 7..8));
+        assert_eq!(changed(&history, 0, 1), Some(vec![7, 2, 1]));
+        assert_eq!(changed(&history, 1, 1), Some(vec![7]));
+        assert_eq!(changed(&history, 4, 2), Some(vec![]));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_taken_for_nothing() {
+        let mut history = History::default();
+        history.note(1, of(1, 0..10));
+        history.note(2, of(1, 0..CHANGES_MAX as u64));
+        assert_eq!(changed(&history, 0, 1), None);
+        assert_eq!(changed(&history, 1, 1).unwrap().len(), CHANGES_MAX);
+        history.note(3, of(1, 0..1));
+        assert_eq!(changed(&history, 1, 1), None);
+        assert_eq!(changed(&history, 2, 1), Some(vec![0]));
+    }
+}

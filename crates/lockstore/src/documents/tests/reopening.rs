@@ -1,0 +1,159 @@
+//! Documents outlive the store that wrote them, and the file may be had alone.
+
+use std::thread;
+
+use super::*;
+use crate::disk::{Birth, Disk, DiskOptions};
+use crate::error::StoreError;
+use crate::records::{FormatRecordV1, Record};
+use crate::rows::{RowChange, RowKey, TableId};
+
+#[test]
+fn documents_and_indexes_are_there_after_a_close_and_after_a_kill() {
+    let (folder, path) = place();
+    let store = Store::open(&path).unwrap();
+    let unique = rawdoc! { "unique": true };
+    create_index(&store, rawdoc! { "a": 1 }, "a", &unique).unwrap();
+    for id in 0..100 {
+        insert(&store, rawdoc! { "_id": id, "a": [id] });
+    }
+    let expected = documents(&store);
+    let killed = folder.path().join("killed");
+    std::fs::copy(&path, &killed).unwrap();
+    let copy = folder.path().join("copy");
+    store.backup(&copy).unwrap();
+    store.close().unwrap();
+    for path in [path, killed, copy] {
+        let store = Store::open(path).unwrap();
+        assert_eq!(documents(&store), expected);
+        let index = collection(&store).index("a").cloned().unwrap();
+        assert!(index.is_ready() && index.is_unique());
+        assert_eq!(index.multikey(), 1);
+        try_insert(&store, rawdoc! { "_id": 100, "a": 5 }).unwrap_err();
+        insert(&store, rawdoc! { "_id": 101, "a": 101 });
+        let reading = store.engine().reading().unwrap();
+        assert_eq!(reading.count(&collection(&store)).unwrap(), 101);
+        drop(reading);
+        check(&store);
+        // Ids go on where they were.
+        let other = create_index(&store, rawdoc! { "b": 1 }, "b", &rawdoc! {}).unwrap();
+        assert!(other.id() > index.id());
+    }
+}
+
+#[test]
+fn a_build_that_was_cut_short_is_gone_at_the_next_opening() {
+    let (folder, path) = place();
+    let store = Store::open(&path).unwrap();
+    insert(&store, rawdoc! { "_id": 1, "a": 1 });
+    let specs = vec![rawdoc! { "v": 2, "key": { "a": 1 }, "name": "a" }];
+    let definition = Definition::CreateIndexes { namespace: namespace(), create: None, specs };
+    done(store.engine().define(definition));
+    insert(&store, rawdoc! { "_id": 2, "a": 2 });
+    assert_eq!(store.stats().unwrap().index_entries, 3);
+    let killed = folder.path().join("killed");
+    std::fs::copy(&path, &killed).unwrap();
+    let store = Store::open(&killed).unwrap();
+    assert_eq!(collection(&store).indexes().len(), 1);
+    while store.engine().in_seat(|seat| seat.writer.documents().has_to_clear()) {
+        thread::yield_now();
+    }
+    assert_eq!(store.stats().unwrap().index_entries, 2);
+    check(&store);
+}
+
+/// A store as versions made it that knew no collections.
+fn format_1(path: &std::path::Path) {
+    let birth = Birth { store_id: [7; 16], wall_ms: 5 };
+    let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: Some(birth) };
+    let disk = Disk::open(path, &options).unwrap();
+    let format = FormatRecordV1 { version: 1, store_id: [7; 16], created_wall_ms: 5 };
+    disk.commit(&[
+        RowChange::put(TableId::Meta, RowKey::FORMAT, format.to_row(&RowKey::FORMAT)),
+        RowChange::delete(TableId::Meta, RowKey::IDS),
+    ])
+    .unwrap();
+    disk.close().unwrap();
+    let db = redb::Database::open(path).unwrap();
+    let transaction = db.begin_write().unwrap();
+    for table in ["collections", "documents", "index_entries"] {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(table);
+        assert!(transaction.delete_table(table).unwrap());
+    }
+    transaction.commit().unwrap();
+}
+
+fn version(path: &std::path::Path) -> u32 {
+    let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: None };
+    Disk::open(path, &options).unwrap().snapshot().unwrap().format().unwrap().version
+}
+
+#[test]
+fn a_file_of_format_1_gets_the_next_with_its_first_collection() {
+    let (folder, path) = place();
+    format_1(&path);
+    let store = Store::open(&path).unwrap();
+    store.lock("a").acquire().unwrap().leak();
+    assert_eq!(documents(&store), []);
+    assert_eq!(store.stats().unwrap().documents, 0);
+    check(&store);
+    store.backup(folder.path().join("copy")).unwrap();
+    store.close().unwrap();
+    assert_eq!(version(&path), 1);
+    assert_eq!(version(&folder.path().join("copy")), 1);
+    let store = Store::open(&path).unwrap();
+    insert(&store, rawdoc! { "_id": 1 });
+    check(&store);
+    store.close().unwrap();
+    assert_eq!(version(&path), 2);
+    let store = Store::open(&path).unwrap();
+    assert!(store.is_locked("a").unwrap());
+    assert_eq!(documents(&store).len(), 1);
+}
+
+#[test]
+fn compaction_lets_readers_finish_and_has_new_ones_wait() {
+    let (_folder, path) = place();
+    let store = Store::open(&path).unwrap();
+    for id in 0..50 {
+        insert(&store, rawdoc! { "_id": id, "text": "x".repeat(10_000) });
+    }
+    let reading = store.engine().reading().unwrap();
+    thread::scope(|scope| {
+        let compaction = scope.spawn(|| store.compact().unwrap());
+        while store.engine().published.view().try_rows().is_some() {
+            thread::yield_now();
+        }
+        // The writer goes on meanwhile.
+        insert(&store, rawdoc! { "_id": 50 });
+        assert!(!compaction.is_finished());
+        let late = scope.spawn(|| documents(&store).len());
+        let seen = reading.count(reading.catalog().collection("test.jobs").unwrap()).unwrap();
+        assert_eq!(seen, 50);
+        drop(reading);
+        compaction.join().unwrap();
+        assert_eq!(late.join().unwrap(), 51);
+    });
+    check(&store);
+}
+
+#[test]
+fn a_store_closes_while_it_is_read() {
+    let (_folder, path) = place();
+    let store = Store::open(&path).unwrap();
+    insert(&store, rawdoc! { "_id": 1 });
+    let reading = store.engine().reading().unwrap();
+    let jobs = collection(&store).id();
+    let engine = store.clone();
+    store.close().unwrap();
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let read = reading.documents(jobs, all, Direction::Forward);
+    let read = read.and_then(|mut documents| documents.try_for_each(|read| read.map(drop)));
+    if let Err(error) = read {
+        assert!(matches!(engine.engine().read_failed(error), StoreError::Closed));
+    }
+    assert!(matches!(engine.engine().reading(), Err(StoreError::Closed)));
+    let again = Store::open(&path).unwrap();
+    assert_eq!(documents(&again).len(), 1);
+    drop(reading);
+}

@@ -1,0 +1,135 @@
+//! Updates, replacements and deletions of documents that a scan has found.
+
+use std::ops::ControlFlow;
+
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::limits::DOCUMENT_BYTES_MAX;
+use docquery::{Error, ErrorCode};
+
+use super::DocumentWriter;
+use crate::documents::RecordId;
+use crate::documents::contained::contained;
+use crate::documents::overlay::Ground;
+use crate::documents::task::{
+    BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Found, Modification, Modified, Modify,
+    Reach,
+};
+use crate::documents::write_set::WriteSet;
+use crate::error::DocumentError;
+
+/// What is to become of a document.
+enum Outcome {
+    /// It is not there any more, or matches no more.
+    Passed,
+    /// It matches, and is already as it is to be.
+    Same(RawDocumentBuf),
+    /// It becomes `after`, or is gone.
+    Changed { before: RawDocumentBuf, after: Option<RawDocumentBuf>, set: WriteSet },
+}
+
+impl DocumentWriter {
+    pub(super) fn modify(&mut self, modify: &Modify, ground: &Ground<'_>) -> DocumentAnswer {
+        if self.catalog.collection_with(modify.collection).is_none() {
+            return DocumentAnswer::Again;
+        }
+        let mut done = Modified::default();
+        let mut bytes = 0;
+        for record in &modify.candidates {
+            if done.taken >= DOCUMENTS_PER_TASK || bytes >= BYTES_PER_TASK {
+                break;
+            }
+            match self.modify_one(modify, *record, &mut done, &mut bytes, ground) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
+                Err(error) => {
+                    done.error = Some(error);
+                    break;
+                }
+            }
+        }
+        match (modify.reach, &done) {
+            (Reach::First, Modified { error: Some(error), .. }) => {
+                DocumentAnswer::Failed(error.clone())
+            }
+            (Reach::First, Modified { found: None, .. }) => DocumentAnswer::Again,
+            (Reach::First | Reach::Each, _) => DocumentAnswer::Modified(done),
+        }
+    }
+
+    fn modify_one(
+        &mut self,
+        modify: &Modify,
+        record: RecordId,
+        done: &mut Modified,
+        bytes: &mut usize,
+        ground: &Ground<'_>,
+    ) -> Result<ControlFlow<()>, DocumentError> {
+        let outcome = contained(|| self.outcome(modify, record, ground))?;
+        done.taken += 1;
+        if !matches!(outcome, Outcome::Changed { .. }) {
+            self.batch.documents += 1;
+        }
+        let (before, after) = match outcome {
+            Outcome::Passed => return Ok(ControlFlow::Continue(())),
+            Outcome::Same(before) => {
+                let after = Some(before.clone());
+                (before, after)
+            }
+            Outcome::Changed { before, after, set } => {
+                done.modified += 1;
+                *bytes += before.as_bytes().len().max(after.as_ref().map_or(0, bytes_of));
+                self.write(modify.collection, record, after.clone(), set, true);
+                (before, after)
+            }
+        };
+        done.matched += 1;
+        match modify.reach {
+            Reach::Each => Ok(ControlFlow::Continue(())),
+            Reach::First => {
+                done.found = Some(Found { record, before, after });
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    }
+
+    /// What is to become of a document as it is now. Nothing is changed yet.
+    fn outcome(
+        &self,
+        modify: &Modify,
+        record: RecordId,
+        ground: &Ground<'_>,
+    ) -> Result<Outcome, DocumentError> {
+        let current = self.batch.overlay.document(modify.collection, record, ground)?;
+        let Some(current) = current else { return Ok(Outcome::Passed) };
+        let before = current.raw();
+        if !modify.filter.matches(before)? {
+            return Ok(Outcome::Passed);
+        }
+        let after = match &modify.change {
+            Modification::Delete => None,
+            Modification::Update(update) => match update.apply(before, &modify.filter)? {
+                None => return Ok(Outcome::Same(before.to_owned())),
+                Some(after) => Some(check_size(after)?),
+            },
+        };
+        let collection = self.catalog.collection_with(modify.collection).expect("it was found");
+        let set = self.write_set(collection, record, (Some(before), after.as_deref()), ground)?;
+        Ok(Outcome::Changed { before: before.to_owned(), after, set })
+    }
+}
+
+/// An update may make a document larger than it may be.
+fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
+    let bytes = bytes_of(&document);
+    if bytes <= DOCUMENT_BYTES_MAX {
+        return Ok(document);
+    }
+    let message = format!(
+        "the document would be {bytes} bytes long after the update; at most {DOCUMENT_BYTES_MAX} are allowed"
+    );
+    Err(Error::new(ErrorCode::BSON_OBJECT_TOO_LARGE, message))
+}
+
+fn bytes_of(document: &RawDocumentBuf) -> usize {
+    RawDocument::as_bytes(document).len()
+}

@@ -1,0 +1,113 @@
+//! What goes wrong with documents: MongoDB's errors, and the store's own.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Error, ErrorCode};
+
+use super::StoreError;
+use super::shell::Shell;
+use crate::disk::DiskError;
+
+/// Why an operation on documents was not done. Nothing has changed, unless the operation is one of many
+/// documents and says how far it came.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// It was refused as MongoDB refuses it.
+    #[error(transparent)]
+    Refused(#[from] Error),
+    /// A document has a key already that may be there only once.
+    #[error(transparent)]
+    DuplicateKey(#[from] Box<DuplicateKey>),
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl DocumentError {
+    /// MongoDB's code for it; [`ErrorCode::INTERNAL_ERROR`] when the store cannot serve.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::DuplicateKey(_) => ErrorCode::DUPLICATE_KEY,
+            Self::Store(_) => ErrorCode::INTERNAL_ERROR,
+        }
+    }
+
+    /// The name of the code: `DuplicateKey`.
+    pub fn code_name(&self) -> Cow<'static, str> {
+        self.code().name()
+    }
+}
+
+impl From<DiskError> for DocumentError {
+    fn from(error: DiskError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<DuplicateKey> for DocumentError {
+    fn from(error: DuplicateKey) -> Self {
+        Box::new(error).into()
+    }
+}
+
+/// A key of a unique index that two documents would have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DuplicateKey {
+    collection: Box<str>,
+    index: Box<str>,
+    pattern: RawDocumentBuf,
+    value: RawDocumentBuf,
+}
+
+impl DuplicateKey {
+    pub(crate) fn new(
+        collection: &str,
+        index: &str,
+        pattern: &RawDocument,
+        value: RawDocumentBuf,
+    ) -> Self {
+        Self {
+            collection: collection.into(),
+            index: index.into(),
+            pattern: pattern.to_owned(),
+            value,
+        }
+    }
+
+    /// The collection, with its database: `shop.orders`.
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    /// The name of the index.
+    pub fn index(&self) -> &str {
+        &self.index
+    }
+
+    /// The fields of the index and their directions, as MongoDB's `keyPattern`.
+    pub fn pattern(&self) -> &RawDocument {
+        &self.pattern
+    }
+
+    /// The values that are there already, as MongoDB's `keyValue`.
+    pub fn value(&self) -> &RawDocument {
+        &self.value
+    }
+}
+
+impl fmt::Display for DuplicateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { collection, index, value, .. } = self;
+        write!(
+            f,
+            "E11000 duplicate key error collection: {collection} index: {index} dup key: {}",
+            Shell(value)
+        )
+    }
+}
+
+impl std::error::Error for DuplicateKey {}

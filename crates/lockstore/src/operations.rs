@@ -1,0 +1,131 @@
+//! What can be done with collections: the one implementation behind the typed interface and the commands.
+//!
+//! An operation is planned and carried out on its caller's thread. It reads on a [`Reading`](crate::documents::Reading), and asks the
+//! writer for what it changes.
+
+mod aggregate;
+mod catalogue;
+mod cursor;
+mod distinct;
+mod find;
+mod indexes;
+mod insert;
+mod modify;
+mod rivals;
+mod select;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use docquery::{Environment, Error, ErrorCode};
+use lockcore::Instant;
+use uuid::Uuid;
+
+pub(crate) use aggregate::AggregateRequest;
+pub(crate) use catalogue::{collections, databases, drop_database};
+pub(crate) use cursor::Cursor;
+pub(crate) use find::FindRequest;
+pub(crate) use indexes::{Dropped, IndexChange, IndexName};
+pub(crate) use insert::{InsertOutcome, InsertRequest};
+pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
+pub(crate) use rivals::Rivals;
+pub(crate) use select::Selector;
+
+use crate::documents::{Namespace, NewCollection};
+use crate::engine::Engine;
+use crate::error::DocumentError;
+
+/// Where and when one operation runs.
+#[derive(Debug)]
+pub(crate) struct Place<'s> {
+    engine: &'s Engine,
+    namespace: Namespace,
+    now_ms: i64,
+    deadline: Option<Instant>,
+    unacknowledged: bool,
+}
+
+impl<'s> Place<'s> {
+    /// An operation on a collection, which may take as long as `max_time`.
+    pub(crate) fn new(
+        engine: &'s Engine,
+        namespace: Namespace,
+        max_time: Option<Duration>,
+    ) -> Self {
+        let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
+        let deadline = max_time.map(|limit| engine.clock.now().saturating_add(limit));
+        Self { engine, namespace, now_ms, deadline, unacknowledged: false }
+    }
+
+    /// The same, whose caller does not want to be told what was done.
+    pub(crate) fn unacknowledged(self) -> Self {
+        Self { unacknowledged: true, ..self }
+    }
+
+    pub(crate) fn is_unacknowledged(&self) -> bool {
+        self.unacknowledged
+    }
+
+    pub(crate) fn engine(&self) -> &'s Engine {
+        self.engine
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The time of the operation, in milliseconds since the epoch: it has one.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// A timestamp of this moment, greater than all that were given before.
+    pub(crate) fn timestamp(&self) -> u64 {
+        let now = u64::try_from(self.now_ms / 1_000).unwrap_or(0) << 32 | 1;
+        let rise = |last: u64| Some(now.max(last + 1));
+        let last = self.engine.timestamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise);
+        now.max(last.unwrap_or(0) + 1)
+    }
+
+    /// The time and the variables of the operation.
+    pub(crate) fn environment(
+        &self,
+        variables: Option<&RawDocumentBuf>,
+    ) -> Result<Environment, Error> {
+        let environment = Environment::new(self.now_ms);
+        match variables {
+            Some(variables) => environment.with_let(variables),
+            None => Ok(environment),
+        }
+    }
+
+    /// Checks that there is time left.
+    pub(crate) fn check_time(&self) -> Result<(), DocumentError> {
+        match self.deadline {
+            Some(deadline) if self.engine.clock.now() >= deadline => {
+                Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "operation exceeded time limit")
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same operation in another collection.
+    fn neighbour(&self, namespace: Namespace) -> Self {
+        Self { namespace, ..*self }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn rivals(&self) -> &'s Rivals {
+        &self.engine.rivals
+    }
+
+    /// What a collection that the operation creates is made with.
+    fn new_collection(&self) -> NewCollection {
+        NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
+    }
+}

@@ -1,0 +1,117 @@
+//! The results of an operation, one after the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bson::RawDocumentBuf;
+use docquery::{Filter, Projection, Value, Writer, limits};
+
+use crate::documents::execution::{Execution, OwnedRow};
+use crate::engine::Engine;
+use crate::error::DocumentError;
+
+/// Results that have not been given yet. It holds no reading while it rests.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    source: Source,
+    /// What was found and not given yet.
+    ready: VecDeque<RawDocumentBuf>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// All there is is ready.
+    Made,
+    /// Documents are found when they are asked for.
+    Found { execution: Box<Execution>, shown: Shown },
+}
+
+/// How a document that was found is shown.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) projection: Option<Projection>,
+    /// Whether the keys of the index are shown in place of the document.
+    pub(crate) return_key: bool,
+    /// Whether the place of a document in its collection is shown with it.
+    pub(crate) show_record_id: bool,
+}
+
+impl Cursor {
+    /// A cursor over documents that are there already.
+    pub(crate) fn over(documents: Vec<RawDocumentBuf>) -> Self {
+        Self { source: Source::Made, ready: documents.into() }
+    }
+
+    /// A cursor over the documents that an execution finds.
+    pub(crate) fn of(execution: Execution, shown: Shown) -> Self {
+        Self {
+            source: Source::Found { execution: Box::new(execution), shown },
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The next documents, at most `count`, and no more once they have `bytes` together.
+    pub(crate) fn next_batch(
+        &mut self,
+        engine: &Engine,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<RawDocumentBuf>, DocumentError> {
+        if let Source::Found { execution, shown } = &mut self.source
+            && self.ready.is_empty()
+        {
+            let rows = execution.next_batch(engine, count, bytes)?;
+            return rows.into_iter().map(|row| shown.show(row)).collect();
+        }
+        let mut batch = Vec::new();
+        let mut size = 0;
+        while batch.len() < count && size < bytes {
+            let Some(document) = self.ready.pop_front() else { break };
+            size += document.as_bytes().len();
+            batch.push(document);
+        }
+        Ok(batch)
+    }
+
+    /// The next document; `None` after the last.
+    pub(crate) fn next_document(
+        &mut self,
+        engine: &Engine,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        if self.ready.is_empty() {
+            self.ready = self.next_batch(engine, AHEAD, limits::DOCUMENT_BYTES_MAX)?.into();
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// Whether it is known that there are no more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.ready.is_empty()
+            && match &self.source {
+                Source::Made => true,
+                Source::Found { execution, .. } => execution.is_done(),
+            }
+    }
+}
+
+impl Shown {
+    fn show(&self, row: OwnedRow) -> Result<RawDocumentBuf, DocumentError> {
+        let mut document = match &self.projection {
+            _ if self.return_key => row.as_ref().key_document()?,
+            Some(projection) => projection.apply(&row.document, &self.filter)?,
+            None => row.document,
+        };
+        if self.show_record_id {
+            let mut fields = Writer::new();
+            fields.fields((&*document).into());
+            fields.field("$recordId", Value::Int64(row.record.get().cast_signed()));
+            document = RawDocumentBuf::from_bytes(fields.finish())
+                .expect("what was written is a document");
+        }
+        Ok(document)
+    }
+}
+
+/// How many documents are found at a time for somebody who asks for one after the other.
+const AHEAD: usize = 101;

@@ -1,0 +1,58 @@
+//! The different values of a field.
+
+use std::collections::BTreeMap;
+
+use docquery::path::{Path, array_index};
+use docquery::{Document, OwnedValue, Value, key};
+
+use super::Place;
+use super::select::Selector;
+use crate::error::DocumentError;
+
+impl Place<'_> {
+    /// The different values at the path `field` of the documents that are selected, in their order. Items of arrays are values of
+    /// their own.
+    pub(crate) fn distinct(
+        &self,
+        field: &str,
+        selector: &Selector,
+    ) -> Result<Vec<OwnedValue>, DocumentError> {
+        let query = self.query(selector)?;
+        let path = Path::new(field);
+        let parts: Vec<&str> = path.parts().collect();
+        let mut values = BTreeMap::new();
+        self.for_each(&query, |row| {
+            collect(Value::Document(Document::from(row.document)), &parts, &mut |value| {
+                let mut sorted = Vec::new();
+                key::encode(value, &mut sorted);
+                values.entry(sorted).or_insert_with(|| OwnedValue::from(value));
+            });
+            Ok(())
+        })?;
+        Ok(values.into_values().collect())
+    }
+}
+
+/// Hands on the values at a path, through arrays on the way and at its end. A part that is a number is a place in an array too.
+fn collect(value: Value<'_>, parts: &[&str], found: &mut impl FnMut(Value<'_>)) {
+    let Some((part, rest)) = parts.split_first() else {
+        match value {
+            Value::Missing => {}
+            Value::Array(items) => items.iter().for_each(found),
+            value => found(value),
+        }
+        return;
+    };
+    match value {
+        Value::Document(document) => collect(document.get(part), rest, found),
+        Value::Array(items) => {
+            if let Some(index) = array_index(part) {
+                collect(items.get(index), rest, found);
+            }
+            for item in items.iter().filter(|item| item.as_document().is_some()) {
+                collect(item, parts, found);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,67 @@
+//! Finding documents, and counting them.
+
+use bson::RawDocumentBuf;
+use docquery::Projection;
+
+use super::Place;
+use super::cursor::{Cursor, Shown};
+use super::select::Selector;
+use crate::documents::execution::Extent;
+use crate::documents::plan::Hint;
+use crate::error::DocumentError;
+
+/// Which documents are found, and how they are shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FindRequest {
+    pub(crate) selector: Selector,
+    pub(crate) projection: Option<RawDocumentBuf>,
+    pub(crate) skip: u64,
+    /// How many are found at most.
+    pub(crate) limit: Option<u64>,
+    /// Whether the keys of the index are given instead of the documents.
+    pub(crate) return_key: bool,
+    /// Whether the place of a document in its collection is given with it.
+    pub(crate) show_record_id: bool,
+}
+
+impl Place<'_> {
+    /// Finds documents.
+    pub(crate) fn find(&self, request: &FindRequest) -> Result<Cursor, DocumentError> {
+        let query = self.query(&request.selector)?;
+        let environment = self.environment(request.selector.variables.as_ref())?;
+        let projection = request.projection.as_deref().filter(|projection| !projection.is_empty());
+        let projection =
+            projection.map(|projection| Projection::parse(projection, &environment)).transpose()?;
+        let FindRequest { skip, limit, return_key, show_record_id, .. } = *request;
+        let extent = Extent { skip, limit, keys: return_key, ..Extent::default() };
+        let (execution, _) = self.execute(&query, extent)?;
+        let shown = Shown { filter: query.filter, projection, return_key, show_record_id };
+        Ok(Cursor::of(execution, shown))
+    }
+
+    /// Counts documents.
+    pub(crate) fn count(
+        &self,
+        selector: &Selector,
+        skip: u64,
+        limit: Option<u64>,
+    ) -> Result<u64, DocumentError> {
+        let query = self.query(selector)?;
+        let everything = selector.filter.is_empty() && matches!(query.hint, Hint::None);
+        if everything && skip == 0 && limit.is_none() {
+            return self.estimated_count();
+        }
+        let (mut execution, _) =
+            self.execute(&query, Extent { skip, limit, ..Extent::default() })?;
+        execution.count(self.engine())
+    }
+
+    /// How many documents the collection has, as of the last commit.
+    pub(crate) fn estimated_count(&self) -> Result<u64, DocumentError> {
+        let reading = self.engine().reading()?;
+        match reading.catalog().collection(self.namespace().as_str()) {
+            Some(collection) => Ok(reading.count(collection)?),
+            None => Ok(0),
+        }
+    }
+}

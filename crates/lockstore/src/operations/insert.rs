@@ -1,0 +1,177 @@
+//! Insertion: documents are completed on the caller's thread, and inserted by bounded tasks.
+
+use std::collections::VecDeque;
+
+use bson::oid::ObjectId;
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::raw::Elements;
+use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
+
+use super::Place;
+use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
+use crate::error::DocumentError;
+
+/// Documents to insert.
+#[derive(Debug)]
+pub(crate) struct InsertRequest {
+    pub(crate) documents: Vec<RawDocumentBuf>,
+    /// Whether the first document that cannot be inserted is the last that is tried.
+    pub(crate) ordered: bool,
+}
+
+/// What has become of them.
+#[derive(Debug, Default)]
+pub(crate) struct InsertOutcome {
+    pub(crate) inserted: u64,
+    /// What could not be inserted, by its index.
+    pub(crate) errors: Vec<(usize, DocumentError)>,
+}
+
+/// Documents that are complete, with their indexes in the request.
+type Queue = VecDeque<(usize, RawDocumentBuf)>;
+
+impl Place<'_> {
+    /// Inserts documents. What was inserted before an error stays.
+    pub(crate) fn insert(&self, request: InsertRequest) -> Result<InsertOutcome, DocumentError> {
+        let InsertRequest { documents, ordered } = request;
+        let mut outcome = InsertOutcome::default();
+        let mut queue = Queue::new();
+        let mut refused = Vec::new();
+        for (index, document) in documents.into_iter().enumerate() {
+            match completed(&document, self) {
+                Ok(document) => queue.push_back((index, document)),
+                Err(error) => refused.push((index, error.into())),
+            }
+            if ordered && !refused.is_empty() {
+                break;
+            }
+        }
+        while !queue.is_empty() {
+            self.insert_some(&mut queue, ordered, &mut outcome)?;
+            if ordered && !outcome.errors.is_empty() {
+                return Ok(outcome);
+            }
+        }
+        outcome.errors.extend(refused);
+        outcome.errors.sort_by_key(|(index, _)| *index);
+        Ok(outcome)
+    }
+
+    /// Inserts as many as fit into one task.
+    fn insert_some(
+        &self,
+        queue: &mut Queue,
+        ordered: bool,
+        outcome: &mut InsertOutcome,
+    ) -> Result<(), DocumentError> {
+        let mut bytes = 0;
+        let fitting = queue.iter().take(DOCUMENTS_PER_TASK).take_while(|(_, document)| {
+            bytes += document.as_bytes().len();
+            bytes <= BYTES_PER_TASK
+        });
+        let count = fitting.count().max(1);
+        let (indexes, documents): (Vec<_>, Vec<_>) = queue.drain(..count).unzip();
+        let Inserted { results, rest } = self.insert_task(documents, ordered)?;
+        let untried = indexes[results.len()..].iter().copied();
+        for pair in untried.zip(rest).rev() {
+            queue.push_front(pair);
+        }
+        for (index, result) in indexes.into_iter().zip(results) {
+            match result {
+                Ok(()) => outcome.inserted += 1,
+                Err(error) => outcome.errors.push((index, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn insert_task(
+        &self,
+        documents: Vec<RawDocumentBuf>,
+        ordered: bool,
+    ) -> Result<Inserted, DocumentError> {
+        let namespace = self.namespace().clone();
+        let create = Some(self.new_collection());
+        match self.engine().insert(Insert { namespace, create, documents, ordered })? {
+            Attempt::Done(inserted) => Ok(inserted),
+            Attempt::Again => {
+                unreachable!("an insertion that may create its collection is never out of date")
+            }
+        }
+    }
+}
+
+/// The document as it is stored: with an `_id`, in front, and the time in timestamps that are 0.
+///
+/// # Errors
+///
+/// It is no document that may be stored.
+pub(super) fn completed(
+    document: &RawDocument,
+    place: &Place<'_>,
+) -> Result<RawDocumentBuf, Error> {
+    check_size(document)?;
+    limits::check_document(document)?;
+    let fields = Document::from(document);
+    let id = fields.get("_id");
+    check_id(id)?;
+    let first = fields.first().is_some_and(|(name, _)| name == "_id");
+    let unset =
+        |(name, value): (&str, Value<'_>)| name != "_id" && matches!(value, Value::Timestamp(0));
+    if first && !fields.into_iter().any(unset) {
+        return Ok(document.to_owned());
+    }
+    let mut writer = Writer::with_capacity(document.as_bytes().len() + ID_BYTES);
+    match id {
+        Value::Missing => writer.field("_id", Value::ObjectId(&ObjectId::new().bytes())),
+        id => writer.field("_id", id),
+    }
+    for element in Elements::of(document.as_bytes()) {
+        match element.value() {
+            _ if element.name() == "_id" => {}
+            Value::Timestamp(0) => {
+                writer.field(element.name(), Value::Timestamp(place.timestamp()))
+            }
+            _ => writer.copy(&element),
+        }
+    }
+    let completed =
+        RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document");
+    check_size(&completed)?;
+    Ok(completed)
+}
+
+/// The server refuses a document that comes in too large with another code than one that grows too large.
+fn check_size(document: &RawDocument) -> Result<(), Error> {
+    let bytes = document.as_bytes().len();
+    if bytes <= limits::DOCUMENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::bad_value(format!(
+        "object to insert too large. size in bytes: {bytes}, max size: {}",
+        limits::DOCUMENT_BYTES_MAX
+    )))
+}
+
+/// Checks that a value may be an `_id`.
+pub(super) fn check_id(id: Value<'_>) -> Result<(), Error> {
+    match id {
+        Value::Array(_) | Value::Regex { .. } | Value::Undefined => Err(Error::new(
+            ErrorCode::INVALID_ID_FIELD,
+            format!("The '_id' value cannot be of type {}", id.type_name()),
+        )),
+        Value::Document(fields) => match fields.iter().find(|(name, _)| name.starts_with('$')) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::new(
+                ErrorCode::DOLLAR_PREFIXED_FIELD_NAME,
+                format!(
+                    "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
+                ),
+            )),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// What an `_id` that is made takes: type, name and value.
+const ID_BYTES: usize = 1 + 4 + 12;

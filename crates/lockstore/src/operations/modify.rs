@@ -1,0 +1,183 @@
+//! Updates and deletions: documents are found on the caller's thread, and changed by the writer if they still match.
+
+use std::sync::Arc;
+
+use bson::{RawBson, RawDocumentBuf};
+use docquery::{Error, ErrorCode, Update};
+
+use super::Place;
+use super::insert::completed;
+use super::select::{Candidates, Selector};
+use crate::documents::plan::Query;
+use crate::documents::{
+    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
+    RecordId, Upsert,
+};
+use crate::error::DocumentError;
+
+/// Which documents are changed, and how.
+#[derive(Debug)]
+pub(crate) struct ModifyRequest {
+    pub(crate) selector: Selector,
+    pub(crate) change: Change,
+    /// Whether all that match are changed, or the first.
+    pub(crate) many: bool,
+}
+
+/// What is done to the documents.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Update { update: Arc<Update>, upsert: bool },
+    Delete,
+}
+
+/// What has become of it.
+#[derive(Debug, Default)]
+pub(crate) struct ModifyOutcome {
+    pub(crate) matched: u64,
+    pub(crate) modified: u64,
+    /// What was inserted, as nothing matched.
+    pub(crate) upserted: Option<RawDocumentBuf>,
+    /// The document that was changed, where at most one is.
+    pub(crate) found: Option<Found>,
+    /// Why the next document could not be changed. What was changed before stays.
+    pub(crate) error: Option<DocumentError>,
+}
+
+impl Place<'_> {
+    /// Changes documents.
+    pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
+        let query = self.query(&request.selector)?;
+        if matches!(request.change, Change::Update { upsert: true, .. })
+            && query.filter.has_expression()
+        {
+            return Err(Error::new(
+                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
+                "$expr is not allowed in the query predicate for an upsert",
+            )
+            .into());
+        }
+        loop {
+            let limit = (!request.many).then(|| self.rivals().candidates());
+            let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
+            let outcome = match collection {
+                Some(collection) if !records.is_empty() && request.many => {
+                    Some(self.modify_each(&query, &request.change, collection, records)?)
+                }
+                Some(collection) if !records.is_empty() => {
+                    self.modify_first(&query, &request.change, collection, records)?
+                }
+                _ => self.upsert(&query, &request.change, sequence)?,
+            };
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+            // What was found has changed meanwhile: what there is now is looked at anew.
+            self.check_time()?;
+        }
+    }
+
+    /// Changes the first of the records that still matches; `None` if none does.
+    fn modify_first(
+        &self,
+        query: &Query,
+        change: &Change,
+        collection: CollectionId,
+        candidates: Vec<RecordId>,
+    ) -> Result<Option<ModifyOutcome>, DocumentError> {
+        let filter = Arc::clone(&query.filter);
+        let change = change.modification();
+        let task = Modify { collection, candidates, filter, change, reach: Reach::First };
+        match self.engine().modify(task)? {
+            Attempt::Done(modified) => {
+                self.rivals().note(Some(modified.taken));
+                Ok(Some(modified.into()))
+            }
+            Attempt::Again => {
+                self.rivals().note(None);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Changes each of the records that still matches, by as many tasks as it takes.
+    fn modify_each(
+        &self,
+        query: &Query,
+        change: &Change,
+        collection: CollectionId,
+        mut candidates: Vec<RecordId>,
+    ) -> Result<ModifyOutcome, DocumentError> {
+        let mut outcome = ModifyOutcome::default();
+        while !candidates.is_empty() && outcome.error.is_none() {
+            self.check_time()?;
+            let rest = candidates.split_off(candidates.len().min(DOCUMENTS_PER_TASK));
+            let task = Modify {
+                collection,
+                candidates: candidates.clone(),
+                filter: Arc::clone(&query.filter),
+                change: change.modification(),
+                reach: Reach::Each,
+            };
+            // A collection that was dropped meanwhile has no documents that match.
+            let Attempt::Done(modified) = self.engine().modify(task)? else { break };
+            outcome.matched += modified.matched;
+            outcome.modified += modified.modified;
+            outcome.error = modified.error;
+            candidates.drain(..modified.taken);
+            candidates.extend(rest);
+        }
+        Ok(outcome)
+    }
+
+    /// Inserts what an update makes of its filter, if it is to; `None` if something matches by now.
+    fn upsert(
+        &self,
+        query: &Query,
+        change: &Change,
+        seen: u64,
+    ) -> Result<Option<ModifyOutcome>, DocumentError> {
+        let Change::Update { update, upsert: true } = change else {
+            return Ok(Some(ModifyOutcome::default()));
+        };
+        let document = completed(&update.upsert(&query.filter)?, self)?;
+        let task = Upsert {
+            namespace: self.namespace().clone(),
+            create: Some(self.new_collection()),
+            filter: Arc::clone(&query.filter),
+            seen,
+            document: document.clone(),
+        };
+        Ok(match self.engine().upsert(task)? {
+            Attempt::Done(()) => {
+                Some(ModifyOutcome { upserted: Some(document), ..ModifyOutcome::default() })
+            }
+            Attempt::Again => None,
+        })
+    }
+}
+
+impl Change {
+    fn modification(&self) -> Modification {
+        match self {
+            Self::Update { update, .. } => Modification::Update(Arc::clone(update)),
+            Self::Delete => Modification::Delete,
+        }
+    }
+}
+
+impl From<Modified> for ModifyOutcome {
+    fn from(modified: Modified) -> Self {
+        let Modified { matched, modified, found, error, .. } = modified;
+        Self { matched, modified, upserted: None, found, error }
+    }
+}
+
+impl ModifyOutcome {
+    /// The `_id` of what was inserted.
+    pub(crate) fn upserted_id(&self) -> Option<RawBson> {
+        let inserted = self.upserted.as_ref()?;
+        let id = inserted.get("_id").ok().flatten().expect("what was inserted has an _id");
+        Some(id.into())
+    }
+}
