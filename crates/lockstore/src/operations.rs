@@ -27,7 +27,7 @@ pub(crate) use catalogue::{collections, databases, drop_database};
 pub(crate) use cursor::Cursor;
 pub(crate) use find::FindRequest;
 pub(crate) use indexes::{Dropped, IndexChange, IndexName};
-pub(crate) use insert::{InsertOutcome, InsertRequest};
+pub(crate) use insert::InsertRequest;
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
 pub(crate) use select::Selector;
@@ -73,11 +73,6 @@ impl<'s> Place<'s> {
 
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.namespace
-    }
-
-    /// The time of the operation, in milliseconds since the epoch: it has one.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.now_ms
     }
 
     /// A timestamp of this moment, greater than all that were given before.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bson::RawDocumentBuf;
 use docquery::{Error, ErrorCode, Value, limits};
 use lockcore::Instant;
 

@@ -4,6 +4,8 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, Filter, Projection, Value, Writer};
 
 use super::Call;
+use super::arguments::Arguments;
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use super::update::UpdateSpec;
@@ -13,13 +15,7 @@ use crate::operations::{Change, ModifyOutcome, ModifyRequest, Selector};
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("findAndModify")?;
     let namespace = call.namespace()?;
-    let selector = Selector {
-        filter: owned(arguments.document("query")?).unwrap_or_default(),
-        sort: owned(arguments.document("sort")?),
-        hint: hint(&mut arguments)?,
-        variables: owned(arguments.document("let")?),
-        ..Selector::default()
-    };
+    let selector = selector(&mut arguments)?;
     let fields = owned(arguments.document("fields")?);
     let remove = arguments.flag("remove")?.unwrap_or(false);
     let new = arguments.flag("new")?.unwrap_or(false);
@@ -59,6 +55,24 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         (document, _) => document.map(RawDocument::to_owned),
     };
     Ok(reply(&outcome, value.as_ref(), remove))
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let mut arguments = call.arguments("findAndModify")?;
+    let selector = selector(&mut arguments)?;
+    let remove = arguments.flag("remove")?.unwrap_or(false);
+    let root = if remove { "DELETE" } else { "UPDATE" };
+    Ok(Explained { limit: Some(1), ..Explained::new(call.namespace()?, selector, Some(root)) })
+}
+
+fn selector(arguments: &mut Arguments<'_>) -> Result<Selector, Error> {
+    Ok(Selector {
+        filter: owned(arguments.document("query")?).unwrap_or_default(),
+        sort: owned(arguments.document("sort")?),
+        hint: hint(arguments)?,
+        variables: owned(arguments.document("let")?),
+        ..Selector::default()
+    })
 }
 
 /// Checks what excludes what.

@@ -305,13 +305,12 @@ impl Execution {
         let Some(collection) = self.collection else { return Ok(false) };
         let filter = (!self.plan.is_exact()).then(|| self.plan.filter());
         loop {
-            let reading = match self.first.take() {
-                Some(reading) => reading,
-                None => {
-                    let reading = engine.reading()?;
-                    check_alive(&reading, collection, &self.plan)?;
-                    reading
-                }
+            let reading = if let Some(reading) = self.first.take() {
+                reading
+            } else {
+                let reading = engine.reading()?;
+                check_alive(&reading, collection, &self.plan)?;
+                reading
             };
             let mut pace = Pace::new(&*engine.clock, self.deadline);
             let counts = &mut self.counts;

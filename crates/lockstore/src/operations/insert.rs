@@ -130,7 +130,7 @@ pub(super) fn completed(
         match element.value() {
             _ if element.name() == "_id" => {}
             Value::Timestamp(0) => {
-                writer.field(element.name(), Value::Timestamp(place.timestamp()))
+                writer.field(element.name(), Value::Timestamp(place.timestamp()));
             }
             _ => writer.copy(&element),
         }
