@@ -118,9 +118,9 @@ impl<'s> Place<'s> {
     fn rivals(&self) -> &'s Rivals {
         &self.engine.rivals
     }
+}
 
-    /// What a collection that the operation creates is made with.
-    fn new_collection(&self) -> NewCollection {
-        NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
-    }
+/// What a collection that an operation creates is made with.
+fn new_collection() -> NewCollection {
+    NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
 }

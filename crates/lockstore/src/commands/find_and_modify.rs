@@ -28,7 +28,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.flag("bypassDocumentValidation")?;
     collation(&mut arguments)?;
     arguments.finish()?;
-    check(remove, update.is_some(), upsert, new)?;
+    Flags { remove, new, upsert }.check(update.is_some())?;
 
     let place = call.place(namespace)?;
     let environment = place.environment(selector.variables.as_ref())?;
@@ -75,18 +75,28 @@ fn selector(arguments: &mut Arguments<'_>) -> Result<Selector, Error> {
     })
 }
 
-/// Checks what excludes what.
-fn check(remove: bool, update: bool, upsert: bool, new: bool) -> Result<(), Error> {
-    let wrong = match (remove, update) {
-        (true, true) => "Cannot specify both an update and remove=true",
-        (true, false) if upsert => "Cannot specify both upsert=true and remove=true",
-        (true, false) if new => {
-            "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document"
-        }
-        (false, false) => "Either an update or remove=true must be specified",
-        (true | false, _) => return Ok(()),
-    };
-    Err(Error::failed_to_parse(wrong))
+/// What excludes what.
+#[derive(Clone, Copy)]
+struct Flags {
+    remove: bool,
+    new: bool,
+    upsert: bool,
+}
+
+impl Flags {
+    fn check(self, update: bool) -> Result<(), Error> {
+        let Self { remove, new, upsert } = self;
+        let wrong = match (remove, update) {
+            (true, true) => "Cannot specify both an update and remove=true",
+            (true, false) if upsert => "Cannot specify both upsert=true and remove=true",
+            (true, false) if new => {
+                "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document"
+            }
+            (false, false) => "Either an update or remove=true must be specified",
+            (true | false, _) => return Ok(()),
+        };
+        Err(Error::failed_to_parse(wrong))
+    }
 }
 
 /// The document that the command gives: as it was, or as it is now.

@@ -268,12 +268,12 @@ impl Execution {
                         sorter.add(row)?;
                         Ok(ControlFlow::Continue(()))
                     })?;
-                    let mut sorted = sorter.finish().into_iter();
+                    let mut in_order = sorter.finish().into_iter();
                     let skip = usize::try_from(self.skip).unwrap_or(usize::MAX);
                     if skip > 0 {
-                        sorted.nth(skip - 1);
+                        in_order.nth(skip - 1);
                     }
-                    self.stage = Stage::Sorted(sorted);
+                    self.stage = Stage::Sorted(in_order);
                 }
                 Stage::Sorted(mut sorted) => {
                     while self.limit > 0 {
