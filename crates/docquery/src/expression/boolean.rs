@@ -1,13 +1,13 @@
 //! `$and`, `$or`, `$not`: what comes behind the operand that decides is not evaluated.
 
 use super::arguments::Arguments;
-use super::fold::Regrouping;
-use super::operator::{Arity, Table, listed, regrouped};
+use super::folding::Law;
+use super::operator::{Arity, Table, lawful, listed};
 use crate::{Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$and", regrouped(Regrouping::Deciding(false), |arguments| junction(&arguments, false))),
-    ("$or", regrouped(Regrouping::Deciding(true), |arguments| junction(&arguments, true))),
+    ("$and", lawful(Law::Deciding(false), |arguments| junction(&arguments, false))),
+    ("$or", lawful(Law::Deciding(true), |arguments| junction(&arguments, true))),
     ("$not", listed(Arity::Exactly(1), not)),
 ];
 
