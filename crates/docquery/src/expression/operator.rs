@@ -4,8 +4,8 @@ use super::arguments::Arguments;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
-    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
+    objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
     substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
@@ -20,6 +20,7 @@ const TABLES: &[Table] = &[
     boolean::OPERATORS,
     comparison::OPERATORS,
     conditional::OPERATORS,
+    conversion::OPERATORS,
     first_n::OPERATORS,
     iteration::OPERATORS,
     objects::OPERATORS,

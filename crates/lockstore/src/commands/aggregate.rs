@@ -1,7 +1,7 @@
 //! `aggregate`.
 
 use bson::RawArrayBuf;
-use docquery::{Error, Value};
+use docquery::{Error, ErrorCode, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
@@ -46,10 +46,28 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         value if value.is_number() => Namespace::new(call.database, "$cmd.aggregate")?,
         _ => call.namespace()?,
     };
+    check_source(&stages, call.target)?;
     let ns = namespace.to_string();
     let request = AggregateRequest { stages, hint, variables };
     let cursor = call.place(namespace)?.aggregate(&request)?;
     call.reply_with_cursor(&ns, cursor, batch.unwrap_or(BatchSize::of(None)), false)
+}
+
+/// A pipeline takes its documents from a collection, or makes them itself.
+fn check_source(stages: &RawArrayBuf, target: Value<'_>) -> Result<(), Error> {
+    let first = stages.get_document(0).ok().map(docquery::Document::from);
+    let makes_them = first.is_some_and(|stage| !stage.get("$documents").is_missing());
+    match (makes_them, target.is_number()) {
+        (true, false) => Err(Error::new(
+            ErrorCode::INVALID_NAMESPACE,
+            "'$documents' can only be run with {aggregate: 1}",
+        )),
+        (false, true) => Err(Error::new(
+            ErrorCode::INVALID_NAMESPACE,
+            "{aggregate: 1} is not valid for a pipeline whose first stage takes documents of a collection",
+        )),
+        (true, true) | (false, false) => Ok(()),
+    }
 }
 
 fn batch_size(arguments: &mut Arguments<'_>) -> Result<Option<BatchSize>, Error> {
