@@ -2,15 +2,16 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::operator::{Arity, Table, listed};
+use super::folding::Law;
+use super::operator::{Arity, Table, lawful, listed};
 use super::summation::Total;
 use crate::number::Number;
 use crate::{Decimal, Error, ErrorCode, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$add", listed(Arity::Any, add)),
+    ("$add", lawful(Law::LeftAssociative, add)),
     ("$subtract", listed(Arity::Exactly(2), subtract)),
-    ("$multiply", listed(Arity::Any, multiply)),
+    ("$multiply", lawful(Law::LeftAssociative, multiply)),
     ("$divide", listed(Arity::Exactly(2), divide)),
     ("$mod", listed(Arity::Exactly(2), modulo)),
 ];

@@ -13,9 +13,11 @@ use crate::Result;
 pub(crate) enum Law {
     /// Both count.
     None,
-    /// Constants that stand side by side may be taken together.
+    /// The first ones may be taken together.
+    LeftAssociative,
+    /// Those that stand side by side may be taken together.
     Associative,
-    /// All constants may be taken together, behind the others.
+    /// Any may be taken together, behind the others.
     Commutative,
 }
 
@@ -27,34 +29,40 @@ pub(super) fn fold_by_law(call: &mut Node) -> Result<()> {
     if *law == Law::None {
         return Ok(());
     }
-    // What is left to look at, the next one last.
-    let mut rest: Vec<Node> = std::mem::take(arguments).into_iter().rev().flatten().collect();
-    let (mut folded, mut constants) = (Vec::new(), Vec::new());
-    let together = |constants: Vec<Node>| -> Result<Vec<Node>> {
+    let (name, law, evaluate) = (*name, *law, *evaluate);
+    let together = |constants: &mut Vec<Node>| -> Result<Vec<Node>> {
+        let constants = std::mem::take(constants);
         if constants.len() < 2 {
             return Ok(constants);
         }
         let arguments = constants.into_iter().map(Some).collect();
-        let call = Node::Call { name: *name, law: *law, evaluate: *evaluate, arguments };
-        Ok(vec![evaluate_alone(&call)?])
+        Ok(vec![evaluate_alone(&Node::Call { name, law, evaluate, arguments })?])
     };
+    // What is left to look at, the next one last.
+    let mut rest: Vec<Node> = std::mem::take(arguments).into_iter().rev().flatten().collect();
+    let (mut folded, mut constants) = (Vec::new(), Vec::new());
     while let Some(argument) = rest.pop() {
         match argument {
             Node::Constant(_) => constants.push(argument),
             // The same operator inside: its arguments are as good as those around it. A single one may be an array that is
             // taken for its items.
-            Node::Call { name: inner, arguments, .. } if inner == *name && arguments.len() > 1 => {
+            Node::Call { name: inner, arguments, .. }
+                if inner == name && arguments.len() > 1 && law != Law::LeftAssociative =>
+            {
                 rest.extend(arguments.into_iter().rev().flatten());
             }
             argument => {
-                if *law == Law::Associative {
-                    folded.append(&mut together(std::mem::take(&mut constants))?);
+                if law != Law::Commutative {
+                    folded.append(&mut together(&mut constants)?);
                 }
                 folded.push(argument);
+                if law == Law::LeftAssociative {
+                    folded.extend(rest.drain(..).rev());
+                }
             }
         }
     }
-    folded.append(&mut together(constants)?);
+    folded.append(&mut together(&mut constants)?);
     *arguments = folded.into_iter().map(Some).collect();
     Ok(())
 }
@@ -70,6 +78,8 @@ mod tests {
         check(bson!({"$concat": ["$missing", 1]}), bson!(null));
         check_error(bson!({"$concat": ["$missing", {"$concat": ["$missing", 1]}, 2]}), 16702);
         check_error(bson!({"$concatArrays": ["$missing", [1], 2]}), 28664);
+        check_error(bson!({"$add": [1, "x", "$missing"]}), 14);
+        check(bson!({"$add": ["$missing", "x", 1]}), bson!(null));
     }
 
     #[test]
