@@ -103,6 +103,9 @@ impl Decimal {
         if number.is_nan() {
             return Self::NAN;
         }
+        if number == 0.0 {
+            return of_parts(number.is_sign_negative(), 0, 0);
+        }
         if number.is_infinite() {
             return if number > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY };
         }

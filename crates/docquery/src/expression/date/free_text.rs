@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Option<Found> {
     Some(found)
 }
 
-const SPACE: &str = " \t\n,";
+const SPACE: &str = " \t\n,\0";
 
 /// Reads a date, a time or a zone, each of which may come once.
 fn read_part(scanner: &mut Scanner<'_>, found: &mut Found) -> Option<()> {
