@@ -104,12 +104,7 @@ impl Decimal {
             return Self::NAN;
         }
         if number == 0.0 {
-            let zero = Self::from(0_i64);
-            return if number.is_sign_negative() {
-                Self { high: zero.high | 1 << 63, ..zero }
-            } else {
-                zero
-            };
+            return of_parts(number.is_sign_negative(), 0, 0);
         }
         if number.is_infinite() {
             return if number > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY };

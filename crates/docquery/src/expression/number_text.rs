@@ -87,7 +87,7 @@ fn scaled(mantissa: u64, exponent: i64) -> f64 {
     mantissa as f64 * 2_f64.powi(step) * 2_f64.powi(step) * 2_f64.powi(exponent - 2 * step)
 }
 
-/// A decimal; digits beyond the 34 that it holds are rounded.
+/// A decimal; digits beyond the 34 that it holds are cut off.
 pub(super) fn parse_decimal(text: &str) -> Result<Decimal> {
     Decimal::parse(text).map_err(|problem| {
         failure(match problem {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use super::arguments::Arguments;
 use super::context::Context;
+use super::fold::Regrouping;
 use super::node::{Node, Special};
-use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed};
+use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed, regrouped};
 use super::scope::Scope;
 use crate::{Array, Document, Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$mergeObjects", listed(Arity::Any, merge_objects)),
+    ("$mergeObjects", regrouped(Regrouping::Neighbours, merge_objects)),
     ("$objectToArray", listed(Arity::Exactly(1), object_to_array)),
     ("$arrayToObject", listed(Arity::Exactly(1), array_to_object)),
     ("$getField", Operator::Parsed(GetField::parse)),

@@ -2,12 +2,12 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::folding::Law;
-use super::operator::{Arity, Key, NamedErrors, Operator, Table, lawful, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Key, NamedErrors, Operator, Table, listed, regrouped};
 use crate::{Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$concat", lawful(Law::Associative, concat)),
+    ("$concat", regrouped(Regrouping::Neighbours, concat)),
     ("$toLower", listed(Arity::Exactly(1), to_lower)),
     ("$toUpper", listed(Arity::Exactly(1), to_upper)),
     ("$strLenBytes", listed(Arity::Exactly(1), length_in_bytes)),
