@@ -1,6 +1,10 @@
 //! Sorts: in which order documents are given.
 
+mod sorter;
+
 use bson::RawDocument;
+
+pub use sorter::Sorter;
 
 use crate::key::walk::{KeySink, Slot, follow, walk};
 use crate::key::{Direction, encode};
