@@ -388,6 +388,7 @@ mod tests {
     use super::super::testing::run;
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
     fn check(accumulator: Bson, values: Bson, expected: impl Into<Option<Bson>>) {
         let Bson::Array(values) = values else { panic!("no array") };
         let mut documents = vec![bson!({"none": 1})];

@@ -344,6 +344,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
     fn check(lookup: Bson, document: Bson, expected: Bson) {
         let found = run(bson!([{"$lookup": lookup.clone()}]), bson!([document]), &others());
         assert_eq!(found, Ok(bson!([expected])), "{lookup}");

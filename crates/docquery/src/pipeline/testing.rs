@@ -1,5 +1,10 @@
 //! Running pipelines in tests.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what the macro `bson!` makes is written where it is passed"
+)]
+
 use std::collections::HashMap;
 
 use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};

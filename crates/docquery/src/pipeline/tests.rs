@@ -93,3 +93,17 @@ fn what_would_be_very_large_or_deep_is_refused() {
     let large = "x".repeat(9_000_000);
     check_error(bson!([{"$set": {"b": "$a"}}]), bson!([{"a": large}]), 10334);
 }
+
+#[test]
+fn names_that_are_made_of_strings_have_no_null_byte() {
+    for expression in [
+        bson!({"$arrayToObject": [[["a\0b", 1]]]}),
+        bson!({"$arrayToObject": [[{"k": "a\0b", "v": 1}]]}),
+        bson!({"$setField": {"field": "a\0b", "input": "$$ROOT", "value": 1}}),
+        bson!({"$arrayToObject": {"$map": {"input": ["$x"], "in": ["$$this", 1]}}}),
+    ] {
+        let stages = bson!([{"$replaceWith": expression.clone()}]);
+        let found = super::testing::run(stages, bson!([{"x": "a\0b"}]), &super::testing::Memory::default());
+        assert!(found.is_err(), "{expression}");
+    }
+}
