@@ -156,7 +156,10 @@ mod tests {
         check(bson!({"$cond": [true, 1, fails.clone()]}), Err(2));
         check(bson!({"$map": {"input": [], "in": fails.clone()}}), Err(2));
         check(bson!({"$let": {"vars": {"a": fails.clone()}, "in": 1}}), Err(2));
-        check(bson!({"$getField": {"field": "a", "input": {"b": "$zero"}}}), Ok(Bson::Null));
+        check(
+            bson!({"$ifNull": [{"$getField": {"field": "a", "input": {"b": 1}}}, 2]}),
+            Ok(2.into()),
+        );
     }
 
     #[test]

@@ -138,7 +138,8 @@ mod tests {
         check_double("+0x1g", None);
         check_double("+0x1p-1022", Some(f64::MIN_POSITIVE));
         check_double("+0x1p99999999999999999999", None);
-        check_double("+0x1fffffffffffff8000000001", Some(9.671_406_556_917_033e24));
+        check_double("+0x100000000000008000000001", Some(4.951_760_157_141_522e27));
+        check_double("+0x10000000000000", Some(4_503_599_627_370_496.0));
     }
 
     #[test]

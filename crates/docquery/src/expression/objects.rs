@@ -282,7 +282,7 @@ impl Special for SetField {
             }
         };
         let value = self.value.evaluate(context)?;
-        let mut fields = document.slots();
+        let mut fields: Vec<_> = document.slots().collect();
         match fields.iter_mut().find(|(name, _)| **name == *self.field) {
             Some(field) => field.1 = value,
             None => fields.push((&self.field, value)),

@@ -36,7 +36,7 @@ impl<'a> Application<'a> {
         let mut fields: Vec<(&'a str, Value<'a>)> = Vec::new();
         let mut computed: Vec<Option<usize>> =
             vec![None; if branch.computes() { branch.iter().len() } else { 0 }];
-        for (name, value) in document {
+        for (name, value) in document.slots() {
             let Some(place) = branch.find(name) else {
                 if self.rest == Rest::Kept {
                     fields.push((name, value));
@@ -45,6 +45,8 @@ impl<'a> Application<'a> {
             };
             match branch.node(place) {
                 Node::Keep => fields.push((name, value)),
+                // Its place stays, for a value that a later stage may give it.
+                Node::Drop if self.rest == Rest::Kept => fields.push((name, Value::Missing)),
                 Node::Drop => {}
                 Node::Branch(inner) if inner.computes() => {
                     computed[place] = Some(fields.len());
