@@ -17,6 +17,7 @@ mod field_path;
 mod first_n;
 mod fold;
 mod iteration;
+mod metadata;
 mod node;
 mod number_text;
 mod objects;

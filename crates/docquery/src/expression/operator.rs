@@ -6,8 +6,8 @@ use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
-    objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
-    substrings, trigonometry, trim, types, variables,
+    metadata, objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics,
+    strings, substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -24,6 +24,7 @@ const TABLES: &[Table] = &[
     conversion::OPERATORS,
     first_n::OPERATORS,
     iteration::OPERATORS,
+    metadata::OPERATORS,
     objects::OPERATORS,
     powers::OPERATORS,
     regex_search::OPERATORS,

@@ -295,6 +295,16 @@ fn weekday(scanner: &mut Scanner<'_>) -> Option<()> {
 mod tests {
     use super::*;
 
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9:+@TtWZzJjulyAaPpMm ,./é-]{0,24}", any in ".{0,12}") {
+            parse(&text);
+            parse(&any);
+        }
+    }
+
     const FOURTH_OF_JULY: i64 = 17_351;
 
     #[track_caller]

@@ -119,6 +119,15 @@ fn minutes(scanner: &mut Scanner<'_>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9+é-]{0,12}", format in "(%[dGHjLmMSuVYzZ%]|-|é){0,6}") {
+            super::check(&format).unwrap();
+            parse(&text, &format);
+        }
+    }
 
     #[track_caller]
     fn check(text: &str, format: &str, expected: Option<(i64, i64, Option<i64>)>) {
