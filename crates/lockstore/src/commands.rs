@@ -38,6 +38,7 @@ use concern::Takes;
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
+pub(crate) use index_spec::check_collation;
 
 /// One command on its way.
 #[derive(Debug)]

@@ -26,6 +26,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     });
     let documents = documents.collect::<Result<Vec<_>, _>>()?;
     write_batch::check_length(documents.len())?;
-    let outcome = call.place(namespace)?.insert(InsertRequest { documents, ordered })?;
-    Ok(Reply::new().with_count("n", outcome.inserted).with_write_errors(&outcome.errors))
+    let outcome = call.place(namespace)?.insert(InsertRequest { documents, ordered });
+    if let Some(failure) = outcome.failure() {
+        return Err(failure.clone());
+    }
+    let inserted = outcome.inserted.len() as u64;
+    Ok(Reply::new().with_count("n", inserted).with_write_errors(&outcome.errors))
 }

@@ -6,7 +6,7 @@ use bson::{RawBson, RawDocumentBuf};
 use docquery::Update;
 
 use super::Place;
-use super::insert::completed;
+use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
 use crate::documents::plan::Query;
 use crate::documents::{
@@ -167,8 +167,6 @@ impl From<Modified> for ModifyOutcome {
 impl ModifyOutcome {
     /// The `_id` of what was inserted.
     pub(crate) fn upserted_id(&self) -> Option<RawBson> {
-        let inserted = self.upserted.as_ref()?;
-        let id = inserted.get("_id").ok().flatten().expect("what was inserted has an _id");
-        Some(id.into())
+        self.upserted.as_deref().map(id)
     }
 }

@@ -60,7 +60,7 @@ impl Place<'_> {
             Some(collection) => Plan::new(collection, query)?,
             None => Plan::nothing(query),
         };
-        let extent = Extent { skip, limit, deadline: self.deadline() };
+        let extent = Extent { skip, limit, deadline: self.deadline(), keys: false };
         let execution = Execution::new(reading, collection.as_deref(), Arc::new(plan), extent);
         Ok((execution, sequence))
     }
