@@ -226,9 +226,13 @@ impl Bounds {
         Self { exact: false, ..self }
     }
 
-    /// The same, and all arrays that are items of arrays: as they stand in the key of a path that names a place in an array.
+    /// The same for a path that names a place in an array. Where an array stands at the place its items are no keys, but itself;
+    /// and what is missing in a document of the array is not looked for when the array has the place.
     #[must_use]
-    pub fn with_arrays(self) -> Self {
+    pub fn of_place(self) -> Self {
+        if self.missing {
+            return Self::all();
+        }
         let arrays =
             Self { intervals: vec![Interval::rank(ARRAY_RANK)], exact: false, missing: false };
         self.union(arrays)

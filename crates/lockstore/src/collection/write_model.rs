@@ -147,7 +147,7 @@ fn change(
         asked.check()?;
         unreachable!("what could not be written is remembered");
     };
-    let environment = place.environment(asked.selector.variables.as_ref());
+    let environment = place.environment(asked.selector.variables.as_ref())?;
     let update = docquery::Update::parse(update.get(), array_filters, &environment)?;
     Ok(Change::Update { update: Arc::new(update), upsert })
 }

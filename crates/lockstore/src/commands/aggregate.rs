@@ -1,11 +1,10 @@
 //! `aggregate`.
 
 use bson::RawArrayBuf;
-use docquery::{Error, Value};
+use docquery::{Error, ErrorCode, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
-use super::concern::{self, Takes};
 use super::cursors::BatchSize;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
@@ -15,7 +14,7 @@ use crate::operations::AggregateRequest;
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("aggregate")?;
-    let pipeline = arguments.array("pipeline")?;
+    let pipeline = arguments.strict_array("pipeline")?;
     let pipeline = arguments.required("pipeline", pipeline)?;
     let hint = hint(&mut arguments)?;
     let variables = owned(arguments.document("let")?);
@@ -25,7 +24,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let explain = arguments.boolean("explain")?.unwrap_or(false);
     collation(&mut arguments)?;
     arguments.finish()?;
-    concern::check(call.command, Takes::Both)?;
     if batch.is_none() && !explain {
         return Err(Error::failed_to_parse(
             "The 'cursor' option is required, except for aggregate with the explain argument",
@@ -48,10 +46,28 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         value if value.is_number() => Namespace::new(call.database, "$cmd.aggregate")?,
         _ => call.namespace()?,
     };
+    check_source(&stages, call.target)?;
     let ns = namespace.to_string();
     let request = AggregateRequest { stages, hint, variables };
     let cursor = call.place(namespace)?.aggregate(&request)?;
     call.reply_with_cursor(&ns, cursor, batch.unwrap_or(BatchSize::of(None)), false)
+}
+
+/// A pipeline takes its documents from a collection, or makes them itself.
+fn check_source(stages: &RawArrayBuf, target: Value<'_>) -> Result<(), Error> {
+    let first = stages.get_document(0).ok().map(docquery::Document::from);
+    let makes_them = first.is_some_and(|stage| !stage.get("$documents").is_missing());
+    match (makes_them, target.is_number()) {
+        (true, false) => Err(Error::new(
+            ErrorCode::INVALID_NAMESPACE,
+            "'$documents' can only be run with {aggregate: 1}",
+        )),
+        (false, true) => Err(Error::new(
+            ErrorCode::INVALID_NAMESPACE,
+            "{aggregate: 1} is not valid for a pipeline whose first stage takes documents of a collection",
+        )),
+        (true, true) | (false, false) => Ok(()),
+    }
 }
 
 fn batch_size(arguments: &mut Arguments<'_>) -> Result<Option<BatchSize>, Error> {

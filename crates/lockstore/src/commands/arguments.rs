@@ -66,6 +66,18 @@ impl<'a> Arguments<'a> {
         self.typed(name, "type 'array'", |value| value.as_array())
     }
 
+    /// An array; null is of the wrong type too.
+    pub(crate) fn strict_array(&mut self, name: &str) -> Result<Option<Array<'a>>> {
+        match self.value(name) {
+            Value::Missing => Ok(None),
+            Value::Array(array) => Ok(Some(array)),
+            other => Err(Error::type_mismatch(format!(
+                "'{name}' option must be specified as an array, not {}",
+                other.type_name()
+            ))),
+        }
+    }
+
     /// A string.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<&'a str>> {
         self.typed(name, "type 'string'", |value| value.as_str())
@@ -84,10 +96,15 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    /// A number, cut to a whole one of 64 bits.
+    /// A number, cut to a whole one of 64 bits. A decimal is rounded to the nearest, as on the server.
     pub(crate) fn integer(&mut self, name: &str) -> Result<Option<i64>> {
-        self.typed(name, "types '[long, int, decimal, double]'", |value| {
-            Number::of(*value).map(Number::saturating_i64)
+        self.typed(name, "types '[long, int, decimal, double]'", |value| match value {
+            Value::Decimal(number) => Some(
+                number
+                    .to_nearest_whole()
+                    .unwrap_or_else(|| Number::Decimal(*number).saturating_i64()),
+            ),
+            value => Number::of(*value).map(Number::saturating_i64),
         })
     }
 
@@ -205,7 +222,7 @@ mod tests {
     #[test]
     fn an_argument_has_one_of_its_types_or_is_not_there() {
         let command = rawdoc! {
-            "text": "a", "yes": true, "one": 1_i32, "none": bson::Bson::Null, "half": 1.5, "below": -1_i64,
+            "text": "a", "yes": true, "one": 1_i32, "none": bson::RawBson::Null, "half": 1.5, "below": -1_i64,
         };
         let mut arguments = Arguments::new("find", (&*command).into()).unwrap();
         check(arguments.boolean("one"), Err(14));

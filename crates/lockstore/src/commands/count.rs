@@ -5,7 +5,6 @@ use docquery::number::Number;
 
 use super::Call;
 use super::arguments::Arguments;
-use super::concern::{self, Takes};
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use crate::error::DocumentError;
@@ -24,7 +23,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     collation(&mut arguments)?;
     arguments.value("fields");
     arguments.finish()?;
-    concern::check(call.command, Takes::ReadConcern)?;
     let counted = call.place(namespace)?.count(&selector, skip, limit)?;
     Ok(Reply::new().with_count("n", counted))
 }

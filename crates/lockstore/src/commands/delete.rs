@@ -25,9 +25,15 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let errors = write_batch::carry_out(statements, ordered, |_, (mut selector, many)| {
         selector.variables.clone_from(&variables);
         let outcome = place.modify(&ModifyRequest { selector, change: Change::Delete, many })?;
+        if let Some(error) = outcome.error {
+            return Err(error);
+        }
         deleted += outcome.modified;
-        outcome.error.map_or(Ok(()), Err)
+        Ok(())
     })?;
+    if place.is_unacknowledged() {
+        return Ok(Reply::new().with_count("n", 0));
+    }
     Ok(Reply::new().with_count("n", deleted).with_write_errors(&errors))
 }
 

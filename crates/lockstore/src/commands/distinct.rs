@@ -3,7 +3,6 @@
 use docquery::Error;
 
 use super::Call;
-use super::concern::{self, Takes};
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use crate::error::DocumentError;
@@ -18,7 +17,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let hint = hint(&mut arguments)?;
     let key = arguments.required("key", key)?;
     arguments.finish()?;
-    concern::check(call.command, Takes::ReadConcern)?;
     if key.contains('\0') {
         return Err(Error::location(31032, "Key field cannot contain an embedded null byte").into());
     }

@@ -5,7 +5,6 @@ use docquery::{Error, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
-use super::concern::{self, Takes};
 use super::cursors::BatchSize;
 use super::reply::Reply;
 use crate::documents::plan::{Between, Hint};
@@ -41,7 +40,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     }
     arguments.count("ntoreturn")?;
     arguments.finish()?;
-    concern::check(call.command, Takes::ReadConcern)?;
     let batch = BatchSize::of(batch_size);
     if single_batch {
         let most = batch.first() as u64;
@@ -57,6 +55,9 @@ pub(super) fn hint(arguments: &mut Arguments<'_>) -> Result<Hint, Error> {
     match arguments.value("hint") {
         Value::Missing => Ok(Hint::None),
         Value::String(name) => Ok(Hint::Name(name.into())),
+        Value::Document(keys) if keys.len() > 1 && !keys.get("$natural").is_missing() => {
+            Err(Error::bad_value("Cannot include '$natural' in compound hint"))
+        }
         Value::Document(keys) => Hint::parse(raw(keys)),
         _ => Err(Error::failed_to_parse("Hint must be a string or an object")),
     }

@@ -1,14 +1,14 @@
 //! `findAndModify`.
 
-use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Error, Filter, Projection, Value, Writer};
+use bson::RawDocumentBuf;
+use docquery::{Error, Value, Writer};
 
 use super::Call;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use super::update::UpdateSpec;
 use crate::error::DocumentError;
-use crate::operations::{Change, ModifyOutcome, ModifyRequest, Selector};
+use crate::operations::{Change, FindAndModifyRequest, ModifyOutcome, Selector};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("findAndModify")?;
@@ -35,25 +35,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     check(remove, update.is_some(), upsert, new)?;
 
     let place = call.place(namespace)?;
-    let environment = place.environment(selector.variables.as_ref());
-    let filter = Filter::parse(&selector.filter, &environment)?;
-    let fields = fields.filter(|fields| !fields.is_empty());
-    let projection = fields.map(|fields| Projection::parse(&fields, &environment)).transpose()?;
+    let environment = place.environment(selector.variables.as_ref())?;
     let change = match update {
-        Some(update) => {
-            Change::Update { update: update.parsed(selector.variables.as_ref(), &place)?, upsert }
-        }
+        Some(update) => Change::Update { update: update.parsed(&environment)?, upsert },
         None => Change::Delete,
     };
-    let outcome = place.modify(&ModifyRequest { selector, change, many: false })?;
-    if let Some(error) = outcome.error {
-        return Err(error);
-    }
-    let value = document(&outcome, new);
-    let value = match (value, projection) {
-        (Some(document), Some(projection)) => Some(projection.apply(document, &filter)?),
-        (document, _) => document.map(RawDocument::to_owned),
-    };
+    let request = FindAndModifyRequest { selector, change, projection: fields, after: new };
+    let (outcome, value) = place.find_and_modify(request)?;
     Ok(reply(&outcome, value.as_ref(), remove))
 }
 
@@ -69,16 +57,6 @@ fn check(remove: bool, update: bool, upsert: bool, new: bool) -> Result<(), Erro
         (true | false, _) => return Ok(()),
     };
     Err(Error::failed_to_parse(wrong))
-}
-
-/// The document that the command gives: as it was, or as it is now.
-fn document(outcome: &ModifyOutcome, new: bool) -> Option<&RawDocument> {
-    match &outcome.found {
-        Some(found) if new => found.after.as_deref(),
-        Some(found) => Some(&found.before),
-        None if new => outcome.upserted.as_deref(),
-        None => None,
-    }
 }
 
 fn reply(outcome: &ModifyOutcome, value: Option<&RawDocumentBuf>, remove: bool) -> Reply {

@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::error::DocumentError;
 use pace::Pace;
 use scan::{Progress, Scan};
-use sort::Sorter;
+use sort::SortedRows;
 
 /// A plan that is being carried out.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub(crate) struct Counts {
 enum Stage {
     Scanning(Scan),
     /// What was found is being sorted.
-    Sorting(Scan, Sorter),
+    Sorting(Scan, SortedRows),
     Sorted(std::vec::IntoIter<OwnedRow>),
     Done,
 }
@@ -109,7 +109,7 @@ impl Execution {
             _ if limit == 0 || matches!(plan.access(), Access::Nothing) => Stage::Done,
             None => Stage::Scanning(scan),
             Some(sort) => {
-                Stage::Sorting(scan, Sorter::new(Arc::clone(sort), skip.saturating_add(limit)))
+                Stage::Sorting(scan, SortedRows::new(Arc::clone(sort), skip.saturating_add(limit)))
             }
         };
         let collection = collection.map(Collection::id);

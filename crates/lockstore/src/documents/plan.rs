@@ -12,6 +12,7 @@
 mod between;
 mod candidate;
 mod condition;
+mod explain;
 
 mod order;
 mod scan;
@@ -19,10 +20,10 @@ mod scan;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
-use docquery::key::KeyRanges;
 use docquery::order::compare_documents;
 use docquery::{Document, Error, Filter, Sort, Value};
 
+pub(crate) use explain::{Explanation, Verbosity};
 pub(crate) use scan::{Access, IndexScan};
 
 use super::{Collection, Index};
@@ -279,9 +280,4 @@ fn natural(document: &RawDocument) -> Result<Option<Direction>, Error> {
         Some(-1.0) => Ok(Some(Direction::Backward)),
         _ => Err(Error::bad_value(format!("$natural must be 1 or -1, not {value:?}"))),
     }
-}
-
-/// All keys of an index: what a scan looks at that nothing binds.
-fn all_keys(index: &Index) -> KeyRanges {
-    KeyRanges::new(index.pattern(), &[])
 }

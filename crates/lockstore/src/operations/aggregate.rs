@@ -27,7 +27,7 @@ pub(crate) struct AggregateRequest {
 impl Place<'_> {
     /// Runs a pipeline over the documents of the collection.
     pub(crate) fn aggregate(&self, request: &AggregateRequest) -> Result<Cursor, DocumentError> {
-        let environment = self.environment(request.variables.as_ref());
+        let environment = self.environment(request.variables.as_ref())?;
         let pipeline = Pipeline::parse(&request.stages, &environment)?;
         let selector = Selector { hint: request.hint.clone(), ..Selector::default() };
         let source = self.source(selector)?;

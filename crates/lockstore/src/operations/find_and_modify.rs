@@ -1,7 +1,7 @@
 //! Changing one document, and giving it back.
 
 use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Filter, Projection};
+use docquery::{Error, Filter, Projection};
 
 use super::Place;
 use super::modify::{Change, ModifyOutcome, ModifyRequest};
@@ -25,11 +25,17 @@ impl Place<'_> {
         request: FindAndModifyRequest,
     ) -> Result<(ModifyOutcome, Option<RawDocumentBuf>), DocumentError> {
         let FindAndModifyRequest { selector, change, projection, after } = request;
-        let environment = self.environment(selector.variables.as_ref());
+        let environment = self.environment(selector.variables.as_ref())?;
         let filter = Filter::parse(&selector.filter, &environment)?;
         let projection = projection.filter(|projection| !projection.is_empty());
         let projection = projection.map(|fields| Projection::parse(&fields, &environment));
         let projection = projection.transpose()?;
+        if after && projection.as_ref().is_some_and(Projection::is_positional) {
+            return Err(Error::bad_value(
+                "cannot use a positional projection and return the new document",
+            )
+            .into());
+        }
         let mut outcome = self.modify(&ModifyRequest { selector, change, many: false })?;
         if let Some(error) = outcome.error.take() {
             return Err(error);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bson::{RawBson, RawDocumentBuf};
-use docquery::Update;
+use docquery::{Error, ErrorCode, Update};
 
 use super::Place;
 use super::insert::{completed, id};
@@ -48,6 +48,15 @@ impl Place<'_> {
     /// Changes documents.
     pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
         let query = self.query(&request.selector)?;
+        if matches!(request.change, Change::Update { upsert: true, .. })
+            && query.filter.has_expression()
+        {
+            return Err(Error::new(
+                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
+                "$expr is not allowed in the query predicate for an upsert",
+            )
+            .into());
+        }
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
             let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
@@ -131,7 +140,7 @@ impl Place<'_> {
         let Change::Update { update, upsert: true } = change else {
             return Ok(Some(ModifyOutcome::default()));
         };
-        let document = completed(&update.upsert(&query.filter)?, self.now_ms())?;
+        let document = completed(&update.upsert(&query.filter)?, self)?;
         let task = Upsert {
             namespace: self.namespace().clone(),
             create: Some(self.new_collection()),

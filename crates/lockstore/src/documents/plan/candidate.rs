@@ -131,8 +131,9 @@ impl Bound {
         let (mut leads, mut are_exact) = (false, true);
         for (place, field) in fields.iter().enumerate() {
             let path = field.path();
+            let names_place = path.parts().any(|part| array_index(part).is_some());
             let mut leaves = condition.leaves.iter().filter(|leaf| leaf.path == path.as_str());
-            let of_field = if is_multikey(place) {
+            let of_field = if is_multikey(place) || names_place {
                 let may_share = |leaf: &&Leaf<'_>| {
                     let mut others = arrays.iter().filter(|(array, _)| *array == head(place));
                     others.all(|(_, other)| match (other, &leaf.element) {
@@ -156,9 +157,8 @@ impl Bound {
                     })
                 })
             };
-            let names_place = path.parts().any(|part| array_index(part).is_some());
             let of_field =
-                of_field.map(|bounds| if names_place { bounds.with_arrays() } else { bounds });
+                of_field.map(|bounds| if names_place { bounds.of_place() } else { bounds });
             leads |= place == 0 && of_field.is_some();
             are_exact &= of_field.as_ref().is_none_or(Bounds::is_exact);
             bounds.push(of_field.unwrap_or_else(Bounds::all));
