@@ -2,16 +2,16 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::folding::Law;
-use super::operator::{Arity, Table, lawful, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Table, listed, regrouped};
 use super::summation::Total;
 use crate::number::Number;
 use crate::{Decimal, Error, ErrorCode, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$add", lawful(Law::Commutative, add)),
+    ("$add", regrouped(Regrouping::Any, add)),
     ("$subtract", listed(Arity::Exactly(2), subtract)),
-    ("$multiply", lawful(Law::Commutative, multiply)),
+    ("$multiply", regrouped(Regrouping::Any, multiply)),
     ("$divide", listed(Arity::Exactly(2), divide)),
     ("$mod", listed(Arity::Exactly(2), modulo)),
 ];

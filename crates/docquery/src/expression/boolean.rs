@@ -1,13 +1,13 @@
 //! `$and`, `$or`, `$not`: what comes behind the operand that decides is not evaluated.
 
 use super::arguments::Arguments;
-use super::folding::Law;
-use super::operator::{Arity, Table, lawful, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Table, listed, regrouped};
 use crate::{Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$and", lawful(Law::Deciding(false), |arguments| junction(&arguments, false))),
-    ("$or", lawful(Law::Deciding(true), |arguments| junction(&arguments, true))),
+    ("$and", regrouped(Regrouping::Deciding(false), |arguments| junction(&arguments, false))),
+    ("$or", regrouped(Regrouping::Deciding(true), |arguments| junction(&arguments, true))),
     ("$not", listed(Arity::Exactly(1), not)),
 ];
 

@@ -6,7 +6,7 @@ use std::fmt;
 use super::arguments::Arguments;
 use super::context::Context;
 use super::field_path::{FieldPath, check_field_name};
-use super::folding::Law;
+use super::fold::Regrouping;
 use super::operator::{self, Evaluate};
 use super::scope::Scope;
 use crate::{Document, Error, ErrorCode, OwnedValue, Result, Value};
@@ -26,9 +26,9 @@ pub(crate) enum Node {
     Call {
         /// Its name, with the dollar sign.
         name: &'static str,
-        law: Law,
         evaluate: Evaluate,
         arguments: Box<[Option<Node>]>,
+        regrouping: Regrouping,
     },
     /// An operator with a tree of its own.
     Special(Box<dyn Special>),

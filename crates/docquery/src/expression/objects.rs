@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use super::arguments::Arguments;
 use super::context::Context;
-use super::folding::Law;
+use super::fold::Regrouping;
 use super::node::{Node, Special};
-use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, lawful, listed};
+use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed, regrouped};
 use super::scope::Scope;
 use crate::{Array, Document, Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$mergeObjects", lawful(Law::Associative, merge_objects)),
+    ("$mergeObjects", regrouped(Regrouping::Neighbours, merge_objects)),
     ("$objectToArray", listed(Arity::Exactly(1), object_to_array)),
     ("$arrayToObject", listed(Arity::Exactly(1), array_to_object)),
     ("$getField", Operator::Parsed(GetField::parse)),
