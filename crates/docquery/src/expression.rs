@@ -14,6 +14,7 @@ mod context;
 mod conversion;
 pub(crate) mod date;
 mod field_path;
+mod fields;
 mod first_n;
 mod fold;
 mod iteration;

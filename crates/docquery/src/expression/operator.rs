@@ -5,9 +5,9 @@ use super::fold::Regrouping;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
-    metadata, objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics,
-    strings, substrings, trigonometry, trim, types, variables,
+    arithmetic, arrays, boolean, comparison, conditional, conversion, date, fields, first_n,
+    iteration, metadata, objects, powers, regex_search, rounding, sets, sizes, slices, sort_array,
+    statistics, strings, substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -22,6 +22,7 @@ const TABLES: &[Table] = &[
     comparison::OPERATORS,
     conditional::OPERATORS,
     conversion::OPERATORS,
+    fields::OPERATORS,
     first_n::OPERATORS,
     iteration::OPERATORS,
     metadata::OPERATORS,
