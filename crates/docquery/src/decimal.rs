@@ -103,6 +103,14 @@ impl Decimal {
         if number.is_nan() {
             return Self::NAN;
         }
+        if number == 0.0 {
+            let zero = Self::from(0_i64);
+            return if number.is_sign_negative() {
+                Self { high: zero.high | 1 << 63, ..zero }
+            } else {
+                zero
+            };
+        }
         if number.is_infinite() {
             return if number > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY };
         }

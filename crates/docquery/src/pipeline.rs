@@ -76,12 +76,17 @@ impl Pipeline {
         Self::parse_inner(stages.get(), environment, 0)
     }
 
-    /// Checks what is found wrong before any stage is parsed: that each is one that there is.
+    /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
+    /// several pipelines, as updates are, fails as a whole if this fails for one.
     ///
     /// # Errors
     ///
-    /// 40323 and 40324 for what is no stage.
+    /// 40323 and 40324 for what is no stage; those that `$lookup` gives before anything is parsed.
     pub fn check_shape(stages: Value<'_>) -> Result<()> {
+        Self::check_shape_in(stages, 0)
+    }
+
+    fn check_shape_in(stages: Value<'_>, depth: usize) -> Result<()> {
         let Value::Array(stages) = stages else {
             let message = format!("a pipeline is an array, not {}", stages.type_name());
             return Err(Error::type_mismatch(message));
@@ -90,7 +95,7 @@ impl Pipeline {
             let message = format!("a pipeline has at most {STAGES_MAX} stages");
             return Err(Error::location(7_749_501, message));
         }
-        stages.iter().try_for_each(Stage::check_shape)
+        stages.iter().try_for_each(|stage| Stage::check_shape(stage, depth))
     }
 
     /// Parses a pipeline in `depth` others.

@@ -197,11 +197,15 @@ impl Accumulator {
     fn add_value(&mut self, simple: Simple, value: Value<'_>) -> Result<usize> {
         match self {
             Self::Total(total) => {
-                Number::of(value).into_iter().for_each(|number| total.add(number));
+                if let Some(number) = Number::of(value) {
+                    total.add(number);
+                }
                 Ok(0)
             }
             Self::Mean(mean) => {
-                Number::of(value).into_iter().for_each(|number| mean.add(number));
+                if let Some(number) = Number::of(value) {
+                    mean.add(number);
+                }
                 Ok(0)
             }
             Self::Share(total, count) => {
@@ -212,7 +216,9 @@ impl Accumulator {
                 Ok(0)
             }
             Self::DeviationPop(deviation) | Self::DeviationSamp(deviation) => {
-                Number::of(value).into_iter().for_each(|number| deviation.add(number));
+                if let Some(number) = Number::of(value) {
+                    deviation.add(number);
+                }
                 Ok(0)
             }
             Self::One(one) => {
@@ -271,7 +277,9 @@ impl Accumulator {
             }
             Self::Merged(fields, _) => {
                 writer.open_document(name);
-                fields.iter().for_each(|(name, value)| writer.field(name, value.get()));
+                for (name, value) in fields {
+                    writer.field(name, value.get());
+                }
                 writer.close();
             }
             Self::Few(few) => few.write(name, writer),
@@ -333,7 +341,9 @@ fn merge(
 
 fn array<'v>(name: &str, values: impl Iterator<Item = &'v OwnedValue>, writer: &mut Writer) {
     writer.open_array(name);
-    values.for_each(|value| writer.item(value.get()));
+    for value in values {
+        writer.item(value.get());
+    }
     writer.close();
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn stages_on_slots(written: Value<'_>, stages: &[Stage]) -> usize {
 }
 
 /// What a `find` does, in the order in which it does so: which stages do it, and whether there may be several.
-const FIND: [(fn(&Stage) -> bool, bool); 4] = [
+const FIND: [(IsStage, bool); 4] = [
     (|stage| matches!(stage, Stage::Match(_)), true),
     (|stage| matches!(stage, Stage::Sort(_)), false),
     (|stage| matches!(stage, Stage::Skip(_) | Stage::Limit(_)), true),
@@ -50,6 +50,8 @@ const FIND: [(fn(&Stage) -> bool, bool); 4] = [
         false,
     ),
 ];
+
+type IsStage = fn(&Stage) -> bool;
 
 /// The error that the second engine gives where the first gives `error`.
 pub(crate) fn error_on_slots(error: Error) -> Error {
@@ -96,7 +98,7 @@ fn runs_on_slots(stage: &Stage, next: Option<&Stage>) -> bool {
         (Stage::Group(group), _) => group.fits_slots(),
         // The first engine takes up an $unwind of what was found.
         (Stage::Lookup(lookup), Some(Stage::Unwind(unwind))) => {
-            lookup.fits_slots() && !unwind.is_of(lookup.into_path())
+            lookup.fits_slots() && !unwind.is_of(lookup.target())
         }
         (Stage::Lookup(lookup), _) => lookup.fits_slots(),
         _ => false,

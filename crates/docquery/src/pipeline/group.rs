@@ -1,17 +1,17 @@
 //! `$group`: one document for all documents with the same `_id`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::accumulator::{Accumulation, Accumulator};
-use super::distinct::Distinct;
 use super::engine::{Engine, leave_slots};
 use super::stage::object;
 use super::{Documents, MEMORY_BYTES_MAX, buffer};
 use crate::expression::{Context, Scope};
 use crate::{
     Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Value, Writer,
+    key,
 };
 
 /// `$group`, parsed.
@@ -26,12 +26,18 @@ pub(crate) struct Group {
     leaves_slots: bool,
 }
 
+/// What a group takes besides its bytes.
+const GROUP_BYTES: usize = 128;
+
 /// The groups that were met, in the order in which they were.
 #[derive(Debug, Default)]
 struct Groups {
-    places: BTreeMap<Distinct, usize>,
-    accumulators: Vec<Vec<Accumulator>>,
+    /// Where each stands, by its `_id` as index keys write it: values that are equal have one writing.
+    places: HashMap<Box<[u8]>, usize>,
+    /// The `_id` that was met first, and what is accumulated.
+    met: Vec<(OwnedValue, Vec<Accumulator>)>,
     bytes: usize,
+    scratch: Vec<u8>,
 }
 
 impl Group {
@@ -76,10 +82,7 @@ impl Group {
             arena.reset();
             self.add(Document::from(&*document), &arena, &mut groups)?;
         }
-        let mut ids: Vec<_> = groups.places.into_iter().collect();
-        ids.sort_unstable_by_key(|(_, place)| *place);
-        let groups = ids.into_iter().zip(groups.accumulators);
-        groups.map(|((id, _), accumulators)| self.document(&id.0, &accumulators)).collect()
+        groups.met.iter().map(|(id, accumulators)| self.document(id, accumulators)).collect()
     }
 
     fn add(&self, document: Document<'_>, arena: &Arena, groups: &mut Groups) -> Result<()> {
@@ -89,9 +92,7 @@ impl Group {
             id => id,
         };
         let place = self.place(id, groups, arena)?;
-        for ((_, accumulation), accumulator) in
-            self.fields.iter().zip(&mut groups.accumulators[place])
-        {
+        for ((_, accumulation), accumulator) in self.fields.iter().zip(&mut groups.met[place].1) {
             groups.bytes += accumulation.add(accumulator, document, arena)?;
         }
         if groups.bytes > MEMORY_BYTES_MAX {
@@ -103,17 +104,20 @@ impl Group {
 
     /// The place of the group of `id`, a new one if it is met for the first time.
     fn place(&self, id: Value<'_>, groups: &mut Groups, arena: &Arena) -> Result<usize> {
-        let key = Distinct(id.into());
-        if let Some(place) = groups.places.get(&key) {
+        groups.scratch.clear();
+        key::encode(id, &mut groups.scratch);
+        if let Some(place) = groups.places.get(&*groups.scratch) {
             return Ok(*place);
         }
-        let place = groups.accumulators.len();
+        let place = groups.met.len();
         let start =
             |(_, accumulation): &(_, Accumulation)| accumulation.start(self.engine, id, arena);
-        groups.accumulators.push(self.fields.iter().map(start).collect::<Result<_>>()?);
-        let fields = self.fields.len() * size_of::<Accumulator>();
-        groups.bytes += key.0.bytes() + size_of::<(Distinct, usize)>() + fields;
-        groups.places.insert(key, place);
+        let accumulators = self.fields.iter().map(start).collect::<Result<Vec<_>>>()?;
+        let id = OwnedValue::from(id);
+        groups.bytes += GROUP_BYTES + groups.scratch.len() + id.bytes();
+        groups.bytes += accumulators.len() * size_of::<Accumulator>();
+        groups.places.insert(groups.scratch.as_slice().into(), place);
+        groups.met.push((id, accumulators));
         Ok(place)
     }
 

@@ -51,10 +51,10 @@ pub(crate) struct Place<'e> {
 }
 
 impl Stage {
-    /// Checks what is found wrong with an item of a pipeline before any is parsed.
-    pub(crate) fn check_shape(item: Value<'_>) -> Result<()> {
+    /// Checks what is found wrong with an item of a pipeline, in `depth` others, before any is parsed.
+    pub(crate) fn check_shape(item: Value<'_>, depth: usize) -> Result<()> {
         match name_and_spec(item)? {
-            ("$lookup", spec) => Lookup::check_shape(spec),
+            ("$lookup", spec) => Lookup::check_shape(spec, depth),
             (name, _) if NAMES.contains(&name) => Ok(()),
             (name, _) => Err(unknown(name)),
         }

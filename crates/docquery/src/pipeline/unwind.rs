@@ -38,7 +38,7 @@ impl Unwind {
                             return Err(Error::location(28822, message));
                         }
                         ("includeArrayIndex", Value::String(text)) if !text.is_empty() => {
-                            index = Some(text)
+                            index = Some(text);
                         }
                         ("includeArrayIndex", _) => {
                             return Err(wrong_type(

@@ -34,8 +34,11 @@ impl Concern {
         check_read_concern(command.get("readConcern"))?;
         let write_concern = command.get("writeConcern");
         check_write_concern(write_concern, takes)?;
-        let w = write_concern.as_document().and_then(|concern| Number::of(concern.get("w")));
-        let acknowledged = w.is_none_or(|w| w.saturating_i64() != 0);
+        let acknowledged = write_concern.as_document().is_none_or(|concern| {
+            let w = Number::of(concern.get("w"));
+            // Who waits for the journal waits for an answer.
+            w.is_none_or(|w| w.saturating_i64() != 0) || concern.get("j").is_truthy()
+        });
         Ok(Self { acknowledged, max_time: max_time(command)? })
     }
 }

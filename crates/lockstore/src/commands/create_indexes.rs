@@ -35,7 +35,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let reply = Reply::new()
         .with_count("numIndexesBefore", created.before as u64)
         .with_count("numIndexesAfter", created.after as u64);
-    if created.before == created.after {
+    if created.before == created.after && !created.created_collection {
         return Ok(reply.with("note", Value::String("all indexes already exist")));
     }
     Ok(reply.with("createdCollectionAutomatically", Value::Bool(created.created_collection)))
