@@ -15,6 +15,7 @@ mod conversion;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
+mod folding;
 mod iteration;
 mod node;
 mod number_text;

@@ -1,6 +1,8 @@
 //! Applying an update to raw bytes equals applying it to the parsed document: operators one by one, on a tree, as simply
 //! as can be.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, and so are the functions that they share")]
+
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use docquery::{Environment, Filter, Update};
 use proptest::prelude::*;

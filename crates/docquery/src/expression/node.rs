@@ -8,6 +8,7 @@ use super::boolean::Junction;
 use super::context::Context;
 use super::evaluate_alone;
 use super::field_path::{FieldPath, check_field_name};
+use super::folding::{self, Law};
 use super::operator::{self, Evaluate};
 use super::scope::Scope;
 use super::variable::Variable;
@@ -28,6 +29,7 @@ pub(crate) enum Node {
     Call {
         /// Its name, with the dollar sign.
         name: &'static str,
+        law: Law,
         evaluate: Evaluate,
         arguments: Box<[Option<Node>]>,
     },
@@ -172,7 +174,12 @@ impl Node {
             Self::Call { arguments, .. } => {
                 arguments.iter_mut().flatten().try_for_each(Self::fold)?;
                 let constant = arguments.iter().flatten().all(|node| node.constant().is_some());
-                if constant { Some(evaluate_alone(self)?) } else { None }
+                if constant {
+                    Some(evaluate_alone(self)?)
+                } else {
+                    folding::fold_by_law(self)?;
+                    None
+                }
             }
             Self::Junction(junction) => junction.fold()?,
             Self::Special(special) => special.fold()?,

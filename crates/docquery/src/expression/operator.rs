@@ -1,6 +1,7 @@
 //! Operators: what they are called, and what arguments they take.
 
 use super::arguments::Arguments;
+use super::folding::Law;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
@@ -47,7 +48,7 @@ pub(crate) type Evaluate = for<'s, 'a> fn(Arguments<'s, 'a>) -> Result<Value<'a>
 #[derive(Clone, Copy)]
 pub(crate) enum Operator {
     /// `{$op: [a, b]}`, or `{$op: a}`
-    Listed { arity: Arity, evaluate: Evaluate },
+    Listed { arity: Arity, law: Law, evaluate: Evaluate },
     /// `{$op: {key: a, other: b}}`; the arguments come in the order of `keys`, whatever order they are written in.
     Named { keys: &'static [Key], errors: NamedErrors, evaluate: Evaluate },
     /// One that parses its arguments itself: what it gives is a [`Node::Special`] or any other node.
@@ -95,7 +96,12 @@ pub(super) fn named(name: &str) -> Option<(&'static str, Operator)> {
 
 /// An operator that takes a list of arguments.
 pub(crate) const fn listed(arity: Arity, evaluate: Evaluate) -> Operator {
-    Operator::Listed { arity, evaluate }
+    Operator::Listed { arity, law: Law::None, evaluate }
+}
+
+/// An operator that takes any list of arguments, and obeys a law.
+pub(crate) const fn lawful(law: Law, evaluate: Evaluate) -> Operator {
+    Operator::Listed { arity: Arity::Any, law, evaluate }
 }
 
 impl Key {
@@ -119,10 +125,11 @@ impl Operator {
     ) -> Result<Node> {
         let call = Call { name, arguments };
         match self {
-            Self::Listed { arity, evaluate } => {
+            Self::Listed { arity, law, evaluate } => {
                 let arguments = call.list(scope)?;
                 arity.check(call, arguments.len())?;
-                Ok(call.node(evaluate, arguments.into_iter().map(Some)))
+                let arguments = arguments.into_iter().map(Some).collect();
+                Ok(Node::Call { name, law, evaluate, arguments })
             }
             Self::Named { keys, errors, evaluate } => {
                 let arguments = call.named(keys, errors, scope)?;
@@ -215,7 +222,7 @@ impl<'v> Call<'v> {
         arguments: impl IntoIterator<Item = Option<Node>>,
     ) -> Node {
         let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, evaluate, arguments }
+        Node::Call { name: self.name, law: Law::None, evaluate, arguments }
     }
 
     /// The error for an argument that must be given and is not.

@@ -2,11 +2,12 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::operator::{Arity, Key, NamedErrors, Operator, Table, listed};
+use super::folding::Law;
+use super::operator::{Arity, Key, NamedErrors, Operator, Table, lawful, listed};
 use crate::{Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$concat", listed(Arity::Any, concat)),
+    ("$concat", lawful(Law::Associative, concat)),
     ("$toLower", listed(Arity::Exactly(1), to_lower)),
     ("$toUpper", listed(Arity::Exactly(1), to_upper)),
     ("$strLenBytes", listed(Arity::Exactly(1), length_in_bytes)),

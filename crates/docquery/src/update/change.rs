@@ -76,7 +76,10 @@ impl<'a> Edit<'a> {
             match take_at(&mut changes, place) {
                 Change::Keep => writer.copy(&element),
                 Change::Remove => {}
-                Change::Set(value) => writer.field(element.name(), value),
+                Change::Set(value) => {
+                    writer.field(element.name(), value);
+                    check_growth(writer.len())?;
+                }
                 Change::Edit(edit) => {
                     if element.kind() == Kind::Array {
                         writer.open_array(element.name());
@@ -90,6 +93,7 @@ impl<'a> Edit<'a> {
         for added in &self.added {
             if let Added::Field(name, value) = added {
                 writer.field(name, *value);
+                check_growth(writer.len())?;
             }
         }
         Ok(())
@@ -103,7 +107,10 @@ impl<'a> Edit<'a> {
             match take_at(&mut changes, place) {
                 Change::Keep => writer.copy_item(&element),
                 Change::Remove => continue,
-                Change::Set(value) => writer.item(value),
+                Change::Set(value) => {
+                    writer.item(value);
+                    check_growth(writer.len())?;
+                }
                 Change::Edit(edit) => {
                     if element.kind() == Kind::Array {
                         writer.open_array_item();
@@ -128,6 +135,7 @@ impl<'a> Edit<'a> {
                 }
             };
             writer.item(value);
+            check_growth(writer.len())?;
             length += 1;
         }
         Ok(())

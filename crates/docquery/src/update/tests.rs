@@ -1,5 +1,7 @@
 //! Updates as MongoDB 6.0.5 applies them.
 
+#![expect(clippy::needless_pass_by_value, reason = "cases read better without references")]
+
 use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 
 use super::Update;
@@ -186,6 +188,8 @@ fn a_rename_moves_a_field_outside_of_arrays() {
     check(doc! {"a": 1}, doc! {"$rename": {"a": "a.b"}}, Fails(2));
     check(doc! {"a": 1}, doc! {"$rename": {"a": "b.$"}}, Fails(2));
     check(doc! {"a": 1}, doc! {"$rename": {"a": 1}}, Fails(2));
+    check(doc! {"a": 1}, doc! {"$rename": {"a": "b\0"}}, Fails(2));
+    check(doc! {"a": 1}, doc! {"$rename": {"a": ""}}, Fails(56));
     check(doc! {"a": 1}, doc! {"$rename": {"a": "b"}, "$set": {"b": 1}}, Fails(40));
 }
 
@@ -458,6 +462,24 @@ fn many_paths_are_applied_in_one_walk() {
     let items = parse(&doc! {"$set": items.collect::<Document>()}.into(), &[]).unwrap();
     let result = items.apply(&raw(&doc! {"a": vec![1; 10_000]}), &filter(&doc! {})).unwrap();
     assert_eq!(result.unwrap(), raw(&doc! {"a": vec![2; 20_000]}));
+}
+
+/// A small update of a small document that makes a huge one.
+#[test]
+fn an_update_that_multiplies_ends_early() {
+    let before = || doc! {"a": vec![Bson::from(doc! {"b": []}); 10_000]};
+    let value = "x".repeat(1_000_000);
+    check(before(), doc! {"$set": {"a.$[].b": value.clone()}}, Fails(10334));
+    check(before(), doc! {"$push": {"a.$[].b": value}}, Fails(10334));
+    let many = || vec![Bson::from(1); 10_000];
+    for each in [
+        doc! {"$push": {"a.$[].b": {"$each": many()}}},
+        doc! {"$push": {"a.$[].b": {"$each": many(), "$slice": 1}}},
+        doc! {"$addToSet": {"a.$[].b": {"$each": (0..10_000).collect::<Vec<_>>()}}},
+        doc! {"$pullAll": {"a.$[].b": (0..10_000).collect::<Vec<_>>()}},
+    ] {
+        check(before(), each, Fails(10334));
+    }
 }
 
 #[test]

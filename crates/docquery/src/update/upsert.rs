@@ -25,18 +25,7 @@ pub(super) fn base(filter: &Filter, only_id: bool) -> Result<Vec<u8>> {
             ));
         }
     }
-    for (index, (path, _)) in equalities.iter().enumerate() {
-        // The paths that lead to this one stand before it.
-        let earlier = &equalities[..index];
-        if let Some((other, _)) = earlier.iter().find(|(other, _)| leads_through(other, path)) {
-            return Err(Error::new(
-                ErrorCode::NOT_SINGLE_VALUE_FIELD,
-                format!(
-                    "the filter asks for '{other}' and for '{path}': an upsert cannot know the value"
-                ),
-            ));
-        }
-    }
+    check_agreement(&equalities)?;
     let mut writer = Writer::new();
     write_fields(&mut writer, &equalities, 0);
     Ok(writer.finish())
@@ -54,9 +43,23 @@ pub(super) fn finish(document: Document<'_>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether `path` is `start`, or leads on from it.
-fn leads_through(start: &Path, path: &Path) -> bool {
-    start.len() <= path.len() && start.parts().zip(path.parts()).all(|(a, b)| a == b)
+/// Checks that the filter asks for one value in each place.
+fn check_agreement(equalities: &[(&Path, Value<'_>)]) -> Result<()> {
+    let mut paths: Vec<Vec<&str>> =
+        equalities.iter().map(|(path, _)| path.parts().collect()).collect();
+    paths.sort_unstable();
+    // In this order the paths that lead through another stand right behind it.
+    match paths.windows(2).find(|pair| pair[1].starts_with(&pair[0])) {
+        None => Ok(()),
+        Some(pair) => Err(Error::new(
+            ErrorCode::NOT_SINGLE_VALUE_FIELD,
+            format!(
+                "the filter asks for a value at '{}' and at '{}': an upsert cannot know which is meant",
+                pair[0].join("."),
+                pair[1].join(".")
+            ),
+        )),
+    }
 }
 
 /// Writes the values of `equalities`, which are in order and share their first `depth` parts.

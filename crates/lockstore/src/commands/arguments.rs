@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bson::RawDocument;
 use docquery::number::Number;
-use docquery::{Array, Document, Error, ErrorCode, Result, Value};
+use docquery::{Array, Document, Error, Result, Value};
 
 /// The fields of a command, or of a document inside one. What is not taken by the time of [`Arguments::finish`] is unknown.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<'a> Arguments<'a> {
 
     /// A document.
     pub(crate) fn document(&mut self, name: &str) -> Result<Option<Document<'a>>> {
-        self.typed(name, "type 'object'", |value| value.as_document())
+        self.typed(name, "type 'object'", docquery::Value::as_document)
     }
 
     /// A document; null is of the wrong type too.
@@ -63,7 +63,7 @@ impl<'a> Arguments<'a> {
 
     /// An array.
     pub(crate) fn array(&mut self, name: &str) -> Result<Option<Array<'a>>> {
-        self.typed(name, "type 'array'", |value| value.as_array())
+        self.typed(name, "type 'array'", docquery::Value::as_array)
     }
 
     /// An array; null is of the wrong type too.
@@ -80,12 +80,12 @@ impl<'a> Arguments<'a> {
 
     /// A string.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<&'a str>> {
-        self.typed(name, "type 'string'", |value| value.as_str())
+        self.typed(name, "type 'string'", docquery::Value::as_str)
     }
 
     /// A boolean, of no other type.
     pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>> {
-        self.typed(name, "type 'bool'", |value| value.as_bool())
+        self.typed(name, "type 'bool'", docquery::Value::as_bool)
     }
 
     /// A boolean, or a number that is taken for one.
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn an_argument_has_one_of_its_types_or_is_not_there() {
         let command = rawdoc! {
-            "text": "a", "yes": true, "one": 1_i32, "none": bson::Bson::Null, "half": 1.5, "below": -1_i64,
+            "text": "a", "yes": true, "one": 1_i32, "none": bson::RawBson::Null, "half": 1.5, "below": -1_i64,
         };
         let mut arguments = Arguments::new("find", (&*command).into()).unwrap();
         check(arguments.boolean("one"), Err(14));

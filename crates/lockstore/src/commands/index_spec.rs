@@ -65,11 +65,6 @@ impl IndexSpec {
         }
         Ok(Self { listed })
     }
-
-    /// The name.
-    pub(crate) fn name(&self) -> &str {
-        self.listed.get_str("name").expect("it was checked")
-    }
 }
 
 fn write_option(

@@ -12,6 +12,7 @@
 mod between;
 mod candidate;
 mod condition;
+mod explain;
 
 mod order;
 mod scan;
@@ -19,10 +20,10 @@ mod scan;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
-use docquery::key::KeyRanges;
 use docquery::order::compare_documents;
 use docquery::{Document, Error, Filter, Sort, Value};
 
+pub(crate) use explain::{Explanation, Verbosity};
 pub(crate) use scan::{Access, IndexScan};
 
 use super::{Collection, Index};
@@ -190,21 +191,18 @@ impl Plan {
         } else {
             choose(collection, &condition, sort)
         };
-        Ok(match found {
-            Some(Candidate { scans, gives_order, is_exact, .. }) => {
-                let mut plan = Self::of_access(Access::Indexes(scans), query);
-                plan.is_exact = is_exact;
-                if gives_order {
-                    plan.sort = None;
-                }
-                plan
+        Ok(if let Some(Candidate { scans, gives_order, is_exact, .. }) = found {
+            let mut plan = Self::of_access(Access::Indexes(scans), query);
+            plan.is_exact = is_exact;
+            if gives_order {
+                plan.sort = None;
             }
-            None => {
-                let direction = natural.unwrap_or(Direction::Forward);
-                let mut plan = Self::of_access(Access::Collection(direction), query);
-                plan.is_exact = condition.is_always_true();
-                plan
-            }
+            plan
+        } else {
+            let direction = natural.unwrap_or(Direction::Forward);
+            let mut plan = Self::of_access(Access::Collection(direction), query);
+            plan.is_exact = condition.is_always_true();
+            plan
         })
     }
 
@@ -272,16 +270,11 @@ fn natural(document: &RawDocument) -> Result<Option<Direction>, Error> {
     let value = Document::from(document).get("$natural");
     let number = match value {
         Value::Missing => return Ok(None),
-        value => docquery::number::Number::of(value).map(|number| number.to_double()),
+        value => docquery::number::Number::of(value).map(docquery::number::Number::to_double),
     };
     match number {
         Some(1.0) => Ok(Some(Direction::Forward)),
         Some(-1.0) => Ok(Some(Direction::Backward)),
         _ => Err(Error::bad_value(format!("$natural must be 1 or -1, not {value:?}"))),
     }
-}
-
-/// All keys of an index: what a scan looks at that nothing binds.
-fn all_keys(index: &Index) -> KeyRanges {
-    KeyRanges::new(index.pattern(), &[])
 }

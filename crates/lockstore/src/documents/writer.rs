@@ -61,7 +61,7 @@ struct Batch {
 }
 
 /// What is left of a collection, or of some of its indexes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Clearance {
     /// The collection as it was, if all of it was dropped.
     dropped: Option<Arc<Collection>>,

@@ -6,7 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Error, ErrorCode, Value, Writer, order};
 
-use super::Place;
+use super::{Place, new_collection};
 use crate::documents::{Attempt, Collection, Defined, Definition, Index, IndexState};
 use crate::error::DocumentError;
 
@@ -75,7 +75,7 @@ impl Place<'_> {
         &self,
         specs: Vec<RawDocumentBuf>,
     ) -> Result<CreatedIndexes, DocumentError> {
-        let create = Some(self.new_collection());
+        let create = Some(new_collection());
         let made = match self.engine().create_indexes(self.namespace(), create, specs)? {
             Attempt::Done(made) => made,
             Attempt::Again => {

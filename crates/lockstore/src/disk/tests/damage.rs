@@ -265,10 +265,9 @@ fn documents_of_a_damaged_store_are_refused_or_right() {
         let Ok(snapshot) = disk.snapshot() else { continue };
         for direction in [Direction::Forward, Direction::Backward] {
             let all = (Bound::Unbounded, Bound::Unbounded);
-            for read in snapshot.documents(collection, all, direction).into_iter().flatten() {
-                if let Ok(read) = read {
-                    assert_eq!(read.raw(), &*document(read.record().get()), "byte {at}");
-                }
+            let documents = snapshot.documents(collection, all, direction).into_iter().flatten();
+            for read in documents.filter_map(Result::ok) {
+                assert_eq!(read.raw(), &*document(read.record().get()), "byte {at}");
             }
             let all = (Edge::Open, Edge::Open);
             let entries = snapshot.entries(index, all, direction).into_iter().flatten();

@@ -1,59 +1,45 @@
 //! Sorting what was found.
 
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use docquery::sort::SortKey;
+use docquery::sort::Sorter;
 use docquery::{Error, ErrorCode, Sort};
 
 use super::{OwnedRow, Row};
 
-/// Keeps the first `keep` of all that is added, in the order of a sort. Of what is equal the first comes first.
+/// The first rows of all that are added, in the order of a sort. Of those that are equal the first comes first.
 #[derive(Debug)]
-pub(super) struct Sorter {
+pub(super) struct SortedRows {
     sort: Arc<Sort>,
-    keep: u64,
-    /// The last of those that are kept is on top.
-    kept: BinaryHeap<Sorted>,
-    added: u64,
+    rows: Sorter<OwnedRow>,
     bytes: usize,
 }
 
-#[derive(Debug)]
-struct Sorted {
-    key: SortKey,
-    /// When it was added.
-    number: u64,
-    row: OwnedRow,
-}
-
-/// How many bytes of documents are sorted at most.
-pub(super) const BYTES_MAX: usize = 100 * 1024 * 1024;
-
-impl Sorter {
+impl SortedRows {
+    /// Keeps the first `keep` rows.
     pub(super) fn new(sort: Arc<Sort>, keep: u64) -> Self {
-        Self { sort, keep, kept: BinaryHeap::new(), added: 0, bytes: 0 }
+        Self {
+            sort,
+            rows: Sorter::new(usize::try_from(keep).ok().filter(|_| keep < u64::MAX)),
+            bytes: 0,
+        }
     }
 
+    /// Adds a row. It is copied only if it is kept.
+    ///
     /// # Errors
     ///
-    /// What is kept is more than [`BYTES_MAX`], or the document cannot be sorted.
+    /// The kept rows are more than [`BYTES_MAX`], or the document cannot be sorted.
     pub(super) fn add(&mut self, row: Row<'_>) -> Result<(), Error> {
         let key = self.sort.key(row.document.into())?;
-        let number = self.added;
-        self.added += 1;
-        if self.kept.len() as u64 >= self.keep {
-            let is_behind = self.kept.peek().is_none_or(|last| key >= last.key);
-            if is_behind {
-                return Ok(());
-            }
-            if let Some(last) = self.kept.pop() {
-                self.bytes -= last.row.size();
-            }
+        if !self.rows.would_keep(&key) {
+            return Ok(());
         }
-        let sorted = Sorted { key, number, row: row.to_owned() };
-        self.bytes += sorted.row.size();
-        self.kept.push(sorted);
+        let row = row.to_owned();
+        self.bytes += row.size();
+        if let Some(last) = self.rows.push(key, row) {
+            self.bytes -= last.size();
+        }
         if self.bytes > BYTES_MAX {
             return Err(Error::new(
                 ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT,
@@ -68,26 +54,9 @@ impl Sorter {
 
     /// All that was kept, in order.
     pub(super) fn finish(self) -> Vec<OwnedRow> {
-        self.kept.into_sorted_vec().into_iter().map(|sorted| sorted.row).collect()
+        self.rows.into_sorted()
     }
 }
 
-impl Ord for Sorted {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key.cmp(&other.key).then(self.number.cmp(&other.number))
-    }
-}
-
-impl PartialOrd for Sorted {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Sorted {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Sorted {}
+/// How many bytes of documents are sorted at most.
+const BYTES_MAX: usize = 100 * 1024 * 1024;

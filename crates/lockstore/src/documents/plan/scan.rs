@@ -56,4 +56,9 @@ impl IndexScan {
     pub(crate) fn direction(&self) -> Direction {
         self.direction
     }
+
+    /// Whether it looks for one `_id`.
+    pub(super) fn is_id_lookup(&self) -> bool {
+        self.index.is_id() && self.bounds.iter().all(Bounds::is_point)
+    }
 }

@@ -52,7 +52,7 @@ fn specs() -> Vec<(RawDocumentBuf, &'static str, RawDocumentBuf)> {
 }
 
 fn document(id: i32, a: i32, tags: &[i32]) -> RawDocumentBuf {
-    let tags = bson::RawArrayBuf::from_iter(tags.iter().copied());
+    let tags = tags.iter().copied().collect::<bson::RawArrayBuf>();
     if id % 2 == 0 {
         rawdoc! { "_id": id, "a": a, "tags": tags, "even": a }
     } else {
@@ -66,7 +66,7 @@ fn record(store: &Store, id: i32) -> Option<(CollectionId, RecordId)> {
     let collection = reading.catalog().collection("test.jobs")?;
     let mut key = Vec::new();
     docquery::key::encode(docquery::Value::Int32(id), &mut key);
-    let edges = (Edge::Before(&*key), Edge::Behind(&*key));
+    let edges = (Edge::Before(&key), Edge::Behind(&key));
     let index = collection.id_index().id();
     let mut entries = reading.entries(index, edges, Direction::Forward).unwrap();
     entries.next().map(|entry| (collection.id(), entry.unwrap().record()))
@@ -98,7 +98,7 @@ fn run(store: &Store, step: &Step, expected: &mut Vec<RawDocumentBuf>) {
         }
         Step::Update { id, a, tags } => {
             let Some((collection, record)) = record(store, *id) else { return };
-            let tags = bson::RawArrayBuf::from_iter(tags.iter().copied());
+            let tags = tags.iter().copied().collect::<bson::RawArrayBuf>();
             let update = rawdoc! { "$set": { "a": *a, "tags": tags } };
             let update = RawBsonRef::Document(&update);
             let update = Update::parse(update, &[], &Environment::new(0)).unwrap();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::documents::execution::{Execution, Extent, OwnedRow};
-use crate::documents::plan::{Access, Hint, Order, Plan, Query};
+use crate::documents::plan::{Access, Explanation, Hint, Order, Plan, Query};
 
 fn raw(document: &bson::Document) -> RawDocumentBuf {
     RawDocumentBuf::try_from(document).unwrap()
@@ -377,4 +377,52 @@ fn a_hint_must_name_an_index() {
         assert_eq!(error.code().value(), 2, "{error}");
     }
     assert!(Hint::parse(&rawdoc! { "$natural": 2 }).is_err());
+}
+
+/// Checks what `explain` says at a path of the winning plan.
+#[track_caller]
+fn check_explained(store: &Store, query: &Query, path: &str, expected: Bson) {
+    let execution = execution(store, query, Extent::default());
+    let filter = rawdoc! {};
+    let explanation = Explanation {
+        namespace: "test.jobs",
+        plan: execution.plan(),
+        filter: &filter,
+        projection: None,
+        skip: 0,
+        limit: Some(2),
+        root: None,
+    };
+    let planner = bson::Document::try_from(explanation.query_planner()).unwrap();
+    let mut found = planner.get("winningPlan").unwrap();
+    for part in path.split('.') {
+        let inside = found.as_document().and_then(|document| document.get(part));
+        found = inside.unwrap_or_else(|| panic!("no '{part}' of {path} in {planner}"));
+    }
+    assert_eq!(*found, expected, "{planner}");
+}
+
+#[test]
+fn plans_are_explained() {
+    let store = Store::in_memory().unwrap();
+    create_index(&store, rawdoc! { "a": 1, "b.c": -1 }, "ab", &rawdoc! {}).unwrap();
+    insert(&store, rawdoc! { "_id": 0, "a": 1, "b": { "c": [1, 2] } });
+    let mut one = query(&doc! { "a": 5, "b.c": { "$lt": "x" } });
+    check_explained(&store, &one, "stage", bson!("LIMIT"));
+    check_explained(&store, &one, "inputStage.stage", bson!("FETCH"));
+    let scan = "inputStage.inputStage";
+    check_explained(&store, &one, &format!("{scan}.stage"), bson!("IXSCAN"));
+    check_explained(&store, &one, &format!("{scan}.indexName"), bson!("ab"));
+    check_explained(&store, &one, &format!("{scan}.isMultiKey"), bson!(true));
+    check_explained(&store, &one, &format!("{scan}.direction"), bson!("forward"));
+    let bounds = bson!({ "a": ["[5, 5]"], "b.c": ["(\"x\", \"\"]"] });
+    check_explained(&store, &one, &format!("{scan}.indexBounds"), bounds);
+    one.order = Order::parse(&rawdoc! { "x": 1 }).unwrap();
+    check_explained(&store, &one, "stage", bson!("SORT"));
+    check_explained(&store, &one, "limitAmount", bson!(2));
+    let id = query(&doc! { "_id": 1 });
+    check_explained(&store, &id, "inputStage", bson!({ "stage": "IDHACK" }));
+    let either = query(&doc! { "$or": [{ "a": 1 }, { "_id": 2 }] });
+    check_explained(&store, &either, "inputStage.inputStage.stage", bson!("OR"));
+    check_explained(&store, &query(&doc! {}), "inputStage.direction", bson!("forward"));
 }
