@@ -21,7 +21,7 @@ use super::{Collection, CollectionId, Index, Reading, RecordId};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use pace::Pace;
-use scan::{Progress, Scan};
+use scan::{Ground, Progress, Scan, Seen};
 use sort::SortedRows;
 
 /// A plan that is being carried out.
@@ -180,8 +180,11 @@ impl Execution {
             // In which order they are counted makes no difference.
             self.stage = Stage::Scanning(std::mem::take(scan));
         }
-        if let Stage::Scanning(scan) = &mut self.stage {
-            scan.skip_documents(self.plan.is_exact());
+        if let Stage::Scanning(scan) = &mut self.stage
+            && self.plan.is_exact()
+            && matches!(self.plan.access(), Access::Indexes(_))
+        {
+            scan.skip_documents();
         }
         self.run(engine, &mut |_| {
             counted += 1;
@@ -201,15 +204,34 @@ impl Execution {
         count: usize,
     ) -> Result<Vec<RecordId>, DocumentError> {
         let mut records = Vec::new();
-        let mut seen = scan::Seen::default();
+        self.gather(engine, count, &mut records)?;
+        Ok(records)
+    }
+
+    /// Adds to `records` what [`Execution::records`] gives, up to where an error comes: a change of many documents is done
+    /// to those before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Execution::run`].
+    pub(crate) fn gather(
+        &mut self,
+        engine: &Engine,
+        count: usize,
+        records: &mut Vec<RecordId>,
+    ) -> Result<(), DocumentError> {
+        let mut seen = Seen::default();
+        if count == 0 {
+            return Ok(());
+        }
         self.run(engine, &mut |row| {
             if seen.insert(row.record) {
                 records.push(row.record);
             }
-            let full = records.len() >= count;
+            let full = seen.len() >= count;
             Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        Ok(records)
+        Ok(())
     }
 
     /// The collection that is looked through, if there is one.
@@ -303,19 +325,20 @@ impl Execution {
         visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
     ) -> Result<bool, DocumentError> {
         let Some(collection) = self.collection else { return Ok(false) };
-        let filter = (!self.plan.is_exact()).then(|| self.plan.filter());
+        let plan = &*self.plan;
+        let filter = (!plan.is_exact()).then(|| &**plan.filter());
         loop {
             let reading = match self.first.take() {
                 Some(reading) => reading,
                 None => {
                     let reading = engine.reading()?;
-                    check_alive(&reading, collection, &self.plan)?;
+                    check_alive(&reading, collection, plan)?;
                     reading
                 }
             };
-            let mut pace = Pace::new(&*engine.clock, self.deadline);
-            let counts = &mut self.counts;
-            let progress = scan.run(&reading, collection, &mut pace, counts, filter, visit);
+            let pace = &mut Pace::new(&*engine.clock, self.deadline);
+            let ground = Ground { reading: &reading, collection, filter, pace };
+            let progress = scan.run(plan.access(), ground, &mut self.counts, visit);
             match progress.map_err(|error| of_reading(engine, error))? {
                 Progress::Done => return Ok(false),
                 Progress::Broken => return Ok(true),

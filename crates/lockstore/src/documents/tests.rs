@@ -5,6 +5,7 @@ mod clearing;
 mod defining;
 mod expiring;
 mod finding;
+mod pacing;
 mod reopening;
 mod writing;
 
