@@ -1,14 +1,14 @@
 //! Walking over a collection or an index, from where the walk was left.
 
 use std::collections::HashSet;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 
 use bson::RawDocument;
 use docquery::Filter;
 use docquery::key::{Cut, Interval};
 
 use super::pace::{Pace, Step};
-use super::{Counts, FoundBy, Row};
+use super::{Counts, FoundBy, Row, Visit};
 use crate::disk::{Direction, StoredDocument};
 use crate::documents::plan::{Access, IndexScan};
 use crate::documents::{CollectionId, Edge, Reading, RecordId};
@@ -68,8 +68,6 @@ pub(super) enum Progress {
     /// It was time to leave the reading.
     Slow,
 }
-
-type Visit<'v> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 'v;
 
 impl Scan {
     pub(super) fn new(access: &Access, tells_keys: bool) -> Self {
