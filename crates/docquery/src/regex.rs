@@ -95,11 +95,6 @@ impl Regex {
         &self.options
     }
 
-    /// With what a text must begin to match: for indexes. `None` if that is not known.
-    pub fn prefix(&self) -> Option<&str> {
-        literal::prefix(&self.pattern, &self.options)
-    }
-
     /// Whether it matches somewhere in `text`.
     ///
     /// # Errors
