@@ -58,7 +58,7 @@ pub fn filter(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// When what comes out is no document, or an update that changes nothing says that it did.
+/// When what comes out is no document.
 pub fn update(bytes: &[u8]) {
     #[derive(Arbitrary, Debug)]
     struct Case<'a> {
@@ -85,11 +85,6 @@ pub fn update(bytes: &[u8]) {
     }
     if let Ok(Some(changed)) = update.apply(&document, &filter) {
         check_sound(&changed);
-        assert_ne!(
-            changed.as_bytes(),
-            document.as_bytes(),
-            "{update:?} says that it changed {document:?}"
-        );
     }
 }
 

@@ -22,7 +22,16 @@ struct Belongings {
     store: Store,
 }
 
+/// How many documents a command finds, or its code if it is refused.
+fn found(store: &Store) -> Result<i32, i32> {
+    let reply = store.database("test").run_command(&bson::rawdoc! { "count": "jobs" });
+    reply.get_i32("n").map_err(|_| reply.get_i32("code").unwrap())
+}
+
 fn belongings(store: Store) -> Belongings {
+    let documents: bson::RawArrayBuf = [bson::rawdoc! { "_id": 1 }].into_iter().collect();
+    store.database("test").run_command(&bson::rawdoc! { "insert": "jobs", "documents": documents });
+    assert_eq!(found(&store), Ok(1));
     let guards = vec![
         store.lock("endless").holder("parent").acquire().unwrap(),
         store.lock("leased").holder("parent").ttl(secs(3_600)).acquire().unwrap(),
@@ -60,6 +69,7 @@ fn live_as_a_child(belongings: Belongings, path: &Path, parent: u32) {
     let renewed = guards[1].renew().unwrap_err();
     assert!(matches!(renewed, RenewError::Store(error) if forked(&error)));
     assert!(waiting.poll().is_pending());
+    found(&store).unwrap_err();
     // The file is the parent's; another one may be the child's own.
     assert!(matches!(Store::open(path), Err(OpenError::Locked { .. })));
     let own = Store::open(path.with_extension("child")).unwrap();
@@ -103,6 +113,7 @@ fn a_forked_child_neither_uses_nor_harms_the_store_of_its_parent() {
         guard.release().unwrap();
     }
     assert!(matches!(Store::open(&path), Err(OpenError::Locked { .. })));
+    assert_eq!(found(&belongings.store), Ok(1));
     drop(belongings.guards);
     belongings.waiting.outcome().unwrap().release().unwrap();
     assert!(belongings.watching.outcome().unwrap());

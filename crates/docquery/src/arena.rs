@@ -43,6 +43,11 @@ impl Arena {
         Value::String(self.text(text))
     }
 
+    /// An object id.
+    pub fn object_id<'a>(&'a self, id: [u8; 12]) -> Value<'a> {
+        Value::ObjectId(self.bump.alloc(id))
+    }
+
     /// An array of `items`. `Missing` among them becomes null.
     ///
     /// # Errors
@@ -59,7 +64,7 @@ impl Arena {
         Ok(Value::Array(Array::of_items(items, depth)))
     }
 
-    /// A document of `fields`. Fields that are `Missing` are left out.
+    /// A document of `fields`. Fields that are `Missing` are not there, but keep their places in case they get a value.
     ///
     /// # Errors
     ///
@@ -75,13 +80,7 @@ impl Arena {
     /// As [`Arena::document`].
     pub fn fields<'a>(&'a self, fields: &[(&'a str, Value<'a>)]) -> Result<Document<'a>> {
         let depth = depth_above(fields.iter().map(|(_, value)| value))?;
-        let fields = if fields.iter().any(|(_, value)| value.is_missing()) {
-            let present = fields.iter().filter(|(_, value)| !value.is_missing()).copied();
-            self.bump.alloc_slice_copy(&present.collect::<Vec<_>>())
-        } else {
-            self.bump.alloc_slice_copy(fields)
-        };
-        Ok(Document::of_fields(fields, depth))
+        Ok(Document::of_fields(self.bump.alloc_slice_copy(fields), depth))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decimal128: the arithmetic of the same library that MongoDB uses (Intel's), so that every digit is the same.
 
 mod functions;
+mod text;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,6 +13,7 @@ use dfp_number_sys::{
 };
 
 pub use functions::Rounding;
+pub use text::ParseProblem;
 
 /// A decimal floating-point number of 34 digits. Equality is of bits; for that of numbers see [`Decimal::compare`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,10 +91,25 @@ impl Decimal {
         bid::bid128_to_binary64(self.bid(), RND_NEAREST_EVEN, &mut EXE_CLEAR.clone())
     }
 
+    /// The double nearest to it; `None` where it is too large for doubles, or so small that they have no digits for it.
+    pub fn to_double_in_range(self) -> Option<f64> {
+        let mut flags = EXE_CLEAR;
+        let double = bid::bid128_to_binary64(self.bid(), RND_NEAREST_EVEN, &mut flags);
+        (flags & !EXE_INEXACT == 0).then_some(double)
+    }
+
     /// The decimal of the 15 significant digits that a double has for sure, as MongoDB converts doubles in arithmetic.
     pub fn from_double(number: f64) -> Self {
         if number.is_nan() {
             return Self::NAN;
+        }
+        if number == 0.0 {
+            let zero = Self::from(0_i64);
+            return if number.is_sign_negative() {
+                Self { high: zero.high | 1 << 63, ..zero }
+            } else {
+                zero
+            };
         }
         if number.is_infinite() {
             return if number > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY };

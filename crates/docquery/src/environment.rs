@@ -2,7 +2,8 @@
 
 use bson::RawDocument;
 
-use crate::{Document, OwnedValue, Value};
+use crate::expression::{self, Scope};
+use crate::{Document, Error, Expression, OwnedValue, Result, Value};
 
 /// The time, and the variables that a command gives (`let`). It is asked while something is parsed: what was parsed
 /// carries the values that it needs.
@@ -26,13 +27,40 @@ impl Environment {
         Self { now_ms, variables: Vec::new() }
     }
 
-    /// The same with the variables of `let`: their names and values, which are not evaluated.
+    /// The same with more variables: their names and values, which are not evaluated.
     #[must_use]
     pub fn with_variables(mut self, variables: &RawDocument) -> Self {
         let variables = Document::from(variables).iter();
-        self.variables =
-            variables.map(|(name, value)| (name.into(), Variable::Known(value.into()))).collect();
+        self.variables
+            .extend(variables.map(|(name, value)| (name.into(), Variable::Known(value.into()))));
         self
+    }
+
+    /// The same with the variables of a command's `let`: names, and expressions that no document is needed for. Each may
+    /// use those before it.
+    ///
+    /// # Errors
+    ///
+    /// A name that no variable of a user may have, the name of one of the system's (4738901), an expression that cannot be evaluated
+    /// or asks for a field of a document (4890500).
+    pub fn with_let(mut self, variables: &RawDocument) -> Result<Self> {
+        for (name, expression) in Document::from(variables) {
+            if matches!(name, "NOW" | "CLUSTER_TIME" | "JS_SCOPE" | "IS_MR") {
+                let message = format!("Attempt to set internal constant: {name}");
+                return Err(Error::location(4_738_901, message));
+            }
+            expression::check_bound_name(name)
+                .map_err(|error| error.within("Invalid 'let' parameter: "))?;
+            let parsed = Expression::parse(expression, &Scope::new(&self))?;
+            let Some(value) = parsed.constant() else {
+                let message = format!(
+                    "the variable '{name}' of 'let' asks for a document, and there is none"
+                );
+                return Err(Error::location(4_890_500, message));
+            };
+            self.define(name, value);
+        }
+        Ok(self)
     }
 
     /// The time that `$$NOW` and `$currentDate` give, in milliseconds since the epoch.

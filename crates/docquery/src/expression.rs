@@ -11,11 +11,14 @@ mod coerce;
 mod comparison;
 mod conditional;
 mod context;
+mod conversion;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
+mod folding;
 mod iteration;
 mod node;
+mod number_text;
 mod objects;
 mod operator;
 mod powers;
@@ -44,6 +47,7 @@ pub use context::Context;
 pub use scope::{Scope, Slot};
 
 use crate::{Arena, Result, Value};
+pub(crate) use arithmetic::division_by_zero;
 use node::Node;
 pub(crate) use variable::check_bound_name;
 

@@ -23,6 +23,35 @@ pub(crate) fn set<'a>(
     set_part(document, path, 0..parts, value, arena)
 }
 
+/// `document` with `value` at `path`, which comes last at each level.
+pub(crate) fn append<'a>(
+    document: Document<'a>,
+    path: &'a Path,
+    value: Value<'a>,
+    arena: &'a Arena,
+) -> Result<Document<'a>> {
+    append_part(document, path, 0, value, arena)
+}
+
+fn append_part<'a>(
+    document: Document<'a>,
+    path: &'a Path,
+    index: usize,
+    value: Value<'a>,
+    arena: &'a Arena,
+) -> Result<Document<'a>> {
+    let name = path.part(index);
+    let value = if index + 1 == path.len() {
+        value
+    } else {
+        let inner = document.get(name).as_document().unwrap_or(Document::EMPTY);
+        Value::Document(append_part(inner, path, index + 1, value, arena)?)
+    };
+    let mut fields: Vec<_> = document.iter().filter(|(key, _)| *key != name).collect();
+    fields.push((name, value));
+    arena.fields(&fields)
+}
+
 fn set_part<'a>(
     document: Document<'a>,
     path: &'a Path,
@@ -31,7 +60,7 @@ fn set_part<'a>(
     arena: &'a Arena,
 ) -> Result<Document<'a>> {
     let name = path.part(parts.start);
-    let mut fields: Vec<_> = document.iter().collect();
+    let mut fields = document.slots();
     let place = fields.iter().position(|(key, _)| *key == name);
     let value = if parts.len() == 1 {
         value

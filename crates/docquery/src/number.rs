@@ -105,6 +105,19 @@ impl Number {
         }
     }
 
+    /// The whole number towards zero, if an `i64` holds it.
+    #[expect(clippy::cast_possible_truncation, reason = "the double is in range")]
+    pub fn to_whole(self) -> Option<i64> {
+        match self {
+            Self::Int32(number) => Some(i64::from(number)),
+            Self::Int64(number) => Some(number),
+            Self::Double(number) => {
+                (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
+            }
+            Self::Decimal(number) => number.to_whole(),
+        }
+    }
+
     /// The double nearest to it.
     #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is asked for")]
     pub fn to_double(self) -> f64 {

@@ -8,6 +8,7 @@ mod accumulator;
 mod count;
 mod distinct;
 mod documents;
+mod engine;
 mod group;
 mod limit;
 mod lookup;
@@ -33,6 +34,8 @@ use streaming::{Streaming, too_large};
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     stages: Vec<Stage>,
+    /// How many of them the server's second engine would run.
+    on_slots: usize,
 }
 
 /// Documents, one after the other.
@@ -73,8 +76,17 @@ impl Pipeline {
         Self::parse_inner(stages.get(), environment, 0)
     }
 
-    /// Checks what is found wrong before any stage is parsed: that each is one that there is.
-    fn check_shape(stages: Value<'_>) -> Result<()> {
+    /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
+    /// several pipelines, as updates are, fails as a whole if this fails for one.
+    ///
+    /// # Errors
+    ///
+    /// 40323 and 40324 for what is no stage; those that `$lookup` gives before anything is parsed.
+    pub fn check_shape(stages: Value<'_>) -> Result<()> {
+        Self::check_shape_in(stages, 0)
+    }
+
+    fn check_shape_in(stages: Value<'_>, depth: usize) -> Result<()> {
         let Value::Array(stages) = stages else {
             let message = format!("a pipeline is an array, not {}", stages.type_name());
             return Err(Error::type_mismatch(message));
@@ -83,15 +95,24 @@ impl Pipeline {
             let message = format!("a pipeline has at most {STAGES_MAX} stages");
             return Err(Error::location(7_749_501, message));
         }
-        stages.iter().try_for_each(Stage::check_shape)
+        stages.iter().try_for_each(|stage| Stage::check_shape(stage, depth))
     }
 
     /// Parses a pipeline in `depth` others.
     fn parse_inner(stages: Value<'_>, environment: &Environment, depth: usize) -> Result<Self> {
-        let stages = stages.as_array().into_iter().flatten().enumerate();
-        let stages =
-            stages.map(|(index, stage)| Stage::parse(stage, Place { environment, depth, index }));
-        Ok(Self { stages: stages.collect::<Result<_>>()? })
+        let parsed = stages
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, stage)| Stage::parse(stage, Place { environment, depth, index }));
+        let mut parsed: Vec<_> = parsed.collect::<Result<_>>()?;
+        let on_slots = engine::stages_on_slots(stages, &parsed);
+        let is_whole = on_slots == parsed.len();
+        for (index, stage) in parsed.iter_mut().enumerate().take(on_slots) {
+            stage.run_on_slots(!is_whole && index + 1 == on_slots);
+        }
+        Ok(Self { stages: parsed, on_slots })
     }
 
     /// Whether its first stage brings the documents, `$documents`: then it takes none from a collection.
@@ -126,8 +147,14 @@ impl Pipeline {
         source: Documents<'a>,
         collections: &'a dyn Collections,
     ) -> Documents<'a> {
-        let stages = self.stages.get(done..).unwrap_or_default();
-        let documents = run::run(stages, source, collections);
+        let (on_slots, others) = self.stages.split_at(self.on_slots);
+        let mut documents = source;
+        if done < on_slots.len() {
+            let first = run::run(&on_slots[done..], documents, collections);
+            documents = Box::new(first.map(|document| document.map_err(engine::error_on_slots)));
+        }
+        let done = done.saturating_sub(on_slots.len());
+        let documents = run::run(others.get(done..).unwrap_or_default(), documents, collections);
         Box::new(documents.map(|document| {
             let document = document?;
             if document.as_bytes().len() > limits::DOCUMENT_BYTES_MAX {

@@ -77,6 +77,11 @@ impl Transformation {
         Ok(Self { tree: set::parse(spec, environment)?, rest: Rest::Kept })
     }
 
+    /// Whether it names what stays.
+    pub(crate) fn is_inclusion(&self) -> bool {
+        self.rest == Rest::Dropped
+    }
+
     /// What it makes of `document`.
     pub(crate) fn apply<'a>(
         &'a self,

@@ -11,7 +11,9 @@
 //! search runs with the limit divided by the length of the text, which nearly all pass. If one does not, the text is searched
 //! again in a way that counts all of its steps together: the pattern behind a lazy prefix that goes from place to place.
 //!
-//! Not counted are the characters that a possessive or atomic repetition (`a++`, `(?>a*)`) passes in one step.
+//! A possessive or atomic repetition (`a++`, `(?>a*)`), one in a lookaround, and a backreference pass many characters in one
+//! step. So in texts of more than 128 KiB patterns with them have fewer steps, the fewer the longer the text is: 2 * 10^10 divided
+//! by its length; but for those that can match in one place only because they begin with `^`.
 
 mod literal;
 
@@ -177,7 +179,14 @@ struct Pcre {
 }
 
 /// The longest texts that patterns are compiled for. The limit of each length is that of its longest text.
-const LENGTHS: [u32; 6] = [1 << 6, 1 << 10, 1 << 14, 1 << 18, 1 << 21, 1 << 24];
+const LENGTHS: [u32; 7] = [1 << 6, 1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 22, 1 << 24];
+
+/// In longer texts it matters that a step may pass many characters.
+const LENGTH_SHORT: u32 = 1 << 17;
+
+/// How many characters a search may pass that are not counted, at least: divided by the length of the text, this limits the
+/// steps.
+const UNCOUNTED_MAX: u64 = 20_000_000_000;
 
 /// How much memory a search may use, in KiB.
 const HEAP_KIB_MAX: u32 = 64 * 1024;
@@ -186,7 +195,7 @@ impl Pcre {
     fn new(pattern: &str, options: &str) -> Result<Self, RegexError> {
         let source = Source::new(pattern, options);
         let first = source
-            .compile(&source.plain(steps_from_each(LENGTHS[0])))
+            .compile(&source.plain(LENGTHS[0]))
             .map_err(|error| RegexError::Pattern { message: error.to_string() })?;
         Ok(Self { source, first, by_length: Default::default(), thorough: Default::default() })
     }
@@ -200,50 +209,44 @@ impl Pcre {
         let class = LENGTHS.iter().position(|length| text.len() <= *length as usize);
         let class = class.unwrap_or(LENGTHS.len() - 1);
         let length = LENGTHS[class];
-        let regex = match class {
-            0 => Some(&self.first),
-            _ => self.by_length[class]
-                .get_or_init(|| {
-                    self.source.compile(&self.source.plain(steps_from_each(length))).ok()
-                })
-                .as_ref(),
+        let found = if self.source.is_uncounted(length) {
+            Err("its steps are not limited otherwise".to_owned())
+        } else {
+            run(self.plain(class), text, start, &mut captures)
         };
-        let found = run(regex, text, start, captures.as_deref_mut());
         let found = found.or_else(|_| {
             let thorough = self.thorough[class]
-                .get_or_init(|| self.source.compile(&self.source.thorough(steps(length))?).ok());
-            run(thorough.as_ref(), text, start, captures)
+                .get_or_init(|| self.source.compile(&self.source.thorough(length)?).ok());
+            run(thorough.as_ref(), text, start, &mut captures)
         });
         found.map_err(|why| {
             Error::location(
                 51156,
                 format!(
                     "the regular expression /{}/ takes too many steps or too much memory on a text of {} bytes: {why}",
-                    self.source.pattern(),
+                    self.source.body,
                     text.len()
                 ),
             )
         })
     }
-}
 
-/// How many steps a search of a text of `length` may take.
-fn steps(length: u32) -> u32 {
-    STEPS_MAX.max(length.saturating_mul(STEPS_PER_BYTE))
-}
-
-/// How many steps it may take from each place at first.
-fn steps_from_each(length: u32) -> u32 {
-    steps(length) / length
+    fn plain(&self, class: usize) -> Option<&pcre::Regex> {
+        if class == 0 {
+            return Some(&self.first);
+        }
+        let compile = || self.source.compile(&self.source.plain(LENGTHS[class])).ok();
+        self.by_length[class].get_or_init(compile).as_ref()
+    }
 }
 
 fn run(
     regex: Option<&pcre::Regex>,
     text: &str,
     start: usize,
-    captures: Option<&mut Captures>,
+    captures: &mut Option<&mut Captures>,
 ) -> Result<Option<(usize, usize)>, String> {
-    let regex = regex.ok_or("it is not counted with other patterns")?;
+    let regex = regex.ok_or("such a pattern cannot be searched for with more")?;
     let Some(Captures(groups)) = captures else {
         let found = regex.find_at(text.as_bytes(), start).map_err(|error| error.to_string())?;
         return Ok(found.map(|found| (found.start(), found.end())));
@@ -274,44 +277,61 @@ impl Source {
         self.options.contains(option)
     }
 
-    fn pattern(&self) -> &str {
-        &self.body
+    /// How many steps a search of a text of `length` may take.
+    fn steps(&self, length: u32) -> u32 {
+        if self.is_uncounted(length) {
+            return u32::try_from(UNCOUNTED_MAX / u64::from(length)).unwrap_or(u32::MAX);
+        }
+        STEPS_MAX.max(length.saturating_mul(STEPS_PER_BYTE))
     }
 
-    /// The settings, and behind them ours: of several of a kind the last counts.
-    fn limits(&self, steps: u32) -> String {
+    /// Whether steps in a text of `length` may pass so many characters that each counts for more.
+    fn is_uncounted(&self, length: u32) -> bool {
+        let body = &*self.body;
+        length > LENGTH_SHORT
+            && ["*", "+", ",}"].iter().any(|repetition| body.contains(repetition))
+            && (has_any(body, &UNCOUNTED) || has_backreference(body))
+            && !self.is_anchored()
+    }
+
+    /// Whether it can match at the beginning of a text only.
+    fn is_anchored(&self) -> bool {
+        self.body.starts_with('^') && !self.has_option('m') && !self.body.contains('|')
+    }
+
+    /// The settings, and behind them ours: of several of a kind the last counts. The characters of repetitions count in long texts
+    /// only if the repetitions are not made possessive.
+    fn limits(&self, steps: u32, length: u32) -> String {
+        let possess = if length < LENGTH_SHORT { "" } else { "(*NO_AUTO_POSSESS)" };
         format!(
-            "{}(*LIMIT_MATCH={steps})(*LIMIT_DEPTH={steps})(*LIMIT_HEAP={HEAP_KIB_MAX})",
+            "{}(*LIMIT_MATCH={steps})(*LIMIT_DEPTH={steps})(*LIMIT_HEAP={HEAP_KIB_MAX}){possess}",
             self.settings
         )
     }
 
-    /// The pattern with `steps` from each place.
-    fn plain(&self, steps: u32) -> String {
-        format!("{}{}", self.limits(steps), self.body)
+    /// The pattern for texts of `length`, with an equal part of the steps for each place.
+    fn plain(&self, length: u32) -> String {
+        format!("{}{}", self.limits(self.steps(length) / length, length), self.body)
     }
 
-    /// The pattern with `steps` from all places together: `\G` is where the search begins, the lazy `.*?` goes from place to
-    /// place, and `\K` makes the match begin there. Repetitions are not made possessive, so that their characters count.
-    /// `None` for a pattern that could not stand behind something.
-    fn thorough(&self, steps: u32) -> Option<String> {
+    /// The pattern for texts of `length`, with all the steps for all places together: `\G` is where the search begins, the lazy `.*?`
+    /// goes from place to place, and `\K` makes the match begin there. `None` for a pattern that could not stand behind
+    /// something.
+    fn thorough(&self, length: u32) -> Option<String> {
         let body = &*self.body;
-        let has_verbs = body.contains("(*");
-        let recurses =
-            ["(?R", "(?0", "\\g<0", "\\g'0", "(?+", "(?-"].iter().any(|part| body.contains(part));
         let switches_spacing = body.match_indices("(?").any(|(place, _)| {
-            let flags = body[place + 2..]
-                .bytes()
-                .take_while(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'^' | b'-'));
-            flags.into_iter().any(|flag| flag == b'x')
+            let flags = body[place + 2..].bytes();
+            flags
+                .take_while(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'^' | b'-'))
+                .any(|flag| flag == b'x')
         });
-        if has_verbs || recurses || switches_spacing {
+        if switches_spacing || has_any(body, &STANDS_ALONE) {
             return None;
         }
-        let limits = self.limits(steps);
+        let limits = self.limits(self.steps(length), length);
         // A comment of the option x ends with its line, a quotation with `\E`.
         let end = if self.has_option('x') { "\\E\n)" } else { "\\E)" };
-        Some(format!("{limits}(*NO_AUTO_POSSESS)\\G(?s:.)*?\\K(?:{body}{end}"))
+        Some(format!("{limits}\\G(?s:.)*?\\K(?:{body}{end}"))
     }
 
     fn compile(&self, pattern: &str) -> Result<pcre::Regex, pcre2::Error> {
@@ -323,6 +343,25 @@ impl Source {
             .extended(self.has_option('x'))
             .build(pattern)
     }
+}
+
+/// What passes characters that are not counted, if there is a repetition in it: possessive repetitions, atomic groups,
+/// lookarounds, conditions, verbs.
+const UNCOUNTED: [&str; 12] =
+    ["*+", "++", "?+", "}+", "(?>", "(?=", "(?!", "(?<", "(?*", "(?(", "(*", "(?P="];
+
+/// What means something else behind a prefix: verbs, and recursions into the whole or counted from here.
+const STANDS_ALONE: [&str; 7] = ["(*", "(?R", "(?0", "(?+", "(?-", "\\g<0", "\\g'0"];
+
+fn has_any(pattern: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| pattern.contains(part))
+}
+
+/// Whether there is a backslash with a number, or what else names a group.
+fn has_backreference(pattern: &str) -> bool {
+    pattern.as_bytes().windows(2).any(|pair| {
+        matches!(pair, [b'\\', after] if after.is_ascii_digit() || matches!(after, b'k' | b'g'))
+    })
 }
 
 /// How long the settings are that a pattern begins with.
@@ -382,5 +421,136 @@ impl std::error::Error for RegexError {}
 impl fmt::Debug for Regex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/{}", self.pattern, self.options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regex(pattern: &str, options: &str) -> Regex {
+        Regex::new(pattern, options).unwrap()
+    }
+
+    #[track_caller]
+    fn check(pattern: &str, options: &str, text: &str, expected: bool) {
+        assert_eq!(
+            regex(pattern, options).is_match(text),
+            Ok(expected),
+            "/{pattern}/{options} on {text:?}"
+        );
+    }
+
+    #[test]
+    fn patterns_match_as_in_pcre() {
+        check("b", "", "abc", true);
+        check("^b", "", "abc", false);
+        check("^b", "m", "a\nb", true);
+        check("^a", "m", "b\na", true);
+        check("B", "i", "abc", true);
+        check("É", "i", "é", true);
+        check("^.$", "", "é", true);
+        check("a.b", "", "a\nb", false);
+        check("a.b", "su", "a\nb", true);
+        check("a b # comment", "x", "ab", true);
+        check("(?<=a)b(?!c)", "", "abd", true);
+        check("(?>a+)b", "", "aab", true);
+        check("(?i)B", "", "abc", true);
+        check("end\\Z", "", "the end\n", true);
+        check("\\w", "", "é", false);
+        check("(*UCP)\\w", "", "é", true);
+        check("", "", "", true);
+        check("a{2}", "", "aa", true);
+        check("\\Qa.b", "", "a.b", true);
+    }
+
+    #[test]
+    fn a_match_has_places() {
+        let found = regex("b(c)(x)?", "").captures("abcbc", 2).unwrap().unwrap();
+        assert_eq!(found.whole(), (3, 5));
+        assert_eq!(found.groups(), [Some((4, 5)), None]);
+        let literal = regex("bc", "").captures("abcbc", 2).unwrap().unwrap();
+        assert_eq!((literal.whole(), literal.groups()), ((3, 5), &[][..]));
+        assert_eq!(regex("^b", "").captures("abb", 1), Ok(None));
+        assert_eq!(regex("(a)|(b)", "").groups(), 2);
+    }
+
+    #[test]
+    fn what_is_no_regular_expression_is_refused() {
+        let refused = |pattern, options| Regex::new(pattern, options).unwrap_err();
+        assert!(matches!(refused("(", ""), RegexError::Pattern { .. }));
+        assert_eq!(refused("a", "ig"), RegexError::Option('g'));
+        assert_eq!(refused("a\0", ""), RegexError::NullByte);
+        assert!(Regex::new(&"a".repeat(32_764), "").is_ok());
+        assert!(matches!(refused(&"a".repeat(32_765), ""), RegexError::Pattern { .. }));
+    }
+
+    #[track_caller]
+    fn check_too_costly(pattern: &str, text: &str) {
+        let error = regex(pattern, "").is_match(text).expect_err(pattern);
+        assert_eq!(error.code().value(), 51156);
+    }
+
+    /// Each would take from minutes to longer than anybody lives.
+    #[test]
+    fn a_search_that_takes_too_long_is_an_error() {
+        check_too_costly("(a+)+$", &format!("{}b", "a".repeat(40)));
+        check_too_costly("^(a|aa)+$", &format!("{}b", "a".repeat(5_000)));
+        check_too_costly("(.*)*[xy]", &"a".repeat(60_000));
+        check_too_costly("a*a*[bc]", &"a".repeat(100_000));
+        check_too_costly("\\s+$", &format!("{}x", " ".repeat(200_000)));
+        check_too_costly("a*[bc]", &"a".repeat(1_000_000));
+        check_too_costly("(?>a*)[bc]", &"a".repeat(1_000_000));
+        check_too_costly("(?=a*+b)a", &"a".repeat(1_000_000));
+    }
+
+    #[test]
+    fn a_pattern_cannot_raise_the_limit() {
+        let text = format!("{}b", "a".repeat(40));
+        check_too_costly("(*LIMIT_MATCH=4000000000)(a+)+$", &text);
+        check_too_costly("(*UTF)(*LIMIT_MATCH=4000000000)(*LIMIT_DEPTH=4000000000)(a+)+$", &text);
+        check("(*LIMIT_MATCH=1)a+b", "", &text, true);
+    }
+
+    /// From the place where the line begins such a search takes a step for each character; that is not too much.
+    #[test]
+    fn a_long_text_may_be_searched() {
+        let text = format!("{}needle", "hay ".repeat(250_000));
+        check("hay.*[x-z]", "", &"hay ".repeat(2_000), true);
+        check("[a-z]+le$", "", &text, true);
+        check("^.*dle", "", &text, true);
+        check("needle$", "", &text, true);
+        check("^.*(x|needles)", "", &text, false);
+        check("(?<!y )needle", "", &text, false);
+        check("^(?=.*dle)(?!.*x)hay", "", &text, true);
+        let found = regex("n(e+)dle", "").captures(&text, 3).unwrap().unwrap();
+        assert_eq!(found.groups(), [Some((text.len() - 5, text.len() - 3))]);
+    }
+
+    #[test]
+    fn the_thorough_search_finds_the_same() {
+        for (pattern, options, text) in [
+            ("b(c|d)", "", "abcd"),
+            ("a|b", "", "xxb"),
+            ("\\Qb", "", "abc"),
+            ("b # comment", "x", "abc"),
+            ("^b", "m", "a\nb"),
+            ("(?<=a)b", "", "ab"),
+            ("x", "", "abc"),
+        ] {
+            let pcre = Pcre::new(pattern, options).unwrap();
+            let thorough = pcre.source.compile(&pcre.source.thorough(64).unwrap()).unwrap();
+            let (mut a, mut b) = (Captures::default(), Captures::default());
+            let plain = run(Some(&pcre.first), text, 0, &mut Some(&mut a)).unwrap();
+            assert_eq!(
+                run(Some(&thorough), text, 0, &mut Some(&mut b)).unwrap(),
+                plain,
+                "{pattern}"
+            );
+            assert_eq!(a, b, "{pattern}");
+        }
+        for pattern in ["(?x)b # comment", "(?R)?b", "a(*COMMIT)b"] {
+            assert_eq!(Source::new(pattern, "").thorough(64), None, "{pattern}");
+        }
     }
 }

@@ -107,6 +107,13 @@ impl Sort {
     }
 }
 
+impl SortKey {
+    /// How much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl SortField {
     /// Its dotted path.
     pub fn path(&self) -> &Path {
@@ -219,5 +226,125 @@ fn refuse_meta(name: &str, meta: Document<'_>) -> Error {
             17312,
             format!("$meta is the only expression that a sort allows, at '{name}'"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::{RawBson, rawdoc};
+
+    /// Checks that the documents come in this order, and those of one line together.
+    #[track_caller]
+    fn check(sort: &RawDocument, groups: &[&[&RawDocument]]) {
+        let sort = Sort::parse(sort).unwrap();
+        let key = |document: &RawDocument| sort.key(document.into()).unwrap();
+        for (place, group) in groups.iter().enumerate() {
+            for document in *group {
+                assert_eq!(key(document), key(group[0]), "{document:?}");
+                for later in groups[place + 1..].iter().copied().flatten() {
+                    assert!(key(document) < key(later), "{document:?} before {later:?}");
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(sort: &RawDocument, code: i32) {
+        let error = Sort::parse(sort).expect_err(&format!("{sort:?}"));
+        assert_eq!(error.code().value(), code, "{sort:?}: {error}");
+    }
+
+    #[test]
+    fn an_array_sorts_by_one_of_its_items() {
+        check(
+            &rawdoc! { "a": 1 },
+            &[
+                &[&rawdoc! { "a": RawBson::MinKey }],
+                &[&rawdoc! { "a": [] }, &rawdoc! { "a": RawBson::Undefined }],
+                &[&rawdoc! {}, &rawdoc! { "a": null }, &rawdoc! { "a": [5, null] }],
+                &[&rawdoc! { "a": f64::NAN }],
+                &[&rawdoc! { "a": 1 }, &rawdoc! { "a": [7, 1.0] }],
+                &[&rawdoc! { "a": 2 }],
+                &[&rawdoc! { "a": "x" }],
+                &[&rawdoc! { "a": {} }],
+                &[&rawdoc! { "a": [[1]] }],
+            ],
+        );
+        check(
+            &rawdoc! { "a": -1 },
+            &[
+                &[&rawdoc! { "a": [1, "x"] }],
+                &[&rawdoc! { "a": [7, 1] }, &rawdoc! { "a": 7 }],
+                &[&rawdoc! { "a": 2 }],
+                &[&rawdoc! {}],
+                &[&rawdoc! { "a": [] }],
+            ],
+        );
+    }
+
+    #[test]
+    fn paths_go_into_arrays() {
+        check(
+            &rawdoc! { "a.b": 1, "c": -1 },
+            &[
+                &[&rawdoc! { "a": [{ "b": 2 }, {}] }, &rawdoc! { "a": [] }, &rawdoc! { "a": 5 }],
+                &[&rawdoc! { "a": [{ "b": 3 }, { "b": 1 }], "c": 9 }],
+                &[&rawdoc! { "a": { "b": 1 }, "c": 8 }],
+                &[&rawdoc! { "a": { "b": 2 }, "c": 9 }],
+            ],
+        );
+        // Both values come from one item: [1, 9] and [2, 3], not [1, 3].
+        check(
+            &rawdoc! { "a.x": 1, "a.y": 1 },
+            &[
+                &[&rawdoc! { "a": { "x": 1, "y": 8 } }],
+                &[&rawdoc! { "a": [{ "x": 2, "y": 3 }, { "x": 1, "y": 9 }] }],
+            ],
+        );
+        check(
+            &rawdoc! { "a.1": 1 },
+            &[
+                &[&rawdoc! { "a": [9, 1] }],
+                &[&rawdoc! { "a": [0, 2] }],
+                &[&rawdoc! { "a": { "1": 3 } }],
+            ],
+        );
+    }
+
+    #[test]
+    fn arrays_beside_each_other_are_refused() {
+        let sort = Sort::parse(&rawdoc! { "a": 1, "b": 1 }).unwrap();
+        let error = sort.key((&*rawdoc! { "a": [1], "b": [1] }).into()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BAD_VALUE);
+        assert!(sort.key((&*rawdoc! { "a": [1], "b": 1 }).into()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_sort_is_refused() {
+        for (sort, code) in [
+            (rawdoc! { "a": "asc" }, 15974),
+            (rawdoc! { "$a": "asc" }, 15974),
+            (rawdoc! { "a": 2 }, 15975),
+            (rawdoc! { "a": 0.5 }, 15975),
+            (rawdoc! { "a": f64::NAN }, 15975),
+            (rawdoc! { "": 1 }, 40352),
+            (rawdoc! { "a.": 1 }, 40353),
+            (rawdoc! { "a..b": 1 }, 15998),
+            (rawdoc! { "$a": 1 }, 16410),
+            (rawdoc! { "a": {} }, 17312),
+            (rawdoc! { "a": { "$meta": "sortKey" } }, 31138),
+            (rawdoc! { "a": { "$meta": "textScore" } }, 40218),
+            (rawdoc! { "a": { "$meta": "textScore", "b": 1 } }, 9),
+        ] {
+            check_refused(&sort, code);
+        }
+        let fields = |count: usize| {
+            let fields = (0..count).map(|field| (format!("f{field}"), 1.into()));
+            bson::RawDocumentBuf::try_from(&fields.collect::<bson::Document>()).unwrap()
+        };
+        assert!(Sort::parse(&fields(32)).is_ok());
+        check_refused(&fields(33), 13103);
+        assert!(Sort::parse(&rawdoc! { "a": 1.9, "b": -1_i64 }).is_ok());
     }
 }

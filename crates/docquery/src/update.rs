@@ -4,15 +4,19 @@ mod add_to_set;
 mod arithmetic;
 mod array_filter;
 mod change;
+mod find;
 mod modifier;
 mod operators;
 mod pipeline;
 mod pull;
 mod push;
+mod rename;
 mod replacement;
 mod set;
 mod site;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod upsert;
 mod walk;
@@ -27,6 +31,20 @@ use crate::expression::Scope;
 use crate::{Document, Environment, Error, ErrorCode, Filter, Result, Value};
 
 /// An update, parsed: operators, a pipeline, or a replacement.
+///
+/// ```
+/// use bson::{RawBsonRef, rawdoc};
+/// use docquery::{Environment, Filter, Update};
+///
+/// let environment = Environment::new(0);
+/// let filter = Filter::parse(&rawdoc! { "tags": "old" }, &environment)?;
+/// let update = rawdoc! { "$inc": { "n": 1 }, "$set": { "tags.$": "new" } };
+/// let update = Update::parse(RawBsonRef::Document(&update), &[], &environment)?;
+/// let changed = update.apply(&rawdoc! { "n": 1, "tags": ["red", "old"] }, &filter)?;
+/// assert_eq!(changed, Some(rawdoc! { "n": 2, "tags": ["red", "new"] }));
+/// assert_eq!(update.upsert(&filter).unwrap_err().code().name(), "BadValue");
+/// # Ok::<(), docquery::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Update(Kind);
 

@@ -212,6 +212,15 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The fields, in order, and where it was built also those that are `Missing`: a field that was removed or never
+    /// had a value keeps its place for a value that it may get.
+    pub(crate) fn slots(self) -> Vec<(&'a str, Value<'a>)> {
+        match self.0 {
+            Repr::Raw(_) => self.iter().collect(),
+            Repr::Built { parts, .. } => parts.to_vec(),
+        }
+    }
+
     /// The first field.
     pub fn first(self) -> Option<(&'a str, Value<'a>)> {
         self.iter().next()
@@ -327,7 +336,7 @@ impl<'a> Iterator for Fields<'a> {
             Parts::Raw(elements) => {
                 elements.next().map(|element| (element.name(), element.value()))
             }
-            Parts::Built(parts) => parts.next().copied(),
+            Parts::Built(parts) => parts.find(|(_, value)| !value.is_missing()).copied(),
         }
     }
 }

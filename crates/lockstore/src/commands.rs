@@ -15,6 +15,7 @@ mod delete;
 mod distinct;
 mod drop;
 mod drop_indexes;
+mod explain;
 mod find;
 mod find_and_modify;
 mod index_spec;
@@ -24,8 +25,6 @@ mod reply;
 mod update;
 mod write_batch;
 
-use std::time::Duration;
-
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value, limits};
 
@@ -34,19 +33,20 @@ use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::operations::Place;
 use arguments::Arguments;
-use concern::Takes;
+use concern::{Concern, Takes};
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
 
 /// One command on its way.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Call<'c> {
     engine: &'c Engine,
     database: &'c str,
     /// What the command is, in its own spelling, and what it is about: a collection mostly.
     name: &'c str,
     target: Value<'c>,
+    takes: Takes,
     command: Document<'c>,
 }
 
@@ -78,7 +78,7 @@ fn dispatch(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
         );
     };
-    (known.run)(&Call { engine, database, name, target, command })
+    (known.run)(&Call { engine, database, name, target, takes: known.takes, command })
 }
 
 impl<'c> Call<'c> {
@@ -102,11 +102,9 @@ impl<'c> Call<'c> {
 
     /// Where the command runs, once its arguments have been parsed.
     fn place(&self, namespace: Namespace) -> Result<Place<'c>, Error> {
-        Ok(Place::new(self.engine, namespace, self.max_time()?))
-    }
-
-    fn max_time(&self) -> Result<Option<Duration>, Error> {
-        concern::max_time(self.command)
+        let Concern { acknowledged, max_time } = Concern::parse(self.command, self.takes)?;
+        let place = Place::new(self.engine, namespace, max_time);
+        Ok(if acknowledged { place } else { place.unacknowledged() })
     }
 }
 
@@ -130,6 +128,7 @@ const COMMANDS: &[Known] = &[
     known("dropDatabase", Takes::WriteConcern, drop::run_database),
     known("dropIndexes", Takes::WriteConcern, drop_indexes::run),
     known("deleteIndexes", Takes::WriteConcern, drop_indexes::run),
+    known("explain", Takes::ReadConcern, explain::run),
     known("find", Takes::ReadConcern, find::run),
     known("findAndModify", Takes::WriteConcern, find_and_modify::run),
     known("findandmodify", Takes::WriteConcern, find_and_modify::run),

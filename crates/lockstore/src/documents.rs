@@ -9,6 +9,7 @@ mod calls;
 mod catalog;
 mod check;
 mod conflict;
+mod contained;
 mod definition;
 mod duplicate;
 mod edge;

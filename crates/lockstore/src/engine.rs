@@ -12,7 +12,7 @@ mod alone;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
@@ -45,6 +45,8 @@ pub(crate) struct Engine {
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
     pub(crate) rivals: Rivals,
+    /// The timestamp that was given last.
+    pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
     disk: RwLock<Option<Disk>>,
     seat: Mutex<Seat>,
@@ -92,6 +94,7 @@ impl Engine {
             background: Background::default(),
             cursors: Cursors::default(),
             rivals: Rivals::default(),
+            timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {
                 writer,

@@ -26,6 +26,10 @@
 //! | calls in the queue and in one commit, audit records, events in a receiver | [`StoreOptions`] |
 //! | subscriptions at once | 1,024 |
 //! | locks of one page of a listing | 10,000 |
+//! | a document | 16 MiB, 180 levels |
+//! | collections; indexes of one; keys of one document in one index | 10,000; 64; 100,000 |
+//! | the options and index specifications of one collection | 768 KiB |
+//! | documents that one commit changes, before more wait for the next | 1,024, or 16 MiB of them |
 //!
 //! A file up to 64 MiB is checked page by page when it is opened; above 1 GiB each commit notes what redb needs to
 //! reopen at once after a kill, and costs about 1.7 times as much. A new file can be read and written by its
@@ -68,6 +72,7 @@ pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
 pub use database::Database;
 pub use disk::{BackupError, DiskError, OpenError};
+pub use docquery::ErrorCode;
 pub use error::{
     AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, ReadError,
     ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,

@@ -14,6 +14,7 @@ mod modify;
 mod rivals;
 mod select;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
@@ -26,7 +27,7 @@ pub(crate) use catalogue::{collections, databases, drop_database};
 pub(crate) use cursor::Cursor;
 pub(crate) use find::FindRequest;
 pub(crate) use indexes::{Dropped, IndexChange, IndexName};
-pub(crate) use insert::{InsertOutcome, InsertRequest};
+pub(crate) use insert::InsertRequest;
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
 pub(crate) use select::Selector;
@@ -42,6 +43,7 @@ pub(crate) struct Place<'s> {
     namespace: Namespace,
     now_ms: i64,
     deadline: Option<Instant>,
+    unacknowledged: bool,
 }
 
 impl<'s> Place<'s> {
@@ -53,7 +55,16 @@ impl<'s> Place<'s> {
     ) -> Self {
         let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
         let deadline = max_time.map(|limit| engine.clock.now().saturating_add(limit));
-        Self { engine, namespace, now_ms, deadline }
+        Self { engine, namespace, now_ms, deadline, unacknowledged: false }
+    }
+
+    /// The same, whose caller does not want to be told what was done.
+    pub(crate) fn unacknowledged(self) -> Self {
+        Self { unacknowledged: true, ..self }
+    }
+
+    pub(crate) fn is_unacknowledged(&self) -> bool {
+        self.unacknowledged
     }
 
     pub(crate) fn engine(&self) -> &'s Engine {
@@ -64,17 +75,23 @@ impl<'s> Place<'s> {
         &self.namespace
     }
 
-    /// The time of the operation, in milliseconds since the epoch: it has one.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.now_ms
+    /// A timestamp of this moment, greater than all that were given before.
+    pub(crate) fn timestamp(&self) -> u64 {
+        let now = u64::try_from(self.now_ms / 1_000).unwrap_or(0) << 32 | 1;
+        let rise = |last: u64| Some(now.max(last + 1));
+        let last = self.engine.timestamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise);
+        now.max(last.unwrap_or(0) + 1)
     }
 
     /// The time and the variables of the operation.
-    pub(crate) fn environment(&self, variables: Option<&RawDocumentBuf>) -> Environment {
+    pub(crate) fn environment(
+        &self,
+        variables: Option<&RawDocumentBuf>,
+    ) -> Result<Environment, Error> {
         let environment = Environment::new(self.now_ms);
         match variables {
-            Some(variables) => environment.with_variables(variables),
-            None => environment,
+            Some(variables) => environment.with_let(variables),
+            None => Ok(environment),
         }
     }
 
@@ -101,9 +118,9 @@ impl<'s> Place<'s> {
     fn rivals(&self) -> &'s Rivals {
         &self.engine.rivals
     }
+}
 
-    /// What a collection that the operation creates is made with.
-    fn new_collection(&self) -> NewCollection {
-        NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
-    }
+/// What a collection that an operation creates is made with.
+fn new_collection() -> NewCollection {
+    NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
 }

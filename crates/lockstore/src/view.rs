@@ -73,8 +73,9 @@ impl Published {
         self.view.load()
     }
 
-    /// Replaces the view by one in which the locks of `changed` are as given, and the collections are as the
-    /// last commit to `disk` left them. Only the writer calls this.
+    /// Replaces the view by one in which the locks of `changed` are as given, and the collections those of
+    /// `catalog`; their rows are those of the last commit to `disk`, which is given if there was one. Only the writer
+    /// calls this.
     ///
     /// # Errors
     ///
@@ -83,13 +84,14 @@ impl Published {
         &self,
         changed: impl Iterator<Item = (&'a Key, Option<&'a Arc<Lock>>)>,
         catalog: &Catalog,
-        disk: &Disk,
+        disk: Option<&Disk>,
     ) -> Result<u64, DiskError> {
-        let rows = if *self.withheld() { None } else { rows_of(catalog, disk)? };
         let mut next = View::clone(&self.view.load());
         next.sequence += 1;
-        next.catalog.clone_from(catalog);
-        next.rows = rows;
+        if let Some(disk) = disk {
+            next.catalog.clone_from(catalog);
+            next.rows = if *self.withheld() { None } else { rows_of(catalog, disk)? };
+        }
         let mut gone = Vec::new();
         for (key, lock) in changed {
             // The key is removed first: an insertion keeps the old key, which is the old lock.

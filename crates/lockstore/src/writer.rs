@@ -141,8 +141,8 @@ impl Writer {
         }
         std::mem::swap(&mut self.backlog, &mut self.batch.unfinished);
 
-        self.commit(moment)?;
-        self.publish(moment)?;
+        let has_committed = self.commit(moment)?;
+        self.publish(moment, has_committed)?;
         self.batch.asked.clear();
         Ok(std::mem::take(&mut self.batch.answers))
     }

@@ -1,6 +1,7 @@
 //! `$add`, `$subtract`, `$multiply`, `$divide`, `$mod`: on numbers of all types, and on dates.
 
 use super::arguments::Arguments;
+use super::coerce;
 use super::operator::{Arity, Table, listed};
 use super::summation::Total;
 use crate::number::Number;
@@ -64,7 +65,7 @@ fn add<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     if !dated {
         return Ok(total.value().into());
     }
-    total.milliseconds().map(Value::DateTime).ok_or_else(|| date_overflow("$add"))
+    total.milliseconds().map(Value::DateTime).ok_or_else(date_overflow)
 }
 
 fn subtract<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
@@ -77,13 +78,10 @@ fn subtract<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     }
     match (a, b) {
         (Value::DateTime(a), Value::DateTime(b)) => {
-            a.checked_sub(b).map(Value::Int64).ok_or_else(|| date_overflow("$subtract"))
+            a.checked_sub(b).map(Value::Int64).ok_or_else(too_long)
         }
         (Value::DateTime(date), b) if b.is_number() => {
-            let milliseconds = Number::of(b).map_or(0, Number::saturating_i64);
-            date.checked_sub(milliseconds)
-                .map(Value::DateTime)
-                .ok_or_else(|| date_overflow("$subtract"))
+            date.checked_sub(coerce::long(b)?).map(Value::DateTime).ok_or_else(too_long)
         }
         _ => Err(Error::type_mismatch(format!(
             "$subtract takes numbers, or a date and what is subtracted from it, not {} from {}",
@@ -157,12 +155,17 @@ fn divide<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         )));
     };
     if is_zero(divisor) {
-        return Err(Error::bad_value("$divide cannot divide by zero"));
+        return Err(division_by_zero());
     }
     Ok(match Pair::of(dividend, divisor) {
         Pair::Decimal(a, b) => Value::Decimal(a.divide(b)),
         _ => Value::Double(dividend.to_double() / divisor.to_double()),
     })
+}
+
+/// The error of a division by zero.
+pub(crate) fn division_by_zero() -> Error {
+    Error::bad_value("$divide cannot divide by zero")
 }
 
 fn modulo<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
@@ -177,7 +180,8 @@ fn modulo<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         ));
     };
     if is_zero(divisor) {
-        return Err(Error::location(16610, "$mod cannot divide by zero"));
+        let code = if dividend.is_decimal() || divisor.is_decimal() { 5_733_415 } else { 16610 };
+        return Err(Error::location(code, "$mod cannot divide by zero"));
     }
     // A double that is a whole number of 32 bits divides integers as an integer.
     let divisor = match (dividend, divisor, divisor.as_exact_i64().map(i32::try_from)) {
@@ -202,6 +206,13 @@ fn not_numbers(allowed: &str, value: Value<'_>) -> Error {
     Error::type_mismatch(format!("{allowed}, not {}", value.type_name()))
 }
 
-fn date_overflow(operator: &str) -> Error {
-    Error::new(ErrorCode::OVERFLOW, format!("the result of {operator} is no date"))
+fn date_overflow() -> Error {
+    Error::new(ErrorCode::OVERFLOW, "the result of $add is no date")
+}
+
+fn too_long() -> Error {
+    Error::new(
+        ErrorCode::DURATION_OVERFLOW,
+        "the result of $subtract is no 64-bit number of milliseconds",
+    )
 }

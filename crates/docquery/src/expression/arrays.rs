@@ -2,7 +2,8 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::operator::{Arity, Table, listed};
+use super::folding::Law;
+use super::operator::{Arity, Table, lawful, listed};
 use super::strings::count;
 use super::substrings::bound;
 use crate::{Array, Error, Result, Value, order};
@@ -14,7 +15,7 @@ pub(super) const OPERATORS: Table = &[
     ("$size", listed(Arity::Exactly(1), size)),
     ("$isArray", listed(Arity::Exactly(1), is_array)),
     ("$in", listed(Arity::Exactly(2), contains)),
-    ("$concatArrays", listed(Arity::Any, concat)),
+    ("$concatArrays", lawful(Law::Associative, concat)),
     ("$reverseArray", listed(Arity::Exactly(1), reverse)),
     ("$indexOfArray", listed(Arity::Between(2, 4), index_of)),
 ];
@@ -25,10 +26,13 @@ pub(super) fn array<'a>(
     value: Value<'a>,
     otherwise: i32,
 ) -> Result<Array<'a>> {
-    value.as_array().ok_or_else(|| {
-        let (operator, found) = (arguments.operator(), value.type_name());
-        Error::location(otherwise, format!("{operator} requires an array, found: {found}"))
-    })
+    value.as_array().ok_or_else(|| no_array(arguments.operator(), value, otherwise))
+}
+
+/// The error for an argument that has to be an array, and is not.
+pub(super) fn no_array(operator: &str, value: Value<'_>, code: i32) -> Error {
+    let found = value.type_name();
+    Error::location(code, format!("{operator} requires an array, found: {found}"))
 }
 
 fn element_at<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
@@ -110,4 +114,55 @@ fn index_of<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let mut places = array.iter().enumerate().take(end).skip(start);
     let found = places.find(|(_, item)| order::equal(*item, wanted));
     Ok(found.map_or(Value::Int32(-1), |(place, _)| count(place)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::{Bson, bson};
+
+    #[test]
+    fn elements() {
+        let at = |array: Bson, index: Bson| bson!({"$arrayElemAt": [array, index]});
+        check(at(bson!([1, 2, 3]), bson!(-1.0)), 3);
+        check(at(bson!([1, 2, 3]), bson!(3)), bson!(null));
+        check(at(bson!([1, 2, 3]), bson!(-4)), bson!(null));
+        check(at(bson!([1]), bson!(i32::MIN)), bson!(null));
+        check(at(bson!(null), bson!("x")), bson!(null));
+        check_error(at(bson!(5), bson!(0)), 28689);
+        check_error(at(bson!([1]), bson!("x")), 28690);
+        check_error(at(bson!([1]), bson!(1.5)), 28691);
+        check(bson!({"$first": [[1, 2]]}), 1);
+        check(bson!({"$last": [[1, 2]]}), 2);
+        check(bson!({"$last": [[]]}), bson!(null));
+        check_error(bson!({"$first": 5}), 28689);
+    }
+
+    #[test]
+    fn whole_arrays() {
+        check(bson!({"$size": [[1, 2]]}), 2);
+        check_error(bson!({"$size": null}), 17124);
+        check(bson!({"$isArray": [[1]]}), true);
+        check(bson!({"$isArray": 1}), false);
+        check(bson!({"$concatArrays": [[1], [[2]]]}), bson!([1, [2]]));
+        check(bson!({"$concatArrays": [[1], null, 5]}), bson!(null));
+        check_error(bson!({"$concatArrays": [[1], 5]}), 28664);
+        check(bson!({"$reverseArray": [[1, 2]]}), bson!([2, 1]));
+        check_error(bson!({"$reverseArray": 1}), 34435);
+    }
+
+    #[test]
+    fn searches() {
+        check(bson!({"$in": [1.0, [2, 1]]}), true);
+        check(bson!({"$in": [null, []]}), false);
+        check_error(bson!({"$in": [1, null]}), 40081);
+        let index = |arguments: Bson| bson!({"$indexOfArray": arguments});
+        check(index(bson!([[1, 2, 1], 1.0, 1])), 2);
+        check(index(bson!([[1, 2, 1], 1, 1, 2])), -1);
+        check(index(bson!([[1, 2], 2, 0, i32::MAX])), 1);
+        check(index(bson!([null, 1])), bson!(null));
+        check_error(index(bson!([1, 1])), 40090);
+        check_error(index(bson!([[1], 1, "x"])), 40096);
+        check_error(index(bson!([[1], 1, -1])), 40097);
+    }
 }

@@ -43,15 +43,28 @@ pub(crate) fn int64(value: Value<'_>) -> Option<i64> {
     Number::of(value)?.as_exact_i64()
 }
 
-/// The whole number towards zero, and `i64::MIN` for what none holds, as a conversion in C++ gives it.
+/// The integer that stands for a number: towards zero, for a decimal the nearest, and `i64::MIN` for one that is out of
+/// range.
+///
+/// # Errors
+///
+/// 16004 for what is no number, 31109 for a double that is out of range.
 #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
-pub(crate) fn whole(number: Number) -> i64 {
+pub(crate) fn long(value: Value<'_>) -> Result<i64> {
+    let number = Number::of(value).ok_or_else(|| {
+        Error::location(
+            16004,
+            format!("can't convert from BSON type {} to long", value.type_name()),
+        )
+    })?;
     match number {
-        Number::Int32(number) => number.into(),
-        Number::Int64(number) => number,
-        Number::Double(number) if number.abs() < TWO_TO_63 => number as i64,
-        Number::Double(_) => i64::MIN,
-        Number::Decimal(number) => number.to_whole().unwrap_or(i64::MIN),
+        Number::Int32(number) => Ok(number.into()),
+        Number::Int64(number) => Ok(number),
+        Number::Decimal(decimal) => Ok(decimal.to_nearest_whole().unwrap_or(i64::MIN)),
+        Number::Double(double) if (-TWO_TO_63..TWO_TO_63).contains(&double) => Ok(double as i64),
+        Number::Double(double) => {
+            Err(Error::location(31109, format!("can't take {double} for a 64-bit integer")))
+        }
     }
 }
 
@@ -170,8 +183,9 @@ mod tests {
         assert_eq!(int32(Value::Double(2.0)), Some(2));
         assert_eq!(int32(Value::Int64(1 << 31)), None);
         assert_eq!(int64(Value::Double(2.5)), None);
-        assert_eq!(whole(Number::Double(-2.5)), -2);
-        assert_eq!(whole(Number::Double(f64::NAN)), i64::MIN);
-        assert_eq!(whole(Number::Double(1e30)), i64::MIN);
+        assert_eq!(long(Value::Double(-2.5)), Ok(-2));
+        for out_of_range in [f64::NAN, 1e30] {
+            assert_eq!(long(Value::Double(out_of_range)).unwrap_err().code().value(), 31109);
+        }
     }
 }

@@ -12,6 +12,8 @@ mod from_parts;
 mod from_string;
 mod pattern;
 mod scanner;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timestamps;
 mod truncate;

@@ -89,3 +89,33 @@ fn greatest<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     items.truncate(wanted);
     arguments.arena().array(&items)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::{Bson, bson};
+
+    fn some(operator: &str, n: impl Into<Bson>) -> Bson {
+        bson!({operator: {"input": [3, null, 1, 2], "n": n.into()}})
+    }
+
+    #[test]
+    fn values() {
+        check(some("$firstN", 2), bson!([3, null]));
+        check(some("$lastN", 2.0), bson!([1, 2]));
+        check(some("$minN", 2), bson!([1, 2]));
+        check(some("$maxN", i64::MAX), bson!([3, 2, 1]));
+    }
+
+    #[test]
+    fn errors() {
+        check_error(some("$firstN", "x"), 5_787_902);
+        check_error(some("$firstN", 1.5), 5_787_903);
+        check_error(some("$firstN", 0), 5_787_908);
+        check_error(bson!({"$minN": {"input": 1, "n": 1}}), 5_788_200);
+        check_error(bson!({"$minN": 1}), 5_787_900);
+        check_error(bson!({"$minN": {"x": 1}}), 5_787_901);
+        check_error(bson!({"$minN": {"input": []}}), 5_787_906);
+        check_error(bson!({"$minN": {"n": 1}}), 5_787_907);
+    }
+}

@@ -8,6 +8,7 @@ use super::boolean::Junction;
 use super::context::Context;
 use super::evaluate_alone;
 use super::field_path::{FieldPath, check_field_name};
+use super::folding::{self, Law};
 use super::operator::{self, Evaluate};
 use super::scope::Scope;
 use super::variable::Variable;
@@ -23,14 +24,14 @@ pub(crate) enum Node {
     Document(Box<[(Box<str>, Node)]>),
     /// `[expression, ...]`
     Array(Box<[Node]>),
-    /// An operator whose arguments are expressions. One that was not given is `None`.
+    /// An operator whose arguments are expressions, and whose value depends on theirs only. One that was not given is
+    /// `None`.
     Call {
         /// Its name, with the dollar sign.
         name: &'static str,
+        law: Law,
         evaluate: Evaluate,
         arguments: Box<[Option<Node>]>,
-        /// Whether its value for constant arguments is constant.
-        pure: bool,
     },
     /// `$and`, `$or`
     Junction(Junction),
@@ -70,6 +71,15 @@ impl Node {
     /// An operator with a tree of its own.
     pub(crate) fn special(special: impl Special + 'static) -> Self {
         Self::Special(Box::new(special))
+    }
+
+    /// The arguments of an operator.
+    pub(crate) fn arguments_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        let arguments = match self {
+            Self::Call { arguments, .. } => arguments.iter_mut(),
+            _ => [].iter_mut(),
+        };
+        arguments.flatten()
     }
 
     /// The node, and null in its place.
@@ -161,10 +171,15 @@ impl Node {
                 let constant = items.iter().all(|node| node.constant().is_some());
                 if constant { Some(evaluate_alone(self)?) } else { None }
             }
-            Self::Call { arguments, pure, .. } => {
+            Self::Call { arguments, .. } => {
                 arguments.iter_mut().flatten().try_for_each(Self::fold)?;
                 let constant = arguments.iter().flatten().all(|node| node.constant().is_some());
-                if constant && *pure { Some(evaluate_alone(self)?) } else { None }
+                if constant {
+                    Some(evaluate_alone(self)?)
+                } else {
+                    folding::fold_by_law(self)?;
+                    None
+                }
             }
             Self::Junction(junction) => junction.fold()?,
             Self::Special(special) => special.fold()?,

@@ -281,7 +281,7 @@ impl Special for SetField {
             }
         };
         let value = self.value.evaluate(context)?;
-        let mut fields: Vec<_> = document.iter().collect();
+        let mut fields = document.slots();
         match fields.iter_mut().find(|(name, _)| **name == *self.field) {
             Some(field) => field.1 = value,
             None => fields.push((&self.field, value)),
@@ -303,7 +303,7 @@ struct FieldErrors {
 }
 
 /// The name of a field: an expression that is a constant string, `"a.b"` or `{$literal: "$a"}`.
-fn constant_field(call: Call<'_>, mut node: Node, errors: FieldErrors) -> Result<Box<str>> {
+fn constant_field(call: Call<'_>, node: Node, errors: FieldErrors) -> Result<Box<str>> {
     let name = call.name;
     if let Node::Path(_) = node {
         return Err(Error::location(
@@ -314,7 +314,6 @@ fn constant_field(call: Call<'_>, mut node: Node, errors: FieldErrors) -> Result
             ),
         ));
     }
-    node.fold()?;
     match node.constant() {
         Some(Value::String(field)) if !field.contains('\0') => Ok(field.into()),
         Some(value) => Err(Error::location(
@@ -323,7 +322,7 @@ fn constant_field(call: Call<'_>, mut node: Node, errors: FieldErrors) -> Result
         )),
         None => Err(Error::location(
             errors.variable,
-            format!("'field' of {name} is a constant, and this depends on the document"),
+            format!("'field' of {name} is a constant, and no expression"),
         )),
     }
 }

@@ -1,11 +1,12 @@
 //! Operators: what they are called, and what arguments they take.
 
 use super::arguments::Arguments;
+use super::folding::Law;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
-    arithmetic, arrays, boolean, comparison, conditional, date, first_n, iteration, objects,
-    powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
+    arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
+    objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
     substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
@@ -16,18 +17,17 @@ pub(crate) type Table = &'static [(&'static str, Operator)];
 /// All tables: one for each file of operators.
 const TABLES: &[Table] = &[
     arithmetic::OPERATORS,
+    arrays::OPERATORS,
     boolean::OPERATORS,
     comparison::OPERATORS,
     conditional::OPERATORS,
+    conversion::OPERATORS,
+    first_n::OPERATORS,
     iteration::OPERATORS,
     objects::OPERATORS,
     powers::OPERATORS,
-    rounding::OPERATORS,
-    trigonometry::OPERATORS,
-    types::OPERATORS,
-    arrays::OPERATORS,
-    first_n::OPERATORS,
     regex_search::OPERATORS,
+    rounding::OPERATORS,
     sets::OPERATORS,
     sizes::OPERATORS,
     slices::OPERATORS,
@@ -35,7 +35,9 @@ const TABLES: &[Table] = &[
     statistics::OPERATORS,
     strings::OPERATORS,
     substrings::OPERATORS,
+    trigonometry::OPERATORS,
     trim::OPERATORS,
+    types::OPERATORS,
     variables::OPERATORS,
 ];
 
@@ -46,7 +48,7 @@ pub(crate) type Evaluate = for<'s, 'a> fn(Arguments<'s, 'a>) -> Result<Value<'a>
 #[derive(Clone, Copy)]
 pub(crate) enum Operator {
     /// `{$op: [a, b]}`, or `{$op: a}`
-    Listed { arity: Arity, evaluate: Evaluate },
+    Listed { arity: Arity, law: Law, evaluate: Evaluate },
     /// `{$op: {key: a, other: b}}`; the arguments come in the order of `keys`, whatever order they are written in.
     Named { keys: &'static [Key], errors: NamedErrors, evaluate: Evaluate },
     /// One that parses its arguments itself: what it gives is a [`Node::Special`] or any other node.
@@ -58,11 +60,6 @@ pub(crate) enum Operator {
 pub(crate) enum Arity {
     Exactly(usize),
     Between(usize, usize),
-    /// No fewer than `least`; otherwise an error with this code.
-    AtLeast {
-        least: usize,
-        otherwise: i32,
-    },
     Any,
 }
 
@@ -99,7 +96,12 @@ pub(super) fn named(name: &str) -> Option<(&'static str, Operator)> {
 
 /// An operator that takes a list of arguments.
 pub(crate) const fn listed(arity: Arity, evaluate: Evaluate) -> Operator {
-    Operator::Listed { arity, evaluate }
+    Operator::Listed { arity, law: Law::None, evaluate }
+}
+
+/// An operator that takes any list of arguments, and obeys a law.
+pub(crate) const fn lawful(law: Law, evaluate: Evaluate) -> Operator {
+    Operator::Listed { arity: Arity::Any, law, evaluate }
 }
 
 impl Key {
@@ -123,15 +125,15 @@ impl Operator {
     ) -> Result<Node> {
         let call = Call { name, arguments };
         match self {
-            Self::Listed { arity, evaluate } => {
+            Self::Listed { arity, law, evaluate } => {
                 let arguments = call.list(scope)?;
                 arity.check(call, arguments.len())?;
                 let arguments = arguments.into_iter().map(Some).collect();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                Ok(Node::Call { name, law, evaluate, arguments })
             }
             Self::Named { keys, errors, evaluate } => {
-                let arguments = call.named(keys, errors, scope)?.into();
-                Ok(Node::Call { name, evaluate, arguments, pure: true })
+                let arguments = call.named(keys, errors, scope)?;
+                Ok(call.node(evaluate, arguments))
             }
             Self::Parsed(parse) => parse(call, scope),
         }
@@ -207,10 +209,7 @@ impl<'v> Call<'v> {
     fn check_given(&self, keys: &[Key], given: impl Iterator<Item = bool>) -> Result<()> {
         for (key, given) in keys.iter().zip(given) {
             if let (Some(code), false) = (key.missing, given) {
-                return Err(Error::location(
-                    code,
-                    format!("{} needs the argument '{}'", self.name, key.name),
-                ));
+                return Err(self.missing_key(key.name, code));
             }
         }
         Ok(())
@@ -223,7 +222,7 @@ impl<'v> Call<'v> {
         arguments: impl IntoIterator<Item = Option<Node>>,
     ) -> Node {
         let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, evaluate, arguments, pure: true }
+        Node::Call { name: self.name, law: Law::None, evaluate, arguments }
     }
 
     /// The error for an argument that must be given and is not.
@@ -231,7 +230,7 @@ impl<'v> Call<'v> {
         Error::location(code, format!("{} needs the argument '{key}'", self.name))
     }
 
-    /// The error for an argument that nobody asked for.
+    /// The error for an argument that the operator does not know.
     pub(crate) fn unknown_key(&self, unknown: &str, keys: &[Key], code: i32) -> Error {
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         Error::location(
@@ -258,10 +257,7 @@ impl Arity {
             Self::Between(least, most) if !(least..=most).contains(&count) => {
                 Err(call.wrong_count(&format!("{least} to {most}"), count, 28667))
             }
-            Self::AtLeast { least, otherwise } if count < least => {
-                Err(call.wrong_count(&format!("at least {least}"), count, otherwise))
-            }
-            Self::Exactly(_) | Self::Between(..) | Self::AtLeast { .. } | Self::Any => Ok(()),
+            Self::Exactly(_) | Self::Between(..) | Self::Any => Ok(()),
         }
     }
 }

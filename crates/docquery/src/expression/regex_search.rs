@@ -13,8 +13,8 @@ pub(super) const OPERATORS: Table = &[
     ("$regexFindAll", Operator::Parsed(|call, scope| Search::parse(call, scope, Wanted::All))),
 ];
 
-const KEYS: &[Key] =
-    &[Key::required("input", 31022), Key::required("regex", 31023), Key::optional("options")];
+const KEYS: [Key; 3] =
+    [Key::required("input", 31022), Key::required("regex", 31023), Key::optional("options")];
 const ERRORS: NamedErrors = NamedErrors { not_an_object: 51103, unknown_key: 31024 };
 
 /// `{$regexMatch: {input: string, regex: string or regex, options: string}}`, and the others.
@@ -46,12 +46,12 @@ enum Pattern {
 
 impl Search {
     fn parse(call: Call<'_>, scope: &Scope<'_>, wanted: Wanted) -> Result<Node> {
-        let mut arguments = call.named(KEYS, ERRORS, scope)?.into_iter();
-        let mut next = || arguments.next().flatten();
-        let input = next().ok_or_else(|| call.missing_key("input", 31022))?;
-        let regex = next().ok_or_else(|| call.missing_key("regex", 31023))?;
-        let pattern = Pattern::Computed { regex, options: next() };
-        Ok(Node::Special(Box::new(Self { operator: call.name, wanted, input, pattern })))
+        let [input, regex, options] = call.raw_keys(KEYS, ERRORS)?;
+        let input = Node::parse(input, scope)?;
+        let regex = Node::parse(regex, scope)?;
+        let options = if options.is_missing() { None } else { Some(Node::parse(options, scope)?) };
+        let pattern = Pattern::Computed { regex, options };
+        Ok(Node::special(Self { operator: call.name, wanted, input, pattern }))
     }
 
     /// The text to search in; `None` for null.

@@ -2,6 +2,7 @@
 
 use super::arguments::Arguments;
 use super::arithmetic::int_or_long;
+use super::coerce;
 use super::operator::{Arity, Table, listed};
 use crate::decimal::Rounding;
 use crate::number::Number;
@@ -114,8 +115,8 @@ fn to_place<'a>(
 
 /// The place to which is rounded: -20 to 100.
 fn place_of(operator: &str, place: Value<'_>) -> Result<i32> {
-    let whole = Number::of(place).and_then(Number::as_exact_i64);
-    let Some(whole) = whole.and_then(|whole| i32::try_from(whole).ok()) else {
+    coerce::long(place)?;
+    let Some(whole) = coerce::int32(place) else {
         return Err(Error::location(
             51082,
             format!("the place to which {operator} rounds is a 32-bit integer, not {place:?}"),

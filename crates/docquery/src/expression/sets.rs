@@ -5,15 +5,20 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::arguments::Arguments;
-use super::operator::{Arity, Table, listed};
-use crate::{Array, Error, Result, Value, order};
+use super::arrays::{array, no_array};
+use super::context::Context;
+use super::folding::Law;
+use super::node::{Node, Special};
+use super::operator::{Arity, Call, Operator, Table, lawful, listed};
+use super::scope::Scope;
+use crate::{Array, Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
-    ("$setEquals", listed(Arity::AtLeast { least: 2, otherwise: 17045 }, equals)),
-    ("$setIntersection", listed(Arity::Any, intersection)),
-    ("$setUnion", listed(Arity::Any, union)),
+    ("$setEquals", Operator::Parsed(Equals::parse)),
+    ("$setIntersection", lawful(Law::Commutative, intersection)),
+    ("$setUnion", lawful(Law::Commutative, union)),
     ("$setDifference", listed(Arity::Exactly(2), difference)),
-    ("$setIsSubset", listed(Arity::Exactly(2), is_subset)),
+    ("$setIsSubset", Operator::Parsed(IsSubset::parse)),
     ("$anyElementTrue", listed(Arity::Exactly(1), any_true)),
     ("$allElementsTrue", listed(Arity::Exactly(1), all_true)),
 ];
@@ -44,19 +49,79 @@ impl Eq for Ordered<'_> {}
 
 type Set<'a> = BTreeSet<Ordered<'a>>;
 
+/// The values of an array; of those that are equal, the first.
 fn set(array: Array<'_>) -> Set<'_> {
-    array.iter().map(Ordered).collect()
+    let mut set = Set::new();
+    set.extend(array.iter().map(Ordered));
+    set
 }
 
-/// The array that an argument has to be.
-fn array<'a>(arguments: &Arguments<'_, 'a>, value: Value<'a>, otherwise: i32) -> Result<Array<'a>> {
-    value.as_array().ok_or_else(|| {
-        let (operator, found) = (arguments.operator(), value.type_name());
-        Error::location(
-            otherwise,
-            format!("all operands of {operator} must be arrays, not {found}"),
-        )
-    })
+/// `{$setEquals: [array, ...]}`. Constants among the operands are checked when it is folded.
+#[derive(Debug)]
+struct Equals(Node);
+
+impl Equals {
+    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+        let operands = call.list(scope)?;
+        if operands.len() < 2 {
+            return Err(call.wrong_count("at least 2", operands.len(), 17045));
+        }
+        Ok(Node::special(Self(call.node(equals, operands.into_iter().map(Some)))))
+    }
+}
+
+impl Special for Equals {
+    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
+        self.0.evaluate(context)
+    }
+
+    fn fold(&mut self) -> Result<Option<Node>> {
+        for operand in self.0.arguments_mut() {
+            operand.fold()?;
+            check_constant("$setEquals", operand, 5_887_502)?;
+        }
+        self.0.fold()?;
+        Ok(self.0.constant().is_some().then(|| self.0.take()))
+    }
+}
+
+/// `{$setIsSubset: [array, array]}`. A constant second operand is checked when it is folded.
+#[derive(Debug)]
+struct IsSubset(Node);
+
+impl IsSubset {
+    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+        let operands = call.list(scope)?;
+        if operands.len() != 2 {
+            return Err(call.wrong_count("exactly 2", operands.len(), 16020));
+        }
+        Ok(Node::special(Self(call.node(is_subset, operands.into_iter().map(Some)))))
+    }
+}
+
+impl Special for IsSubset {
+    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
+        self.0.evaluate(context)
+    }
+
+    fn fold(&mut self) -> Result<Option<Node>> {
+        self.0.fold()?;
+        if self.0.constant().is_some() {
+            return Ok(Some(self.0.take()));
+        }
+        if let Some(second) = self.0.arguments_mut().nth(1) {
+            check_constant("$setIsSubset", second, 17311)?;
+        }
+        Ok(None)
+    }
+}
+
+/// Checks that an operand is an array, if it is constant.
+fn check_constant(operator: &str, operand: &Node, otherwise: i32) -> Result<()> {
+    match operand.constant() {
+        None | Some(Value::Array(_)) => Ok(()),
+        Some(value) => Err(no_array(operator, value, otherwise)),
+    }
 }
 
 fn equals<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
@@ -134,4 +199,50 @@ fn any_true<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 fn all_true<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let array = array(&arguments, arguments.get(0)?, 17040)?;
     Ok(Value::Bool(array.iter().all(|value| value.is_truthy())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::bson;
+
+    #[test]
+    fn sets_have_each_value_once() {
+        check(bson!({"$setUnion": [[3, 1], [1.0, 2]]}), bson!([1, 2, 3]));
+        check(bson!({"$setUnion": []}), bson!([]));
+        check(bson!({"$setUnion": [[1], null]}), bson!(null));
+        check(bson!({"$setIntersection": [[1, 2, 2], [2.0, 3]]}), bson!([2]));
+        check(bson!({"$setIntersection": [[1, 1.0], [1i64]]}), bson!([1]));
+        check(bson!({"$setIntersection": [null, 5]}), bson!(null));
+        check(bson!({"$setDifference": [[3, 1, 3, 2], [1.0]]}), bson!([3, 2]));
+        check(bson!({"$setDifference": [5, null]}), bson!(null));
+        check(bson!({"$setEquals": [[1, 2, 1], [2, 1.0], [1, 2]]}), true);
+        check(bson!({"$setEquals": [[1], [2], [1]]}), false);
+        check(bson!({"$setIsSubset": [[1, 1], [2, 1]]}), true);
+        check(bson!({"$setIsSubset": [[[1]], [1]]}), false);
+    }
+
+    #[test]
+    fn truth() {
+        check(bson!({"$anyElementTrue": [[0, false, null]]}), false);
+        check(bson!({"$anyElementTrue": [["", 0]]}), true);
+        check(bson!({"$allElementsTrue": [[]]}), true);
+        check(bson!({"$allElementsTrue": [[1, 0]]}), false);
+    }
+
+    #[test]
+    fn errors() {
+        check_error(bson!({"$setUnion": [[1], 5]}), 17043);
+        check_error(bson!({"$setIntersection": [[1], 5]}), 17047);
+        check_error(bson!({"$setDifference": [5, []]}), 17048);
+        check_error(bson!({"$setDifference": [[], 5]}), 17049);
+        check_error(bson!({"$setEquals": [[1]]}), 17045);
+        check_error(bson!({"$setEquals": [[1], 5]}), 5_887_502);
+        check_error(bson!({"$setEquals": [[1], "$missing"]}), 17044);
+        check_error(bson!({"$setIsSubset": [5, 5]}), 17046);
+        check_error(bson!({"$setIsSubset": [[], 5]}), 17042);
+        check_error(bson!({"$setIsSubset": ["$missing", 5]}), 17311);
+        check_error(bson!({"$anyElementTrue": [5]}), 17041);
+        check_error(bson!({"$allElementsTrue": 5}), 17040);
+    }
 }

@@ -35,3 +35,22 @@ fn bson_size<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::spec::BinarySubtype;
+    use bson::{Binary, Bson, bson};
+
+    #[test]
+    fn sizes() {
+        let bytes = Binary { subtype: BinarySubtype::Generic, bytes: vec![1, 2, 3] };
+        check(bson!({"$binarySize": Bson::Binary(bytes)}), 3);
+        check(bson!({"$binarySize": "é"}), 2);
+        check(bson!({"$binarySize": null}), bson!(null));
+        check_error(bson!({"$binarySize": 5}), 51276);
+        check(bson!({"$bsonSize": {"a": 1}}), 12);
+        check(bson!({"$bsonSize": "$missing"}), bson!(null));
+        check_error(bson!({"$bsonSize": 5}), 31393);
+    }
+}

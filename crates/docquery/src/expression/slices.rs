@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::arrays::array;
 use super::node::Node;
-use super::operator::{Arity, Call, Key, Operator, Table, listed};
+use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed};
 use super::scope::Scope;
 use super::substrings::int32;
 use crate::{Error, ErrorCode, Result, Value};
@@ -86,53 +86,50 @@ fn range<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 
 /// `{$zip: {inputs: [array, ...], useLongestLength: bool, defaults: [value, ...]}}`
 fn parse_zip(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
-    const KEYS: &[Key] =
-        &[Key::optional("inputs"), Key::optional("useLongestLength"), Key::optional("defaults")];
+    let keys =
+        [Key::optional("inputs"), Key::optional("useLongestLength"), Key::optional("defaults")];
+    let errors = NamedErrors { not_an_object: 34460, unknown_key: 34464 };
+    let [inputs, longest, defaults] = call.raw_keys(keys, errors)?;
     let list = |name, value: Value<'_>, code| match value {
-        Value::Array(array) => Ok((array.len(), Node::parse(value, scope)?)),
+        Value::Missing => Ok((0, None)),
+        Value::Array(array) => Ok((array.len(), Some(Node::parse(value, scope)?))),
         _ => Err(Error::location(
             code,
             format!("'{name}' of $zip must be an array of expressions, not {}", value.type_name()),
         )),
     };
-    let (mut inputs, mut longest, mut defaults) = (None, false, None);
-    for (name, value) in call.object(34460)? {
-        match name {
-            "inputs" => inputs = Some(list(name, value, 34461)?),
-            "defaults" => defaults = Some(list(name, value, 34462)?),
-            "useLongestLength" => {
-                longest = value.as_bool().ok_or_else(|| {
-                    let found = value.type_name();
-                    Error::location(
-                        34463,
-                        format!("'useLongestLength' of $zip must be a bool, not {found}"),
-                    )
-                })?;
-            }
-            _ => return Err(call.unknown_key(name, KEYS, 34464)),
+    let (count, inputs) = list("inputs", inputs, 34461)?;
+    let (count_of_defaults, defaults) = list("defaults", defaults, 34462)?;
+    let longest = match longest {
+        Value::Missing => false,
+        Value::Bool(longest) => longest,
+        value => {
+            let found = value.type_name();
+            return Err(Error::location(
+                34463,
+                format!("'useLongestLength' of $zip must be a bool, not {found}"),
+            ));
         }
-    }
-    let Some((count, inputs)) = inputs.filter(|(count, _)| *count > 0) else {
-        return Err(Error::location(34465, "$zip requires at least one input array"));
     };
-    if let Some((count_of_defaults, _)) = defaults {
-        if !longest && count_of_defaults > 0 {
-            return Err(Error::location(
-                34466,
-                "$zip takes defaults only where useLongestLength is true",
-            ));
-        }
-        if count_of_defaults > 0 && count_of_defaults != count {
-            return Err(Error::location(
-                34467,
-                format!(
-                    "$zip has {count} inputs and {count_of_defaults} defaults; they must be as many"
-                ),
-            ));
-        }
+    if count == 0 {
+        return Err(Error::location(34465, "$zip requires at least one input array"));
+    }
+    if count_of_defaults > 0 && !longest {
+        return Err(Error::location(
+            34466,
+            "$zip takes defaults only where useLongestLength is true",
+        ));
+    }
+    if count_of_defaults > 0 && count_of_defaults != count {
+        return Err(Error::location(
+            34467,
+            format!(
+                "$zip has {count} inputs and {count_of_defaults} defaults; they must be as many"
+            ),
+        ));
     }
     let longest = Node::constant_of(Value::Bool(longest));
-    Ok(call.node(zip, [Some(inputs), Some(longest), defaults.map(|(_, defaults)| defaults)]))
+    Ok(call.node(zip, [inputs, Some(longest), defaults]))
 }
 
 fn zip<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
@@ -164,4 +161,80 @@ fn zip<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         rows.push(arguments.arena().array(&row)?);
     }
     arguments.arena().array(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::{Bson, bson};
+
+    #[test]
+    fn slices() {
+        let slice = |rest: &[i32]| {
+            let mut arguments = vec![bson!([1, 2, 3])];
+            arguments.extend(rest.iter().map(|number| bson!(*number)));
+            bson!({"$slice": arguments})
+        };
+        check(slice(&[2]), bson!([1, 2]));
+        check(slice(&[-2]), bson!([2, 3]));
+        check(slice(&[0]), bson!([]));
+        check(slice(&[i32::MIN]), bson!([1, 2, 3]));
+        check(slice(&[-2, 1]), bson!([2]));
+        check(slice(&[1, i32::MAX]), bson!([2, 3]));
+        check(slice(&[5, 1]), bson!([]));
+        check(bson!({"$slice": [[1], null]}), bson!(null));
+        check_error(slice(&[1, 0]), 28729);
+        check_error(bson!({"$slice": [1, 1]}), 28724);
+        check_error(bson!({"$slice": [[1], "x"]}), 28725);
+        check_error(bson!({"$slice": [[1], 1.5]}), 28726);
+        check_error(bson!({"$slice": [[1], 1, "x"]}), 28727);
+        check_error(bson!({"$slice": [[1], 1, 1.5]}), 28728);
+    }
+
+    #[test]
+    fn ranges() {
+        check(bson!({"$range": [0, 5, 2]}), bson!([0, 2, 4]));
+        check(bson!({"$range": [5, 0, -2]}), bson!([5, 3, 1]));
+        check(bson!({"$range": [0, -5]}), bson!([]));
+        check(bson!({"$range": [i32::MAX - 1, i32::MAX, i32::MAX]}), bson!([i32::MAX - 1]));
+        check(
+            bson!({"$range": [i32::MIN, i32::MAX, i32::MAX]}),
+            bson!([i32::MIN, -1, i32::MAX - 1]),
+        );
+        check_error(bson!({"$range": [i32::MIN, i32::MAX]}), 146);
+        check_error(bson!({"$range": ["x", 1]}), 34443);
+        check_error(bson!({"$range": [0.5, 1]}), 34444);
+        check_error(bson!({"$range": [0, "x"]}), 34445);
+        check_error(bson!({"$range": [0, 0.5]}), 34446);
+        check_error(bson!({"$range": [0, 1, "x"]}), 34447);
+        check_error(bson!({"$range": [0, 1, 0.5]}), 34448);
+        check_error(bson!({"$range": [0, 1, 0]}), 34449);
+    }
+
+    #[test]
+    fn zips() {
+        let zip = |inputs: Bson| bson!({"$zip": {"inputs": inputs}});
+        check(zip(bson!([[1, 2], ["a"]])), bson!([[1, "a"]]));
+        check(zip(bson!([[1], null])), bson!(null));
+        check(
+            bson!({"$zip": {"inputs": [[1, 2], []], "useLongestLength": true}}),
+            bson!([[1, null], [2, null]]),
+        );
+        check(
+            bson!({"$zip": {"inputs": [[], [1]], "useLongestLength": true, "defaults": ["x", 0]}}),
+            bson!([["x", 1]]),
+        );
+        check_error(bson!({"$zip": 1}), 34460);
+        check_error(zip(bson!(1)), 34461);
+        check_error(bson!({"$zip": {"inputs": [[1]], "defaults": 1}}), 34462);
+        check_error(bson!({"$zip": {"inputs": [[1]], "useLongestLength": 1}}), 34463);
+        check_error(bson!({"$zip": {"inputs": [[1]], "x": 1}}), 34464);
+        check_error(bson!({"$zip": {}}), 34465);
+        check_error(bson!({"$zip": {"inputs": [[1]], "defaults": [1]}}), 34466);
+        check_error(
+            bson!({"$zip": {"inputs": [[1]], "useLongestLength": true, "defaults": [1, 2]}}),
+            34467,
+        );
+        check_error(zip(bson!([1])), 34468);
+    }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::arguments::Arguments;
 use super::arrays::array;
 use super::node::Node;
-use super::operator::{Call, Key, Operator, Table};
+use super::operator::{Call, Key, NamedErrors, Operator, Table};
 use super::scope::Scope;
 use crate::number::Number;
 use crate::{Document, Error, Result, Value, order};
@@ -139,17 +139,10 @@ fn child<'a>(value: Value<'a>, name: &str) -> Value<'a> {
 
 /// `{$sortArray: {input: array, sortBy: order}}`. The order is no expression.
 fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
-    const KEYS: &[Key] = &[Key::required("input", 2_942_502), Key::required("sortBy", 2_942_503)];
-    let (mut input, mut sort_by) = (None, None);
-    for (name, value) in call.object(2_942_500)? {
-        match name {
-            "input" => input = Some(Node::parse(value, scope)?),
-            "sortBy" => sort_by = Some(value),
-            _ => return Err(call.unknown_key(name, KEYS, 2_942_501)),
-        }
-    }
-    let input = input.ok_or_else(|| call.missing_key("input", 2_942_502))?;
-    let sort_by = sort_by.ok_or_else(|| call.missing_key("sortBy", 2_942_503))?;
+    let keys = [Key::required("input", 2_942_502), Key::required("sortBy", 2_942_503)];
+    let errors = NamedErrors { not_an_object: 2_942_500, unknown_key: 2_942_501 };
+    let [input, sort_by] = call.raw_keys(keys, errors)?;
+    let input = Node::parse(input, scope)?;
     ItemOrder::parse(sort_by, NOT_ONE)?;
     Ok(call.node(sort_array, [Some(input), Some(Node::constant_of(sort_by))]))
 }

@@ -3,23 +3,23 @@
 use std::cmp::Ordering;
 
 use super::arguments::Arguments;
-use super::operator::{Arity, Evaluate, Operator, Table, listed};
+use super::folding::Law;
+use super::operator::{Arity, Table, lawful, listed};
 use super::summation::{Deviation, Mean, Total};
 use crate::number::Number;
 use crate::{Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
-    ("$sum", over_values(sum)),
-    ("$avg", over_values(average)),
-    ("$min", over_values(|arguments| extreme(&arguments, Ordering::Less))),
-    ("$max", over_values(|arguments| extreme(&arguments, Ordering::Greater))),
-    ("$stdDevPop", over_values(|arguments| Ok(or_null(deviation(&arguments)?.population())))),
-    ("$stdDevSamp", over_values(|arguments| Ok(or_null(deviation(&arguments)?.sample())))),
+    ("$sum", lawful(Law::Commutative, sum)),
+    ("$avg", listed(Arity::Any, average)),
+    ("$min", lawful(Law::Commutative, |arguments| extreme(&arguments, Ordering::Less))),
+    ("$max", lawful(Law::Commutative, |arguments| extreme(&arguments, Ordering::Greater))),
+    (
+        "$stdDevPop",
+        listed(Arity::Any, |arguments| Ok(or_null(deviation(&arguments)?.population()))),
+    ),
+    ("$stdDevSamp", listed(Arity::Any, |arguments| Ok(or_null(deviation(&arguments)?.sample())))),
 ];
-
-const fn over_values(evaluate: Evaluate) -> Operator {
-    listed(Arity::Any, evaluate)
-}
 
 /// Calls `take` with each argument, or with each item of a single one that is an array.
 fn each<'a>(arguments: &Arguments<'_, 'a>, mut take: impl FnMut(Value<'a>)) -> Result<()> {
@@ -77,4 +77,30 @@ fn extreme<'a>(arguments: &Arguments<'_, 'a>, wanted: Ordering) -> Result<Value<
         }
     })?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use bson::{Bson, bson};
+
+    #[test]
+    fn one_array_is_taken_for_its_items() {
+        check(bson!({"$sum": [[1, 2, "x"]]}), 3);
+        check(bson!({"$sum": [[1, 2], 4]}), 4);
+        check(bson!({"$sum": []}), 0);
+        check(bson!({"$avg": [[1, 2]]}), 1.5);
+        check(bson!({"$avg": ["x"]}), bson!(null));
+        check(bson!({"$stdDevPop": [1, 3]}), 1.0);
+        check(bson!({"$stdDevSamp": 1}), bson!(null));
+    }
+
+    #[test]
+    fn extremes_in_the_order_of_all_values() {
+        check(bson!({"$min": [null, 2, 1.0, 1]}), 1.0);
+        check(bson!({"$max": [2, "a", null]}), "a");
+        check(bson!({"$max": [[]]}), bson!(null));
+        check(bson!({"$max": [[1, 2], 5]}), bson!([1, 2]));
+        check(bson!({"$min": [f64::NAN, 1]}), Bson::Double(f64::NAN));
+    }
 }

@@ -2,11 +2,12 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::operator::{Arity, Key, NamedErrors, Operator, Table, listed};
-use crate::{Arena, Error, Result, Value};
+use super::folding::Law;
+use super::operator::{Arity, Key, NamedErrors, Operator, Table, lawful, listed};
+use crate::{Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$concat", listed(Arity::Any, concat)),
+    ("$concat", lawful(Law::Associative, concat)),
     ("$toLower", listed(Arity::Exactly(1), to_lower)),
     ("$toUpper", listed(Arity::Exactly(1), to_upper)),
     ("$strLenBytes", listed(Arity::Exactly(1), length_in_bytes)),
@@ -159,4 +160,78 @@ fn texts_to_replace<'a>(arguments: &Arguments<'_, 'a>) -> Result<Option<[&'a str
         }
     }
     Ok(complete.then_some(texts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::bson;
+
+    #[test]
+    fn concat() {
+        check(bson!({"$concat": []}), "");
+        check(bson!({"$concat": ["é", "", "b"]}), "éb");
+        check(bson!({"$concat": ["a", null, 5]}), bson!(null));
+        check_error(bson!({"$concat": ["a", 5, null]}), 16702);
+    }
+
+    #[test]
+    fn only_ascii_has_cases() {
+        check(bson!({"$toUpper": "café ß"}), "CAFé ß");
+        check(bson!({"$toLower": "ÀB"}), "Àb");
+        check(bson!({"$toUpper": null}), "");
+        check(bson!({"$toUpper": 1e20}), "1E+20");
+        check_error(bson!({"$toLower": true}), 16007);
+        check(bson!({"$strcasecmp": ["a", "B"]}), -1);
+        check(bson!({"$strcasecmp": ["É", "é"]}), -1);
+        check(bson!({"$strcasecmp": [5, "5"]}), 0);
+    }
+
+    #[test]
+    fn lengths() {
+        check(bson!({"$strLenBytes": "é€"}), 5);
+        check(bson!({"$strLenCP": "é€"}), 2);
+        check_error(bson!({"$strLenBytes": null}), 34473);
+        check_error(bson!({"$strLenCP": null}), 34471);
+    }
+
+    #[test]
+    fn split() {
+        check(bson!({"$split": ["a-b--", "-"]}), bson!(["a", "b", "", ""]));
+        check(bson!({"$split": ["", "-"]}), bson!([""]));
+        check(bson!({"$split": [5, null]}), bson!(null));
+        check_error(bson!({"$split": [5, "-"]}), 40085);
+        check_error(bson!({"$split": ["a", 5]}), 40086);
+        check_error(bson!({"$split": ["a", ""]}), 40087);
+    }
+
+    #[test]
+    fn replace() {
+        let replace = |operator: &str, input: &str, find: &str| bson!({operator: {"input": input, "find": find, "replacement": "-"}});
+        check(replace("$replaceOne", "abab", "b"), "a-ab");
+        check(replace("$replaceAll", "abab", "b"), "a-a-");
+        check(replace("$replaceAll", "éa", ""), "-é-a-");
+        check(replace("$replaceOne", "a", ""), "-a");
+        check(
+            bson!({"$replaceOne": {"input": "a", "find": null, "replacement": "x"}}),
+            bson!(null),
+        );
+        check_error(bson!({"$replaceOne": {"input": null, "find": 1, "replacement": "x"}}), 51745);
+        check_error(bson!({"$replaceOne": {"input": 1, "find": "", "replacement": ""}}), 51746);
+        check_error(bson!({"$replaceOne": {"input": "", "find": "", "replacement": 1}}), 51744);
+        check_error(bson!({"$replaceOne": {"find": "", "replacement": ""}}), 51749);
+        check_error(bson!({"$replaceOne": {"input": "", "replacement": ""}}), 51748);
+        check_error(bson!({"$replaceOne": {"input": "", "find": ""}}), 51747);
+        check_error(bson!({"$replaceOne": {"x": 1}}), 51750);
+        check_error(bson!({"$replaceOne": 1}), 51751);
+    }
+
+    #[test]
+    fn strings_do_not_grow_without_end() {
+        let mut text = bson!("0123456789");
+        for _ in 0..30 {
+            text = bson!({"$let": {"vars": {"t": text}, "in": {"$concat": ["$$t", "$$t"]}}});
+        }
+        check_error(text, 13548);
+    }
 }

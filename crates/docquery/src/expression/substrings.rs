@@ -4,7 +4,6 @@ use super::arguments::Arguments;
 use super::coerce;
 use super::operator::{Arity, Table, listed};
 use super::strings::{count, string};
-use crate::number::Number;
 use crate::{Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
@@ -18,8 +17,9 @@ pub(super) const OPERATORS: Table = &[
 fn by_bytes<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let (input, start, length) = (arguments.get(0)?, arguments.get(1)?, arguments.get(2)?);
     let text = coerce::text(input, arguments.arena())?;
-    let start = coerce::whole(number(&arguments, start, "starting index", 16034)?);
-    let length = coerce::whole(number(&arguments, length, "length", 16035)?);
+    check_number(&arguments, start, "starting index", 16034)?;
+    check_number(&arguments, length, "length", 16035)?;
+    let (start, length) = (coerce::long(start)?, coerce::long(length)?);
     let Ok(start) = usize::try_from(start) else {
         return Err(Error::location(
             50752,
@@ -140,17 +140,18 @@ pub(super) fn bound(
     Ok(Some(place))
 }
 
-/// The number that an argument has to be.
-fn number(
+/// Checks that an argument is a number.
+fn check_number(
     arguments: &Arguments<'_, '_>,
     value: Value<'_>,
     what: &str,
     otherwise: i32,
-) -> Result<Number> {
-    Number::of(value).ok_or_else(|| {
-        let (operator, found) = (arguments.operator(), value.type_name());
-        Error::location(otherwise, format!("{operator}: the {what} must be a number, not {found}"))
-    })
+) -> Result<()> {
+    if value.is_number() {
+        return Ok(());
+    }
+    let (operator, found) = (arguments.operator(), value.type_name());
+    Err(Error::location(otherwise, format!("{operator}: the {what} must be a number, not {found}")))
 }
 
 /// The 32-bit integer that an argument has to be. The codes are of what is no number, and of what is no such integer.
@@ -160,7 +161,7 @@ pub(super) fn int32(
     what: &str,
     [no_number, no_integer]: [i32; 2],
 ) -> Result<i32> {
-    number(arguments, value, what, no_number)?;
+    check_number(arguments, value, what, no_number)?;
     coerce::int32(value).ok_or_else(|| {
         let operator = arguments.operator();
         Error::location(
@@ -168,4 +169,79 @@ pub(super) fn int32(
             format!("{operator}: the {what} is no 32-bit integer: {value:?}"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::{Bson, bson};
+
+    #[test]
+    fn substrings_by_bytes() {
+        let part = |start: Bson, length: Bson| bson!({"$substrBytes": ["aé€b", start, length]});
+        check(part(bson!(0), bson!(3)), "aé");
+        check(part(bson!(1), bson!(-1)), "é€b");
+        check(part(bson!(6), bson!(100)), "b");
+        check(part(bson!(7), bson!(1)), "");
+        check(part(bson!(100), bson!(1)), "");
+        check(part(bson!(0), bson!(1.9)), "a");
+        check(bson!({"$substr": [12345, 1, 2]}), "23");
+        check_error(part(bson!(2), bson!(1)), 28656);
+        check_error(part(bson!(0), bson!(2)), 28657);
+        check_error(part(bson!(-1), bson!(1)), 50752);
+        check_error(part(bson!(0), bson!(1e30)), 31109);
+        check_error(part(bson!("x"), bson!(1)), 16034);
+        check_error(part(bson!(0), bson!(null)), 16035);
+    }
+
+    #[test]
+    fn substrings_by_code_points() {
+        let part = |start: Bson, length: Bson| bson!({"$substrCP": ["aé€b", start, length]});
+        check(part(bson!(1), bson!(2)), "é€");
+        check(part(bson!(4), bson!(2)), "");
+        check(part(bson!(0), bson!(i32::MAX)), "aé€b");
+        check(bson!({"$substrCP": [null, 0, 2]}), "");
+        check_error(part(bson!("x"), bson!(1)), 34450);
+        check_error(part(bson!(1.5), bson!(1)), 34451);
+        check_error(part(bson!(-1), bson!("x")), 34452);
+        check_error(part(bson!(-1), bson!(1.5)), 34453);
+        check_error(part(bson!(-1), bson!(-1)), 34454);
+        check_error(part(bson!(-1), bson!(1)), 34455);
+    }
+
+    #[test]
+    fn indices_in_bytes() {
+        let index = |arguments: Bson| bson!({"$indexOfBytes": arguments});
+        check(index(bson!(["aéb", "b"])), 3);
+        check(index(bson!(["aéb", "é", 1])), 1);
+        check(index(bson!(["aéb", "b", 2])), 3);
+        check(index(bson!(["aéb", "é", 2])), -1);
+        check(index(bson!(["abc", "bc", 0, 2])), -1);
+        check(index(bson!(["abc", "", 3])), 3);
+        check(index(bson!(["abc", "", 4])), -1);
+        check(index(bson!(["abc", "c", 2, 1])), -1);
+        check(index(bson!([null, 5])), bson!(null));
+        check_error(index(bson!([5, "a"])), 40091);
+        check_error(index(bson!(["a", null])), 40092);
+        check_error(index(bson!(["a", "a", 1.5])), 40096);
+        check_error(index(bson!(["a", "a", 0, -1])), 40097);
+        check_error(index(bson!(["a"])), 28667);
+    }
+
+    #[test]
+    fn indices_in_code_points() {
+        let index = |arguments: Bson| bson!({"$indexOfCP": arguments});
+        check(index(bson!(["aéb", "b"])), 2);
+        check(index(bson!(["aéb", "b", 2])), 2);
+        check(index(bson!(["aéb", "b", 3])), -1);
+        check(index(bson!(["abc", "bc", 0, 2])), 1);
+        check(index(bson!(["abc", "c", 0, 2])), -1);
+        check(index(bson!(["", ""])), 0);
+        check(index(bson!(["abc", ""])), 0);
+        check(index(bson!(["abc", "", 3])), -1);
+        check(index(bson!(["abc", "c", 2, 1])), -1);
+        check(index(bson!([null, "a"])), bson!(null));
+        check_error(index(bson!([5, "a"])), 40093);
+        check_error(index(bson!(["a", 5])), 40094);
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn check_error(expression: impl Into<Bson>, code: i32) {
     }
 }
 
-fn evaluate(expression: &Bson) -> Result<OwnedValue> {
+pub(super) fn evaluate(expression: &Bson) -> Result<OwnedValue> {
     let environment = Environment::new(0);
     let expression = Expression::parse(owned(expression.clone()).get(), &Scope::new(&environment))?;
     let (arena, document) = (Arena::new(), RawDocumentBuf::new());

@@ -79,3 +79,30 @@ fn text<'a>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use bson::bson;
+
+    #[test]
+    fn whitespace() {
+        check(bson!({"$trim": {"input": " \t\u{2003}a b\0\u{a0} "}}), "a b");
+        check(bson!({"$ltrim": {"input": " a "}}), "a ");
+        check(bson!({"$rtrim": {"input": " a "}}), " a");
+        check(bson!({"$trim": {"input": "\u{3000}a\u{feff}"}}), "\u{3000}a\u{feff}");
+    }
+
+    #[test]
+    fn characters() {
+        check(bson!({"$trim": {"input": "éaxbé", "chars": "béa"}}), "x");
+        check(bson!({"$trim": {"input": " a ", "chars": ""}}), " a ");
+        check(bson!({"$trim": {"input": "a", "chars": null}}), bson!(null));
+        check(bson!({"$trim": {"input": null, "chars": 5}}), bson!(null));
+        check_error(bson!({"$trim": {"input": 5, "chars": 5}}), 50699);
+        check_error(bson!({"$trim": {"input": "a", "chars": 5}}), 50700);
+        check_error(bson!({"$trim": "a"}), 50696);
+        check_error(bson!({"$trim": {"x": "a"}}), 50694);
+        check_error(bson!({"$trim": {"chars": "a"}}), 50695);
+    }
+}

@@ -12,6 +12,7 @@ impl Comparison {
     pub(super) fn holds(self, value: Value<'_>, operand: &OwnedValue) -> bool {
         match (value, operand.get()) {
             (Value::Int32(value), Value::Int32(operand)) => self.allows(value.cmp(&operand)),
+            (Value::Int64(value), Value::Int64(operand)) => self.allows(value.cmp(&operand)),
             (Value::String(value), Value::String(operand)) => match self {
                 Self::Equal => value == operand,
                 _ => self.allows(value.cmp(operand)),

@@ -12,6 +12,8 @@ pub struct ObjectPredicate {
     /// The first parts of the paths, each once; not more than [`HEADS_MAX`]. Paths that begin otherwise search for
     /// themselves.
     heads: Box<[Box<str>]>,
+    /// The [`mark`]s of the heads.
+    marks: u64,
 }
 
 /// How many fields are found in one walk.
@@ -21,7 +23,8 @@ impl ObjectPredicate {
     pub(super) fn new(mut root: Predicate) -> Self {
         let mut heads = Vec::new();
         assign_heads(&mut root, &mut heads);
-        Self { root, heads: heads.into() }
+        let marks = heads.iter().fold(0, |marks, head| marks | mark(head.as_bytes()));
+        Self { root, heads: heads.into(), marks }
     }
 
     /// What is asked.
@@ -33,6 +36,7 @@ impl ObjectPredicate {
         FieldFinder {
             document,
             heads: &self.heads,
+            marks: self.marks,
             rest: document.raw_bytes().map(Elements::of),
             found: [Value::Missing; HEADS_MAX],
             known: 0,
@@ -40,10 +44,18 @@ impl ObjectPredicate {
     }
 }
 
+/// One of 64 bits that tell most names apart: by their first byte and length.
+fn mark(name: &[u8]) -> u64 {
+    let first = name.first().copied().unwrap_or_default();
+    1 << ((usize::from(first) + 8 * name.len()) % 64)
+}
+
 fn assign_heads(predicate: &mut Predicate, heads: &mut Vec<Box<str>>) {
     match predicate {
         Predicate::And(parts) | Predicate::Or(parts) | Predicate::Nor(parts) => {
-            parts.iter_mut().for_each(|part| assign_heads(part, heads));
+            for part in parts {
+                assign_heads(part, heads);
+            }
         }
         Predicate::Not(part) => assign_heads(part, heads),
         Predicate::Field(field) => {
@@ -66,6 +78,7 @@ fn assign_heads(predicate: &mut Predicate, heads: &mut Vec<Box<str>>) {
 pub(super) struct FieldFinder<'a> {
     pub(super) document: Document<'a>,
     heads: &'a [Box<str>],
+    marks: u64,
     /// What has not been walked over; nothing for a document that was built.
     rest: Option<Elements<'a>>,
     found: [Value<'a>; HEADS_MAX],
@@ -86,6 +99,9 @@ impl<'a> FieldFinder<'a> {
         }
         for element in rest.by_ref() {
             let bytes = element.name_bytes();
+            if self.marks & mark(bytes) == 0 {
+                continue;
+            }
             let Some(place) = self.heads.iter().position(|head| head.as_bytes() == bytes) else {
                 continue;
             };

@@ -10,12 +10,13 @@ use few::{End, Few};
 
 use super::MEMORY_BYTES_MAX;
 use super::distinct::Distinct;
+use super::engine::Engine;
 use crate::expression::summation::{Deviation, Mean, Total};
 use crate::expression::{Context, Scope};
 use crate::number::Number;
 use crate::{
-    Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Sort, Value,
-    Writer, order,
+    Arena, Decimal, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Sort,
+    Value, Writer, order,
 };
 
 /// An accumulator as the stage writes it: what it is, and what it takes of each document.
@@ -53,6 +54,8 @@ pub(crate) enum Accumulator {
     /// `$sum`, `$count`
     Total(Total),
     Mean(Mean),
+    /// `$avg` of the second engine: a total, exact as that of `$sum`, and of how many numbers.
+    Share(Total, i64),
     DeviationPop(Deviation),
     DeviationSamp(Deviation),
     /// `$first`, `$last`, `$min`, `$max`: the value that counts so far.
@@ -121,8 +124,23 @@ impl Accumulation {
         Ok(Self::Simple(simple, Expression::parse(argument, &scope)?))
     }
 
+    /// Whether the second engine has it.
+    pub(crate) fn fits_slots(&self) -> bool {
+        matches!(self, Self::Simple(..) | Self::Count)
+    }
+
+    /// Whether it builds an array or a document of the values that it takes.
+    pub(crate) fn builds(&self) -> bool {
+        matches!(self, Self::Simple(Simple::Push | Simple::AddToSet | Simple::MergeObjects, _))
+    }
+
     /// The accumulator of a new group. How many values it takes may depend on the `_id` of the group.
-    pub(crate) fn start(&self, id: Value<'_>, arena: &Arena) -> Result<Accumulator> {
+    pub(crate) fn start(
+        &self,
+        engine: Engine,
+        id: Value<'_>,
+        arena: &Arena,
+    ) -> Result<Accumulator> {
         let id = id.as_document().unwrap_or(Document::EMPTY);
         let context = Context::new(arena, Value::Document(id));
         Ok(match self {
@@ -136,6 +154,7 @@ impl Accumulation {
             Self::Best { side, n: None, .. } => Accumulator::Best(Best::new(*side, None)),
             Self::Simple(simple, _) => match simple {
                 Simple::Sum => Accumulator::Total(Total::default()),
+                Simple::Avg if engine == Engine::Slots => Accumulator::Share(Total::default(), 0),
                 Simple::Avg => Accumulator::Mean(Mean::default()),
                 Simple::First | Simple::Last | Simple::Min | Simple::Max => Accumulator::One(None),
                 Simple::Push => Accumulator::Push(Vec::new(), 0),
@@ -178,15 +197,28 @@ impl Accumulator {
     fn add_value(&mut self, simple: Simple, value: Value<'_>) -> Result<usize> {
         match self {
             Self::Total(total) => {
-                Number::of(value).into_iter().for_each(|number| total.add(number));
+                if let Some(number) = Number::of(value) {
+                    total.add(number);
+                }
                 Ok(0)
             }
             Self::Mean(mean) => {
-                Number::of(value).into_iter().for_each(|number| mean.add(number));
+                if let Some(number) = Number::of(value) {
+                    mean.add(number);
+                }
+                Ok(0)
+            }
+            Self::Share(total, count) => {
+                if let Some(number) = Number::of(value) {
+                    total.add(number);
+                    *count += 1;
+                }
                 Ok(0)
             }
             Self::DeviationPop(deviation) | Self::DeviationSamp(deviation) => {
-                Number::of(value).into_iter().for_each(|number| deviation.add(number));
+                if let Some(number) = Number::of(value) {
+                    deviation.add(number);
+                }
                 Ok(0)
             }
             Self::One(one) => {
@@ -226,6 +258,7 @@ impl Accumulator {
         match self {
             Self::Total(total) => writer.field(name, total.value().into()),
             Self::Mean(mean) => writer.field(name, mean.value().map_or(Value::Null, Value::from)),
+            Self::Share(total, count) => writer.field(name, share(total.value(), *count)),
             Self::DeviationPop(deviation) => {
                 writer.field(name, deviation.population().map_or(Value::Null, Value::Double));
             }
@@ -244,13 +277,25 @@ impl Accumulator {
             }
             Self::Merged(fields, _) => {
                 writer.open_document(name);
-                fields.iter().for_each(|(name, value)| writer.field(name, value.get()));
+                for (name, value) in fields {
+                    writer.field(name, value.get());
+                }
                 writer.close();
             }
             Self::Few(few) => few.write(name, writer),
             Self::Best(best) => best.write(name, writer),
         }
         super::check_size(writer.len())
+    }
+}
+
+/// The `count`-th part of a total; null of none.
+#[expect(clippy::cast_precision_loss, reason = "no count of values comes near 2^53")]
+fn share<'a>(total: Number, count: i64) -> Value<'a> {
+    match total {
+        _ if count == 0 => Value::Null,
+        Number::Decimal(total) => Value::Decimal(total.divide(Decimal::from(count))),
+        total => Value::Double(total.to_double() / count as f64),
     }
 }
 
@@ -296,7 +341,9 @@ fn merge(
 
 fn array<'v>(name: &str, values: impl Iterator<Item = &'v OwnedValue>, writer: &mut Writer) {
     writer.open_array(name);
-    values.for_each(|value| writer.item(value.get()));
+    for value in values {
+        writer.item(value.get());
+    }
     writer.close();
 }
 

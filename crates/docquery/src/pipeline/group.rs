@@ -1,16 +1,17 @@
 //! `$group`: one document for all documents with the same `_id`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 
 use super::accumulator::{Accumulation, Accumulator};
-use super::distinct::Distinct;
+use super::engine::{Engine, leave_slots};
 use super::stage::object;
 use super::{Documents, MEMORY_BYTES_MAX, buffer};
 use crate::expression::{Context, Scope};
 use crate::{
     Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Value, Writer,
+    key,
 };
 
 /// `$group`, parsed.
@@ -18,32 +19,58 @@ use crate::{
 pub(crate) struct Group {
     id: Expression,
     fields: Vec<(Box<str>, Accumulation)>,
+    /// Whether the `_id` is an object with an expression for each field.
+    id_is_built: bool,
+    engine: Engine,
+    /// Whether its documents go from the second engine to the first.
+    leaves_slots: bool,
 }
+
+/// What a group takes besides its bytes.
+const GROUP_BYTES: usize = 128;
 
 /// The groups that were met, in the order in which they were.
 #[derive(Debug, Default)]
 struct Groups {
-    places: BTreeMap<Distinct, usize>,
-    accumulators: Vec<Vec<Accumulator>>,
+    /// Where each stands, by its `_id` as index keys write it: values that are equal have one writing.
+    places: HashMap<Box<[u8]>, usize>,
+    /// The `_id` that was met first, and what is accumulated.
+    met: Vec<(OwnedValue, Vec<Accumulator>)>,
     bytes: usize,
+    scratch: Vec<u8>,
 }
 
 impl Group {
     pub(crate) fn parse(spec: Value<'_>, environment: &Environment) -> Result<Self> {
         let spec = object("$group", spec, 15947)?;
         let scope = Scope::new(environment);
-        let mut id = None;
+        let (mut id, mut id_is_built) = (None, false);
         let mut fields: Vec<(Box<str>, Accumulation)> = Vec::new();
         for (name, value) in spec {
             if name != "_id" {
                 let accumulation = Accumulation::parse(name, value, environment)?;
                 fields.push((name.into(), accumulation));
-            } else if id.replace(parse_id(value, &scope)?).is_some() {
+                continue;
+            }
+            if id.replace(parse_id(value, &scope)?).is_some() {
                 return Err(Error::location(15948, "$group has more than one _id"));
             }
+            let first = value.as_document().and_then(Document::first);
+            id_is_built = first.is_some_and(|(name, _)| !name.starts_with('$'));
         }
         let id = id.ok_or_else(|| Error::location(15955, "$group needs an _id"))?;
-        Ok(Self { id, fields })
+        Ok(Self { id, fields, id_is_built, engine: Engine::default(), leaves_slots: false })
+    }
+
+    /// Whether the second engine would run it.
+    pub(crate) fn fits_slots(&self) -> bool {
+        self.fields.iter().all(|(_, accumulation)| accumulation.fits_slots())
+    }
+
+    /// Tells what engine runs it, and whether another runs the stage behind it.
+    pub(crate) fn run_on(&mut self, engine: Engine, is_last: bool) {
+        self.engine = engine;
+        self.leaves_slots = engine == Engine::Slots && is_last;
     }
 
     /// The documents of the groups.
@@ -55,10 +82,7 @@ impl Group {
             arena.reset();
             self.add(Document::from(&*document), &arena, &mut groups)?;
         }
-        let mut ids: Vec<_> = groups.places.into_iter().collect();
-        ids.sort_unstable_by_key(|(_, place)| *place);
-        let groups = ids.into_iter().zip(groups.accumulators);
-        groups.map(|((id, _), accumulators)| self.document(&id.0, &accumulators)).collect()
+        groups.met.iter().map(|(id, accumulators)| self.document(id, accumulators)).collect()
     }
 
     fn add(&self, document: Document<'_>, arena: &Arena, groups: &mut Groups) -> Result<()> {
@@ -67,10 +91,8 @@ impl Group {
             Value::Missing => Value::Null,
             id => id,
         };
-        let place = groups.place(id, &self.fields, arena)?;
-        for ((_, accumulation), accumulator) in
-            self.fields.iter().zip(&mut groups.accumulators[place])
-        {
+        let place = self.place(id, groups, arena)?;
+        for ((_, accumulation), accumulator) in self.fields.iter().zip(&mut groups.met[place].1) {
             groups.bytes += accumulation.add(accumulator, document, arena)?;
         }
         if groups.bytes > MEMORY_BYTES_MAX {
@@ -80,37 +102,46 @@ impl Group {
         Ok(())
     }
 
+    /// The place of the group of `id`, a new one if it is met for the first time.
+    fn place(&self, id: Value<'_>, groups: &mut Groups, arena: &Arena) -> Result<usize> {
+        groups.scratch.clear();
+        key::encode(id, &mut groups.scratch);
+        if let Some(place) = groups.places.get(&*groups.scratch) {
+            return Ok(*place);
+        }
+        let place = groups.met.len();
+        let start =
+            |(_, accumulation): &(_, Accumulation)| accumulation.start(self.engine, id, arena);
+        let accumulators = self.fields.iter().map(start).collect::<Result<Vec<_>>>()?;
+        let id = OwnedValue::from(id);
+        groups.bytes += GROUP_BYTES + groups.scratch.len() + id.bytes();
+        groups.bytes += accumulators.len() * size_of::<Accumulator>();
+        groups.places.insert(groups.scratch.as_slice().into(), place);
+        groups.met.push((id, accumulators));
+        Ok(place)
+    }
+
     fn document(&self, id: &OwnedValue, accumulators: &[Accumulator]) -> Result<RawDocumentBuf> {
         let mut writer = Writer::new();
         writer.field("_id", id.get());
         for ((name, _), accumulator) in self.fields.iter().zip(accumulators) {
             accumulator.write(name, &mut writer)?;
         }
-        buffer(writer)
+        let document = buffer(writer)?;
+        if self.leaves_slots { self.outside_slots(&document) } else { Ok(document) }
     }
-}
 
-impl Groups {
-    /// The place of the group of `id`, a new one if it is met for the first time.
-    fn place(
-        &mut self,
-        id: Value<'_>,
-        fields: &[(Box<str>, Accumulation)],
-        arena: &Arena,
-    ) -> Result<usize> {
-        let key = Distinct(id.into());
-        if let Some(place) = self.places.get(&key) {
-            return Ok(*place);
-        }
-        let place = self.accumulators.len();
-        let accumulators: Result<Vec<_>> =
-            fields.iter().map(|(_, accumulation)| accumulation.start(id, arena)).collect();
-        self.accumulators.push(accumulators?);
-        self.bytes += key.0.bytes()
-            + size_of::<(Distinct, usize)>()
-            + fields.len() * size_of::<Accumulator>();
-        self.places.insert(key, place);
-        Ok(place)
+    /// A document as it comes out of the second engine.
+    fn outside_slots(&self, document: &RawDocument) -> Result<RawDocumentBuf> {
+        let arena = Arena::new();
+        let fields = self.fields.iter().map(|(_, accumulation)| accumulation.builds());
+        let built = [self.id_is_built].into_iter().chain(fields);
+        let fields: Result<Vec<_>> = Document::from(document)
+            .iter()
+            .zip(built)
+            .map(|((name, value), built)| Ok((name, leave_slots(value, built, &arena)?)))
+            .collect();
+        Ok(arena.fields(&fields?)?.to_raw())
     }
 }
 

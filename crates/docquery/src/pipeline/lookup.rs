@@ -1,7 +1,10 @@
 //! `$lookup`: documents of another collection, in an array.
 
+use std::cell::RefCell;
+
 use bson::{RawDocument, RawDocumentBuf};
 
+use super::engine::Engine;
 use super::stage::{Place, object};
 use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, buffer, run};
 use crate::expression::{Context, Scope, check_bound_name};
@@ -20,7 +23,12 @@ pub(crate) struct Lookup {
     join: Option<Join>,
     sub: Option<SubPipeline>,
     environment: Environment,
+    engine: Engine,
 }
+
+/// What a `$lookup` finds for every document, if it is the same for all, once it was found.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(RefCell<Option<Vec<RawDocumentBuf>>>);
 
 /// Documents whose `foreign` is equal to what stands at `local`.
 #[derive(Clone, Debug)]
@@ -53,14 +61,15 @@ struct Options<'v> {
 
 impl Lookup {
     /// Checks what is found wrong with a `$lookup` before any stage of the pipeline is parsed.
-    pub(crate) fn check_shape(spec: Value<'_>) -> Result<()> {
+    pub(crate) fn check_shape(spec: Value<'_>, depth: usize) -> Result<()> {
+        check_depth(depth)?;
         let spec = object("$lookup", spec, ErrorCode::FAILED_TO_PARSE.value())?;
         let pipeline = spec.get("pipeline");
         match spec.get("from") {
             Value::Missing => check_own_documents(pipeline)?,
             from => check_namespace(from)?,
         }
-        if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape(pipeline) }
+        if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape_in(pipeline, depth + 1) }
     }
 
     pub(crate) fn parse(spec: Value<'_>, place: Place<'_>) -> Result<Self> {
@@ -68,12 +77,6 @@ impl Lookup {
         let options = Options::parse(spec)?;
         if options.into.is_empty() {
             return Err(Error::failed_to_parse("$lookup needs the option 'as'"));
-        }
-        if place.depth >= DEPTH_MAX {
-            return Err(Error::new(
-                ErrorCode::new(232),
-                format!("$lookups are nested deeper than {DEPTH_MAX} levels"),
-            ));
         }
         let (local, foreign) = (options.local, options.foreign);
         if local.is_empty() != foreign.is_empty() || local.is_empty() && options.pipeline.is_none()
@@ -99,39 +102,78 @@ impl Lookup {
             join,
             sub: sub.transpose()?,
             environment: place.environment.clone(),
+            engine: Engine::default(),
         })
     }
 
-    /// `document` with what is found for it.
+    /// Where the documents go that are found.
+    pub(crate) fn target(&self) -> &Path {
+        &self.into
+    }
+
+    /// Whether the second engine would run it: a plain equality, whose paths name no places in arrays.
+    pub(crate) fn fits_slots(&self) -> bool {
+        let names_place = |path: &Path| path.parts().any(|part| array_index(part).is_some());
+        let join = self.join.as_ref();
+        self.sub.is_none()
+            && join.is_some_and(|join| !names_place(&join.local) && !names_place(&join.foreign))
+    }
+
+    pub(crate) fn run_on(&mut self, engine: Engine) {
+        self.engine = engine;
+    }
+
+    /// `document` with what is found for it. What is the same for every document is kept in `kept`.
     pub(crate) fn apply<'a>(
         &'a self,
         document: Document<'a>,
         collections: &dyn Collections,
+        kept: &Kept,
         arena: &'a Arena,
     ) -> Result<Document<'a>> {
-        let mut found = Vec::new();
-        let mut bytes = 0;
-        let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
-        let mut take = |documents: Documents<'_>| -> Result<()> {
-            for raw in documents {
-                let raw = raw?;
-                bytes += raw.as_bytes().len();
-                if bytes > FOUND_BYTES_MAX {
-                    let message =
-                        format!("$lookup has found more than {FOUND_BYTES_MAX} bytes of documents");
-                    return Err(Error::location(4568, message));
-                }
-                found.push(Value::Document(Document::of_bytes(arena.bytes(raw.as_bytes()))));
+        let found = match &self.sub {
+            Some(sub) if self.join.is_none() && sub.variables.is_empty() => {
+                let mut kept = kept.0.borrow_mut();
+                let documents = match &mut *kept {
+                    Some(documents) => documents,
+                    empty => empty.insert(self.find(document, collections, arena)?),
+                };
+                in_arena(documents, arena)?
             }
-            Ok(())
+            _ => in_arena(&self.find(document, collections, arena)?, arena)?,
         };
+        match self.engine {
+            Engine::Classic => nested::set(document, &self.into, self.into.len(), found, arena),
+            Engine::Slots => nested::append(document, &self.into, found, arena),
+        }
+    }
+
+    /// What is found for `document`.
+    fn find(
+        &self,
+        document: Document<'_>,
+        collections: &dyn Collections,
+        arena: &Arena,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
+        let joined = joined.as_deref();
         match &self.sub {
-            None => take(self.source(joined.as_deref(), collections)?)?,
+            None => collect(self.source(joined, collections)?),
             Some(sub) => {
-                sub.run(self, document, joined.as_deref(), collections, arena, &mut take)?
+                let reparsed = sub.reparse(&self.environment, document, arena)?;
+                let pipeline = reparsed.as_ref().unwrap_or(&sub.parsed);
+                match joined {
+                    // The join asks what the pipeline's own documents are.
+                    Some(joined) if pipeline.has_own_documents() => {
+                        let (first, _) = pipeline.stages.split_at(1);
+                        let none = Box::new(std::iter::empty());
+                        let documents = matching(run::run(first, none, collections), joined)?;
+                        collect(pipeline.run_after(1, documents, collections))
+                    }
+                    joined => collect(pipeline.run(self.source(joined, collections)?, collections)),
+                }
             }
         }
-        nested::set(document, &self.into, self.into.len(), arena.array(&found)?, arena)
     }
 
     /// The documents of the other collection that `joined` matches.
@@ -179,39 +221,45 @@ impl SubPipeline {
         Ok(Self { variables: expressions, written: written.into(), parsed, depth })
     }
 
-    /// Gives what comes out of the pipeline for `document` to `take`.
-    fn run<'a>(
-        &'a self,
-        lookup: &Lookup,
-        document: Document<'a>,
-        joined: Option<&RawDocument>,
-        collections: &dyn Collections,
-        arena: &'a Arena,
-        take: &mut dyn FnMut(Documents<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let reparsed;
-        let pipeline = if self.variables.is_empty() {
-            &self.parsed
-        } else {
-            let mut environment = lookup.environment.clone();
-            let context = Context::new(arena, Value::Document(document));
-            for (name, expression) in &self.variables {
-                environment.define(name, expression.evaluate(context)?);
-            }
-            reparsed = Pipeline::parse_inner(self.written.get(), &environment, self.depth)?;
-            &reparsed
-        };
-        match joined {
-            // The join asks what the pipeline's own documents are.
-            Some(joined) if pipeline.has_own_documents() => {
-                let (first, _) = pipeline.stages.split_at(1);
-                let none = Box::new(std::iter::empty());
-                let documents = matching(run::run(first, none, collections), joined)?;
-                take(pipeline.run_after(1, documents, collections))
-            }
-            joined => take(pipeline.run(lookup.source(joined, collections)?, collections)),
+    /// The pipeline with the variables that `document` gives; `None` if it has none.
+    fn reparse(
+        &self,
+        environment: &Environment,
+        document: Document<'_>,
+        arena: &Arena,
+    ) -> Result<Option<Pipeline>> {
+        if self.variables.is_empty() {
+            return Ok(None);
         }
+        let mut inner = environment.clone();
+        let context = Context::new(arena, Value::Document(document));
+        for (name, expression) in &self.variables {
+            inner.define(name, expression.evaluate(context)?);
+        }
+        Pipeline::parse_inner(self.written.get(), &inner, self.depth).map(Some)
     }
+}
+
+fn collect(documents: Documents<'_>) -> Result<Vec<RawDocumentBuf>> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for document in documents {
+        let document = document?;
+        bytes += document.as_bytes().len();
+        if bytes > FOUND_BYTES_MAX {
+            let message =
+                format!("$lookup has found more than {FOUND_BYTES_MAX} bytes of documents");
+            return Err(Error::location(4568, message));
+        }
+        found.push(document);
+    }
+    Ok(found)
+}
+
+fn in_arena<'a>(documents: &[RawDocumentBuf], arena: &'a Arena) -> Result<Value<'a>> {
+    let documents = documents
+        .iter()
+        .map(|document| Value::Document(Document::of_bytes(arena.bytes(document.as_bytes()))));
+    arena.array(&documents.collect::<Vec<_>>())
 }
 
 impl Join {
@@ -237,7 +285,9 @@ impl Join {
             _ => {
                 writer.open_document(self.foreign.as_str());
                 writer.open_array("$in");
-                values.into_iter().for_each(|value| writer.item(value));
+                for value in values {
+                    writer.item(value);
+                }
                 writer.close();
                 writer.close();
             }
@@ -294,7 +344,7 @@ impl<'v> Options<'v> {
                     return Err(Error::failed_to_parse(message));
                 }
                 ("from", Value::String(from)) => {
-                    options.from = Some(from).filter(|from| !from.is_empty())
+                    options.from = Some(from).filter(|from| !from.is_empty());
                 }
                 (_, Value::String(text)) => match name {
                     "as" => options.into = text,
@@ -329,6 +379,14 @@ fn check_own_documents(pipeline: Value<'_>) -> Result<()> {
             "$lookup without 'from' needs a pipeline with $documents as its first stage",
         )),
     }
+}
+
+fn check_depth(depth: usize) -> Result<()> {
+    if depth < DEPTH_MAX {
+        return Ok(());
+    }
+    let message = format!("$lookups are nested deeper than {DEPTH_MAX} levels");
+    Err(Error::new(ErrorCode::MAX_SUB_PIPELINE_DEPTH_EXCEEDED, message))
 }
 
 fn check_namespace(from: Value<'_>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::count::Count;
 use super::documents::LiteralDocuments;
+use super::engine::Engine;
 use super::group::Group;
 use super::limit;
 use super::lookup::Lookup;
@@ -50,10 +51,10 @@ pub(crate) struct Place<'e> {
 }
 
 impl Stage {
-    /// Checks what is found wrong with an item of a pipeline before any is parsed.
-    pub(crate) fn check_shape(item: Value<'_>) -> Result<()> {
+    /// Checks what is found wrong with an item of a pipeline, in `depth` others, before any is parsed.
+    pub(crate) fn check_shape(item: Value<'_>, depth: usize) -> Result<()> {
         match name_and_spec(item)? {
-            ("$lookup", spec) => Lookup::check_shape(spec),
+            ("$lookup", spec) => Lookup::check_shape(spec, depth),
             (name, _) if NAMES.contains(&name) => Ok(()),
             (name, _) => Err(unknown(name)),
         }
@@ -104,6 +105,15 @@ impl Stage {
             | Self::Group(_)
             | Self::Count(_)
             | Self::Documents(_) => false,
+        }
+    }
+
+    /// Tells it that the second engine runs it, and whether its documents go on to the first.
+    pub(crate) fn run_on_slots(&mut self, is_last: bool) {
+        match self {
+            Self::Group(group) => group.run_on(Engine::Slots, is_last),
+            Self::Lookup(lookup) => lookup.run_on(Engine::Slots),
+            _ => {}
         }
     }
 

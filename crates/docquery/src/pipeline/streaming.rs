@@ -3,15 +3,18 @@
 
 use bson::RawDocumentBuf;
 
+use super::lookup::Kept;
 use super::stage::Stage;
 use super::{Collections, Documents, INNER_BYTES_MAX, Input, replace_root};
 use crate::write::encoded_bytes;
 use crate::{Arena, Document, Error, ErrorCode, Result, Value, limits};
 
 /// Such stages, side by side in a pipeline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Streaming<'a> {
     stages: &'a [Stage],
+    /// What each of the stages keeps, if it is a `$lookup`.
+    kept: Vec<Kept>,
     collections: &'a dyn Collections,
     /// How deep the documents may be nested that come in.
     depth_max: usize,
@@ -29,7 +32,8 @@ impl<'a> Streaming<'a> {
         // What $lookup brings in may be nested as deeply as what comes out of a pipeline.
         let looks_up = stages.iter().any(|stage| matches!(stage, Stage::Lookup(_)));
         let depth_max = if looks_up { NESTING_MAX } else { depth_max };
-        (Self { stages, collections, depth_max }, rest)
+        let kept = stages.iter().map(|_| Kept::default()).collect();
+        (Self { stages, kept, collections, depth_max }, rest)
     }
 
     /// What the stages make of `document`; `None` if a `$match` leaves it out.
@@ -38,7 +42,7 @@ impl<'a> Streaming<'a> {
         mut document: Document<'d>,
         arena: &'d Arena,
     ) -> Result<Option<Document<'d>>> {
-        for stage in self.stages {
+        for (stage, kept) in self.stages.iter().zip(&self.kept) {
             document = match stage {
                 Stage::Match(filter) => match filter.find(document)? {
                     Some(_) => document,
@@ -46,7 +50,7 @@ impl<'a> Streaming<'a> {
                 },
                 Stage::Transform(transformation) => transformation.apply(document, arena)?,
                 Stage::ReplaceRoot(expression) => replace_root::apply(expression, document, arena)?,
-                Stage::Lookup(lookup) => lookup.apply(document, self.collections, arena)?,
+                Stage::Lookup(lookup) => lookup.apply(document, self.collections, kept, arena)?,
                 Stage::Unwind(_)
                 | Stage::Sort(_)
                 | Stage::Limit(_)
@@ -55,6 +59,10 @@ impl<'a> Streaming<'a> {
                 | Stage::Count(_)
                 | Stage::Documents(_) => unreachable!("these stages are not streaming"),
             };
+            // What was computed may hold the same values many times: whoever reads or writes it walks over all of them.
+            if encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none() {
+                return Err(too_large(INNER_BYTES_MAX));
+            }
         }
         Ok(Some(document))
     }
@@ -87,12 +95,8 @@ impl<'a> Streaming<'a> {
         }
     }
 
-    /// Writes a document. What was computed may hold the same values many times: how long it would be is found out
-    /// before.
+    /// Writes a document.
     fn write(&self, document: Document<'_>) -> Result<RawDocumentBuf> {
-        if encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none() {
-            return Err(too_large(INNER_BYTES_MAX));
-        }
         let raw = document.to_raw();
         let built = usize::from(document.built_depth());
         if self.depth_max + built > NESTING_MAX {

@@ -38,7 +38,7 @@ impl Unwind {
                             return Err(Error::location(28822, message));
                         }
                         ("includeArrayIndex", Value::String(text)) if !text.is_empty() => {
-                            index = Some(text)
+                            index = Some(text);
                         }
                         ("includeArrayIndex", _) => {
                             return Err(wrong_type(
@@ -75,6 +75,11 @@ impl Unwind {
         }
         let index = index.map(Path::field);
         Ok(Self { path: Path::field(path)?, index: index.transpose()?, keeps_empty })
+    }
+
+    /// Whether it unwinds the array at `path`.
+    pub(crate) fn is_of(&self, path: &Path) -> bool {
+        self.path == *path
     }
 
     /// `document` with `value` in the place of the array, and the place of the value in it.

@@ -5,7 +5,7 @@ use super::set::ValueSet;
 use super::site::Site;
 use super::storage::depth_of;
 use crate::path::Path;
-use crate::{Arena, Array, Error, ErrorCode, OwnedValue, Result, Value};
+use crate::{Arena, Array, Document, Error, ErrorCode, OwnedValue, Result, Value};
 
 /// The values that an array is to have.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl AddToSet {
     /// `$each` has no array, or something follows it.
     pub(super) fn parse(path: &Path, operand: Value<'_>) -> Result<Self> {
         let clauses = operand.as_document();
-        let each = clauses.and_then(|clauses| clauses.first()).filter(|(name, _)| *name == "$each");
+        let each = clauses.and_then(Document::first).filter(|(name, _)| *name == "$each");
         let Some((_, values)) = each else {
             return Ok(Self(Arena::new().array(&[operand])?.into()));
         };
@@ -76,7 +76,8 @@ impl AddToSet {
         arena.array(&self.values().iter().collect::<Vec<_>>())
     }
 
-    fn values(&self) -> Array<'_> {
+    /// The values.
+    pub(super) fn values(&self) -> Array<'_> {
         self.0.get().as_array().unwrap_or(Array::EMPTY)
     }
 }

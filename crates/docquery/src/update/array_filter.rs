@@ -1,5 +1,7 @@
 //! Array filters: which items `$[identifier]` stands for.
 
+use std::collections::BTreeMap;
+
 use bson::RawDocument;
 
 use super::restricted_filter;
@@ -7,11 +9,13 @@ use crate::{Document, Environment, Error, Filter, Result, Value};
 
 /// The array filters of an update.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ArrayFilters(Vec<ArrayFilter>);
+pub(super) struct ArrayFilters(
+    /// By their identifiers.
+    BTreeMap<Box<str>, ArrayFilter>,
+);
 
 #[derive(Clone, Debug)]
 struct ArrayFilter {
-    identifier: Box<str>,
     filter: Filter,
     /// Whether a path of the update names it.
     used: bool,
@@ -25,7 +29,7 @@ impl ArrayFilters {
     /// Those of filters; and a filter that is about no field, about several, about the same as another, or about one
     /// whose name is not made of letters and digits after a lower-case letter.
     pub(super) fn parse(filters: &[&RawDocument], environment: &Environment) -> Result<Self> {
-        let mut parsed: Vec<ArrayFilter> = Vec::with_capacity(filters.len());
+        let mut parsed = BTreeMap::new();
         for filter in filters {
             let document = Document::from(*filter);
             let filter = restricted_filter(document, environment)
@@ -36,20 +40,19 @@ impl ArrayFilters {
                 )
             })?;
             check_identifier(identifier)?;
-            if parsed.iter().any(|other| *other.identifier == *identifier) {
+            let filter = ArrayFilter { filter, used: false };
+            if parsed.insert(identifier.into(), filter).is_some() {
                 return Err(Error::failed_to_parse(format!(
                     "arrayFilters has two filters for the identifier '{identifier}'"
                 )));
             }
-            parsed.push(ArrayFilter { identifier: identifier.into(), filter, used: false });
         }
         Ok(Self(parsed))
     }
 
     /// Notes that a path names `identifier`; false if there is no such filter.
     pub(super) fn mark_used(&mut self, identifier: &str) -> bool {
-        let found = self.0.iter_mut().find(|filter| *filter.identifier == *identifier);
-        found.map(|filter| filter.used = true).is_some()
+        self.0.get_mut(identifier).map(|filter| filter.used = true).is_some()
     }
 
     /// Checks that each filter is named by a path.
@@ -58,11 +61,10 @@ impl ArrayFilters {
     ///
     /// One is not.
     pub(super) fn check_used(&self) -> Result<()> {
-        match self.0.iter().find(|filter| !filter.used) {
+        match self.0.iter().find(|(_, filter)| !filter.used) {
             None => Ok(()),
-            Some(filter) => Err(Error::failed_to_parse(format!(
-                "no path of the update uses the array filter '{0}'; a path does with '$[{0}]'",
-                filter.identifier
+            Some((identifier, _)) => Err(Error::failed_to_parse(format!(
+                "no path of the update uses the array filter '{identifier}'; a path does with '$[{identifier}]'"
             ))),
         }
     }
@@ -73,7 +75,7 @@ impl ArrayFilters {
     ///
     /// As [`Filter::matches`].
     pub(super) fn matches(&self, identifier: &str, value: Value<'_>) -> Result<bool> {
-        let Some(found) = self.0.iter().find(|filter| *filter.identifier == *identifier) else {
+        let Some(found) = self.0.get(identifier) else {
             return Ok(false);
         };
         let fields = [(identifier, value)];
@@ -82,12 +84,12 @@ impl ArrayFilters {
 }
 
 /// The first part of all paths in `filter`, if it has any.
-fn identifier<'a>(filter: Document<'a>) -> Result<Option<&'a str>> {
+fn identifier(filter: Document<'_>) -> Result<Option<&str>> {
     let mut found = None;
     // What is left to look at; the filter has been parsed, so its nesting is bounded.
     let mut left = vec![filter];
     while let Some(filter) = left.pop() {
-        for (name, value) in filter.iter() {
+        for (name, value) in filter {
             if name.starts_with('$') {
                 let clauses = value.as_array().into_iter().flatten();
                 left.extend(clauses.filter_map(|clause| clause.as_document()));

@@ -1,6 +1,6 @@
 //! Changes of a document, found first and written afterwards: what they do not touch is copied as bytes.
 
-use super::storage::check_size;
+use super::storage::check_growth;
 use crate::raw::{Element, Elements, Kind};
 use crate::{Document, Result, Value, Writer};
 
@@ -66,9 +66,7 @@ impl<'a> Edit<'a> {
         let bytes = document.raw_bytes().unwrap_or(&[]);
         let mut writer = Writer::with_capacity(bytes.len() + bytes.len() / 8 + 64);
         self.write_fields(&mut writer, Elements::of(bytes))?;
-        let written = writer.finish();
-        check_size(written.len())?;
-        Ok(written)
+        Ok(writer.finish())
     }
 
     fn write_fields(&mut self, writer: &mut Writer, elements: Elements<'a>) -> Result<()> {
@@ -78,7 +76,10 @@ impl<'a> Edit<'a> {
             match take_at(&mut changes, place) {
                 Change::Keep => writer.copy(&element),
                 Change::Remove => {}
-                Change::Set(value) => writer.field(element.name(), value),
+                Change::Set(value) => {
+                    writer.field(element.name(), value);
+                    check_growth(writer.len())?;
+                }
                 Change::Edit(edit) => {
                     if element.kind() == Kind::Array {
                         writer.open_array(element.name());
@@ -92,6 +93,7 @@ impl<'a> Edit<'a> {
         for added in &self.added {
             if let Added::Field(name, value) = added {
                 writer.field(name, *value);
+                check_growth(writer.len())?;
             }
         }
         Ok(())
@@ -105,7 +107,10 @@ impl<'a> Edit<'a> {
             match take_at(&mut changes, place) {
                 Change::Keep => writer.copy_item(&element),
                 Change::Remove => continue,
-                Change::Set(value) => writer.item(value),
+                Change::Set(value) => {
+                    writer.item(value);
+                    check_growth(writer.len())?;
+                }
                 Change::Edit(edit) => {
                     if element.kind() == Kind::Array {
                         writer.open_array_item();
@@ -124,12 +129,13 @@ impl<'a> Edit<'a> {
                     while length < *place {
                         writer.item(Value::Null);
                         length += 1;
-                        check_size(writer.len())?;
+                        check_growth(writer.len())?;
                     }
                     *value
                 }
             };
             writer.item(value);
+            check_growth(writer.len())?;
             length += 1;
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::arithmetic::{Arithmetic, Bitwise, Integer, identical};
 use super::change::{Change, Edit};
 use super::pull::Pull;
 use super::push::Push;
+use super::rename::Rename;
 use super::site::Site;
 use super::storage::depth_of;
 use crate::number::Number;
@@ -22,6 +23,8 @@ pub(super) struct Modifier {
     pub(super) action: Action,
     /// How many levels the values of the operand add below the place they come to.
     pub(super) depth: usize,
+    /// How many values the operand has.
+    pub(super) values: usize,
 }
 
 /// What an operator does.
@@ -42,7 +45,7 @@ pub(super) enum Action {
     /// `$bit`
     Bit(Box<[(Bitwise, Integer)]>),
     /// `$rename`, at the new path
-    Rename(Path),
+    Rename(Rename),
     /// `$rename`, at the old path
     RenameSource,
     /// `$push`
@@ -157,29 +160,18 @@ impl Modifier {
             Action::AddToSet(add) => 1 + add.depth(),
             _ => 0,
         };
-        Ok(Self { action, depth })
+        let values = match &action {
+            Action::Push(push) => push.values().len(),
+            Action::AddToSet(add) => add.values().len(),
+            Action::Pull(pull) => pull.values(),
+            _ => 1,
+        };
+        Ok(Self { action, depth, values })
     }
 
-    /// The move of what is at `from` to `to`, for the new path.
-    ///
-    /// # Errors
-    ///
-    /// The paths are not of two different fields.
-    pub(super) fn rename(from: &Path, to: &Path) -> Result<Self> {
-        let common = from.parts().zip(to.parts()).take_while(|(from, to)| from == to).count();
-        if common == from.len() || common == to.len() {
-            return Err(Error::bad_value(format!(
-                "$rename of '{from}' to '{to}': neither path may be the other or lead through it"
-            )));
-        }
-        for path in [from, to] {
-            if super::tree::is_dynamic(path) {
-                return Err(Error::bad_value(format!(
-                    "$rename of '{from}' to '{to}': '{path}' may not have '$', '$[]' or '$[identifier]' in it"
-                )));
-            }
-        }
-        Ok(Self { action: Action::Rename(from.clone()), depth: 0 })
+    /// The modifier of a rename for the new path.
+    pub(super) fn rename(rename: Rename) -> Self {
+        Self { action: Action::Rename(rename), depth: 0, values: 1 }
     }
 }
 

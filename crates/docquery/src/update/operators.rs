@@ -3,6 +3,8 @@
 use super::array_filter::ArrayFilters;
 use super::change::Change;
 use super::modifier::{Modifier, Operator};
+use super::rename::{Renames, check_rename};
+use super::storage::check_size;
 use super::tree::{Fields, check_path, is_positional};
 use super::walk::{Purpose, Walk};
 use crate::path::Path;
@@ -13,6 +15,7 @@ use crate::{Arena, Document, Environment, Error, Result, Value};
 pub(super) struct Operators {
     tree: Fields,
     array_filters: ArrayFilters,
+    renames: Renames,
     /// Whether a path has the positional `$`.
     positional: bool,
     /// The paths that may change, without places in arrays.
@@ -33,6 +36,7 @@ impl Operators {
         let mut parsed = Self {
             tree: Fields::default(),
             array_filters: ArrayFilters::parse(array_filters, environment)?,
+            renames: Renames::default(),
             positional: false,
             touched: Vec::new(),
         };
@@ -77,8 +81,9 @@ impl Operators {
         })?;
         let to = Path::new(to);
         check_path(&to)?;
-        let modifier = Modifier::rename(path, &to)?;
-        self.insert(&to, modifier)
+        check_rename(path, &to)?;
+        let rename = self.renames.add(path);
+        self.insert(&to, Modifier::rename(rename))
     }
 
     fn insert(&mut self, path: &Path, modifier: Modifier) -> Result<()> {
@@ -113,9 +118,14 @@ impl Operators {
         purpose: Purpose,
     ) -> Result<Option<Vec<u8>>> {
         let arena = Arena::new();
-        let mut walk = Walk::new(&arena, document, &self.array_filters, matched, purpose);
-        match walk.changes(&self.tree)? {
-            Change::Edit(edit) => edit.apply(document).map(Some),
+        let sources = self.renames.find(document);
+        let mut walk = Walk::new(&arena, &self.array_filters, sources, matched, purpose);
+        match walk.change(&self.tree, document)? {
+            Change::Edit(edit) => {
+                let bytes = edit.apply(document)?;
+                check_size(bytes.len(), purpose)?;
+                Ok(Some(bytes))
+            }
             Change::Keep | Change::Remove | Change::Set(_) => Ok(None),
         }
     }

@@ -56,6 +56,14 @@ impl Pull {
         Ok(Self::Any(Arena::new().array(&ValueSet::distinct(&values))?.into()))
     }
 
+    /// How many values the items are compared with.
+    pub(super) fn values(&self) -> usize {
+        match self {
+            Self::Documents(_) | Self::Values(_) | Self::Equal(_) => 1,
+            Self::Any(values) => values.get().as_array().map_or(0, Array::len),
+        }
+    }
+
     /// What becomes of the array `value`: the items go.
     ///
     /// # Errors

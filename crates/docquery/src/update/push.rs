@@ -150,7 +150,8 @@ impl Push {
         changed
     }
 
-    fn values(&self) -> Array<'_> {
+    /// The values.
+    pub(super) fn values(&self) -> Array<'_> {
         self.values.get().as_array().unwrap_or(Array::EMPTY)
     }
 }

@@ -76,9 +76,7 @@ pub(super) fn replace(
     }
     let id = if new_id.is_missing() { old_id } else { new_id };
     let bytes = with_id_first(id, after);
-    if purpose == Purpose::Update {
-        check_size(bytes.len())?;
-    }
+    check_size(bytes.len(), purpose)?;
     Ok(Some(bytes))
 }
 

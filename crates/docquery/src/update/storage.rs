@@ -1,5 +1,6 @@
 //! What may be stored: depth, the names of fields, and `_id`.
 
+use super::walk::Purpose;
 use crate::raw::{Elements, Kind};
 use crate::{Document, Error, ErrorCode, Result, Value, limits};
 
@@ -117,25 +118,40 @@ fn dollar_prefixed(name: &str) -> Error {
     )
 }
 
-/// Checks the size of a document after an update.
+/// Checks the size of the document that an update makes.
 ///
 /// # Errors
 ///
-/// Location 17419, or [`ErrorCode::BSON_OBJECT_TOO_LARGE`] far above the limit.
-pub(super) fn check_size(bytes: usize) -> Result<()> {
+/// Location 17419, or 17420 where the document is to be inserted; and see [`check_growth`].
+pub(super) fn check_size(bytes: usize, purpose: Purpose) -> Result<()> {
+    check_growth(bytes)?;
     if bytes <= limits::DOCUMENT_BYTES_MAX {
         return Ok(());
     }
-    let message = format!(
-        "the update makes the document {bytes} bytes long; at most {} are allowed",
-        limits::DOCUMENT_BYTES_MAX
-    );
-    // The server's documents have room for what it adds itself; beyond that they are no documents at all.
-    if bytes <= limits::DOCUMENT_BYTES_MAX + INTERNAL_BYTES {
-        Err(Error::location(17419, message))
-    } else {
-        Err(Error::new(ErrorCode::BSON_OBJECT_TOO_LARGE, message))
-    }
+    let code = match purpose {
+        Purpose::Update => 17419,
+        Purpose::Insert => 17420,
+    };
+    Err(Error::location(code, too_large(bytes)))
 }
 
-const INTERNAL_BYTES: usize = 16 * 1024;
+/// Checks that what is written so far is not much too large already: more than the room that the server itself may add
+/// to a document.
+///
+/// # Errors
+///
+/// [`ErrorCode::BSON_OBJECT_TOO_LARGE`].
+pub(super) fn check_growth(bytes: usize) -> Result<()> {
+    const ROOM_BYTES: usize = 16 * 1024;
+    if bytes <= limits::DOCUMENT_BYTES_MAX + ROOM_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::BSON_OBJECT_TOO_LARGE, too_large(bytes)))
+}
+
+fn too_large(bytes: usize) -> String {
+    format!(
+        "the update makes the document {bytes} bytes long; at most {} are allowed",
+        limits::DOCUMENT_BYTES_MAX
+    )
+}

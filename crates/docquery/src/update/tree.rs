@@ -169,6 +169,9 @@ pub(super) fn check_path(path: &Path) -> Result<()> {
             format!("the path '{path}' has an empty part, which no update may have"),
         ));
     }
+    if path.as_str().contains('\0') {
+        return Err(Error::bad_value(format!("the path {:?} has a 0 in it", path.as_str())));
+    }
     if path.len() > PARTS_MAX {
         return Err(Error::new(
             ErrorCode::OVERFLOW,
@@ -198,40 +201,70 @@ pub(super) fn is_positional(path: &Path) -> bool {
     path.parts().any(|part| part == POSITIONAL)
 }
 
-/// Checks that two nodes that turn out to be for the same place do not conflict. `path` leads to the place.
+/// Checks that nodes that turn out to be for the same place do not conflict. `path` leads to the place.
 ///
 /// # Errors
 ///
 /// [`ErrorCode::CONFLICTING_UPDATE_OPERATORS`].
-pub(super) fn check_compatible(a: &Node, b: &Node, path: &str) -> Result<()> {
-    match (a, b) {
-        (Node::Fields(a), Node::Fields(b)) => {
-            if let (Some(a), Some(b)) = (&a.positional, &b.positional) {
-                check_compatible(a, b, &format!("{path}.{POSITIONAL}"))?;
-            }
-            for (name, a, b) in common(&a.named, &b.named) {
-                check_compatible(a, b, &format!("{path}.{}", name.as_str()))?;
-            }
-            Ok(())
-        }
-        (Node::Items(a), Node::Items(b)) => {
-            for (identifier, a, b) in common(&a.0, &b.0) {
-                check_compatible(a, b, &format!("{path}.$[{}]", identifier.as_str()))?;
-            }
-            Ok(())
-        }
-        (Node::Fields(_) | Node::Items(_) | Node::Leaf(_), _) => Err(Error::new(
+pub(super) fn check_compatible(nodes: &[&Node], path: &str) -> Result<()> {
+    let conflict = || {
+        Error::new(
             ErrorCode::CONFLICTING_UPDATE_OPERATORS,
-            format!("the update changes '{path}' in two ways"),
-        )),
+            format!(
+                "the update changes '{path}' in two ways; one update may change a path in one way only"
+            ),
+        )
+    };
+    let (mut positional, mut named, mut items) = (Vec::new(), Children::new(), Children::new());
+    for node in nodes {
+        match node {
+            Node::Leaf(_) => return Err(conflict()),
+            Node::Fields(fields) => {
+                positional.extend(fields.positional.as_deref());
+                named.add(&fields.named);
+            }
+            Node::Items(all) => items.add(&all.0),
+        }
     }
+    let (has_fields, has_items) = (!(named.is_empty() && positional.is_empty()), !items.is_empty());
+    if has_fields && has_items {
+        return Err(conflict());
+    }
+    if positional.len() > 1 {
+        check_compatible(&positional, &format!("{path}.{POSITIONAL}"))?;
+    }
+    for (name, nodes) in named.shared() {
+        check_compatible(nodes, &format!("{path}.{name}"))?;
+    }
+    for (identifier, nodes) in items.shared() {
+        check_compatible(nodes, &format!("{path}.$[{identifier}]"))?;
+    }
+    Ok(())
 }
 
-fn common<'t>(
-    a: &'t BTreeMap<FieldName, Node>,
-    b: &'t BTreeMap<FieldName, Node>,
-) -> impl Iterator<Item = (&'t FieldName, &'t Node, &'t Node)> {
-    a.iter().filter_map(|(name, a)| b.get(name).map(|b| (name, a, b)))
+/// The children of several nodes, by their names.
+struct Children<'t>(BTreeMap<&'t FieldName, Vec<&'t Node>>);
+
+impl<'t> Children<'t> {
+    fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, children: &'t BTreeMap<FieldName, Node>) {
+        for (name, node) in children {
+            self.0.entry(name).or_default().push(node);
+        }
+    }
+
+    /// Those that more than one node has.
+    fn shared(&self) -> impl Iterator<Item = (&'t str, &[&'t Node])> {
+        let shared = self.0.iter().filter(|(_, nodes)| nodes.len() > 1);
+        shared.map(|(name, nodes)| (name.as_str(), nodes.as_slice()))
+    }
 }
 
 /// The identifier in `$[identifier]`, which is empty in `$[]`.

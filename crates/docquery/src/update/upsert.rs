@@ -1,9 +1,10 @@
 //! What an upsert inserts: the values that the filter asks for, then the update.
 
 use super::replacement::with_id_first;
-use super::storage::{TopLevelNames, check_replacement};
+use super::storage::{TopLevelNames, check_replacement, check_size};
+use super::walk::Purpose;
 use crate::path::Path;
-use crate::{Document, Error, ErrorCode, Filter, Result, Value, Writer, limits};
+use crate::{Document, Error, ErrorCode, Filter, Result, Value, Writer};
 
 /// The document of the values that `filter` asks for; only its `_id` where the update replaces the rest.
 ///
@@ -24,18 +25,7 @@ pub(super) fn base(filter: &Filter, only_id: bool) -> Result<Vec<u8>> {
             ));
         }
     }
-    for (index, (path, _)) in equalities.iter().enumerate() {
-        // The paths that lead to this one stand before it.
-        let earlier = &equalities[..index];
-        if let Some((other, _)) = earlier.iter().find(|(other, _)| leads_through(other, path)) {
-            return Err(Error::new(
-                ErrorCode::NOT_SINGLE_VALUE_FIELD,
-                format!(
-                    "the filter asks for '{other}' and for '{path}': an upsert cannot know the value"
-                ),
-            ));
-        }
-    }
+    check_agreement(&equalities)?;
     let mut writer = Writer::new();
     write_fields(&mut writer, &equalities, 0);
     Ok(writer.finish())
@@ -49,22 +39,27 @@ pub(super) fn base(filter: &Filter, only_id: bool) -> Result<Vec<u8>> {
 pub(super) fn finish(document: Document<'_>) -> Result<Vec<u8>> {
     check_replacement(document, TopLevelNames::Any)?;
     let bytes = with_id_first(document.get(ID), document);
-    if bytes.len() > limits::DOCUMENT_BYTES_MAX {
-        return Err(Error::location(
-            17420,
-            format!(
-                "the document to insert is {} bytes long; at most {} are allowed",
-                bytes.len(),
-                limits::DOCUMENT_BYTES_MAX
-            ),
-        ));
-    }
+    check_size(bytes.len(), Purpose::Insert)?;
     Ok(bytes)
 }
 
-/// Whether `path` is `start`, or leads on from it.
-fn leads_through(start: &Path, path: &Path) -> bool {
-    start.len() <= path.len() && start.parts().zip(path.parts()).all(|(a, b)| a == b)
+/// Checks that the filter asks for one value in each place.
+fn check_agreement(equalities: &[(&Path, Value<'_>)]) -> Result<()> {
+    let mut paths: Vec<Vec<&str>> =
+        equalities.iter().map(|(path, _)| path.parts().collect()).collect();
+    paths.sort_unstable();
+    // In this order the paths that lead through another stand right behind it.
+    match paths.windows(2).find(|pair| pair[1].starts_with(&pair[0])) {
+        None => Ok(()),
+        Some(pair) => Err(Error::new(
+            ErrorCode::NOT_SINGLE_VALUE_FIELD,
+            format!(
+                "the filter asks for a value at '{}' and at '{}': an upsert cannot know which is meant",
+                pair[0].join("."),
+                pair[1].join(".")
+            ),
+        )),
+    }
 }
 
 /// Writes the values of `equalities`, which are in order and share their first `depth` parts.

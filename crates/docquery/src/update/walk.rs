@@ -3,24 +3,28 @@
 //! Nodes are visited in the order of their names, whatever the order of the document's fields: it decides which of
 //! several errors is told, and where new fields stand.
 
+mod checks;
+mod leaf;
+
 use std::collections::BTreeMap;
 
 use super::array_filter::ArrayFilters;
 use super::change::{Added, Change, Edit};
-use super::modifier::{Action, Modifier, Parent};
+use super::find::{elements, find_fields, find_items, place_in_array};
+use super::modifier::Parent;
+use super::rename::Sources;
 use super::site::Site;
-use super::storage::{check_level, check_top_level_name, depth_of};
 use super::tree::{FieldName, Fields, Items, Node, check_compatible};
-use crate::path::Path;
-use crate::raw::{Element, Elements};
-use crate::{Arena, Array, Document, Error, ErrorCode, Result, Value};
+use crate::raw::Element;
+use crate::{Arena, Array, Document, Error, Result, Value};
 
 /// A walk over one document.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     arena: &'a Arena,
-    root: Document<'a>,
     array_filters: &'a ArrayFilters,
+    /// What is renamed.
+    sources: Sources<'a>,
     /// The place in an array that the positional `$` stands for.
     matched: Option<&'a str>,
     purpose: Purpose,
@@ -32,6 +36,8 @@ pub(super) struct Walk<'a> {
     arrays: usize,
     /// Whether a field below `_id` has been created.
     id_extended: bool,
+    /// How many values of operands have been applied.
+    spent: usize,
 }
 
 /// What a document is changed for.
@@ -67,36 +73,41 @@ struct Gap<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk over `root`. `matched` is the place that the positional `$` stands for.
+    /// A walk over a document with these `sources` of renames. `matched` is the place that the positional `$` stands for.
     pub(super) fn new(
         arena: &'a Arena,
-        root: Document<'a>,
         array_filters: &'a ArrayFilters,
+        sources: Sources<'a>,
         matched: Option<usize>,
         purpose: Purpose,
     ) -> Self {
         let matched = matched.map(|place| arena.text(&place.to_string()));
         Self {
             arena,
-            root,
             array_filters,
+            sources,
             matched,
             purpose,
             path: Vec::new(),
             present: 0,
             arrays: 0,
             id_extended: false,
+            spent: 0,
         }
     }
 
-    /// What becomes of the fields of the document.
+    /// What becomes of `document` by the nodes of `tree`.
     ///
     /// # Errors
     ///
     /// MongoDB's, of the first node that cannot be applied.
-    pub(super) fn changes(&mut self, tree: &'a Fields) -> Result<Change<'a>> {
+    pub(super) fn change(
+        &mut self,
+        tree: &'a Fields,
+        document: Document<'a>,
+    ) -> Result<Change<'a>> {
         let visits = self.visits(&[tree])?;
-        self.document(visits, self.root)
+        self.document(visits, document)
     }
 
     fn node(&mut self, nodes: &Nodes<'a>, place: Place<'a>) -> Result<Change<'a>> {
@@ -148,17 +159,13 @@ impl<'a> Walk<'a> {
                 self.site()
             )));
         };
-        match visits.iter_mut().find(|(name, _)| *name == matched) {
-            Some((_, nodes)) => {
-                for (node, other) in pairs(nodes.as_slice(), &positional) {
-                    check_compatible(node, other, &format!("{}.{matched}", self.site()))?;
-                }
-                *nodes = Nodes::Many([nodes.as_slice(), &positional].concat());
-            }
-            None => {
-                let place = visits.iter().position(|(name, _)| matched < *name);
-                visits.insert(place.unwrap_or(visits.len()), (matched, Nodes::Many(positional)));
-            }
+        if let Some((_, nodes)) = visits.iter_mut().find(|(name, _)| *name == matched) {
+            let both = [nodes.as_slice(), &positional].concat();
+            check_compatible(&both, &format!("{}.{matched}", self.site()))?;
+            *nodes = Nodes::Many(both);
+        } else {
+            let place = visits.iter().position(|(name, _)| matched < *name);
+            visits.insert(place.unwrap_or(visits.len()), (matched, Nodes::Many(positional)));
         }
         Ok(visits)
     }
@@ -189,16 +196,12 @@ impl<'a> Walk<'a> {
         let mut edit = Edit::default();
         for ((name, nodes), found) in visits.into_iter().zip(found) {
             self.path.push(name);
-            match found {
-                Some((place, element)) => {
-                    let change = self.present(&nodes, element, Parent::Document)?;
-                    edit.change(place, change);
-                }
-                None => {
-                    let gap = Gap { value: Value::Document(document), part: name };
-                    if let Change::Set(value) = self.node(&nodes, Place::Absent(gap))? {
-                        edit.added.push(Added::Field(name, value));
-                    }
+            if let Some((place, element)) = found {
+                edit.change(place, self.present(&nodes, element, Parent::Document)?);
+            } else {
+                let gap = Gap { value: Value::Document(document), part: name };
+                if let Change::Set(value) = self.node(&nodes, Place::Absent(gap))? {
+                    edit.added.push(Added::Field(name, value));
                 }
             }
             self.path.pop();
@@ -209,25 +212,20 @@ impl<'a> Walk<'a> {
     /// Visits places in an array.
     fn array(&mut self, visits: Vec<(&'a str, Nodes<'a>)>, array: Array<'a>) -> Result<Change<'a>> {
         let places: Vec<_> = visits.iter().map(|(name, _)| place_in_array(name)).collect();
-        let (found, length) = find_items(array, &places);
-        let mut length = length;
+        let (found, mut length) = find_items(array, &places);
         let mut edit = Edit::default();
         self.arrays += 1;
         for (((name, nodes), found), place) in visits.into_iter().zip(found).zip(places) {
             self.path.push(name);
-            match (found, place) {
-                (Some(element), Some(place)) => {
-                    let change = self.present(&nodes, element, Parent::Array)?;
-                    edit.change(place, change);
-                }
-                _ => {
-                    let gap = Gap { value: Value::Array(array), part: name };
-                    let change = self.node(&nodes, Place::Absent(gap))?;
-                    if let (Change::Set(value), Some(place)) = (change, place) {
-                        self.check_padding(place, length)?;
-                        length = place + 1;
-                        edit.added.push(Added::At(place, value));
-                    }
+            if let (Some(element), Some(place)) = (found, place) {
+                edit.change(place, self.present(&nodes, element, Parent::Array)?);
+            } else {
+                let gap = Gap { value: Value::Array(array), part: name };
+                let change = self.node(&nodes, Place::Absent(gap))?;
+                if let (Change::Set(value), Some(place)) = (change, place) {
+                    self.check_padding(place, length)?;
+                    length = place + 1;
+                    edit.added.push(Added::At(place, value));
                 }
             }
             self.path.pop();
@@ -286,11 +284,10 @@ impl<'a> Walk<'a> {
         for (place, item) in elements(array).enumerate() {
             let nodes = self.chosen(items, &item)?;
             self.path.push(item.name());
-            for (node, other) in pairs_within(&nodes) {
-                check_compatible(node, other, &self.site().to_string())?;
+            if nodes.len() > 1 {
+                check_compatible(&nodes, &self.site().to_string())?;
             }
-            let change = self.present(&Nodes::Many(nodes), item, Parent::Array)?;
-            edit.change(place, change);
+            edit.change(place, self.present(&Nodes::Many(nodes), item, Parent::Array)?);
             self.path.pop();
         }
         self.arrays -= 1;
@@ -321,188 +318,6 @@ impl<'a> Walk<'a> {
         Ok(change)
     }
 
-    fn leaf(&mut self, modifier: &'a Modifier, place: Place<'a>) -> Result<Change<'a>> {
-        match (&modifier.action, place) {
-            (Action::SetOnInsert(_), _) if self.purpose == Purpose::Update => Ok(Change::Keep),
-            (Action::Rename(from), _) => self.rename(from, place),
-            // The move itself looks at arrays on the way; what it must not move it tells.
-            (Action::RenameSource, Place::Present(..)) if self.arrays > 0 => Ok(Change::Keep),
-            (Action::RenameSource, Place::Present(..)) => Ok(Change::Remove),
-            (action, Place::Present(element, parent)) => {
-                let change = action.update(&element, parent, self.site())?;
-                if !matches!(change, Change::Keep) {
-                    self.check_changed(matches!(change, Change::Remove), modifier.depth)?;
-                }
-                Ok(change)
-            }
-            (action, Place::Absent(gap)) => match action.create(self.arena)? {
-                Some(value) => {
-                    self.check_creatable(gap)?;
-                    self.check_created(modifier.depth)?;
-                    Ok(Change::Set(value))
-                }
-                None => {
-                    if action.needs_viable_path() {
-                        self.check_viable(gap)?;
-                    }
-                    Ok(Change::Keep)
-                }
-            },
-        }
-    }
-
-    /// Moves what is at `from` here. The node at `from` removes it there.
-    fn rename(&mut self, from: &Path, place: Place<'a>) -> Result<Change<'a>> {
-        let Some(source) = self.source(from)? else {
-            return Ok(Change::Keep);
-        };
-        if self.arrays > 0 {
-            return Err(Error::bad_value(format!(
-                "$rename of '{from}' to '{}': the new path leads through an array",
-                self.site()
-            )));
-        }
-        match place {
-            Place::Present(..) => self.check_changed(false, depth_of(source))?,
-            Place::Absent(gap) => {
-                self.check_creatable(gap)?;
-                self.check_created(depth_of(source))?;
-            }
-        }
-        if from.part(0) == ID {
-            return Err(self.immutable(from.as_str()));
-        }
-        Ok(Change::Set(source))
-    }
-
-    /// What is at `from`, if there is anything.
-    fn source(&self, from: &Path) -> Result<Option<Value<'a>>> {
-        let (mut value, mut through_array) = (Value::Document(self.root), false);
-        for (index, part) in from.parts().enumerate() {
-            let place = place_in_array(part);
-            let next = match (value, place) {
-                (Value::Document(document), _) => document.get(part),
-                (Value::Array(array), Some(place)) => {
-                    through_array = true;
-                    array.get(place)
-                }
-                (value, _) => {
-                    return Err(Error::new(
-                        ErrorCode::PATH_NOT_VIABLE,
-                        format!(
-                            "$rename of '{from}': '{}' has the type {}, and no field '{part}'",
-                            from.parts().take(index).collect::<Vec<_>>().join("."),
-                            value.type_name()
-                        ),
-                    ));
-                }
-            };
-            if next.is_missing() {
-                return Ok(None);
-            }
-            value = next;
-        }
-        if through_array {
-            return Err(Error::bad_value(format!(
-                "$rename of '{from}': the old path leads through an array"
-            )));
-        }
-        Ok(Some(value))
-    }
-
-    /// Checks a change of what is there.
-    fn check_changed(&self, removed: bool, depth: usize) -> Result<()> {
-        if self.path.first() == Some(&ID) {
-            return Err(self.immutable(&self.site().to_string()));
-        }
-        if removed || self.purpose == Purpose::Insert {
-            return Ok(());
-        }
-        if let [name] = self.path[..] {
-            check_top_level_name(name)?;
-        }
-        check_level(self.path.len(), depth)
-    }
-
-    /// Checks a new field, with all documents on the way to it that are new too.
-    fn check_created(&mut self, depth: usize) -> Result<()> {
-        if self.purpose == Purpose::Update {
-            check_level(self.path.len(), depth)?;
-            if self.present == 0 {
-                check_top_level_name(self.path.first().unwrap_or(&""))?;
-            }
-        }
-        if self.path.first() == Some(&ID) {
-            if self.present > 0 || self.id_extended {
-                return Err(self.immutable(&self.site().to_string()));
-            }
-            self.id_extended = true;
-        }
-        Ok(())
-    }
-
-    /// Checks that a field can be created in the last value on the path.
-    fn check_creatable(&self, gap: Gap<'a>) -> Result<()> {
-        let creatable = match gap.value {
-            Value::Document(_) => true,
-            Value::Array(_) => gap.part.bytes().all(|byte| byte.is_ascii_digit()),
-            _ => false,
-        };
-        if !creatable {
-            return Err(self.not_viable(gap));
-        }
-        if matches!(gap.value, Value::Array(_)) && place_in_array(gap.part).is_none() {
-            // Its digits are more than any array has items.
-            return Err(self.too_much_padding());
-        }
-        Ok(())
-    }
-
-    /// Checks a path that leads nowhere, for operators that create nothing.
-    fn check_viable(&self, gap: Gap<'a>) -> Result<()> {
-        match gap.value {
-            Value::Document(_) => Ok(()),
-            Value::Array(_) if place_in_array(gap.part).is_some() => Ok(()),
-            _ => Err(self.not_viable(gap)),
-        }
-    }
-
-    fn check_padding(&self, place: usize, length: usize) -> Result<()> {
-        if place.saturating_sub(length) > PADDING_MAX {
-            return Err(self.too_much_padding());
-        }
-        Ok(())
-    }
-
-    fn too_much_padding(&self) -> Error {
-        Error::new(
-            ErrorCode::CANNOT_BACKFILL_ARRAY,
-            format!(
-                "'{}' is more than {PADDING_MAX} places behind the end of its array",
-                self.site()
-            ),
-        )
-    }
-
-    fn not_viable(&self, gap: Gap<'a>) -> Error {
-        Error::new(
-            ErrorCode::PATH_NOT_VIABLE,
-            format!(
-                "the path '{}' leads into a value of type {}, which has no field '{}'",
-                self.site(),
-                gap.value.type_name(),
-                gap.part
-            ),
-        )
-    }
-
-    fn immutable(&self, path: &str) -> Error {
-        Error::new(
-            ErrorCode::IMMUTABLE_FIELD,
-            format!("the update of '{path}' would change the field '{ID}', which never changes"),
-        )
-    }
-
     fn site(&self) -> Site<'_, 'a> {
         Site { arena: self.arena, path: &self.path }
     }
@@ -517,77 +332,4 @@ impl<'a> Nodes<'a> {
     }
 }
 
-fn pairs<'n, 'a>(
-    a: &'n [&'a Node],
-    b: &'n [&'a Node],
-) -> impl Iterator<Item = (&'a Node, &'a Node)> {
-    a.iter().flat_map(move |a| b.iter().map(move |b| (*a, *b)))
-}
-
-fn pairs_within<'n, 'a>(nodes: &'n [&'a Node]) -> impl Iterator<Item = (&'a Node, &'a Node)> {
-    nodes.iter().enumerate().flat_map(|(index, a)| nodes[..index].iter().map(move |b| (*b, *a)))
-}
-
-/// The fields called `names`, with their places. Of several with one name it is the first.
-fn find_fields<'a>(document: Document<'a>, names: &[&str]) -> Vec<Option<(usize, Element<'a>)>> {
-    let mut found = vec![None; names.len()];
-    // Few names are looked through for each field; many are put in the order of their bytes first.
-    let mut sorted: Vec<(&[u8], usize)> = Vec::new();
-    if names.len() > FEW_NAMES {
-        sorted.extend(names.iter().enumerate().map(|(index, name)| (name.as_bytes(), index)));
-        sorted.sort_unstable();
-    }
-    for (place, element) in elements_of(document.raw_bytes()).enumerate() {
-        let name = element.name_bytes();
-        let index = if sorted.is_empty() {
-            names.iter().position(|wanted| wanted.as_bytes() == name)
-        } else {
-            let index = sorted.binary_search_by(|(wanted, _)| (*wanted).cmp(name));
-            index.ok().map(|index| sorted[index].1)
-        };
-        if let Some(slot @ None) = index.map(|index| &mut found[index]) {
-            *slot = Some((place, element));
-        }
-    }
-    found
-}
-
-/// The items at `places`, and how many items there are.
-fn find_items<'a>(array: Array<'a>, places: &[Option<usize>]) -> (Vec<Option<Element<'a>>>, usize) {
-    let mut found = vec![None; places.len()];
-    let mut wanted: Vec<(usize, usize)> = places
-        .iter()
-        .enumerate()
-        .filter_map(|(index, place)| place.map(|place| (place, index)))
-        .collect();
-    wanted.sort_unstable();
-    let mut wanted = wanted.into_iter().peekable();
-    let mut length = 0;
-    for (place, element) in elements(array).enumerate() {
-        while let Some((_, index)) = wanted.next_if(|(at, _)| *at == place) {
-            found[index] = Some(element);
-        }
-        length += 1;
-    }
-    (found, length)
-}
-
-fn elements(array: Array<'_>) -> Elements<'_> {
-    elements_of(array.raw_bytes())
-}
-
-fn elements_of(bytes: Option<&[u8]>) -> Elements<'_> {
-    Elements::of(bytes.unwrap_or_default())
-}
-
-/// The place in an array that a part of a path stands for. Unlike in filters it may have leading zeros.
-fn place_in_array(part: &str) -> Option<usize> {
-    let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let place: u32 = if digits { part.parse().ok()? } else { return None };
-    usize::try_from(place).ok()
-}
-
 const ID: &str = "_id";
-/// How many nulls may be put between the end of an array and a new item.
-const PADDING_MAX: usize = 1_500_000;
-const FEW_NAMES: usize = 16;

@@ -21,8 +21,8 @@ fn golden(text: &str) -> Vec<u8> {
 
 /// The record is written as the file says, and the file is read as the record.
 #[track_caller]
-fn check<R: Record + PartialEq + std::fmt::Debug>(key: RowKey, record: &R, text: &str) {
-    let written = record.to_row(&key);
+fn check<R: Record + PartialEq + std::fmt::Debug>(key: &RowKey, record: &R, text: &str) {
+    let written = record.to_row(key);
     assert_eq!(hex(&written), hex(&golden(text)), "the format changed");
     assert_eq!(&R::from_row(key.as_bytes(), &golden(text)).unwrap(), record);
     let described = describe_row(R::TABLE.name(), key.as_bytes(), &written).unwrap();
@@ -74,16 +74,16 @@ fn the_bytes_of_every_record_hold_still() {
         reason: "its machine is gone".to_owned(),
         at_wall_ms: 1_700_000_000_123,
     };
-    check(RowKey::FORMAT, &format, include_str!("../../testdata/format_v1.hex"));
-    check(RowKey::TOKEN, &token, include_str!("../../testdata/token_v1.hex"));
-    check(RowKey::WALL, &wall, include_str!("../../testdata/wall_v1.hex"));
-    check(grant_key(), &grant(), include_str!("../../testdata/grant_leased_v1.hex"));
-    check(grant_key(), &held, include_str!("../../testdata/grant_v1.hex"));
-    check(RowKey::audit(3), &broken, include_str!("../../testdata/break_v1.hex"));
+    check(&RowKey::FORMAT, &format, include_str!("../../testdata/format_v1.hex"));
+    check(&RowKey::TOKEN, &token, include_str!("../../testdata/token_v1.hex"));
+    check(&RowKey::WALL, &wall, include_str!("../../testdata/wall_v1.hex"));
+    check(&grant_key(), &grant(), include_str!("../../testdata/grant_leased_v1.hex"));
+    check(&grant_key(), &held, include_str!("../../testdata/grant_v1.hex"));
+    check(&RowKey::audit(3), &broken, include_str!("../../testdata/break_v1.hex"));
     let ids = IdsRecordV1 { next_collection: 3, next_index: 7 };
-    check(RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
+    check(&RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
     let key = RowKey::collection(CollectionId::new(3));
-    check(key, &jobs(), include_str!("../../testdata/collection_v1.hex"));
+    check(&key, &jobs(), include_str!("../../testdata/collection_v1.hex"));
 }
 
 fn jobs() -> CollectionRecordV1 {

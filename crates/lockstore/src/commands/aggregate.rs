@@ -1,21 +1,46 @@
 //! `aggregate`.
 
 use bson::RawArrayBuf;
-use docquery::{Error, Value};
+use docquery::{Error, ErrorCode, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
-use super::concern::{self, Takes};
 use super::cursors::BatchSize;
+use super::explain::{self, Explained};
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use crate::documents::Namespace;
+use crate::documents::plan::Verbosity;
 use crate::error::DocumentError;
 use crate::operations::AggregateRequest;
 
+/// The arguments of the command.
+struct Aggregate {
+    namespace: Namespace,
+    request: AggregateRequest,
+    batch: BatchSize,
+    explain: bool,
+}
+
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let Aggregate { namespace, request, batch, explain } = parse(call)?;
+    if explain {
+        let explained = Explained::new(namespace, request.leading_selector(), None);
+        return explain::explain(call, explained, Verbosity::QueryPlanner);
+    }
+    let ns = namespace.to_string();
+    let cursor = call.place(namespace)?.aggregate(&request)?;
+    call.reply_with_cursor(&ns, cursor, batch, false)
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let Aggregate { namespace, request, .. } = parse(call)?;
+    Ok(Explained::new(namespace, request.leading_selector(), None))
+}
+
+fn parse(call: &Call<'_>) -> Result<Aggregate, DocumentError> {
     let mut arguments = call.arguments("aggregate")?;
-    let pipeline = arguments.array("pipeline")?;
+    let pipeline = arguments.strict_array("pipeline")?;
     let pipeline = arguments.required("pipeline", pipeline)?;
     let hint = hint(&mut arguments)?;
     let variables = owned(arguments.document("let")?);
@@ -25,7 +50,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let explain = arguments.boolean("explain")?.unwrap_or(false);
     collation(&mut arguments)?;
     arguments.finish()?;
-    concern::check(call.command, Takes::Both)?;
     if batch.is_none() && !explain {
         return Err(Error::failed_to_parse(
             "The 'cursor' option is required, except for aggregate with the explain argument",
@@ -48,10 +72,26 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         value if value.is_number() => Namespace::new(call.database, "$cmd.aggregate")?,
         _ => call.namespace()?,
     };
-    let ns = namespace.to_string();
+    check_source(&stages, call.target)?;
     let request = AggregateRequest { stages, hint, variables };
-    let cursor = call.place(namespace)?.aggregate(&request)?;
-    call.reply_with_cursor(&ns, cursor, batch.unwrap_or(BatchSize::of(None)), false)
+    Ok(Aggregate { namespace, request, batch: batch.unwrap_or(BatchSize::of(None)), explain })
+}
+
+/// A pipeline takes its documents from a collection, or makes them itself.
+fn check_source(stages: &RawArrayBuf, target: Value<'_>) -> Result<(), Error> {
+    let first = stages.get_document(0).ok().map(docquery::Document::from);
+    let makes_them = first.is_some_and(|stage| !stage.get("$documents").is_missing());
+    match (makes_them, target.is_number()) {
+        (true, false) => Err(Error::new(
+            ErrorCode::INVALID_NAMESPACE,
+            "'$documents' can only be run with {aggregate: 1}",
+        )),
+        (false, true) => Err(Error::new(
+            ErrorCode::INVALID_NAMESPACE,
+            "{aggregate: 1} is not valid for a pipeline whose first stage takes documents of a collection",
+        )),
+        (true, true) | (false, false) => Ok(()),
+    }
 }
 
 fn batch_size(arguments: &mut Arguments<'_>) -> Result<Option<BatchSize>, Error> {

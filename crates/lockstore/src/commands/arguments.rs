@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bson::RawDocument;
 use docquery::number::Number;
-use docquery::{Array, Document, Error, ErrorCode, Result, Value};
+use docquery::{Array, Document, Error, Result, Value};
 
 /// The fields of a command, or of a document inside one. What is not taken by the time of [`Arguments::finish`] is unknown.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<'a> Arguments<'a> {
 
     /// A document.
     pub(crate) fn document(&mut self, name: &str) -> Result<Option<Document<'a>>> {
-        self.typed(name, "type 'object'", |value| value.as_document())
+        self.typed(name, "type 'object'", docquery::Value::as_document)
     }
 
     /// A document; null is of the wrong type too.
@@ -63,17 +63,29 @@ impl<'a> Arguments<'a> {
 
     /// An array.
     pub(crate) fn array(&mut self, name: &str) -> Result<Option<Array<'a>>> {
-        self.typed(name, "type 'array'", |value| value.as_array())
+        self.typed(name, "type 'array'", docquery::Value::as_array)
+    }
+
+    /// An array; null is of the wrong type too.
+    pub(crate) fn strict_array(&mut self, name: &str) -> Result<Option<Array<'a>>> {
+        match self.value(name) {
+            Value::Missing => Ok(None),
+            Value::Array(array) => Ok(Some(array)),
+            other => Err(Error::type_mismatch(format!(
+                "'{name}' option must be specified as an array, not {}",
+                other.type_name()
+            ))),
+        }
     }
 
     /// A string.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<&'a str>> {
-        self.typed(name, "type 'string'", |value| value.as_str())
+        self.typed(name, "type 'string'", docquery::Value::as_str)
     }
 
     /// A boolean, of no other type.
     pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>> {
-        self.typed(name, "type 'bool'", |value| value.as_bool())
+        self.typed(name, "type 'bool'", docquery::Value::as_bool)
     }
 
     /// A boolean, or a number that is taken for one.
@@ -84,10 +96,15 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    /// A number, cut to a whole one of 64 bits.
+    /// A number, cut to a whole one of 64 bits. A decimal is rounded to the nearest, as on the server.
     pub(crate) fn integer(&mut self, name: &str) -> Result<Option<i64>> {
-        self.typed(name, "types '[long, int, decimal, double]'", |value| {
-            Number::of(*value).map(Number::saturating_i64)
+        self.typed(name, "types '[long, int, decimal, double]'", |value| match value {
+            Value::Decimal(number) => Some(
+                number
+                    .to_nearest_whole()
+                    .unwrap_or_else(|| Number::Decimal(*number).saturating_i64()),
+            ),
+            value => Number::of(*value).map(Number::saturating_i64),
         })
     }
 
@@ -205,7 +222,7 @@ mod tests {
     #[test]
     fn an_argument_has_one_of_its_types_or_is_not_there() {
         let command = rawdoc! {
-            "text": "a", "yes": true, "one": 1_i32, "none": bson::Bson::Null, "half": 1.5, "below": -1_i64,
+            "text": "a", "yes": true, "one": 1_i32, "none": bson::RawBson::Null, "half": 1.5, "below": -1_i64,
         };
         let mut arguments = Arguments::new("find", (&*command).into()).unwrap();
         check(arguments.boolean("one"), Err(14));

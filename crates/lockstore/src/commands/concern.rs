@@ -19,14 +19,31 @@ pub(crate) enum Takes {
     Both,
 }
 
-/// Checks the concerns of `command`.
-pub(crate) fn check(command: Document<'_>, takes: Takes) -> Result<()> {
-    check_read_concern(command.get("readConcern"))?;
-    check_write_concern(command.get("writeConcern"), takes)
+/// What the concerns of a command come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Concern {
+    /// Whether the reply tells what was done; what was done is durable in any case.
+    pub(crate) acknowledged: bool,
+    /// The time that the command may take, if it is limited.
+    pub(crate) max_time: Option<Duration>,
 }
 
-/// The time that a command may take, if it is limited.
-pub(crate) fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
+impl Concern {
+    /// Checks the concerns of `command`.
+    pub(crate) fn parse(command: Document<'_>, takes: Takes) -> Result<Self> {
+        check_read_concern(command.get("readConcern"))?;
+        let write_concern = command.get("writeConcern");
+        check_write_concern(write_concern, takes)?;
+        let acknowledged = write_concern.as_document().is_none_or(|concern| {
+            let w = Number::of(concern.get("w"));
+            // Who waits for the journal waits for an answer.
+            w.is_none_or(|w| w.saturating_i64() != 0) || concern.get("j").is_truthy()
+        });
+        Ok(Self { acknowledged, max_time: max_time(command)? })
+    }
+}
+
+fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
     let value = command.get("maxTimeMS");
     if value.is_nullish() {
         return Ok(None);

@@ -32,12 +32,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     }
     let specs = specs.into_iter().map(|spec| spec.listed).collect();
     let created = call.place(namespace)?.create_indexes(specs)?;
-    let mut reply = Reply::new()
+    let reply = Reply::new()
         .with_count("numIndexesBefore", created.before as u64)
         .with_count("numIndexesAfter", created.after as u64);
-    reply.fields.field("createdCollectionAutomatically", Value::Bool(created.created_collection));
-    if created.before == created.after {
-        reply.fields.field("note", Value::String("all indexes already exist"));
+    if created.before == created.after && !created.created_collection {
+        return Ok(reply.with("note", Value::String("all indexes already exist")));
     }
-    Ok(reply)
+    Ok(reply.with("createdCollectionAutomatically", Value::Bool(created.created_collection)))
 }

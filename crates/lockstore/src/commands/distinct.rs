@@ -3,26 +3,14 @@
 use docquery::Error;
 
 use super::Call;
-use super::concern::{self, Takes};
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use crate::error::DocumentError;
 use crate::operations::Selector;
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
-    let mut arguments = call.arguments("distinct")?;
-    let namespace = call.namespace()?;
-    let key = arguments.text("key")?;
-    let filter = owned(arguments.document("query")?).unwrap_or_default();
-    collation(&mut arguments)?;
-    let hint = hint(&mut arguments)?;
-    let key = arguments.required("key", key)?;
-    arguments.finish()?;
-    concern::check(call.command, Takes::ReadConcern)?;
-    if key.contains('\0') {
-        return Err(Error::location(31032, "Key field cannot contain an embedded null byte").into());
-    }
-    let selector = Selector { filter, hint, ..Selector::default() };
+    let (key, Explained { namespace, selector, .. }) = parse(call)?;
     let values = call.place(namespace)?.distinct(key, &selector)?;
     let mut reply = Reply::new();
     reply.fields.open_array("values");
@@ -31,4 +19,24 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     }
     reply.fields.close();
     Ok(reply)
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    Ok(parse(call)?.1)
+}
+
+fn parse<'c>(call: &Call<'c>) -> Result<(&'c str, Explained), DocumentError> {
+    let mut arguments = call.arguments("distinct")?;
+    let namespace = call.namespace()?;
+    let key = arguments.text("key")?;
+    let filter = owned(arguments.document("query")?).unwrap_or_default();
+    collation(&mut arguments)?;
+    let hint = hint(&mut arguments)?;
+    let key = arguments.required("key", key)?;
+    arguments.finish()?;
+    if key.contains('\0') {
+        return Err(Error::location(31032, "Key field cannot contain an embedded null byte").into());
+    }
+    let selector = Selector { filter, hint, ..Selector::default() };
+    Ok((key, Explained::new(namespace, selector, None)))
 }

@@ -11,7 +11,7 @@ use crate::operations::Dropped;
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("dropIndexes")?;
     let namespace = call.namespace()?;
-    let index = arguments.present("index");
+    let index = Some(arguments.value("index")).filter(|index| !index.is_missing());
     let index = arguments.required("index", index)?;
     arguments.finish()?;
     let before = call.place(namespace)?.drop_indexes(&dropped(index)?)?;
@@ -28,7 +28,8 @@ fn dropped(index: Value<'_>) -> Result<Dropped> {
                 Value::String(name) => Ok(name.to_owned()),
                 other => Err(wrong_type(other)),
             });
-            Dropped::Names(names.collect::<Result<_>>()?)
+            let names = names.collect::<Result<Vec<_>>>()?;
+            if names == ["*"] { Dropped::All } else { Dropped::Names(names) }
         }
         other => return Err(wrong_type(other)),
     })

@@ -5,14 +5,36 @@ use docquery::{Error, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
-use super::concern::{self, Takes};
 use super::cursors::BatchSize;
+use super::explain::Explained;
 use super::reply::Reply;
+use crate::documents::Namespace;
 use crate::documents::plan::{Between, Hint};
 use crate::error::DocumentError;
 use crate::operations::{FindRequest, Selector};
 
+/// The arguments of the command.
+struct Find {
+    namespace: Namespace,
+    request: FindRequest,
+    batch: BatchSize,
+    single_batch: bool,
+}
+
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let Find { namespace, request, batch, single_batch } = parse(call)?;
+    let ns = namespace.to_string();
+    let cursor = call.place(namespace)?.find(&request)?;
+    call.reply_with_cursor(&ns, cursor, batch, single_batch)
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let Find { namespace, request, .. } = parse(call)?;
+    let FindRequest { selector, projection, skip, limit, .. } = request;
+    Ok(Explained { projection, skip, limit, ..Explained::new(namespace, selector, None) })
+}
+
+fn parse(call: &Call<'_>) -> Result<Find, DocumentError> {
     let mut arguments = call.arguments("FindCommandRequest")?;
     let namespace = call.namespace()?;
     let selector = Selector {
@@ -41,15 +63,12 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     }
     arguments.count("ntoreturn")?;
     arguments.finish()?;
-    concern::check(call.command, Takes::ReadConcern)?;
     let batch = BatchSize::of(batch_size);
     if single_batch {
         let most = batch.first() as u64;
         request.limit = Some(request.limit.map_or(most, |limit| limit.min(most)));
     }
-    let ns = namespace.to_string();
-    let cursor = call.place(namespace)?.find(&request)?;
-    call.reply_with_cursor(&ns, cursor, batch, single_batch)
+    Ok(Find { namespace, request, batch, single_batch })
 }
 
 /// The `hint` of a command.
@@ -57,6 +76,9 @@ pub(super) fn hint(arguments: &mut Arguments<'_>) -> Result<Hint, Error> {
     match arguments.value("hint") {
         Value::Missing => Ok(Hint::None),
         Value::String(name) => Ok(Hint::Name(name.into())),
+        Value::Document(keys) if keys.len() > 1 && !keys.get("$natural").is_missing() => {
+            Err(Error::bad_value("Cannot include '$natural' in compound hint"))
+        }
         Value::Document(keys) => Hint::parse(raw(keys)),
         _ => Err(Error::failed_to_parse("Hint must be a string or an object")),
     }

@@ -65,11 +65,6 @@ impl IndexSpec {
         }
         Ok(Self { listed })
     }
-
-    /// The name.
-    pub(crate) fn name(&self) -> &str {
-        self.listed.get_str("name").expect("it was checked")
-    }
 }
 
 fn write_option(
@@ -82,6 +77,7 @@ fn write_option(
         "v" => check_version(value),
         // A build is always in the background here; the namespace is where the index is made.
         "key" | "name" | "ns" | "background" | "dropDups" => Ok(()),
+        "hidden" if value.as_bool().is_none() => Err(wrong_type(option, "a bool", value)),
         "unique" | "sparse" | "hidden" | "prepareUnique" => {
             if !value.is_number() && value.as_bool().is_none() {
                 return Err(wrong_type(option, "a bool, or a number", value));
@@ -92,7 +88,7 @@ fn write_option(
             Ok(())
         }
         "expireAfterSeconds" => {
-            let seconds = expire_after_seconds(value)?;
+            let seconds = Value::Int32(expire_after_seconds(value)?);
             if key.len() > 1 {
                 return Err(cannot_create(
                     "TTL indexes are single-field indexes, compound indexes do not support TTL",
@@ -134,7 +130,7 @@ fn check_version(value: Value<'_>) -> Result<()> {
 }
 
 /// Checks the `expireAfterSeconds` of an index.
-pub(crate) fn expire_after_seconds(value: Value<'_>) -> Result<Value<'_>> {
+pub(crate) fn expire_after_seconds(value: Value<'_>) -> Result<i32> {
     let Some(number) = Number::of(value) else {
         return Err(cannot_create(format!(
             "TTL index 'expireAfterSeconds' option must be numeric, but received a type of '{}'",
@@ -142,19 +138,18 @@ pub(crate) fn expire_after_seconds(value: Value<'_>) -> Result<Value<'_>> {
         )));
     };
     if number.is_nan() {
-        return Ok(Value::Int32(i32::MAX));
+        return Ok(i32::MAX);
     }
     let seconds = number.saturating_i64();
     if seconds < 0 {
         return Err(cannot_create("TTL index 'expireAfterSeconds' option cannot be less than 0"));
     }
-    if seconds > i64::from(i32::MAX) {
-        return Err(cannot_create(format!(
+    i32::try_from(seconds).map_err(|_| {
+        cannot_create(format!(
             "TTL index 'expireAfterSeconds' option must be within an acceptable range, at most {}",
             i32::MAX
-        )));
-    }
-    Ok(value)
+        ))
+    })
 }
 
 /// A partial index takes filters that can be told from others without looking at documents.
@@ -183,7 +178,7 @@ fn check_partial_operators(expression: Document<'_>) -> Result<()> {
                     predicate.iter().filter(|(name, _)| name.starts_with('$'))
                 {
                     let allowed = match operator {
-                        "$eq" | "$lt" | "$lte" | "$gt" | "$gte" | "$in" | "$type" => true,
+                        "$eq" | "$lt" | "$lte" | "$gt" | "$gte" | "$in" | "$type" | "$all" => true,
                         "$exists" => operand.is_truthy(),
                         _ => false,
                     };

@@ -26,6 +26,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     });
     let documents = documents.collect::<Result<Vec<_>, _>>()?;
     write_batch::check_length(documents.len())?;
-    let outcome = call.place(namespace)?.insert(InsertRequest { documents, ordered })?;
+    let place = call.place(namespace)?;
+    let outcome = place.insert(InsertRequest { documents, ordered })?;
+    if place.is_unacknowledged() {
+        return Ok(Reply::new().with_count("n", 0));
+    }
     Ok(Reply::new().with_count("n", outcome.inserted).with_write_errors(&outcome.errors))
 }

@@ -15,11 +15,14 @@ pub(super) fn indexes(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("listIndexes")?;
     let namespace = call.namespace()?;
     let batch = batch_size(&mut arguments, "listIndexes.cursor")?;
-    arguments.flag("includeIndexBuildInfo")?;
+    let build_info = arguments.flag("includeIndexBuildInfo")?.unwrap_or(false);
     arguments.flag("includeBuildUUIDs")?;
     arguments.finish()?;
     let ns = namespace.to_string();
-    let specs = call.place(namespace)?.list_indexes()?;
+    let mut specs = call.place(namespace)?.list_indexes()?;
+    if build_info {
+        specs = specs.into_iter().map(|spec| rawdoc! { "spec": spec }).collect();
+    }
     call.reply_with_cursor(&ns, Cursor::over(specs), batch, false)
 }
 

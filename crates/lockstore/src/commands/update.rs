@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use docquery::{Error, OwnedValue, Update, Value, Writer};
+use docquery::{Environment, Error, OwnedValue, Pipeline, Update, Value, Writer};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::{Reply, count_value};
 use super::write_batch;
@@ -45,19 +46,35 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let errors = write_batch::carry_out(statements, ordered, |index, mut statement| {
         statement.selector.variables.clone_from(&variables);
         let outcome = place.modify(&statement.request(&place)?)?;
+        // An update that fails counts for nothing, though what it changed before stays changed.
+        if let Some(error) = outcome.error {
+            return Err(error);
+        }
         matched += outcome.matched;
         modified += outcome.modified;
         if let Some(id) = outcome.upserted_id() {
             matched += 1;
             upserted.push((index, OwnedValue::from(id.as_raw_bson_ref())));
         }
-        outcome.error.map_or(Ok(()), Err)
+        Ok(())
     })?;
+    if place.is_unacknowledged() {
+        return Ok(Reply::new().with_count("n", 0).with_count("nModified", 0));
+    }
     let mut reply = Reply::new().with_count("n", matched).with_count("nModified", modified);
     if !upserted.is_empty() {
         write_upserted(&upserted, &mut reply.fields);
     }
     Ok(reply.with_write_errors(&errors))
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let mut arguments = call.arguments("update")?;
+    let updates = arguments.array("updates")?;
+    let updates = arguments.required("updates", updates)?;
+    let statements = write_batch::parse("update.updates", updates, Statement::parse)?;
+    let statement = write_batch::only(statements)?;
+    Ok(Explained::new(call.namespace()?, statement.selector, Some("UPDATE")))
 }
 
 fn write_upserted(upserted: &[(usize, OwnedValue)], fields: &mut Writer) {
@@ -98,8 +115,12 @@ impl Statement {
             )
             .into());
         }
-        let variables = merged(selector.variables.as_deref(), constants.as_deref());
-        let update = update.parsed(variables.as_ref(), place)?;
+        let environment = place.environment(selector.variables.as_ref())?;
+        let environment = match &constants {
+            Some(constants) => environment.with_variables(constants),
+            None => environment,
+        };
+        let update = update.parsed(&environment)?;
         if many && update.is_replacement() {
             return Err(Error::failed_to_parse(
                 "multi update is not supported for replacement-style update",
@@ -127,10 +148,11 @@ impl UpdateSpec {
             ))),
         });
         let array_filters = filters.collect::<Result<Vec<_>, _>>()?;
-        if !array_filters.is_empty() && update.as_array().is_some() {
-            return Err(Error::failed_to_parse(
-                "Cannot specify arrayFilters and a pipeline update",
-            ));
+        if update.as_array().is_some() {
+            Pipeline::check_shape(update)?;
+        }
+        if update.as_array().is_some() {
+            Pipeline::check_shape(update)?;
         }
         let mut fields = Writer::new();
         fields.field("u", update);
@@ -147,28 +169,15 @@ impl UpdateSpec {
         self.update.get("u").ok().flatten().expect("it was written")
     }
 
-    /// The update with the variables of its command.
-    pub(super) fn parsed(
-        &self,
-        variables: Option<&RawDocumentBuf>,
-        place: &Place<'_>,
-    ) -> Result<Arc<Update>, Error> {
+    /// The update, with the time and the variables of its command.
+    pub(super) fn parsed(&self, environment: &Environment) -> Result<Arc<Update>, Error> {
+        if self.is_pipeline() && !self.array_filters.is_empty() {
+            return Err(Error::failed_to_parse(
+                "arrayFilters may not be specified for pipeline-style updates",
+            ));
+        }
         let filters: Vec<&RawDocument> =
             self.array_filters.iter().map(|filter| &**filter).collect();
-        Ok(Arc::new(Update::parse(self.update(), &filters, &place.environment(variables))?))
+        Ok(Arc::new(Update::parse(self.update(), &filters, environment)?))
     }
-}
-
-/// The variables of both; those of the second win.
-fn merged(first: Option<&RawDocument>, second: Option<&RawDocument>) -> Option<RawDocumentBuf> {
-    let (Some(first), Some(second)) = (first, second) else {
-        return first.or(second).map(RawDocument::to_owned);
-    };
-    let (first, second) = (docquery::Document::from(first), docquery::Document::from(second));
-    let mut fields = Writer::new();
-    for (name, value) in first.iter().filter(|(name, _)| second.get(name).is_missing()) {
-        fields.field(name, value);
-    }
-    fields.fields(second);
-    Some(RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document"))
 }

@@ -168,9 +168,4 @@ impl Collection {
         };
         self.with_indexes(self.indexes.iter().map(replace).collect())
     }
-
-    /// The same collection with other options.
-    pub(crate) fn with_options(&self, options: RawDocumentBuf) -> Self {
-        Self { options: Arc::new(options), ..self.clone() }
-    }
 }

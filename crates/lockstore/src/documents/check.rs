@@ -155,8 +155,14 @@ impl DocumentCheck {
     }
 
     fn count_documents(&self, collection: CollectionId) -> Result<u64, DiskError> {
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        Ok(self.rows.records(collection, all, usize::MAX)?.len() as u64)
+        let (mut counted, mut behind) = (0, Bound::Unbounded);
+        loop {
+            let bounds = (behind, Bound::Unbounded);
+            let records = self.rows.records(collection, bounds, RECORDS_AT_ONCE)?;
+            let Some(last) = records.last() else { return Ok(counted) };
+            counted += records.len() as u64;
+            behind = Bound::Excluded(*last);
+        }
     }
 
     fn count_entries(&self, index: IndexId) -> Result<u64, DiskError> {
@@ -178,3 +184,6 @@ fn note(report: &mut CheckReport, problem: String) {
 
 /// How many problems are told: when there are more, the first ones say enough.
 const PROBLEMS_MAX: usize = 1_000;
+
+/// How many records are counted at once.
+const RECORDS_AT_ONCE: usize = 4_096;

@@ -30,6 +30,4 @@ pub(crate) enum Definition {
     /// An index gets another specification: other options for the same key and name. Where it is not as it `was`
     /// any more the answer is [`DocumentAnswer::Again`](super::DocumentAnswer::Again).
     ReviseIndex { collection: CollectionId, was: Arc<Index>, spec: RawDocumentBuf },
-    /// A collection gets other options, under the same condition.
-    ReviseOptions { collection: CollectionId, was: RawDocumentBuf, options: RawDocumentBuf },
 }

@@ -3,7 +3,7 @@
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::key::{Direction, KeyValues, encode};
 use docquery::path::array_index;
-use docquery::{Document, Value, Writer};
+use docquery::{Array, Document, Value, Writer};
 
 use super::{Collection, Index};
 use crate::error::DuplicateKey;
@@ -44,7 +44,7 @@ fn ascending(bytes: &[u8], direction: Direction) -> Vec<u8> {
 /// The value on a path that is encoded as `bytes`. It goes no deeper than documents nest.
 fn find<'a>(value: Value<'a>, parts: &[&str], bytes: &[u8]) -> Option<Value<'a>> {
     let Some((part, rest)) = parts.split_first() else {
-        let items = value.as_array().into_iter().flat_map(|array| array.iter());
+        let items = value.as_array().into_iter().flat_map(Array::iter);
         return std::iter::once(value).chain(items).find(|value| is_encoded_as(*value, bytes));
     };
     match value {

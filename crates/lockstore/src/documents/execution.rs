@@ -348,13 +348,12 @@ impl Execution {
         let plan = &*self.plan;
         let filter = (!plan.is_exact()).then(|| &**plan.filter());
         loop {
-            let reading = match self.first.take() {
-                Some(reading) => reading,
-                None => {
-                    let reading = engine.reading()?;
-                    check_alive(&reading, collection, plan)?;
-                    reading
-                }
+            let reading = if let Some(reading) = self.first.take() {
+                reading
+            } else {
+                let reading = engine.reading()?;
+                check_alive(&reading, collection, plan)?;
+                reading
             };
             let pace = &mut Pace::new(&*engine.clock, self.deadline);
             let ground = Ground { reading: &reading, collection, filter, pace };

@@ -99,6 +99,7 @@ pub(crate) enum Reach {
 
 /// What has become of [`Modify`].
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "matched and modified are MongoDB's words")]
 pub(crate) struct Modified {
     /// How many candidates have had their turn. The rest was too much for one task, and is to be asked for by another.
     pub(crate) taken: usize,
@@ -115,7 +116,6 @@ pub(crate) struct Modified {
 /// A document that was changed, or found to need no change.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    pub(crate) record: RecordId,
     pub(crate) before: RawDocumentBuf,
     /// `None` when it was deleted; the same as before when nothing was to be changed.
     pub(crate) after: Option<RawDocumentBuf>,

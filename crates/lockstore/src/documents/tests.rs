@@ -1,10 +1,12 @@
 //! What the tests of documents share.
 
+mod agreeing;
 mod building;
 mod clearing;
 mod defining;
 mod expiring;
 mod finding;
+mod modifying;
 mod pacing;
 mod reopening;
 mod writing;

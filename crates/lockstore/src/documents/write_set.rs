@@ -44,7 +44,7 @@ impl WriteSet {
     ) -> Result<Self, DocumentError> {
         let mut set = Self::default();
         for index in collection.indexes() {
-            let before = set.keys_before(index, old)?;
+            let before = keys_before(index, old)?;
             let after = set.keys_after(index, record, new)?;
             let added = difference(&after.keys, &before.keys);
             if index.is_unique() || index.is_id() {
@@ -69,16 +69,6 @@ impl WriteSet {
         Ok(set)
     }
 
-    fn keys_before(&self, index: &Index, old: Option<&RawDocument>) -> Result<Keys, DocumentError> {
-        match old.map(|old| index.keys(old)) {
-            None => Ok(Keys::default()),
-            Some(Ok(keys)) => Ok(keys),
-            // It has none in this index, and the builder has been told.
-            Some(Err(_)) if !index.is_ready() => Ok(Keys::default()),
-            Some(Err(error)) => Err(error.into()),
-        }
-    }
-
     fn keys_after(
         &mut self,
         index: &Index,
@@ -98,15 +88,44 @@ impl WriteSet {
     }
 }
 
-/// What is in `these` and not in `those`. Both are sorted, and have nothing twice.
-fn difference(these: &[Box<[u8]>], those: &[Box<[u8]>]) -> Vec<Box<[u8]>> {
-    let mut those = those.iter().peekable();
+/// The keys that a document has in an index so far.
+fn keys_before(index: &Index, old: Option<&RawDocument>) -> Result<Keys, DocumentError> {
+    match old.map(|old| index.keys(old)) {
+        None => Ok(Keys::default()),
+        Some(Ok(keys)) => Ok(keys),
+        // It has none in this index, and the builder has been told.
+        Some(Err(_)) if !index.is_ready() => Ok(Keys::default()),
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+/// Which `keys` are none of `others`. Both are sorted, and have nothing twice.
+fn difference(keys: &[Box<[u8]>], others: &[Box<[u8]>]) -> Vec<Box<[u8]>> {
+    let mut others = others.iter().peekable();
     let mut left = Vec::new();
-    for key in these {
-        while those.next_if(|other| *other < key).is_some() {}
-        if those.peek() != Some(&key) {
+    for key in keys {
+        while others.next_if(|other| *other < key).is_some() {}
+        if others.peek() != Some(&key) {
             left.push(key.clone());
         }
     }
     left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn the_difference_of_two_sets_of_keys(keys: BTreeSet<u8>, others: BTreeSet<u8>) {
+            let boxed = |set: &BTreeSet<u8>| -> Vec<Box<[u8]>> {
+                set.iter().map(|byte| vec![*byte].into()).collect()
+            };
+            let expected = boxed(&(&keys - &others));
+            prop_assert_eq!(difference(&boxed(&keys), &boxed(&others)), expected);
+        }
+    }
 }

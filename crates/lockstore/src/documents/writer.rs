@@ -16,6 +16,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use build::Doubts;
 use expire::Expiry;
 
+use super::contained::contained;
 use super::history::History;
 use super::overlay::{Ground, Overlay};
 use super::write_set::WriteSet;
@@ -60,7 +61,7 @@ struct Batch {
 }
 
 /// What is left of a collection, or of some of its indexes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Clearance {
     /// The collection as it was, if all of it was dropped.
     dropped: Option<Arc<Collection>>,
@@ -142,7 +143,7 @@ impl DocumentWriter {
         documents: (Option<&RawDocument>, Option<&RawDocument>),
         ground: &Ground<'_>,
     ) -> Result<WriteSet, DocumentError> {
-        WriteSet::new(collection, record, documents, &self.batch.overlay, ground)
+        contained(|| WriteSet::new(collection, record, documents, &self.batch.overlay, ground))
     }
 }
 

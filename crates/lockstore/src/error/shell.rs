@@ -29,7 +29,8 @@ impl Write for Short<'_, '_> {
             self.left -= text.len();
             return self.f.write_str(text);
         }
-        let end = text.floor_char_boundary(self.left);
+        let is_end = |end: &usize| text.is_char_boundary(*end);
+        let end = (0..=self.left).rev().find(is_end).unwrap_or(0);
         self.left = 0;
         self.f.write_str(&text[..end])?;
         Err(fmt::Error)

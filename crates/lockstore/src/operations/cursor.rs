@@ -62,7 +62,7 @@ impl Cursor {
             && self.ready.is_empty()
         {
             let rows = execution.next_batch(engine, count, bytes)?;
-            return rows.into_iter().map(|row| shown.show(execution, row)).collect();
+            return rows.into_iter().map(|row| shown.show(row)).collect();
         }
         let mut batch = Vec::new();
         let mut size = 0;
@@ -96,9 +96,9 @@ impl Cursor {
 }
 
 impl Shown {
-    fn show(&self, execution: &Execution, row: OwnedRow) -> Result<RawDocumentBuf, DocumentError> {
+    fn show(&self, row: OwnedRow) -> Result<RawDocumentBuf, DocumentError> {
         let mut document = match &self.projection {
-            _ if self.return_key => RawDocumentBuf::new(),
+            _ if self.return_key => row.as_ref().key_document()?,
             Some(projection) => projection.apply(&row.document, &self.filter)?,
             None => row.document,
         };

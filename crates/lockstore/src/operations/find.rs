@@ -6,6 +6,7 @@ use docquery::Projection;
 use super::Place;
 use super::cursor::{Cursor, Shown};
 use super::select::Selector;
+use crate::documents::execution::Extent;
 use crate::documents::plan::Hint;
 use crate::error::DocumentError;
 
@@ -27,12 +28,13 @@ impl Place<'_> {
     /// Finds documents.
     pub(crate) fn find(&self, request: &FindRequest) -> Result<Cursor, DocumentError> {
         let query = self.query(&request.selector)?;
-        let environment = self.environment(request.selector.variables.as_ref());
+        let environment = self.environment(request.selector.variables.as_ref())?;
         let projection = request.projection.as_deref().filter(|projection| !projection.is_empty());
         let projection =
             projection.map(|projection| Projection::parse(projection, &environment)).transpose()?;
-        let (execution, _) = self.execute(&query, request.skip, request.limit)?;
-        let FindRequest { return_key, show_record_id, .. } = *request;
+        let FindRequest { skip, limit, return_key, show_record_id, .. } = *request;
+        let extent = Extent { skip, limit, keys: return_key, ..Extent::default() };
+        let (execution, _) = self.execute(&query, extent)?;
         let shown = Shown { filter: query.filter, projection, return_key, show_record_id };
         Ok(Cursor::of(execution, shown))
     }
@@ -49,7 +51,8 @@ impl Place<'_> {
         if everything && skip == 0 && limit.is_none() {
             return self.estimated_count();
         }
-        let (mut execution, _) = self.execute(&query, skip, limit)?;
+        let (mut execution, _) =
+            self.execute(&query, Extent { skip, limit, ..Extent::default() })?;
         execution.count(self.engine())
     }
 

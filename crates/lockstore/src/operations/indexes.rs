@@ -6,7 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Error, ErrorCode, Value, Writer, order};
 
-use super::Place;
+use super::{Place, new_collection};
 use crate::documents::{Attempt, Collection, Defined, Definition, Index, IndexState};
 use crate::error::DocumentError;
 
@@ -75,7 +75,7 @@ impl Place<'_> {
         &self,
         specs: Vec<RawDocumentBuf>,
     ) -> Result<CreatedIndexes, DocumentError> {
-        let create = Some(self.new_collection());
+        let create = Some(new_collection());
         let made = match self.engine().create_indexes(self.namespace(), create, specs)? {
             Attempt::Done(made) => made,
             Attempt::Again => {
@@ -97,6 +97,9 @@ impl Place<'_> {
             let Some(collection) = collection.cloned() else { return Err(self.not_found()) };
             drop(reading);
             let before = collection.indexes().len();
+            if let Dropped::Names(names) = dropped {
+                check_different(names)?;
+            }
             let names = match dropped {
                 Dropped::All => {
                     let all = collection.indexes().iter().filter(|index| !index.is_id());
@@ -175,6 +178,18 @@ impl Place<'_> {
     pub(super) fn not_found(&self) -> DocumentError {
         let message = format!("ns does not exist: {}", self.namespace());
         Error::new(ErrorCode::NAMESPACE_NOT_FOUND, message).into()
+    }
+}
+
+/// An index that is named twice is not there any more when it is dropped for the second time.
+fn check_different(names: &[String]) -> Result<(), Error> {
+    let repeated = |(place, name): (usize, &String)| names[..place].contains(name);
+    match names.iter().enumerate().find(|named| repeated(*named)) {
+        None => Ok(()),
+        Some((_, name)) => {
+            let message = format!("index not found with name [{name}]: it is named twice");
+            Err(Error::new(ErrorCode::INDEX_NOT_FOUND, message))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
 
-use super::Place;
+use super::{Place, new_collection};
 use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
 use crate::error::DocumentError;
 
@@ -38,7 +38,7 @@ impl Place<'_> {
         let mut queue = Queue::new();
         let mut refused = Vec::new();
         for (index, document) in documents.into_iter().enumerate() {
-            match completed(&document, self.now_ms()) {
+            match completed(&document, self) {
                 Ok(document) => queue.push_back((index, document)),
                 Err(error) => refused.push((index, error.into())),
             }
@@ -91,7 +91,7 @@ impl Place<'_> {
         ordered: bool,
     ) -> Result<Inserted, DocumentError> {
         let namespace = self.namespace().clone();
-        let create = Some(self.new_collection());
+        let create = Some(new_collection());
         match self.engine().insert(Insert { namespace, create, documents, ordered })? {
             Attempt::Done(inserted) => Ok(inserted),
             Attempt::Again => {
@@ -106,7 +106,10 @@ impl Place<'_> {
 /// # Errors
 ///
 /// It is no document that may be stored.
-pub(super) fn completed(document: &RawDocument, now_ms: i64) -> Result<RawDocumentBuf, Error> {
+pub(super) fn completed(
+    document: &RawDocument,
+    place: &Place<'_>,
+) -> Result<RawDocumentBuf, Error> {
     check_size(document)?;
     limits::check_document(document)?;
     let fields = Document::from(document);
@@ -127,7 +130,7 @@ pub(super) fn completed(document: &RawDocument, now_ms: i64) -> Result<RawDocume
         match element.value() {
             _ if element.name() == "_id" => {}
             Value::Timestamp(0) => {
-                writer.field(element.name(), Value::Timestamp(timestamp(now_ms)))
+                writer.field(element.name(), Value::Timestamp(place.timestamp()));
             }
             _ => writer.copy(&element),
         }
@@ -168,12 +171,6 @@ pub(super) fn check_id(id: Value<'_>) -> Result<(), Error> {
         },
         _ => Ok(()),
     }
-}
-
-/// A timestamp of this moment.
-fn timestamp(now_ms: i64) -> u64 {
-    let seconds = u64::try_from(now_ms / 1_000).unwrap_or(0);
-    seconds << 32 | 1
 }
 
 /// What an `_id` that is made takes: type, name and value.

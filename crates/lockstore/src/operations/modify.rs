@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bson::{RawBson, RawDocumentBuf};
-use docquery::Update;
+use docquery::{Error, ErrorCode, Update};
 
-use super::Place;
 use super::insert::completed;
 use super::select::{Candidates, Selector};
+use super::{Place, new_collection};
 use crate::documents::plan::Query;
 use crate::documents::{
     Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
@@ -48,6 +48,15 @@ impl Place<'_> {
     /// Changes documents.
     pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
         let query = self.query(&request.selector)?;
+        if matches!(request.change, Change::Update { upsert: true, .. })
+            && query.filter.has_expression()
+        {
+            return Err(Error::new(
+                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
+                "$expr is not allowed in the query predicate for an upsert",
+            )
+            .into());
+        }
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
             let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
@@ -131,10 +140,10 @@ impl Place<'_> {
         let Change::Update { update, upsert: true } = change else {
             return Ok(Some(ModifyOutcome::default()));
         };
-        let document = completed(&update.upsert(&query.filter)?, self.now_ms())?;
+        let document = completed(&update.upsert(&query.filter)?, self)?;
         let task = Upsert {
             namespace: self.namespace().clone(),
-            create: Some(self.new_collection()),
+            create: Some(new_collection()),
             filter: Arc::clone(&query.filter),
             seen,
             document: document.clone(),

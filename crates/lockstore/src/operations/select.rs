@@ -36,7 +36,7 @@ pub(crate) struct Candidates {
 impl Place<'_> {
     /// Parses what was asked for.
     pub(crate) fn query(&self, selector: &Selector) -> Result<Query, DocumentError> {
-        let environment = self.environment(selector.variables.as_ref());
+        let environment = self.environment(selector.variables.as_ref())?;
         let filter = Arc::new(Filter::parse(&selector.filter, &environment)?);
         let order = match &selector.sort {
             Some(sort) => Order::parse(sort)?,
@@ -50,8 +50,7 @@ impl Place<'_> {
     pub(crate) fn execute(
         &self,
         query: &Query,
-        skip: u64,
-        limit: Option<u64>,
+        extent: Extent,
     ) -> Result<(Execution, u64), DocumentError> {
         let reading = self.engine().reading()?;
         let sequence = reading.sequence();
@@ -60,7 +59,7 @@ impl Place<'_> {
             Some(collection) => Plan::new(collection, query)?,
             None => Plan::nothing(query),
         };
-        let extent = Extent { skip, limit, deadline: self.deadline(), ..Extent::default() };
+        let extent = Extent { deadline: self.deadline(), ..extent };
         let execution = Execution::new(reading, collection.as_deref(), Arc::new(plan), extent);
         Ok((execution, sequence))
     }
@@ -71,10 +70,12 @@ impl Place<'_> {
         query: &Query,
         limit: Option<usize>,
     ) -> Result<Candidates, DocumentError> {
-        let most = limit.map(|limit| limit as u64);
-        let (mut execution, sequence) = self.execute(query, 0, most)?;
+        let most = limit.unwrap_or(usize::MAX);
+        let limit = limit.map(|limit| limit as u64);
+        let (mut execution, sequence) =
+            self.execute(query, Extent { limit, ..Extent::default() })?;
         let collection = execution.collection();
-        let records = execution.records(self.engine(), limit.unwrap_or(usize::MAX))?;
+        let records = execution.records(self.engine(), most)?;
         Ok(Candidates { sequence, collection, records })
     }
 
@@ -84,7 +85,7 @@ impl Place<'_> {
         query: &Query,
         mut found: impl FnMut(Row<'_>) -> Result<(), DocumentError>,
     ) -> Result<(), DocumentError> {
-        let (mut execution, _) = self.execute(query, 0, None)?;
+        let (mut execution, _) = self.execute(query, Extent::default())?;
         execution.run(self.engine(), &mut |row| found(row).map(ControlFlow::Continue))?;
         Ok(())
     }

@@ -87,20 +87,26 @@ impl Writer {
         }
     }
 
-    pub(super) fn commit(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
+    /// Makes the batch durable. Answers whether there was anything to make durable.
+    pub(super) fn commit(&mut self, moment: Moment<'_>) -> Result<bool, DiskError> {
         self.documents.drain_into(&mut self.batch.rows);
         self.batch.rows.extend(self.numbers.reserve(self.table.next_token()));
         if self.batch.rows.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.batch.rows.extend(self.numbers.move_mark());
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();
         self.figures.commits += 1;
-        Ok(())
+        Ok(true)
     }
 
-    pub(super) fn publish(&mut self, moment: Moment<'_>) -> Result<(), DiskError> {
+    /// Shows readers and subscribers what the batch has changed; `has_committed` tells whether rows were among that.
+    pub(super) fn publish(
+        &mut self,
+        moment: Moment<'_>,
+        has_committed: bool,
+    ) -> Result<(), DiskError> {
         let around = moment.around;
         let Batch { touched, events, .. } = &mut self.batch;
         if !moment.tell && !touched.is_empty() && !around.subscribers.is_empty() {
@@ -112,7 +118,8 @@ impl Writer {
         }
         let changed = touched.iter().map(|key| (key, self.table.lock(key)));
         let catalog = self.documents.catalog();
-        let sequence = around.published.publish(changed, catalog, around.disk)?;
+        let disk = has_committed.then_some(around.disk);
+        let sequence = around.published.publish(changed, catalog, disk)?;
         touched.clear();
         self.documents.published(sequence);
         around.subscribers.publish(sequence, events.drain(..));

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use bson::RawDocument;
 use redb::{AccessGuard, ReadableTable};
 
-use super::{RowGuards, RowRange, Snapshot, next};
+use super::{RowGuards, RowRange, Snapshot, damaged, next};
 use crate::codec::{CodecError, payload};
 use crate::disk::DiskError;
 use crate::disk::guard::{guarded, guarded_value};
@@ -21,10 +21,22 @@ pub(crate) struct StoredDocument<'s> {
 }
 
 /// The documents of a collection in their natural order, or against it.
-pub(crate) struct Documents<'s>(Rows<'s>);
+///
+/// A damaged tree is noticed although each row may be sound: rows that repeat, are out of order, or belong to
+/// something else, are an error, and end the scan. So does any other damage but that of one document.
+pub(crate) struct Documents<'s> {
+    rows: Rows<'s>,
+    collection: CollectionId,
+    before: Option<RecordId>,
+}
 
-/// The entries of an index in the order of their keys, or against it.
-pub(crate) struct Entries<'s>(Rows<'s>);
+/// The entries of an index in the order of their keys, or against it. Damage is noticed as in [`Documents`].
+pub(crate) struct Entries<'s> {
+    rows: Rows<'s>,
+    index: IndexId,
+    /// The row before; empty at first.
+    before: Vec<u8>,
+}
 
 /// An entry of an index: a key, and the record that has it.
 pub(crate) struct Entry<'s> {
@@ -71,7 +83,8 @@ impl Snapshot {
     ) -> Result<Documents<'_>, DiskError> {
         let (lower, upper) = document_rows(collection, bounds);
         let bounds = (bytes_of(&lower), bytes_of(&upper));
-        Ok(Documents(self.rows(TableId::Documents, bounds, direction)?))
+        let rows = self.rows(TableId::Documents, bounds, direction)?;
+        Ok(Documents { rows, collection, before: None })
     }
 
     /// At most `records_max` records of a collection, in their natural order. Looks at no document.
@@ -126,7 +139,8 @@ impl Snapshot {
     ) -> Result<Entries<'_>, DiskError> {
         let (lower, upper) = (lower.as_lower(index), upper.as_upper(index));
         let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
-        Ok(Entries(self.rows(TableId::IndexEntries, bounds, direction)?))
+        let rows = self.rows(TableId::IndexEntries, bounds, direction)?;
+        Ok(Entries { rows, index, before: Vec::new() })
     }
 
     fn rows(
@@ -190,16 +204,47 @@ impl Entry<'_> {
     }
 }
 
+impl<'s> Documents<'s> {
+    fn read(&mut self) -> Result<Option<StoredDocument<'s>>, DiskError> {
+        let Some((key, value)) = self.rows.next()? else { return Ok(None) };
+        let key = guarded_value("read", || key.value())?;
+        let (collection, record) = document_of(key)?;
+        let is_in_order = match (self.before.replace(record), self.rows.direction) {
+            (None, _) => true,
+            (Some(before), Direction::Forward) => before < record,
+            (Some(before), Direction::Backward) => before > record,
+        };
+        if !is_in_order || collection != self.collection {
+            return Err(self.rows.damaged(TableId::Documents));
+        }
+        StoredDocument::new(key, record, value).map(Some)
+    }
+}
+
+impl<'s> Entries<'s> {
+    fn read(&mut self) -> Result<Option<Entry<'s>>, DiskError> {
+        let Some((row, _)) = self.rows.next()? else { return Ok(None) };
+        let bytes = guarded_value("read", || row.value())?;
+        let (index, _, record) = entry_of(bytes)?;
+        let is_in_order = match self.rows.direction {
+            _ if self.before.is_empty() => true,
+            Direction::Forward => self.before.as_slice() < bytes,
+            Direction::Backward => self.before.as_slice() > bytes,
+        };
+        if !is_in_order || index != self.index {
+            return Err(self.rows.damaged(TableId::IndexEntries));
+        }
+        self.before.clear();
+        self.before.extend_from_slice(bytes);
+        Ok(Some(Entry { row, record }))
+    }
+}
+
 impl<'s> Iterator for Documents<'s> {
     type Item = Result<StoredDocument<'s>, DiskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.0.next().transpose()?;
-        Some(row.and_then(|(key, value)| {
-            let key = guarded_value("read", || key.value())?;
-            let (_, record) = document_of(key)?;
-            StoredDocument::new(key, record, value)
-        }))
+        self.read().transpose()
     }
 }
 
@@ -207,11 +252,7 @@ impl<'s> Iterator for Entries<'s> {
     type Item = Result<Entry<'s>, DiskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.0.next().transpose()?;
-        Some(row.and_then(|(row, _)| {
-            let (_, _, record) = entry_of(guarded_value("read", || row.value())?)?;
-            Ok(Entry { row, record })
-        }))
+        self.read().transpose()
     }
 }
 
@@ -227,6 +268,12 @@ impl<'s> Rows<'s> {
             self.range = None;
         }
         row
+    }
+
+    /// The rows of `table` are not where they belong. There are no more.
+    fn damaged(&mut self, table: TableId) -> DiskError {
+        self.range = None;
+        damaged(format!("the rows of table {table} are out of order"))
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt::Display;
 use std::io;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::codec::seal;
+use crate::documents::{CollectionId, Edge, IndexId, RecordId};
 
 /// A disk in memory whose content can be looked at, and which writes down what is done to it.
 #[derive(Clone, Debug, Default)]
@@ -228,6 +231,50 @@ fn a_damaged_store_that_was_not_verified_is_refused_or_right() {
             let committed = disk.commit(&[put(1_000), delete(1)]);
             let closed = disk.close();
             drop((committed, closed));
+        }
+    }
+}
+
+/// Documents and entries of the same damaged stores: what is read is right, or an error, and never a panic or a
+/// scan without end.
+#[test]
+fn documents_of_a_damaged_store_are_refused_or_right() {
+    let collection = CollectionId::new(1);
+    let index = IndexId::new(1);
+    let document = |number: u64| bson::rawdoc! { "_id": i64::try_from(number).unwrap() };
+    let medium = Medium::default();
+    let disk = Disk::open_backend(medium.clone(), &OPTIONS).unwrap();
+    let rows = (1..=300).flat_map(|number| {
+        let record = RecordId::new(number);
+        let key = RowKey::document(collection, record);
+        let value = seal(TableId::Documents, key.as_bytes(), document(number).into_bytes());
+        let entry = RowKey::entry(index, &number.to_be_bytes(), record);
+        [
+            RowChange::put(TableId::Documents, key, value),
+            RowChange::put(TableId::IndexEntries, entry, Vec::new()),
+        ]
+    });
+    disk.commit(&rows.collect::<Vec<_>>()).unwrap();
+    disk.close().unwrap();
+    let image = medium.bytes();
+    for at in places(&image) {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0xff;
+        let medium = Box::new(Medium::new(&damaged));
+        let Ok(disk) = open::in_backend(medium, &ONLY_EXISTING, Verify::No) else { continue };
+        let Ok(snapshot) = disk.snapshot() else { continue };
+        for direction in [Direction::Forward, Direction::Backward] {
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            let documents = snapshot.documents(collection, all, direction).into_iter().flatten();
+            for read in documents.filter_map(Result::ok) {
+                assert_eq!(read.raw(), &*document(read.record().get()), "byte {at}");
+            }
+            let all = (Edge::Open, Edge::Open);
+            let entries = snapshot.entries(index, all, direction).into_iter().flatten();
+            assert!(entries.count() <= 301, "byte {at}");
+        }
+        if let Ok(Some(read)) = snapshot.document(collection, RecordId::new(7)) {
+            assert_eq!(read.raw(), &*document(7), "byte {at}");
         }
     }
 }

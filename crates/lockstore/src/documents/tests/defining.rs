@@ -133,12 +133,4 @@ fn a_revision_of_something_that_has_changed_is_planned_anew() {
     define(&store, revise(true)).unwrap();
     assert!(collection(&store).index("a").unwrap().is_hidden());
     assert!(matches!(store.engine().define(revise(false)), Ok(Attempt::Again)));
-    let revise = |was: RawDocumentBuf| Definition::ReviseOptions {
-        collection: collection(&store).id(),
-        was,
-        options: rawdoc! { "size": 1 },
-    };
-    define(&store, revise(rawdoc! {})).unwrap();
-    assert!(matches!(store.engine().define(revise(rawdoc! {})), Ok(Attempt::Again)));
-    assert_eq!(collection(&store).options(), &*rawdoc! { "size": 1 });
 }

@@ -133,14 +133,19 @@ fn entries_are_read_between_edges_in_both_directions() {
         entries.map(|entry| entry.unwrap().record().get()).collect()
     };
     let (ten, twenty) = (key(10), key(20));
-    use Direction::{Backward, Forward};
-    assert_eq!(read(Edge::Open, Edge::Open, Backward), [4, 3, 2, 1]);
-    assert_eq!(read(Edge::Before(&twenty), Edge::Behind(&twenty), Forward), [2, 3]);
-    assert_eq!(read(Edge::Behind(&ten), Edge::Open, Forward), [2, 3, 4]);
-    assert_eq!(read(Edge::Open, Edge::Before(&twenty), Backward), [1]);
-    assert_eq!(read(Edge::BehindEntry(&twenty, RecordId::new(2)), Edge::Open, Forward), [3, 4]);
-    assert_eq!(read(Edge::Open, Edge::BeforeEntry(&twenty, RecordId::new(3)), Backward), [2, 1]);
-    assert_eq!(read(Edge::Behind(&twenty), Edge::Before(&ten), Forward), []);
+    assert_eq!(read(Edge::Open, Edge::Open, Direction::Backward), [4, 3, 2, 1]);
+    assert_eq!(read(Edge::Before(&twenty), Edge::Behind(&twenty), Direction::Forward), [2, 3]);
+    assert_eq!(read(Edge::Behind(&ten), Edge::Open, Direction::Forward), [2, 3, 4]);
+    assert_eq!(read(Edge::Open, Edge::Before(&twenty), Direction::Backward), [1]);
+    assert_eq!(
+        read(Edge::BehindEntry(&twenty, RecordId::new(2)), Edge::Open, Direction::Forward),
+        [3, 4]
+    );
+    assert_eq!(
+        read(Edge::Open, Edge::BeforeEntry(&twenty, RecordId::new(3)), Direction::Backward),
+        [2, 1]
+    );
+    assert_eq!(read(Edge::Behind(&twenty), Edge::Before(&ten), Direction::Forward), []);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use docquery::{Error, ErrorCode};
 
 use super::DocumentWriter;
+use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
     BUILD_RECORDS_PER_TASK, BYTES_PER_TASK, BuildStep, Built, DocumentAnswer, Steps,
@@ -67,7 +68,7 @@ impl DocumentWriter {
             };
             bytes += document.as_bytes().len();
             for index in &indexes {
-                let keys = index.keys(&document)?;
+                let keys = contained(|| Ok(index.keys(&document)?))?;
                 for key in &keys.keys {
                     let overlay = &self.batch.overlay;
                     let other = if index.is_unique() {
@@ -123,7 +124,7 @@ impl DocumentWriter {
                 }
                 Doubt::Record(record) => {
                     if let Some(document) = overlay.document(collection.id(), *record, ground)? {
-                        index.keys(document.raw())?;
+                        contained(|| Ok(index.keys(document.raw())?))?;
                     }
                 }
             }

@@ -71,7 +71,9 @@ impl DocumentWriter {
         let bounds = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
         let rows = ground.rows()?.keys(TableId::IndexEntries, bounds, rows_max)?;
         let cleared = rows.len();
-        rows.into_iter().for_each(|row| self.batch.overlay.put_row(row, false));
+        for row in rows {
+            self.batch.overlay.put_row(row, false);
+        }
         Ok(cleared)
     }
 

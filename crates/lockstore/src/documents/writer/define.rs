@@ -3,10 +3,10 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocumentBuf;
 use docquery::{Error, ErrorCode};
 
-use super::{Clearance, DocumentWriter};
+use super::DocumentWriter;
 use crate::codec::COLLECTION_BYTES_MAX;
 use crate::disk::{Direction, DiskError};
 use crate::documents::index::id_index_spec;
@@ -29,9 +29,6 @@ impl DocumentWriter {
             Definition::DropIndexes { namespace, names } => self.drop_indexes(&namespace, &names),
             Definition::ReviseIndex { collection, was, spec } => {
                 self.revise_index(collection, &was, spec)
-            }
-            Definition::ReviseOptions { collection, was, options } => {
-                self.revise_options(collection, &was, options)
             }
         };
         match defined {
@@ -99,7 +96,9 @@ impl DocumentWriter {
         clearance.dropped = Some(Arc::clone(collection));
         clearance.indexes.extend(collection.indexes().iter().map(|index| index.id()));
         self.batch.redefined.insert(id);
-        collection.indexes().iter().for_each(|index| self.forget_index(index.id()));
+        for index in collection.indexes() {
+            self.forget_index(index.id());
+        }
     }
 
     fn forget_index(&mut self, index: IndexId) {
@@ -134,16 +133,16 @@ impl DocumentWriter {
         let mut to_build = Vec::new();
         for spec in specs {
             let index = Index::parse(IndexId::new(next_index), spec, 0, state)?;
-            let wanted = match conflict::existing(&indexes, &index)? {
-                Some(existing) => Arc::clone(existing),
-                None => {
-                    if indexes.len() >= INDEXES_MAX {
-                        return Err(too_many(namespace, &index).into());
-                    }
-                    next_index = next(next_index)?;
-                    indexes.push(Arc::new(index));
-                    Arc::clone(indexes.last().expect("one was added"))
+            let wanted = if let Some(existing) = conflict::existing(&indexes, &index)? {
+                Arc::clone(existing)
+            } else {
+                if indexes.len() >= INDEXES_MAX {
+                    return Err(too_many(namespace, &index).into());
                 }
+                next_index = next(next_index)?;
+                let index = Arc::new(index);
+                indexes.push(Arc::clone(&index));
+                index
             };
             // Whoever asks for an index that is being built takes part in building it.
             if !wanted.is_ready() && !to_build.contains(&wanted.id()) {
@@ -210,7 +209,9 @@ impl DocumentWriter {
             collection.indexes().iter().cloned().partition(|index| ids.contains(&index.id()));
         let clearance = self.clearances.entry(collection.id()).or_default();
         clearance.indexes.extend(gone.iter().map(|index| index.id()));
-        gone.iter().for_each(|index| self.forget_index(index.id()));
+        for index in &gone {
+            self.forget_index(index.id());
+        }
         self.redefine(collection.with_indexes(kept));
     }
 
@@ -227,21 +228,6 @@ impl DocumentWriter {
         }
         let revised = Index::parse(index.id(), spec, index.multikey(), index.state())?;
         let collection = known.with_index(revised);
-        check_size(&collection)?;
-        Ok(Some(Defined::Collection(self.redefine(collection))))
-    }
-
-    fn revise_options(
-        &mut self,
-        collection: CollectionId,
-        was: &RawDocument,
-        options: RawDocumentBuf,
-    ) -> Result<Option<Defined>, DocumentError> {
-        let Some(known) = self.catalog.collection_with(collection) else { return Ok(None) };
-        if known.options() != was {
-            return Ok(None);
-        }
-        let collection = known.with_options(options);
         check_size(&collection)?;
         Ok(Some(Defined::Collection(self.redefine(collection))))
     }
@@ -270,12 +256,6 @@ impl DocumentWriter {
         let mut stored = ground.rows()?.documents(collection.id(), all, Direction::Forward)?;
         Ok(self.batch.overlay.has_documents(collection.id())
             || stored.next().transpose()?.is_some())
-    }
-}
-
-impl Default for Clearance {
-    fn default() -> Self {
-        Self { dropped: None, indexes: Vec::new() }
     }
 }
 

@@ -280,7 +280,9 @@ mod tests {
             let mut key = Vec::new();
             encode(Value::DateTime(date), &mut key);
             assert_eq!(date_in(&key, Order::Ascending), Some(date));
-            key.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in &mut key {
+                *byte = !*byte;
+            }
             assert_eq!(date_in(&key, Order::Descending), Some(date));
         }
         let mut key = Vec::new();

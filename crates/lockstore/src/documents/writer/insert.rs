@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 
 use super::DocumentWriter;
+use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
     BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Insert, Inserted, NewCollection, Upsert,
@@ -71,7 +72,7 @@ impl DocumentWriter {
         for (looked_at, record) in in_batch.chain(since).enumerate() {
             let current = self.batch.overlay.document(collection, record, ground)?;
             let matches = match current {
-                Some(document) => upsert.filter.matches(document.raw())?,
+                Some(document) => contained(|| Ok(upsert.filter.matches(document.raw())?))?,
                 None => false,
             };
             if matches || looked_at >= LOOKED_AT_MAX {

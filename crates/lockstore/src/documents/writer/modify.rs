@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocumentBuf;
 use docquery::limits::DOCUMENT_BYTES_MAX;
 use docquery::{Error, ErrorCode};
 
 use super::DocumentWriter;
 use crate::documents::RecordId;
+use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
     BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Found, Modification, Modified, Modify,
@@ -63,7 +64,7 @@ impl DocumentWriter {
         bytes: &mut usize,
         ground: &Ground<'_>,
     ) -> Result<ControlFlow<()>, DocumentError> {
-        let outcome = self.outcome(modify, record, ground)?;
+        let outcome = contained(|| self.outcome(modify, record, bytes, ground))?;
         done.taken += 1;
         if !matches!(outcome, Outcome::Changed { .. }) {
             self.batch.documents += 1;
@@ -76,7 +77,6 @@ impl DocumentWriter {
             }
             Outcome::Changed { before, after, set } => {
                 done.modified += 1;
-                *bytes += before.as_bytes().len().max(after.as_ref().map_or(0, bytes_of));
                 self.write(modify.collection, record, after.clone(), set, true);
                 (before, after)
             }
@@ -85,22 +85,24 @@ impl DocumentWriter {
         match modify.reach {
             Reach::Each => Ok(ControlFlow::Continue(())),
             Reach::First => {
-                done.found = Some(Found { record, before, after });
+                done.found = Some(Found { before, after });
                 Ok(ControlFlow::Break(()))
             }
         }
     }
 
-    /// What is to become of a document as it is now. Nothing is changed yet.
+    /// What is to become of a document as it is now. Nothing is changed yet; `bytes` grows by what was read and made.
     fn outcome(
         &self,
         modify: &Modify,
         record: RecordId,
+        bytes: &mut usize,
         ground: &Ground<'_>,
     ) -> Result<Outcome, DocumentError> {
         let current = self.batch.overlay.document(modify.collection, record, ground)?;
         let Some(current) = current else { return Ok(Outcome::Passed) };
         let before = current.raw();
+        *bytes += before.as_bytes().len();
         if !modify.filter.matches(before)? {
             return Ok(Outcome::Passed);
         }
@@ -108,7 +110,10 @@ impl DocumentWriter {
             Modification::Delete => None,
             Modification::Update(update) => match update.apply(before, &modify.filter)? {
                 None => return Ok(Outcome::Same(before.to_owned())),
-                Some(after) => Some(check_size(after)?),
+                Some(after) => {
+                    *bytes += after.as_bytes().len();
+                    Some(check_size(after)?)
+                }
             },
         };
         let collection = self.catalog.collection_with(modify.collection).expect("it was found");
@@ -119,7 +124,7 @@ impl DocumentWriter {
 
 /// An update may make a document larger than it may be.
 fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
-    let bytes = bytes_of(&document);
+    let bytes = document.as_bytes().len();
     if bytes <= DOCUMENT_BYTES_MAX {
         return Ok(document);
     }
@@ -127,8 +132,4 @@ fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
         "the document would be {bytes} bytes long after the update; at most {DOCUMENT_BYTES_MAX} are allowed"
     );
     Err(Error::new(ErrorCode::BSON_OBJECT_TOO_LARGE, message))
-}
-
-fn bytes_of(document: &RawDocumentBuf) -> usize {
-    RawDocument::as_bytes(document).len()
 }

@@ -12,8 +12,8 @@ use crate::disk::{DiskError, Meta, Snapshot};
 use crate::documents::history::History;
 use crate::documents::{Catalog, Collection, CollectionId, Index, IndexId, IndexState, Namespace};
 use crate::records::{
-    COLLECTIONS_SINCE, CodecError, CollectionRecordV1, FORMAT_VERSION, FormatRecordV1,
-    IndexRecordV1, Record, RecordError, collection_of,
+    COLLECTIONS_SINCE, CodecError, CollectionRecordV1, FORMAT_VERSION, IndexRecordV1, Record,
+    RecordError, collection_of,
 };
 use crate::rows::{RowChange, RowKey, TableId};
 
@@ -70,7 +70,9 @@ impl DocumentWriter {
             batch: Batch::default(),
         };
         let collections: Vec<_> = writer.catalog.iter().cloned().collect();
-        collections.iter().for_each(|collection| writer.watch_all(collection));
+        for collection in &collections {
+            writer.watch_all(collection);
+        }
         Ok(writer)
     }
 
