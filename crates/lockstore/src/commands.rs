@@ -17,7 +17,6 @@ mod drop;
 mod drop_indexes;
 mod find;
 mod find_and_modify;
-mod index_spec;
 mod insert;
 mod listing;
 mod reply;
@@ -36,7 +35,6 @@ use concern::{Concern, Takes};
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
-pub(crate) use index_spec::check_collation;
 
 /// One command on its way.
 #[derive(Debug)]

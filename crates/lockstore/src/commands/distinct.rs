@@ -1,7 +1,5 @@
 //! `distinct`.
 
-use docquery::Error;
-
 use super::Call;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
@@ -17,9 +15,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let hint = hint(&mut arguments)?;
     let key = arguments.required("key", key)?;
     arguments.finish()?;
-    if key.contains('\0') {
-        return Err(Error::location(31032, "Key field cannot contain an embedded null byte").into());
-    }
     let selector = Selector { filter, hint, ..Selector::default() };
     let values = call.place(namespace)?.distinct(key, &selector)?;
     let mut reply = Reply::new();

@@ -9,7 +9,7 @@ use super::cursors::BatchSize;
 use super::reply::Reply;
 use crate::documents::plan::{Between, Hint};
 use crate::error::DocumentError;
-use crate::operations::{FindRequest, Selector};
+use crate::operations::{FindRequest, Selector, check_collation};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("FindCommandRequest")?;
@@ -66,7 +66,7 @@ pub(super) fn hint(arguments: &mut Arguments<'_>) -> Result<Hint, Error> {
 /// The `collation` of a command: strings are compared by their bytes, and no other way is known.
 pub(super) fn collation(arguments: &mut Arguments<'_>) -> Result<(), Error> {
     match arguments.document("collation")? {
-        Some(collation) => super::index_spec::check_collation(collation),
+        Some(collation) => check_collation(collation),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use bson::RawDocumentBuf;
 use docquery::number::Number;
 use docquery::{Document, Environment, Error, ErrorCode, Filter, Result, Value, Writer};
 
-use super::arguments::raw;
+use super::raw;
 
 /// A specification that was checked.
 #[derive(Clone, Debug)]
