@@ -15,6 +15,7 @@ mod delete;
 mod distinct;
 mod drop;
 mod drop_indexes;
+mod explain;
 mod find;
 mod find_and_modify;
 mod insert;
@@ -37,7 +38,7 @@ use reply::Reply;
 pub(crate) use cursors::Cursors;
 
 /// One command on its way.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Call<'c> {
     engine: &'c Engine,
     database: &'c str,
@@ -126,6 +127,7 @@ const COMMANDS: &[Known] = &[
     known("dropDatabase", Takes::WriteConcern, drop::run_database),
     known("dropIndexes", Takes::WriteConcern, drop_indexes::run),
     known("deleteIndexes", Takes::WriteConcern, drop_indexes::run),
+    known("explain", Takes::ReadConcern, explain::run),
     known("find", Takes::ReadConcern, find::run),
     known("findAndModify", Takes::WriteConcern, find_and_modify::run),
     known("findandmodify", Takes::WriteConcern, find_and_modify::run),

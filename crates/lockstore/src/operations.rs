@@ -79,11 +79,6 @@ impl<'s> Place<'s> {
         &self.namespace
     }
 
-    /// The time of the operation, in milliseconds since the epoch: it has one.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.now_ms
-    }
-
     /// A timestamp of this moment, greater than all that were given before.
     pub(crate) fn timestamp(&self) -> u64 {
         let now = u64::try_from(self.now_ms / 1_000).unwrap_or(0) << 32 | 1;
@@ -127,11 +122,11 @@ impl<'s> Place<'s> {
     fn rivals(&self) -> &'s Rivals {
         &self.engine.rivals
     }
+}
 
-    /// What a collection that the operation creates is made with.
-    fn new_collection(&self) -> NewCollection {
-        NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
-    }
+/// What a collection that an operation creates is made with.
+fn new_collection() -> NewCollection {
+    NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
 }
 
 /// The raw document that was given: what an operation is asked for is raw throughout.

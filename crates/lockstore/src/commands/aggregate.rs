@@ -6,13 +6,39 @@ use docquery::{Error, ErrorCode, Value};
 use super::Call;
 use super::arguments::{Arguments, raw};
 use super::cursors::BatchSize;
+use super::explain::{self, Explained};
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use crate::documents::Namespace;
+use crate::documents::plan::Verbosity;
 use crate::error::DocumentError;
 use crate::operations::AggregateRequest;
 
+/// The arguments of the command.
+struct Aggregate {
+    namespace: Namespace,
+    request: AggregateRequest,
+    batch: BatchSize,
+    explain: bool,
+}
+
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let Aggregate { namespace, request, batch, explain } = parse(call)?;
+    if explain {
+        let explained = Explained::new(namespace, request.leading_selector(), None);
+        return explain::explain(call, explained, Verbosity::QueryPlanner);
+    }
+    let ns = namespace.to_string();
+    let cursor = call.place(namespace)?.aggregate(&request)?;
+    call.reply_with_cursor(&ns, cursor, batch, false)
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let Aggregate { namespace, request, .. } = parse(call)?;
+    Ok(Explained::new(namespace, request.leading_selector(), None))
+}
+
+fn parse(call: &Call<'_>) -> Result<Aggregate, DocumentError> {
     let mut arguments = call.arguments("aggregate")?;
     let pipeline = arguments.strict_array("pipeline")?;
     let pipeline = arguments.required("pipeline", pipeline)?;
@@ -47,10 +73,8 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         _ => call.namespace()?,
     };
     check_source(&stages, call.target)?;
-    let ns = namespace.to_string();
     let request = AggregateRequest { stages, hint, variables };
-    let cursor = call.place(namespace)?.aggregate(&request)?;
-    call.reply_with_cursor(&ns, cursor, batch.unwrap_or(BatchSize::of(None)), false)
+    Ok(Aggregate { namespace, request, batch: batch.unwrap_or(BatchSize::of(None)), explain })
 }
 
 /// A pipeline takes its documents from a collection, or makes them itself.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use docquery::number::Number;
-use docquery::{Array, Document, Error, ErrorCode, Result, Value};
+use docquery::{Array, Document, Error, Result, Value};
 
 pub(super) use crate::operations::raw;
 
@@ -47,7 +47,7 @@ impl<'a> Arguments<'a> {
 
     /// A document.
     pub(crate) fn document(&mut self, name: &str) -> Result<Option<Document<'a>>> {
-        self.typed(name, "type 'object'", |value| value.as_document())
+        self.typed(name, "type 'object'", docquery::Value::as_document)
     }
 
     /// A document; null is of the wrong type too.
@@ -64,7 +64,7 @@ impl<'a> Arguments<'a> {
 
     /// An array.
     pub(crate) fn array(&mut self, name: &str) -> Result<Option<Array<'a>>> {
-        self.typed(name, "type 'array'", |value| value.as_array())
+        self.typed(name, "type 'array'", docquery::Value::as_array)
     }
 
     /// An array; null is of the wrong type too.
@@ -81,12 +81,12 @@ impl<'a> Arguments<'a> {
 
     /// A string.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<&'a str>> {
-        self.typed(name, "type 'string'", |value| value.as_str())
+        self.typed(name, "type 'string'", docquery::Value::as_str)
     }
 
     /// A boolean, of no other type.
     pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>> {
-        self.typed(name, "type 'bool'", |value| value.as_bool())
+        self.typed(name, "type 'bool'", docquery::Value::as_bool)
     }
 
     /// A boolean, or a number that is taken for one.

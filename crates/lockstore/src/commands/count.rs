@@ -5,12 +5,19 @@ use docquery::number::Number;
 
 use super::Call;
 use super::arguments::Arguments;
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use crate::error::DocumentError;
 use crate::operations::Selector;
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let Explained { namespace, selector, skip, limit, .. } = explained(call)?;
+    let counted = call.place(namespace)?.count(&selector, skip, limit)?;
+    Ok(Reply::new().with_count("n", counted))
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
     let mut arguments = call.arguments("count")?;
     let namespace = call.namespace()?;
     let selector = Selector {
@@ -23,8 +30,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     collation(&mut arguments)?;
     arguments.value("fields");
     arguments.finish()?;
-    let counted = call.place(namespace)?.count(&selector, skip, limit)?;
-    Ok(Reply::new().with_count("n", counted))
+    Ok(Explained { skip, limit, ..Explained::new(namespace, selector, Some("COUNT")) })
 }
 
 /// How many are counted at most: 0 is no limit, and a negative number counts as a positive one.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bson::RawDocumentBuf;
 use docquery::{Error, ErrorCode, Value, limits};
 use lockcore::Instant;
 
@@ -173,7 +172,9 @@ pub(super) fn kill(call: &Call<'_>) -> Result<Reply, DocumentError> {
         ("cursorsUnknown", Vec::new()),
     ] {
         reply.fields.open_array(name);
-        ids.into_iter().for_each(|id| reply.fields.item(Value::Int64(id)));
+        for id in ids {
+            reply.fields.item(Value::Int64(id));
+        }
         reply.fields.close();
     }
     Ok(reply)

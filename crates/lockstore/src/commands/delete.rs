@@ -4,6 +4,7 @@ use docquery::Error;
 
 use super::Call;
 use super::arguments::Arguments;
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use super::write_batch;
@@ -21,20 +22,29 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.finish()?;
     let statements = write_batch::parse("delete.deletes", deletes, statement)?;
     let place = call.place(namespace)?;
-    let mut deleted = 0;
+    let mut count = 0;
     let errors = write_batch::carry_out(statements, ordered, |_, (mut selector, many)| {
         selector.variables.clone_from(&variables);
         let outcome = place.modify(&ModifyRequest { selector, change: Change::Delete, many })?;
         if let Some(error) = outcome.error {
             return Err(error);
         }
-        deleted += outcome.modified;
+        count += outcome.modified;
         Ok(())
     })?;
     if place.is_unacknowledged() {
         return Ok(Reply::new().with_count("n", 0));
     }
-    Ok(Reply::new().with_count("n", deleted).with_write_errors(&errors))
+    Ok(Reply::new().with_count("n", count).with_write_errors(&errors))
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let mut arguments = call.arguments("delete")?;
+    let deletes = arguments.array("deletes")?;
+    let deletes = arguments.required("deletes", deletes)?;
+    let statements = write_batch::parse("delete.deletes", deletes, statement)?;
+    let (selector, _) = write_batch::only(statements)?;
+    Ok(Explained::new(call.namespace()?, selector, Some("DELETE")))
 }
 
 /// One deletion, and whether it deletes all that match.

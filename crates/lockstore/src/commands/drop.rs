@@ -24,8 +24,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
 pub(super) fn run_database(call: &Call<'_>) -> Result<Reply, DocumentError> {
     call.arguments("dropDatabase")?.finish()?;
     let reply = Reply::new();
-    Ok(match drop_database(call.engine, call.database)? {
-        true => reply.with("dropped", Value::String(call.database)),
-        false => reply,
+    Ok(if drop_database(call.engine, call.database)? {
+        reply.with("dropped", Value::String(call.database))
+    } else {
+        reply
     })
 }

@@ -6,12 +6,35 @@ use docquery::{Error, Value};
 use super::Call;
 use super::arguments::{Arguments, raw};
 use super::cursors::BatchSize;
+use super::explain::Explained;
 use super::reply::Reply;
+use crate::documents::Namespace;
 use crate::documents::plan::{Between, Hint};
 use crate::error::DocumentError;
 use crate::operations::{FindRequest, Selector, check_collation};
 
+/// The arguments of the command.
+struct Find {
+    namespace: Namespace,
+    request: FindRequest,
+    batch: BatchSize,
+    single_batch: bool,
+}
+
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
+    let Find { namespace, request, batch, single_batch } = parse(call)?;
+    let ns = namespace.to_string();
+    let cursor = call.place(namespace)?.find(&request)?;
+    call.reply_with_cursor(&ns, cursor, batch, single_batch)
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let Find { namespace, request, .. } = parse(call)?;
+    let FindRequest { selector, projection, skip, limit, .. } = request;
+    Ok(Explained { projection, skip, limit, ..Explained::new(namespace, selector, None) })
+}
+
+fn parse(call: &Call<'_>) -> Result<Find, DocumentError> {
     let mut arguments = call.arguments("FindCommandRequest")?;
     let namespace = call.namespace()?;
     let selector = Selector {
@@ -45,9 +68,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         let most = batch.first() as u64;
         request.limit = Some(request.limit.map_or(most, |limit| limit.min(most)));
     }
-    let ns = namespace.to_string();
-    let cursor = call.place(namespace)?.find(&request)?;
-    call.reply_with_cursor(&ns, cursor, batch, single_batch)
+    Ok(Find { namespace, request, batch, single_batch })
 }
 
 /// The `hint` of a command.

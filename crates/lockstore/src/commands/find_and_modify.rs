@@ -4,6 +4,8 @@ use bson::RawDocumentBuf;
 use docquery::{Error, Value, Writer};
 
 use super::Call;
+use super::arguments::Arguments;
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use super::update::UpdateSpec;
@@ -13,13 +15,7 @@ use crate::operations::{Change, FindAndModifyRequest, ModifyOutcome, Selector};
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("findAndModify")?;
     let namespace = call.namespace()?;
-    let selector = Selector {
-        filter: owned(arguments.document("query")?).unwrap_or_default(),
-        sort: owned(arguments.document("sort")?),
-        hint: hint(&mut arguments)?,
-        variables: owned(arguments.document("let")?),
-        ..Selector::default()
-    };
+    let selector = selector(&mut arguments)?;
     let fields = owned(arguments.document("fields")?);
     let remove = arguments.flag("remove")?.unwrap_or(false);
     let new = arguments.flag("new")?.unwrap_or(false);
@@ -32,7 +28,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.flag("bypassDocumentValidation")?;
     collation(&mut arguments)?;
     arguments.finish()?;
-    check(remove, update.is_some(), upsert, new)?;
+    Flags { remove, new, upsert }.check(update.is_some())?;
 
     let place = call.place(namespace)?;
     let environment = place.environment(selector.variables.as_ref())?;
@@ -45,18 +41,46 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     Ok(reply(&outcome, value.as_ref(), remove))
 }
 
-/// Checks what excludes what.
-fn check(remove: bool, update: bool, upsert: bool, new: bool) -> Result<(), Error> {
-    let wrong = match (remove, update) {
-        (true, true) => "Cannot specify both an update and remove=true",
-        (true, false) if upsert => "Cannot specify both upsert=true and remove=true",
-        (true, false) if new => {
-            "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document"
-        }
-        (false, false) => "Either an update or remove=true must be specified",
-        (true | false, _) => return Ok(()),
-    };
-    Err(Error::failed_to_parse(wrong))
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let mut arguments = call.arguments("findAndModify")?;
+    let selector = selector(&mut arguments)?;
+    let remove = arguments.flag("remove")?.unwrap_or(false);
+    let root = if remove { "DELETE" } else { "UPDATE" };
+    Ok(Explained { limit: Some(1), ..Explained::new(call.namespace()?, selector, Some(root)) })
+}
+
+fn selector(arguments: &mut Arguments<'_>) -> Result<Selector, Error> {
+    Ok(Selector {
+        filter: owned(arguments.document("query")?).unwrap_or_default(),
+        sort: owned(arguments.document("sort")?),
+        hint: hint(arguments)?,
+        variables: owned(arguments.document("let")?),
+        ..Selector::default()
+    })
+}
+
+/// What excludes what.
+#[derive(Clone, Copy)]
+struct Flags {
+    remove: bool,
+    new: bool,
+    upsert: bool,
+}
+
+impl Flags {
+    fn check(self, update: bool) -> Result<(), Error> {
+        let Self { remove, new, upsert } = self;
+        let wrong = match (remove, update) {
+            (true, true) => "Cannot specify both an update and remove=true",
+            (true, false) if upsert => "Cannot specify both upsert=true and remove=true",
+            (true, false) if new => {
+                "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document"
+            }
+            (false, false) => "Either an update or remove=true must be specified",
+            (true | false, _) => return Ok(()),
+        };
+        Err(Error::failed_to_parse(wrong))
+    }
 }
 
 fn reply(outcome: &ModifyOutcome, value: Option<&RawDocumentBuf>, remove: bool) -> Reply {

@@ -27,11 +27,6 @@ impl Reply {
         self.with(name, count_value(count))
     }
 
-    /// A reply that gives all of a result at once, without a cursor that is left open.
-    pub(super) fn whole(namespace: &str, batch: &[RawDocumentBuf]) -> Self {
-        Self::batch(namespace, "firstBatch", batch, 0)
-    }
-
     /// A reply with a part of a result, and the cursor that has the rest; 0 if there is none.
     pub(super) fn batch(
         namespace: &str,

@@ -7,6 +7,7 @@ use docquery::{Environment, Error, OwnedValue, Pipeline, Update, Value, Writer};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
+use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::{Reply, count_value};
 use super::write_batch;
@@ -65,6 +66,15 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         write_upserted(&upserted, &mut reply.fields);
     }
     Ok(reply.with_write_errors(&errors))
+}
+
+pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
+    let mut arguments = call.arguments("update")?;
+    let updates = arguments.array("updates")?;
+    let updates = arguments.required("updates", updates)?;
+    let statements = write_batch::parse("update.updates", updates, Statement::parse)?;
+    let statement = write_batch::only(statements)?;
+    Ok(Explained::new(call.namespace()?, statement.selector, Some("UPDATE")))
 }
 
 fn write_upserted(upserted: &[(usize, OwnedValue)], fields: &mut Writer) {

@@ -36,6 +36,16 @@ pub(super) fn parse<'a, T>(
     Ok(parsed)
 }
 
+/// The one statement that there is, where a command is explained.
+pub(super) fn only<T>(statements: Vec<T>) -> Result<T, Error> {
+    match <[T; 1]>::try_from(statements) {
+        Ok([statement]) => Ok(statement),
+        Err(_) => {
+            Err(Error::new(ErrorCode::INVALID_LENGTH, "explained write batches must be of size 1"))
+        }
+    }
+}
+
 /// Carries out statements in order: up to the first that fails if they are `ordered`. Gives the errors.
 ///
 /// # Errors

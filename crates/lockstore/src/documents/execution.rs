@@ -268,12 +268,12 @@ impl Execution {
                         sorter.add(row)?;
                         Ok(ControlFlow::Continue(()))
                     })?;
-                    let mut sorted = sorter.finish().into_iter();
+                    let mut in_order = sorter.finish().into_iter();
                     let skip = usize::try_from(self.skip).unwrap_or(usize::MAX);
                     if skip > 0 {
-                        sorted.nth(skip - 1);
+                        in_order.nth(skip - 1);
                     }
-                    self.stage = Stage::Sorted(sorted);
+                    self.stage = Stage::Sorted(in_order);
                 }
                 Stage::Sorted(mut sorted) => {
                     while self.limit > 0 {
@@ -305,13 +305,12 @@ impl Execution {
         let Some(collection) = self.collection else { return Ok(false) };
         let filter = (!self.plan.is_exact()).then(|| self.plan.filter());
         loop {
-            let reading = match self.first.take() {
-                Some(reading) => reading,
-                None => {
-                    let reading = engine.reading()?;
-                    check_alive(&reading, collection, &self.plan)?;
-                    reading
-                }
+            let reading = if let Some(reading) = self.first.take() {
+                reading
+            } else {
+                let reading = engine.reading()?;
+                check_alive(&reading, collection, &self.plan)?;
+                reading
             };
             let mut pace = Pace::new(&*engine.clock, self.deadline);
             let counts = &mut self.counts;

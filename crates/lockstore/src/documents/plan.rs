@@ -191,21 +191,18 @@ impl Plan {
         } else {
             choose(collection, &condition, sort)
         };
-        Ok(match found {
-            Some(Candidate { scans, gives_order, is_exact, .. }) => {
-                let mut plan = Self::of_access(Access::Indexes(scans), query);
-                plan.is_exact = is_exact;
-                if gives_order {
-                    plan.sort = None;
-                }
-                plan
+        Ok(if let Some(Candidate { scans, gives_order, is_exact, .. }) = found {
+            let mut plan = Self::of_access(Access::Indexes(scans), query);
+            plan.is_exact = is_exact;
+            if gives_order {
+                plan.sort = None;
             }
-            None => {
-                let direction = natural.unwrap_or(Direction::Forward);
-                let mut plan = Self::of_access(Access::Collection(direction), query);
-                plan.is_exact = condition.is_always_true();
-                plan
-            }
+            plan
+        } else {
+            let direction = natural.unwrap_or(Direction::Forward);
+            let mut plan = Self::of_access(Access::Collection(direction), query);
+            plan.is_exact = condition.is_always_true();
+            plan
         })
     }
 
@@ -273,7 +270,7 @@ fn natural(document: &RawDocument) -> Result<Option<Direction>, Error> {
     let value = Document::from(document).get("$natural");
     let number = match value {
         Value::Missing => return Ok(None),
-        value => docquery::number::Number::of(value).map(|number| number.to_double()),
+        value => docquery::number::Number::of(value).map(docquery::number::Number::to_double),
     };
     match number {
         Some(1.0) => Ok(Some(Direction::Forward)),

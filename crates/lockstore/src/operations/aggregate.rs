@@ -1,8 +1,8 @@
 //! Pipelines over a collection.
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
-use docquery::Pipeline;
 use docquery::pipeline::{Collections, Documents};
+use docquery::{Error, ErrorCode, Pipeline};
 
 use super::Place;
 use super::cursor::{AHEAD, Cursor};
@@ -24,16 +24,43 @@ pub(crate) struct AggregateRequest {
     pub(crate) variables: Option<RawDocumentBuf>,
 }
 
+impl AggregateRequest {
+    /// What the pipeline asks of its collection: the filter of a `$match` that comes first. The stage filters once more what an
+    /// index has found for it.
+    pub(crate) fn leading_selector(&self) -> Selector {
+        let first = self.stages.get_document(0).and_then(|stage| stage.get_document("$match"));
+        Selector {
+            filter: first.map(RawDocument::to_owned).unwrap_or_default(),
+            hint: self.hint.clone(),
+            variables: self.variables.clone(),
+            ..Selector::default()
+        }
+    }
+}
+
 impl Place<'_> {
     /// Runs a pipeline over the documents of the collection.
     pub(crate) fn aggregate(&self, request: &AggregateRequest) -> Result<Cursor, DocumentError> {
         let environment = self.environment(request.variables.as_ref())?;
         let pipeline = Pipeline::parse(&request.stages, &environment)?;
-        let selector = Selector { hint: request.hint.clone(), ..Selector::default() };
-        let source = self.source(selector)?;
+        let source: Documents<'_> = if pipeline.has_own_documents() {
+            Box::new(std::iter::empty())
+        } else {
+            self.source(request.leading_selector())?
+        };
         let neighbours = Neighbours(self);
-        let results = pipeline.run(source, &neighbours);
-        let results = results.collect::<Result<Vec<_>, _>>()?;
+        let mut results = Vec::new();
+        let mut bytes = 0;
+        for document in pipeline.run(source, &neighbours) {
+            let document = document?;
+            bytes += document.as_bytes().len();
+            if bytes > RESULT_BYTES_MAX {
+                let message =
+                    format!("the pipeline gives more than {RESULT_BYTES_MAX} bytes of documents");
+                return Err(Error::new(ErrorCode::EXCEEDED_MEMORY_LIMIT, message).into());
+            }
+            results.push(document);
+        }
         Ok(Cursor::over(results))
     }
 
@@ -53,7 +80,10 @@ impl Collections for Neighbours<'_, '_> {
         name: &str,
         filter: Option<&RawDocument>,
     ) -> docquery::Result<Documents<'a>> {
-        let namespace = Namespace::new(self.0.namespace().database(), name)?;
+        // What may not be the name of a collection is the name of none.
+        let Ok(namespace) = Namespace::new(self.0.namespace().database(), name) else {
+            return Ok(Box::new(std::iter::empty()));
+        };
         let place = self.0.neighbour(namespace);
         let filter = filter.map(RawDocument::to_owned).unwrap_or_default();
         let selector = Selector { filter, ..Selector::default() };
@@ -65,6 +95,9 @@ impl Collections for Neighbours<'_, '_> {
         })))
     }
 }
+
+/// How much a pipeline may give, in bytes: its result is held in memory until it has been fetched.
+const RESULT_BYTES_MAX: usize = 256 << 20;
 
 /// The error for the inside of a pipeline, which knows nothing of stores.
 fn refusal(error: DocumentError) -> docquery::Error {

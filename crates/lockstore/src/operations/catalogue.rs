@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
-use super::Place;
+use super::{Place, new_collection};
 use crate::documents::{Collection, Defined, Definition, Namespace, NewCollection};
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError};
@@ -14,7 +14,7 @@ impl Place<'_> {
     /// Makes a collection.
     pub(crate) fn create(&self, options: RawDocumentBuf) -> Result<(), DocumentError> {
         let namespace = self.namespace().clone();
-        let new = NewCollection { options, ..self.new_collection() };
+        let new = NewCollection { options, ..new_collection() };
         self.define(Definition::CreateCollection { namespace, new }).map(|_| ())
     }
 

@@ -22,6 +22,11 @@ impl IndexSpec {
         })
     }
 
+    /// The name under which it is listed.
+    pub(crate) fn name(&self) -> &str {
+        self.listed.get_str("name").expect("it was checked")
+    }
+
     fn checked(spec: Document<'_>) -> Result<Self> {
         let key = match spec.get("key") {
             Value::Document(key) => key,
@@ -64,11 +69,6 @@ impl IndexSpec {
             ));
         }
         Ok(Self { listed })
-    }
-
-    /// The name.
-    pub(crate) fn name(&self) -> &str {
-        self.listed.get_str("name").expect("it was checked")
     }
 }
 

@@ -6,8 +6,8 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Error, ErrorCode, Value, Writer, order};
 
-use super::Place;
 use super::index_spec::IndexSpec;
+use super::{Place, new_collection};
 use crate::documents::{Attempt, Collection, Defined, Definition, Index, IndexState};
 use crate::error::DocumentError;
 
@@ -84,7 +84,7 @@ impl Place<'_> {
             return Err(Error::new(ErrorCode::INVALID_NAMESPACE, message).into());
         }
         let specs = specs.into_iter().map(|spec| spec.listed).collect();
-        let create = Some(self.new_collection());
+        let create = Some(new_collection());
         let made = match self.engine().create_indexes(self.namespace(), create, specs)? {
             Attempt::Done(made) => made,
             Attempt::Again => {

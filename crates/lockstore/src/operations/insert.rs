@@ -7,7 +7,7 @@ use bson::{RawBson, RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
 
-use super::Place;
+use super::{Place, new_collection};
 use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
 use crate::error::DocumentError;
 
@@ -90,7 +90,7 @@ impl Place<'_> {
         ordered: bool,
     ) -> Result<Inserted, DocumentError> {
         let namespace = self.namespace().clone();
-        let create = Some(self.new_collection());
+        let create = Some(new_collection());
         match self.engine().insert(Insert { namespace, create, documents, ordered })? {
             Attempt::Done(inserted) => Ok(inserted),
             Attempt::Again => {
@@ -144,7 +144,7 @@ pub(super) fn completed(
         match element.value() {
             _ if element.name() == "_id" => {}
             Value::Timestamp(0) => {
-                writer.field(element.name(), Value::Timestamp(place.timestamp()))
+                writer.field(element.name(), Value::Timestamp(place.timestamp()));
             }
             _ => writer.copy(&element),
         }

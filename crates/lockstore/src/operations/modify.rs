@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bson::{RawBson, RawDocumentBuf};
 use docquery::{Error, ErrorCode, Update};
 
-use super::Place;
 use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
+use super::{Place, new_collection};
 use crate::documents::plan::Query;
 use crate::documents::{
     Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
@@ -146,7 +146,7 @@ impl Place<'_> {
         let document = completed(&update.upsert(&query.filter)?, self)?;
         let task = Upsert {
             namespace: self.namespace().clone(),
-            create: Some(self.new_collection()),
+            create: Some(new_collection()),
             filter: Arc::clone(&query.filter),
             seen,
             document: document.clone(),
