@@ -74,6 +74,17 @@ impl<T> Sorter<T> {
         }
     }
 
+    /// Whether it would keep an item that comes now with `key`.
+    pub fn would_keep(&self, key: &SortKey) -> bool {
+        match &self.kept {
+            Kept::All(_) => true,
+            Kept::First(entries) => {
+                entries.len() < self.limit.unwrap_or(usize::MAX)
+                    || entries.peek().is_some_and(|last| *key < last.key)
+            }
+        }
+    }
+
     /// How many items it keeps.
     pub fn len(&self) -> usize {
         match &self.kept {
@@ -119,3 +130,34 @@ impl<T> PartialEq for Entry<T> {
 }
 
 impl<T> Eq for Entry<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sort;
+    use bson::rawdoc;
+
+    #[track_caller]
+    fn check(limit: Option<usize>, numbers: &[i32], expected: &[(i32, usize)]) {
+        let sort = Sort::parse(&rawdoc! { "n": 1 }).unwrap();
+        let mut sorter = Sorter::new(limit);
+        let mut dropped = 0;
+        for (arrival, &number) in numbers.iter().enumerate() {
+            let key = sort.key((&*rawdoc! { "n": number }).into()).unwrap();
+            dropped += usize::from(sorter.push(key, (number, arrival)).is_some());
+        }
+        assert_eq!(dropped, numbers.len() - sorter.len());
+        assert_eq!(sorter.into_sorted(), expected);
+    }
+
+    #[test]
+    fn equal_keys_keep_their_order() {
+        let numbers = [2, 1, 2, 1, 0];
+        check(None, &numbers, &[(0, 4), (1, 1), (1, 3), (2, 0), (2, 2)]);
+        check(Some(4), &numbers, &[(0, 4), (1, 1), (1, 3), (2, 0)]);
+        check(Some(2), &numbers, &[(0, 4), (1, 1)]);
+        check(Some(9), &numbers, &[(0, 4), (1, 1), (1, 3), (2, 0), (2, 2)]);
+        check(Some(0), &numbers, &[]);
+        check(None, &[], &[]);
+    }
+}
