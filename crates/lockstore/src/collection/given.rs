@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bson::{Bson, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
-use docquery::{Error, ErrorCode, limits};
+use docquery::{Error, ErrorCode, Value, Writer, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Collection, Hint};
 use crate::documents::plan;
 use crate::error::DocumentError;
-use crate::operations::{Place, Selector};
+use crate::operations::{Place, Selector, check_collation};
 
 /// What most requests have in common. A value that cannot be used fails the request when it is run.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Asked {
 
     pub(super) fn set_collation(&mut self, collation: &impl Serialize) {
         let checked = argument(collation).and_then(|collation| {
-            crate::commands::check_collation((&*collation).into()).map_err(DocumentError::from)
+            check_collation((&*collation).into()).map_err(DocumentError::from)
         });
         self.keep(checked);
     }
@@ -123,6 +123,15 @@ pub(super) fn read<T: DeserializeOwned>(document: &RawDocument) -> Result<T, Doc
 /// A value of a document that is stored.
 pub(super) fn parsed(value: RawBson) -> Bson {
     value.try_into().expect("what is stored has passed a check")
+}
+
+/// A value that was computed.
+pub(super) fn parsed_value(value: Value<'_>) -> Bson {
+    let mut fields = Writer::new();
+    fields.field("value", value);
+    let fields =
+        RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
+    parsed(fields.get("value").ok().flatten().expect("it was written").into())
 }
 
 /// An error that says that an argument is of the wrong kind.

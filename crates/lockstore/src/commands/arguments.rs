@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use bson::RawDocument;
 use docquery::number::Number;
 use docquery::{Array, Document, Error, Result, Value};
+
+pub(super) use crate::operations::raw;
 
 /// The fields of a command, or of a document inside one. What is not taken by the time of [`Arguments::finish`] is unknown.
 #[derive(Debug)]
@@ -165,12 +166,6 @@ impl<'a> Arguments<'a> {
             ))),
         }
     }
-}
-
-/// The raw document that a command carries: what a command is parsed from is raw throughout.
-pub(crate) fn raw(document: Document<'_>) -> &RawDocument {
-    let bytes = document.raw_bytes().expect("a command's documents are raw");
-    RawDocument::from_bytes(bytes).expect("a command's documents have passed a check")
 }
 
 /// The arguments that every command takes.

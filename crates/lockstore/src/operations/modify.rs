@@ -62,7 +62,7 @@ impl Place<'_> {
             let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
             let outcome = match collection {
                 Some(collection) if !records.is_empty() && request.many => {
-                    Some(self.modify_each(&query, &request.change, collection, records)?)
+                    Some(self.modify_each(&query, &request.change, collection, &records))
                 }
                 Some(collection) if !records.is_empty() => {
                     self.modify_first(&query, &request.change, collection, records)?
@@ -106,28 +106,31 @@ impl Place<'_> {
         query: &Query,
         change: &Change,
         collection: CollectionId,
-        mut candidates: Vec<RecordId>,
-    ) -> Result<ModifyOutcome, DocumentError> {
+        candidates: &[RecordId],
+    ) -> ModifyOutcome {
         let mut outcome = ModifyOutcome::default();
-        while !candidates.is_empty() && outcome.error.is_none() {
-            self.check_time()?;
-            let rest = candidates.split_off(candidates.len().min(DOCUMENTS_PER_TASK));
+        let mut rest = candidates;
+        while !rest.is_empty() && outcome.error.is_none() {
             let task = Modify {
                 collection,
-                candidates: candidates.clone(),
+                candidates: rest[..rest.len().min(DOCUMENTS_PER_TASK)].to_vec(),
                 filter: Arc::clone(&query.filter),
                 change: change.modification(),
                 reach: Reach::Each,
             };
-            // A collection that was dropped meanwhile has no documents that match.
-            let Attempt::Done(modified) = self.engine().modify(task)? else { break };
-            outcome.matched += modified.matched;
-            outcome.modified += modified.modified;
-            outcome.error = modified.error;
-            candidates.drain(..modified.taken);
-            candidates.extend(rest);
+            match self.check_time().and_then(|()| self.engine().modify(task)) {
+                Ok(Attempt::Done(modified)) => {
+                    outcome.matched += modified.matched;
+                    outcome.modified += modified.modified;
+                    outcome.error = modified.error;
+                    rest = &rest[modified.taken..];
+                }
+                // A collection that was dropped meanwhile has no documents that match.
+                Ok(Attempt::Again) => break,
+                Err(error) => outcome.error = Some(error),
+            }
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Inserts what an update makes of its filter, if it is to; `None` if something matches by now.
