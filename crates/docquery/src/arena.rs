@@ -23,6 +23,24 @@ impl Arena {
         self.bump.reset();
     }
 
+    /// Checks that `bytes` more may be computed: expressions can make much of little, again and again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::EXCEEDED_MEMORY_LIMIT`]: it would take more than [`limits::COMPUTED_BYTES_MAX`].
+    pub fn check_room(&self, bytes: usize) -> Result<()> {
+        if self.allocated_bytes().saturating_add(bytes) <= limits::COMPUTED_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::EXCEEDED_MEMORY_LIMIT,
+            format!(
+                "what is computed for a document takes more than {} bytes",
+                limits::COMPUTED_BYTES_MAX
+            ),
+        ))
+    }
+
     /// How much memory it has taken, in bytes.
     pub fn allocated_bytes(&self) -> usize {
         self.bump.allocated_bytes()
@@ -52,8 +70,9 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// It would be nested deeper than [`limits::DEPTH_MAX`].
+    /// It would be nested deeper than [`limits::DEPTH_MAX`], or there is no room, see [`Arena::check_room`].
     pub fn array<'a>(&'a self, items: &[Value<'a>]) -> Result<Value<'a>> {
+        self.check_room(size_of_val(items))?;
         let depth = depth_above(items.iter())?;
         let items = self.bump.alloc_slice_copy(items);
         for item in items.iter_mut() {
@@ -68,7 +87,7 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// It would be nested deeper than [`limits::DEPTH_MAX`].
+    /// It would be nested deeper than [`limits::DEPTH_MAX`], or there is no room, see [`Arena::check_room`].
     pub fn document<'a>(&'a self, fields: &[(&'a str, Value<'a>)]) -> Result<Value<'a>> {
         self.fields(fields).map(Value::Document)
     }
@@ -79,6 +98,7 @@ impl Arena {
     ///
     /// As [`Arena::document`].
     pub fn fields<'a>(&'a self, fields: &[(&'a str, Value<'a>)]) -> Result<Document<'a>> {
+        self.check_room(size_of_val(fields))?;
         let depth = depth_above(fields.iter().map(|(_, value)| value))?;
         Ok(Document::of_fields(self.bump.alloc_slice_copy(fields), depth))
     }

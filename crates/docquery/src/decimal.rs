@@ -104,12 +104,7 @@ impl Decimal {
             return Self::NAN;
         }
         if number == 0.0 {
-            let zero = Self::from(0_i64);
-            return if number.is_sign_negative() {
-                Self { high: zero.high | 1 << 63, ..zero }
-            } else {
-                zero
-            };
+            return of_parts(number.is_sign_negative(), 0, 0);
         }
         if number.is_infinite() {
             return if number > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY };
@@ -309,7 +304,7 @@ mod tests {
             (-100.0, "-100"),
             (0.5, "0.5"),
             (1e22, "10000000000000000000000"),
-            (3.14, "3.140000000000000124344978758017533"),
+            (1.1, "1.100000000000000088817841970012523"),
             (0.1, "0.1000000000000000055511151231257827"),
             (f64::MAX, "1.797693134862315708145274237317044E+308"),
             (5e-324, "4.940656458412465441765687928682214E-324"),

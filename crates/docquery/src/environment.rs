@@ -12,6 +12,7 @@ pub struct Environment {
     now_ms: i64,
     /// The names and what is known of them; of several with one name, the last.
     variables: Vec<(Box<str>, Variable)>,
+    as_written: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ enum Variable {
 impl Environment {
     /// An environment without variables, at `now_ms` milliseconds since the epoch.
     pub fn new(now_ms: i64) -> Self {
-        Self { now_ms, variables: Vec::new() }
+        Self { now_ms, ..Self::default() }
     }
 
     /// The same with more variables: their names and values, which are not evaluated.
@@ -61,6 +62,19 @@ impl Environment {
             self.define(name, value);
         }
         Ok(self)
+    }
+
+    /// The same for expressions that stay as they are written, as those of an update's pipeline do: elsewhere what is
+    /// constant is computed while they are parsed, and fails there.
+    #[must_use]
+    pub(crate) fn as_written(mut self) -> Self {
+        self.as_written = true;
+        self
+    }
+
+    /// Whether constant expressions are computed while they are parsed.
+    pub(crate) fn folds(&self) -> bool {
+        !self.as_written
     }
 
     /// The time that `$$NOW` and `$currentDate` give, in milliseconds since the epoch.

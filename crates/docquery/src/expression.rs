@@ -15,8 +15,9 @@ mod conversion;
 pub(crate) mod date;
 mod field_path;
 mod first_n;
-mod folding;
+mod fold;
 mod iteration;
+mod metadata;
 mod node;
 mod number_text;
 mod objects;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 pub use context::Context;
 pub use scope::{Scope, Slot};
 
-use crate::{Arena, Result, Value};
+use crate::{Result, Value};
 pub(crate) use arithmetic::division_by_zero;
 use node::Node;
 pub(crate) use variable::check_bound_name;
@@ -69,7 +70,9 @@ impl Expression {
     /// the server's optimizer finds them before it looks at a document.
     pub fn parse(expression: Value<'_>, scope: &Scope<'_>) -> Result<Self> {
         let mut node = Node::parse(expression, scope)?;
-        node.fold()?;
+        if scope.environment().folds() {
+            node.fold()?;
+        }
         Ok(Self(Arc::new(node)))
     }
 
@@ -86,11 +89,4 @@ impl Expression {
     pub fn constant(&self) -> Option<Value<'_>> {
         self.0.constant()
     }
-}
-
-/// The value of `node` where it depends on nothing, for [`Node::fold`].
-fn evaluate_alone(node: &Node) -> Result<Node> {
-    let arena = Arena::new();
-    let value = node.evaluate(Context::new(&arena, Value::Document(crate::Document::EMPTY)))?;
-    Ok(Node::constant_of(value))
 }

@@ -10,6 +10,7 @@ mod object;
 mod optimize;
 mod parse;
 mod predicate;
+mod regex_argument;
 #[cfg(test)]
 mod tests;
 mod traverse;
@@ -41,7 +42,11 @@ use crate::{Arena, Document, Environment, Error, Result, Value};
 /// # Ok::<(), docquery::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Filter(ObjectPredicate);
+pub struct Filter {
+    predicate: ObjectPredicate,
+    /// As it was written: a part that can never hold may be gone from the predicate.
+    has_expression: bool,
+}
 
 /// What a match found besides: the place in an array that the positional operator `$` stands for.
 ///
@@ -79,7 +84,9 @@ impl Filter {
             )));
         };
         let predicate = parse::parse(filter, scope)?;
-        Ok(Self(ObjectPredicate::new(optimize::optimize(predicate))))
+        let has_expression = predicate.has_expression();
+        let predicate = ObjectPredicate::new(optimize::optimize(predicate));
+        Ok(Self { predicate, has_expression })
     }
 
     /// Whether `document` matches.
@@ -116,18 +123,18 @@ impl Filter {
 
     /// What the filter asks, as a tree.
     pub fn predicates(&self) -> &Predicate {
-        self.0.root()
+        self.predicate.root()
     }
 
     /// The values that the filter fixes: an upsert begins with them. `$eq`, `$in` and `$all` of one value, also in `$and` and in
     /// `$or` of one branch. They may contradict each other.
     pub fn equalities(&self) -> Vec<(&Path, Value<'_>)> {
-        equalities::equalities(self.0.root())
+        equalities::equalities(self.predicate.root())
     }
 
     /// Whether it has a `$expr`, which is not allowed in an upsert.
     pub fn has_expression(&self) -> bool {
-        self.0.root().has_expression()
+        self.has_expression
     }
 
     fn find_in<'a>(
@@ -136,7 +143,7 @@ impl Filter {
         context: Context<'_, 'a>,
     ) -> Result<Option<Matched>> {
         let mut notes = Notes::default();
-        let matches = self.0.matches(document, context, &mut notes)?;
+        let matches = self.predicate.matches(document, context, &mut notes)?;
         Ok(matches.then_some(notes.matched))
     }
 }

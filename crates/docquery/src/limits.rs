@@ -11,6 +11,9 @@ pub const DEPTH_MAX: usize = 180;
 /// How many levels an expression may have: as many as a command.
 pub const EXPRESSION_DEPTH_MAX: usize = 200;
 
+/// How much memory the values may take that are computed for one document, in bytes.
+pub const COMPUTED_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// How large a document may be, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 

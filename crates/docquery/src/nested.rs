@@ -60,7 +60,7 @@ fn set_part<'a>(
     arena: &'a Arena,
 ) -> Result<Document<'a>> {
     let name = path.part(parts.start);
-    let mut fields = document.slots();
+    let mut fields: Vec<_> = document.slots().collect();
     let place = fields.iter().position(|(key, _)| *key == name);
     let value = if parts.len() == 1 {
         value

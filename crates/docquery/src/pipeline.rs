@@ -17,6 +17,10 @@ mod run;
 mod sort;
 mod stage;
 mod streaming;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod unset;
 mod unwind;
 

@@ -193,10 +193,7 @@ impl<'a> Document<'a> {
 
     /// The fields, in order.
     pub fn iter(self) -> Fields<'a> {
-        Fields(match self.0 {
-            Repr::Raw(bytes) => Parts::Raw(Elements::of(bytes)),
-            Repr::Built { parts, .. } => Parts::Built(parts.iter()),
-        })
+        Fields(self.slots())
     }
 
     /// The value of the field `name`; `Missing` if there is none. Of several with one name, the first.
@@ -214,11 +211,11 @@ impl<'a> Document<'a> {
 
     /// The fields, in order, and where it was built also those that are `Missing`: a field that was removed or never
     /// had a value keeps its place for a value that it may get.
-    pub(crate) fn slots(self) -> Vec<(&'a str, Value<'a>)> {
-        match self.0 {
-            Repr::Raw(_) => self.iter().collect(),
-            Repr::Built { parts, .. } => parts.to_vec(),
-        }
+    pub(crate) fn slots(self) -> Slots<'a> {
+        Slots(match self.0 {
+            Repr::Raw(bytes) => Parts::Raw(Elements::of(bytes)),
+            Repr::Built { parts, .. } => Parts::Built(parts.iter()),
+        })
     }
 
     /// The first field.
@@ -316,7 +313,11 @@ impl<'a> Array<'a> {
 
 /// The fields of a document, see [`Document::iter`].
 #[derive(Clone, Debug)]
-pub struct Fields<'a>(Parts<'a, (&'a str, Value<'a>)>);
+pub struct Fields<'a>(Slots<'a>);
+
+/// The fields of a document and the places of fields, see [`Document::slots`].
+#[derive(Clone, Debug)]
+pub(crate) struct Slots<'a>(Parts<'a, (&'a str, Value<'a>)>);
 
 /// The items of an array, see [`Array::iter`].
 #[derive(Clone, Debug)]
@@ -332,11 +333,19 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (&'a str, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.0.find(|(_, value)| !value.is_missing())
+    }
+}
+
+impl<'a> Iterator for Slots<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             Parts::Raw(elements) => {
                 elements.next().map(|element| (element.name(), element.value()))
             }
-            Parts::Built(parts) => parts.find(|(_, value)| !value.is_missing()).copied(),
+            Parts::Built(parts) => parts.next().copied(),
         }
     }
 }

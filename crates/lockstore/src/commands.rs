@@ -37,6 +37,7 @@ use concern::{Concern, Takes};
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
+pub(crate) use index_spec::check_collation;
 
 /// One command on its way.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use crate::collection::Collection;
 use crate::commands;
 use crate::store::Store;
 
@@ -38,6 +39,24 @@ impl Database {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The collection called `name`, its documents read as values of the type `T`. Whether the name may be one is told by the
+    /// first call that uses it.
+    ///
+    /// ```
+    /// use lockstore::bson::{Document, doc};
+    /// use lockstore::{Collection, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let jobs = store.database("factory").collection::<Document>("jobs");
+    /// jobs.insert_one(doc! { "state": "new" })?;
+    /// let same: Collection = store.database("factory").collection("jobs");
+    /// assert_eq!(same.estimated_document_count()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn collection<T>(&self, name: &str) -> Collection<T> {
+        Collection::new(&self.store, &self.name, name)
     }
 
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.

@@ -1,6 +1,7 @@
 //! Errors: one enum for each operation, each wrapping the one error of the store itself.
 
 mod documents;
+mod partial;
 mod shell;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use lockcore::{Holder, Key, Limit, Mode, NameError, Token, TtlError};
 use crate::disk::DiskError;
 use crate::request::Answer;
 pub use documents::{DocumentError, DuplicateKey};
+pub use partial::PartialWrite;
 
 /// Why the store itself cannot serve. No operation that answers one of these has changed anything
 /// that was acknowledged; whether its own change is on disk is not known after [`StoreError::Poisoned`].

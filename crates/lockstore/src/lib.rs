@@ -41,6 +41,7 @@ mod breaks;
 mod call;
 mod clock;
 mod codec;
+pub mod collection;
 mod commands;
 mod database;
 mod disk;
@@ -68,14 +69,20 @@ mod view;
 mod wait;
 mod writer;
 
+pub use bson;
+pub use docquery::{Error as Refusal, ErrorCode};
+
 pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
+pub use collection::{
+    BulkWriteResult, Collection, Cursor, DeleteResult, Hint, InsertManyResult, InsertOneResult,
+    ReturnDocument, UpdateResult, WriteModel,
+};
 pub use database::Database;
 pub use disk::{BackupError, DiskError, OpenError};
-pub use docquery::ErrorCode;
 pub use error::{
-    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, ReadError,
-    ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, PartialWrite,
+    ReadError, ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
 };
 pub use events::{Event, EventKind, Subscription};
 pub use guard::{LeakedGrant, LockGuard};

@@ -8,6 +8,7 @@ mod catalogue;
 mod cursor;
 mod distinct;
 mod find;
+mod find_and_modify;
 mod indexes;
 mod insert;
 mod modify;
@@ -24,8 +25,9 @@ use uuid::Uuid;
 
 pub(crate) use aggregate::AggregateRequest;
 pub(crate) use catalogue::{collections, databases, drop_database};
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{AHEAD, Cursor};
 pub(crate) use find::FindRequest;
+pub(crate) use find_and_modify::FindAndModifyRequest;
 pub(crate) use indexes::{Dropped, IndexChange, IndexName};
 pub(crate) use insert::InsertRequest;
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};

@@ -1,7 +1,7 @@
 //! Decimals from texts of any length.
 
 use dfp_number_sys::bid128_000 as bid;
-use dfp_number_sys::{EXE_CLEAR, EXE_OVERFLOW, EXE_UNDERFLOW, RND_NEAREST_EVEN};
+use dfp_number_sys::{EXE_CLEAR, EXE_OVERFLOW, EXE_UNDERFLOW, RND_TOWARD_ZERO};
 
 use super::Decimal;
 
@@ -15,7 +15,7 @@ pub enum ParseProblem {
 }
 
 impl Decimal {
-    /// The number that `text` writes: `-1.50`, `.5`, `2E+3`, `inf`, `NaN`. Digits beyond 34 are rounded.
+    /// The number that `text` writes: `-1.50`, `.5`, `2E+3`, `inf`, `NaN`. Digits beyond 34 are cut off, as MongoDB does.
     ///
     /// # Errors
     ///
@@ -30,7 +30,7 @@ impl Decimal {
         }
         let coefficient = coefficient(unsigned).ok_or(ParseProblem::NoNumber)?;
         let mut flags = EXE_CLEAR;
-        let number = bid::bid128_from_string(text, RND_NEAREST_EVEN, &mut flags);
+        let number = bid::bid128_from_string(text, RND_TOWARD_ZERO, &mut flags);
         let zero = !coefficient.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
         if flags & (EXE_OVERFLOW | EXE_UNDERFLOW) != 0 && !zero {
             return Err(ParseProblem::OutOfRange);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_and_rounded() {
+    fn numbers_are_read_and_cut() {
         check("-1.50", Ok("-1.50"));
         check("+.0", Ok("0.0"));
         check("5.", Ok("5"));
@@ -77,6 +77,10 @@ mod tests {
         check("1.5e+3", Ok("1.5E+3"));
         check("-0E-1", Ok("-0.0"));
         check("12345678901234567890123456789012345", Ok("1.234567890123456789012345678901234E+34"));
+        check(
+            "1.00000000000000000000000000000000099999",
+            Ok("1.000000000000000000000000000000000"),
+        );
         check("-NaN", Ok("NaN"));
         check("-iNf", Ok("-Infinity"));
         check("1E-6176", Ok("1E-6176"));

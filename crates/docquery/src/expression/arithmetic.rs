@@ -2,15 +2,16 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::operator::{Arity, Table, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Table, listed, regrouped};
 use super::summation::Total;
 use crate::number::Number;
 use crate::{Decimal, Error, ErrorCode, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$add", listed(Arity::Any, add)),
+    ("$add", regrouped(Regrouping::Any, add)),
     ("$subtract", listed(Arity::Exactly(2), subtract)),
-    ("$multiply", listed(Arity::Any, multiply)),
+    ("$multiply", regrouped(Regrouping::Any, multiply)),
     ("$divide", listed(Arity::Exactly(2), divide)),
     ("$mod", listed(Arity::Exactly(2), modulo)),
 ];
@@ -58,7 +59,12 @@ fn add<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
             value if value.is_nullish() => return Ok(Value::Null),
             value => match Number::of(value) {
                 Some(number) => total.add(number),
-                None => return Err(not_numbers("$add takes numbers and dates", value)),
+                None => {
+                    return Err(Error::location(
+                        16554,
+                        format!("$add takes numbers and dates, not {}", value.type_name()),
+                    ));
+                }
             },
         }
     }
@@ -112,7 +118,12 @@ fn multiply<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         }
         match Number::of(value) {
             Some(number) => product.multiply(number),
-            None => return Err(not_numbers("$multiply takes numbers", value)),
+            None => {
+                return Err(Error::type_mismatch(format!(
+                    "$multiply takes numbers, not {}",
+                    value.type_name()
+                )));
+            }
         }
     }
     Ok(product.value.into())
@@ -200,10 +211,6 @@ fn modulo<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 
 fn is_zero(number: Number) -> bool {
     !Value::from(number).is_truthy()
-}
-
-fn not_numbers(allowed: &str, value: Value<'_>) -> Error {
-    Error::type_mismatch(format!("{allowed}, not {}", value.type_name()))
 }
 
 fn date_overflow() -> Error {

@@ -2,8 +2,8 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::folding::Law;
-use super::operator::{Arity, Table, lawful, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Table, listed, regrouped};
 use super::strings::count;
 use super::substrings::bound;
 use crate::{Array, Error, Result, Value, order};
@@ -15,7 +15,7 @@ pub(super) const OPERATORS: Table = &[
     ("$size", listed(Arity::Exactly(1), size)),
     ("$isArray", listed(Arity::Exactly(1), is_array)),
     ("$in", listed(Arity::Exactly(2), contains)),
-    ("$concatArrays", lawful(Law::Associative, concat)),
+    ("$concatArrays", regrouped(Regrouping::Neighbours, concat)),
     ("$reverseArray", listed(Arity::Exactly(1), reverse)),
     ("$indexOfArray", listed(Arity::Between(2, 4), index_of)),
 ];

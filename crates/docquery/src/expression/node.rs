@@ -4,14 +4,11 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::arguments::Arguments;
-use super::boolean::Junction;
 use super::context::Context;
-use super::evaluate_alone;
 use super::field_path::{FieldPath, check_field_name};
-use super::folding::{self, Law};
+use super::fold::Regrouping;
 use super::operator::{self, Evaluate};
 use super::scope::Scope;
-use super::variable::Variable;
 use crate::{Document, Error, ErrorCode, OwnedValue, Result, Value};
 
 /// A part of an expression.
@@ -29,12 +26,10 @@ pub(crate) enum Node {
     Call {
         /// Its name, with the dollar sign.
         name: &'static str,
-        law: Law,
         evaluate: Evaluate,
         arguments: Box<[Option<Node>]>,
+        regrouping: Regrouping,
     },
-    /// `$and`, `$or`
-    Junction(Junction),
     /// An operator with a tree of its own.
     Special(Box<dyn Special>),
 }
@@ -142,7 +137,6 @@ impl Node {
             Self::Call { evaluate, arguments, name, .. } => {
                 evaluate(Arguments::new(name, arguments, context))
             }
-            Self::Junction(junction) => junction.evaluate(context),
             Self::Special(special) => special.evaluate(context),
         }
     }
@@ -150,44 +144,6 @@ impl Node {
     /// Its value, if it is constant.
     pub(crate) fn constant(&self) -> Option<Value<'_>> {
         if let Self::Constant(value) = self { Some(value.get()) } else { None }
-    }
-
-    /// Computes what depends on nothing, inside first, as the server's optimizer does once everything is parsed: its
-    /// errors come even where no document is looked at.
-    pub(crate) fn fold(&mut self) -> Result<()> {
-        let folded = match self {
-            Self::Constant(_) => None,
-            Self::Path(path) => match path.variable {
-                Variable::Constant(_) => Some(evaluate_alone(self)?),
-                Variable::Root | Variable::Bound(_) => None,
-            },
-            Self::Document(fields) => {
-                fields.iter_mut().try_for_each(|(_, node)| node.fold())?;
-                let constant = fields.iter().all(|(_, node)| node.constant().is_some());
-                if constant { Some(evaluate_alone(self)?) } else { None }
-            }
-            Self::Array(items) => {
-                items.iter_mut().try_for_each(Self::fold)?;
-                let constant = items.iter().all(|node| node.constant().is_some());
-                if constant { Some(evaluate_alone(self)?) } else { None }
-            }
-            Self::Call { arguments, .. } => {
-                arguments.iter_mut().flatten().try_for_each(Self::fold)?;
-                let constant = arguments.iter().flatten().all(|node| node.constant().is_some());
-                if constant {
-                    Some(evaluate_alone(self)?)
-                } else {
-                    folding::fold_by_law(self)?;
-                    None
-                }
-            }
-            Self::Junction(junction) => junction.fold()?,
-            Self::Special(special) => special.fold()?,
-        };
-        if let Some(folded) = folded {
-            *self = folded;
-        }
-        Ok(())
     }
 }
 
@@ -222,7 +178,6 @@ impl fmt::Debug for Node {
             }
             Self::Array(items) => f.debug_list().entries(items).finish(),
             Self::Call { name, arguments, .. } => f.debug_tuple(name).field(arguments).finish(),
-            Self::Junction(junction) => junction.fmt(f),
             Self::Special(special) => special.fmt(f),
         }
     }

@@ -87,7 +87,7 @@ fn scaled(mantissa: u64, exponent: i64) -> f64 {
     mantissa as f64 * 2_f64.powi(step) * 2_f64.powi(step) * 2_f64.powi(exponent - 2 * step)
 }
 
-/// A decimal; digits beyond the 34 that it holds are rounded.
+/// A decimal; digits beyond the 34 that it holds are cut off.
 pub(super) fn parse_decimal(text: &str) -> Result<Decimal> {
     Decimal::parse(text).map_err(|problem| {
         failure(match problem {
@@ -138,7 +138,8 @@ mod tests {
         check_double("+0x1g", None);
         check_double("+0x1p-1022", Some(f64::MIN_POSITIVE));
         check_double("+0x1p99999999999999999999", None);
-        check_double("+0x1fffffffffffff8000000001", Some(9.671_406_556_917_033e24));
+        check_double("+0x100000000000008000000001", Some(4.951_760_157_141_522e27));
+        check_double("+0x10000000000000", Some(4_503_599_627_370_496.0));
     }
 
     #[test]

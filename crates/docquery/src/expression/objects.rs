@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use super::arguments::Arguments;
 use super::context::Context;
+use super::fold::Regrouping;
 use super::node::{Node, Special};
-use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed};
+use super::operator::{Arity, Call, Key, NamedErrors, Operator, Table, listed, regrouped};
 use super::scope::Scope;
 use crate::{Array, Document, Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$mergeObjects", listed(Arity::Any, merge_objects)),
+    ("$mergeObjects", regrouped(Regrouping::Neighbours, merge_objects)),
     ("$objectToArray", listed(Arity::Exactly(1), object_to_array)),
     ("$arrayToObject", listed(Arity::Exactly(1), array_to_object)),
     ("$getField", Operator::Parsed(GetField::parse)),
@@ -281,7 +282,7 @@ impl Special for SetField {
             }
         };
         let value = self.value.evaluate(context)?;
-        let mut fields = document.slots();
+        let mut fields: Vec<_> = document.slots().collect();
         match fields.iter_mut().find(|(name, _)| **name == *self.field) {
             Some(field) => field.1 = value,
             None => fields.push((&self.field, value)),

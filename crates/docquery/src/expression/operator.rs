@@ -1,13 +1,13 @@
 //! Operators: what they are called, and what arguments they take.
 
 use super::arguments::Arguments;
-use super::folding::Law;
+use super::fold::Regrouping;
 use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, conversion, date, first_n, iteration,
-    objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics, strings,
-    substrings, trigonometry, trim, types, variables,
+    metadata, objects, powers, regex_search, rounding, sets, sizes, slices, sort_array, statistics,
+    strings, substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -24,6 +24,7 @@ const TABLES: &[Table] = &[
     conversion::OPERATORS,
     first_n::OPERATORS,
     iteration::OPERATORS,
+    metadata::OPERATORS,
     objects::OPERATORS,
     powers::OPERATORS,
     regex_search::OPERATORS,
@@ -48,7 +49,7 @@ pub(crate) type Evaluate = for<'s, 'a> fn(Arguments<'s, 'a>) -> Result<Value<'a>
 #[derive(Clone, Copy)]
 pub(crate) enum Operator {
     /// `{$op: [a, b]}`, or `{$op: a}`
-    Listed { arity: Arity, law: Law, evaluate: Evaluate },
+    Listed { arity: Arity, evaluate: Evaluate, regrouping: Regrouping },
     /// `{$op: {key: a, other: b}}`; the arguments come in the order of `keys`, whatever order they are written in.
     Named { keys: &'static [Key], errors: NamedErrors, evaluate: Evaluate },
     /// One that parses its arguments itself: what it gives is a [`Node::Special`] or any other node.
@@ -96,12 +97,12 @@ pub(super) fn named(name: &str) -> Option<(&'static str, Operator)> {
 
 /// An operator that takes a list of arguments.
 pub(crate) const fn listed(arity: Arity, evaluate: Evaluate) -> Operator {
-    Operator::Listed { arity, law: Law::None, evaluate }
+    Operator::Listed { arity, evaluate, regrouping: Regrouping::Never }
 }
 
-/// An operator that takes any list of arguments, and obeys a law.
-pub(crate) const fn lawful(law: Law, evaluate: Evaluate) -> Operator {
-    Operator::Listed { arity: Arity::Any, law, evaluate }
+/// An operator that takes any number of operands, which may be grouped otherwise.
+pub(crate) const fn regrouped(regrouping: Regrouping, evaluate: Evaluate) -> Operator {
+    Operator::Listed { arity: Arity::Any, evaluate, regrouping }
 }
 
 impl Key {
@@ -125,11 +126,11 @@ impl Operator {
     ) -> Result<Node> {
         let call = Call { name, arguments };
         match self {
-            Self::Listed { arity, law, evaluate } => {
+            Self::Listed { arity, evaluate, regrouping } => {
                 let arguments = call.list(scope)?;
                 arity.check(call, arguments.len())?;
                 let arguments = arguments.into_iter().map(Some).collect();
-                Ok(Node::Call { name, law, evaluate, arguments })
+                Ok(Node::Call { name, evaluate, arguments, regrouping })
             }
             Self::Named { keys, errors, evaluate } => {
                 let arguments = call.named(keys, errors, scope)?;
@@ -222,7 +223,7 @@ impl<'v> Call<'v> {
         arguments: impl IntoIterator<Item = Option<Node>>,
     ) -> Node {
         let arguments = arguments.into_iter().collect();
-        Node::Call { name: self.name, law: Law::None, evaluate, arguments }
+        Node::Call { name: self.name, evaluate, arguments, regrouping: Regrouping::Never }
     }
 
     /// The error for an argument that must be given and is not.

@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use super::arguments::Arguments;
 use super::arrays::{array, no_array};
 use super::context::Context;
-use super::folding::Law;
+use super::fold::Regrouping;
 use super::node::{Node, Special};
-use super::operator::{Arity, Call, Operator, Table, lawful, listed};
+use super::operator::{Arity, Call, Operator, Table, listed, regrouped};
 use super::scope::Scope;
 use crate::{Array, Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
     ("$setEquals", Operator::Parsed(Equals::parse)),
-    ("$setIntersection", lawful(Law::Commutative, intersection)),
-    ("$setUnion", lawful(Law::Commutative, union)),
+    ("$setIntersection", regrouped(Regrouping::Any, intersection)),
+    ("$setUnion", regrouped(Regrouping::Any, union)),
     ("$setDifference", listed(Arity::Exactly(2), difference)),
     ("$setIsSubset", Operator::Parsed(IsSubset::parse)),
     ("$anyElementTrue", listed(Arity::Exactly(1), any_true)),

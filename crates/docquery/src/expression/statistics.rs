@@ -3,23 +3,24 @@
 use std::cmp::Ordering;
 
 use super::arguments::Arguments;
-use super::folding::Law;
-use super::operator::{Arity, Table, lawful, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Evaluate, Operator, Table, listed, regrouped};
 use super::summation::{Deviation, Mean, Total};
 use crate::number::Number;
 use crate::{Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
-    ("$sum", lawful(Law::Commutative, sum)),
-    ("$avg", listed(Arity::Any, average)),
-    ("$min", lawful(Law::Commutative, |arguments| extreme(&arguments, Ordering::Less))),
-    ("$max", lawful(Law::Commutative, |arguments| extreme(&arguments, Ordering::Greater))),
-    (
-        "$stdDevPop",
-        listed(Arity::Any, |arguments| Ok(or_null(deviation(&arguments)?.population()))),
-    ),
-    ("$stdDevSamp", listed(Arity::Any, |arguments| Ok(or_null(deviation(&arguments)?.sample())))),
+    ("$sum", regrouped(Regrouping::Any, sum)),
+    ("$avg", over_values(average)),
+    ("$min", regrouped(Regrouping::Any, |arguments| extreme(&arguments, Ordering::Less))),
+    ("$max", regrouped(Regrouping::Any, |arguments| extreme(&arguments, Ordering::Greater))),
+    ("$stdDevPop", over_values(|arguments| Ok(or_null(deviation(&arguments)?.population())))),
+    ("$stdDevSamp", over_values(|arguments| Ok(or_null(deviation(&arguments)?.sample())))),
 ];
+
+const fn over_values(evaluate: Evaluate) -> Operator {
+    listed(Arity::Any, evaluate)
+}
 
 /// Calls `take` with each argument, or with each item of a single one that is an array.
 fn each<'a>(arguments: &Arguments<'_, 'a>, mut take: impl FnMut(Value<'a>)) -> Result<()> {

@@ -2,12 +2,12 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::folding::Law;
-use super::operator::{Arity, Key, NamedErrors, Operator, Table, lawful, listed};
+use super::fold::Regrouping;
+use super::operator::{Arity, Key, NamedErrors, Operator, Table, listed, regrouped};
 use crate::{Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$concat", lawful(Law::Associative, concat)),
+    ("$concat", regrouped(Regrouping::Neighbours, concat)),
     ("$toLower", listed(Arity::Exactly(1), to_lower)),
     ("$toUpper", listed(Arity::Exactly(1), to_upper)),
     ("$strLenBytes", listed(Arity::Exactly(1), length_in_bytes)),
@@ -35,7 +35,8 @@ const REPLACE_ERRORS: NamedErrors = NamedErrors { not_an_object: 51751, unknown_
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Checks how long a string would be, before it is built.
-fn check_length(bytes: usize) -> Result<()> {
+fn check_length(arguments: &Arguments<'_, '_>, bytes: usize) -> Result<()> {
+    arguments.arena().check_room(bytes)?;
     if bytes > BYTES_MAX {
         return Err(Error::location(
             13548,
@@ -55,7 +56,7 @@ fn concat<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     for value in arguments.iter() {
         match value? {
             Value::String(part) => {
-                check_length(text.len() + part.len())?;
+                check_length(&arguments, text.len() + part.len())?;
                 text.push_str(part);
             }
             value if value.is_nullish() => return Ok(Value::Null),
@@ -72,11 +73,13 @@ fn concat<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 
 fn to_lower<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let text = coerce::text(arguments.get(0)?, arguments.arena())?;
+    check_length(&arguments, text.len())?;
     Ok(arguments.arena().string(&text.to_ascii_lowercase()))
 }
 
 fn to_upper<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let text = coerce::text(arguments.get(0)?, arguments.arena())?;
+    check_length(&arguments, text.len())?;
     Ok(arguments.arena().string(&text.to_ascii_uppercase()))
 }
 
@@ -127,7 +130,7 @@ fn replace_one<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let Some([input, find, replacement]) = texts_to_replace(&arguments)? else {
         return Ok(Value::Null);
     };
-    check_length(input.len() + replacement.len())?;
+    check_length(&arguments, input.len() + replacement.len())?;
     Ok(arguments.arena().string(&input.replacen(find, replacement, 1)))
 }
 
@@ -136,7 +139,8 @@ fn replace_all<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         return Ok(Value::Null);
     };
     let times = input.matches(find).count();
-    check_length(input.len().saturating_add(times.saturating_mul(replacement.len())))?;
+    let longest = input.len().saturating_add(times.saturating_mul(replacement.len()));
+    check_length(&arguments, longest)?;
     Ok(arguments.arena().string(&input.replace(find, replacement)))
 }
 

@@ -6,9 +6,9 @@ use super::in_list::InList;
 use super::object::ObjectPredicate;
 use super::optimize::optimize;
 use super::predicate::{Comparison, Predicate, Test};
+use super::regex_argument::{new_regex, parse_regex, parse_regex_document};
 use super::types::TypeSet;
 use crate::expression::Scope;
-use crate::regex::{Regex, RegexError};
 use crate::{Array, Document, Error, ErrorCode, Expression, OwnedValue, Result, Value};
 
 /// How many levels of operators and documents a filter may have: as many as a message of a client has.
@@ -375,61 +375,3 @@ const PATH_OPERATORS: [&str; 26] = [
     "$within",
     "$geoIntersects",
 ];
-
-/// `{$regex: pattern, $options: options}`, in either order.
-fn parse_regex_document(condition: Document<'_>) -> Result<Test> {
-    let (mut found, mut flags) = ("", "");
-    for (operator, argument) in condition {
-        match (operator, argument) {
-            ("$regex", Value::String(pattern)) => found = pattern,
-            ("$regex", Value::Regex { pattern, options }) => {
-                found = pattern;
-                if !options.is_empty() {
-                    if !flags.is_empty() {
-                        return Err(options_twice(51074));
-                    }
-                    flags = options;
-                }
-            }
-            ("$regex", argument) => {
-                return Err(Error::bad_value(format!(
-                    "$regex must be a string or a regular expression, not {}",
-                    argument.type_name()
-                )));
-            }
-            ("$options", Value::String(options)) => {
-                if !flags.is_empty() {
-                    return Err(options_twice(51075));
-                }
-                flags = options;
-            }
-            ("$options", argument) => {
-                return Err(Error::bad_value(format!(
-                    "$options must be a string, not {}",
-                    argument.type_name()
-                )));
-            }
-            _ => {}
-        }
-    }
-    parse_regex(found, flags)
-}
-
-fn options_twice(code: i32) -> Error {
-    Error::location(
-        code,
-        "the options of a regular expression stand both in $regex and in $options",
-    )
-}
-
-fn parse_regex(pattern: &str, options: &str) -> Result<Test> {
-    new_regex(pattern, options).map(Test::Regex)
-}
-
-fn new_regex(pattern: &str, options: &str) -> Result<Regex> {
-    Regex::new(pattern, options).map_err(|error| match error {
-        RegexError::Option(_) => Error::location(51108, error.to_string()),
-        RegexError::NullByte => Error::bad_value(error.to_string()),
-        RegexError::Pattern { .. } => Error::location(51091, error.to_string()),
-    })
-}

@@ -380,3 +380,68 @@ fn count_of(n: Value<'_>) -> Result<usize> {
         _ => Err(Error::location(5_787_908, format!("'n' must be greater than 0, not {count}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+
+    use super::super::testing::run;
+
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
+    fn check(accumulator: Bson, values: Bson, expected: impl Into<Option<Bson>>) {
+        let Bson::Array(values) = values else { panic!("no array") };
+        let mut documents = vec![bson!({"none": 1})];
+        documents.extend(values.into_iter().map(|value| bson!({"v": value, "s": 1})));
+        let stage = bson!([{"$group": {"_id": null, "r": accumulator.clone()}}]);
+        let found = run(stage, Bson::Array(documents), &super::super::testing::Memory::default());
+        let expected = expected.into().map(|value| bson!([{"_id": null, "r": value}]));
+        assert_eq!(found.ok(), expected, "{accumulator}");
+    }
+
+    #[test]
+    fn values_are_accumulated() {
+        check(bson!({"$sum": "$v"}), bson!([1, "x", 2_i64]), bson!(3_i64));
+        check(bson!({"$avg": "$v"}), bson!([1, null, 2]), bson!(1.5));
+        check(bson!({"$avg": "$v"}), bson!(["x"]), Bson::Null);
+        check(bson!({"$first": "$v"}), bson!([1]), Bson::Null);
+        check(bson!({"$last": "$v"}), bson!([1, 2]), bson!(2));
+        check(bson!({"$min": "$v"}), bson!([3, null, "a", 2]), bson!(2));
+        check(bson!({"$max": "$v"}), bson!([3, null, "a", 2]), bson!("a"));
+        check(bson!({"$push": "$v"}), bson!([2, null, 2]), bson!([2, null, 2]));
+        check(bson!({"$addToSet": "$v"}), bson!([2, 1, 2.0, null]), bson!([2, 1, null]));
+        check(bson!({"$count": {}}), bson!([1, 2]), bson!(3));
+        check(bson!({"$stdDevPop": "$v"}), bson!([1, 3]), bson!(1.0));
+        check(bson!({"$stdDevSamp": "$v"}), bson!([1]), Bson::Null);
+    }
+
+    #[test]
+    fn objects_are_merged_field_by_field() {
+        let objects = bson!([{"a": 1, "b": 1}, null, {"b": 2, "c": 3}]);
+        check(bson!({"$mergeObjects": "$v"}), objects, bson!({"a": 1, "b": 2, "c": 3}));
+        check(bson!({"$mergeObjects": "$v"}), bson!([]), bson!({}));
+        check(bson!({"$mergeObjects": "$v"}), bson!([1]), None);
+    }
+
+    #[test]
+    fn a_few_are_taken() {
+        let values = bson!([3, 1, null, 2]);
+        check(bson!({"$firstN": {"n": 2, "input": "$v"}}), values.clone(), bson!([null, 3]));
+        check(bson!({"$lastN": {"n": 2, "input": "$v"}}), values.clone(), bson!([null, 2]));
+        check(bson!({"$minN": {"n": 2, "input": "$v"}}), values.clone(), bson!([1, 2]));
+        check(bson!({"$maxN": {"n": 2, "input": "$v"}}), values.clone(), bson!([3, 2]));
+        check(bson!({"$minN": {"n": 0, "input": "$v"}}), values.clone(), None);
+        check(bson!({"$minN": {"n": "x", "input": "$v"}}), values, None);
+    }
+
+    #[test]
+    fn the_best_are_taken_and_of_equal_ones_the_first() {
+        let values = bson!([3, 1, 2]);
+        let by = |name: &str, sort: i32| bson!({name: {"sortBy": {"v": sort}, "output": "$v"}});
+        check(by("$top", -1), values.clone(), bson!(3));
+        check(by("$bottom", -1), values.clone(), Bson::Null);
+        let two = |name: &str| bson!({name: {"n": 2, "sortBy": {"s": 1}, "output": "$v"}});
+        check(two("$topN"), values.clone(), bson!([null, 3]));
+        check(two("$bottomN"), values, bson!([3, 1]));
+    }
+}

@@ -161,3 +161,50 @@ fn parse_id(id: Value<'_>, scope: &Scope<'_>) -> Result<Expression> {
         _ => Expression::parse(id, scope),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+
+    use super::super::testing::{check, check_error};
+
+    #[test]
+    fn equal_ids_are_one_group_in_the_order_in_which_they_were_met() {
+        check(
+            bson!([{"$group": {"_id": "$k", "n": {"$sum": 1}}}]),
+            bson!([{"k": "b"}, {"k": 1}, {"k": 1.0}, {"k": "b"}, {"k": null}, {}]),
+            bson!([{"_id": "b", "n": 2}, {"_id": 1, "n": 2}, {"_id": null, "n": 2}]),
+        );
+        check(
+            bson!([{"$group": {"_id": {"x": "$a", "y": "$b"}}}]),
+            bson!([{"a": 1, "b": 2}, {"a": 1}, {"a": 1, "b": 2}]),
+            bson!([{"_id": {"x": 1, "y": 2}}, {"_id": {"x": 1}}]),
+        );
+    }
+
+    #[test]
+    fn what_is_no_group_is_refused() {
+        check_error(bson!([{"$group": 1}]), bson!([]), 15947);
+        check_error(bson!([{"$group": {}}]), bson!([]), 15955);
+        check_error(bson!([{"$group": {"_id": {"a": 1}}}]), bson!([]), 17390);
+        check_error(bson!([{"$group": {"_id": null, "a": 1}}]), bson!([]), 40234);
+        check_error(bson!([{"$group": {"_id": null, "a": {"$no": 1}}}]), bson!([]), 15952);
+        check_error(bson!([{"$group": {"_id": null, "a": {"$sum": [1, 2]}}}]), bson!([]), 40237);
+        check_error(bson!([{"$group": {"_id": null, "a.b": {"$sum": 1}}}]), bson!([]), 40235);
+    }
+
+    #[test]
+    fn the_second_engine_gives_its_own_errors_and_values() {
+        let stage = bson!({"$group": {"_id": null, "r": {"$mergeObjects": "$v"}}});
+        check_error(bson!([stage.clone()]), bson!([{"v": 1}]), 5_911_200);
+        check_error(bson!([{"$set": {"w": 1}}, stage]), bson!([{"v": 1}]), 40400);
+        let stage = bson!({"$group": {"_id": null, "r": {"$last": "$v"}}});
+        let document = bson!([{"v": Bson::MaxKey}]);
+        check(bson!([stage.clone()]), document.clone(), bson!([{"_id": null, "r": Bson::MaxKey}]));
+        check(
+            bson!([stage, {"$project": {"_id": 0}}]),
+            document,
+            bson!([{"r": {"": Bson::MaxKey}}]),
+        );
+    }
+}

@@ -1,17 +1,21 @@
 //! `$lookup`: documents of another collection, in an array.
 
+mod join;
+
 use std::cell::RefCell;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use join::Join;
+
 use super::engine::Engine;
 use super::stage::{Place, object};
-use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, buffer, run};
+use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, run};
 use crate::expression::{Context, Scope, check_bound_name};
-use crate::path::{Path, array_index};
+use crate::path::Path;
 use crate::{
     Arena, Document, Environment, Error, ErrorCode, Expression, Filter, OwnedValue, Result, Value,
-    Writer, nested,
+    nested,
 };
 
 /// `$lookup`, parsed.
@@ -29,13 +33,6 @@ pub(crate) struct Lookup {
 /// What a `$lookup` finds for every document, if it is the same for all, once it was found.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(RefCell<Option<Vec<RawDocumentBuf>>>);
-
-/// Documents whose `foreign` is equal to what stands at `local`.
-#[derive(Clone, Debug)]
-struct Join {
-    local: Path,
-    foreign: Path,
-}
 
 /// The pipeline that the other documents run through.
 #[derive(Clone, Debug)]
@@ -89,11 +86,7 @@ impl Lookup {
             return Err(Error::failed_to_parse("$lookup takes 'let' only with a pipeline"));
         }
         let into = Path::field(options.into)?;
-        let join = if local.is_empty() {
-            None
-        } else {
-            Some(Join { local: Path::field(local)?, foreign: Path::field(foreign)? })
-        };
+        let join = if local.is_empty() { None } else { Some(Join::parse(local, foreign)?) };
         let variables = options.variables.unwrap_or(Document::EMPTY);
         let sub = options.pipeline.map(|written| SubPipeline::parse(variables, written, place));
         Ok(Self {
@@ -113,10 +106,7 @@ impl Lookup {
 
     /// Whether the second engine would run it: a plain equality, whose paths name no places in arrays.
     pub(crate) fn fits_slots(&self) -> bool {
-        let names_place = |path: &Path| path.parts().any(|part| array_index(part).is_some());
-        let join = self.join.as_ref();
-        self.sub.is_none()
-            && join.is_some_and(|join| !names_place(&join.local) && !names_place(&join.foreign))
+        self.sub.is_none() && self.join.as_ref().is_some_and(|join| !join.names_places())
     }
 
     pub(crate) fn run_on(&mut self, engine: Engine) {
@@ -262,75 +252,6 @@ fn in_arena<'a>(documents: &[RawDocumentBuf], arena: &'a Arena) -> Result<Value<
     arena.array(&documents.collect::<Vec<_>>())
 }
 
-impl Join {
-    /// The filter for the documents that belong to `document`: their field is equal to the local value, or to one of
-    /// several.
-    fn filter(&self, document: Document<'_>) -> Result<RawDocumentBuf> {
-        let mut values = Vec::new();
-        visit(document, &self.local, 0, &mut values);
-        let mut writer = Writer::new();
-        match *values {
-            [] => equality(&mut writer, &self.foreign, Value::Null),
-            [value] => equality(&mut writer, &self.foreign, value),
-            // In an $in a regex would match strings, and an object could be taken for an operator.
-            _ if values.iter().any(is_special) => {
-                writer.open_array("$or");
-                for value in values {
-                    writer.open_document_item();
-                    equality(&mut writer, &self.foreign, value);
-                    writer.close();
-                }
-                writer.close();
-            }
-            _ => {
-                writer.open_document(self.foreign.as_str());
-                writer.open_array("$in");
-                for value in values {
-                    writer.item(value);
-                }
-                writer.close();
-                writer.close();
-            }
-        }
-        buffer(writer)
-    }
-}
-
-fn is_special(value: &Value<'_>) -> bool {
-    matches!(value, Value::Regex { .. } | Value::Document(_))
-}
-
-fn equality(writer: &mut Writer, path: &Path, value: Value<'_>) {
-    writer.open_document(path.as_str());
-    writer.field("$eq", value);
-    writer.close();
-}
-
-/// Collects the values at the parts of `path` from `index` on: the items of an array at its end, and those in the documents of
-/// arrays on the way. A number behind an array names a place in it.
-fn visit<'a>(document: Document<'a>, path: &Path, mut index: usize, values: &mut Vec<Value<'a>>) {
-    let mut value = document.get(path.part(index));
-    index += 1;
-    while index < path.len() {
-        let (Value::Array(array), Some(place)) = (value, array_index(path.part(index))) else {
-            break;
-        };
-        value = array.get(place);
-        index += 1;
-    }
-    match value {
-        Value::Missing => {}
-        Value::Array(array) if index == path.len() => values.extend(array.iter()),
-        value if index == path.len() => values.push(value),
-        Value::Document(inner) => visit(inner, path, index, values),
-        Value::Array(array) => {
-            let documents = array.iter().filter_map(|item| item.as_document());
-            documents.for_each(|inner| visit(inner, path, index, values));
-        }
-        _ => {}
-    }
-}
-
 impl<'v> Options<'v> {
     fn parse(spec: Document<'v>) -> Result<Self> {
         let mut options = Self::default();
@@ -408,3 +329,80 @@ const DEPTH_MAX: usize = 20;
 const FOUND_BYTES_MAX: usize = 100 * 1024 * 1024;
 
 const _: () = assert!(FOUND_BYTES_MAX < INNER_BYTES_MAX, "what was found can be written");
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+
+    use super::super::testing::{Memory, check_error, run};
+
+    fn others() -> Memory {
+        Memory::with(
+            "c",
+            bson!([{"_id": 1, "f": "a", "n": 1}, {"_id": 2, "f": ["a", "b"], "n": 2}, {"_id": 3}]),
+        )
+    }
+
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
+    fn check(lookup: Bson, document: Bson, expected: Bson) {
+        let found = run(bson!([{"$lookup": lookup.clone()}]), bson!([document]), &others());
+        assert_eq!(found, Ok(bson!([expected])), "{lookup}");
+    }
+
+    #[test]
+    fn equal_documents_are_found() {
+        let lookup = bson!({"from": "c", "localField": "x", "foreignField": "f", "as": "r"});
+        check(
+            lookup.clone(),
+            bson!({"x": ["b", "c"], "r": 0, "z": 1}),
+            bson!({"x": ["b", "c"], "z": 1, "r": [{"_id": 2, "f": ["a", "b"], "n": 2}]}),
+        );
+        check(lookup, bson!({}), bson!({"r": [{"_id": 3}]}));
+        check(
+            bson!({"from": "none", "localField": "x", "foreignField": "f", "as": "r.s"}),
+            bson!({"r": 1, "z": 2}),
+            bson!({"z": 2, "r": {"s": []}}),
+        );
+    }
+
+    #[test]
+    fn a_pipeline_sees_the_variables_of_each_document() {
+        let lookup = bson!({
+            "from": "c", "let": {"x": "$x"}, "as": "r",
+            "pipeline": [{"$match": {"$expr": {"$gte": ["$n", "$$x"]}}}, {"$project": {"_id": 1, "x": "$$x"}}],
+        });
+        check(lookup, bson!({"x": 2}), bson!({"x": 2, "r": [{"_id": 2, "x": 2}]}));
+        let lookup = bson!({
+            "from": "c", "localField": "x", "foreignField": "f", "let": {"y": "$y"}, "as": "r",
+            "pipeline": [
+                {"$lookup": {"pipeline": [{"$documents": [{"y": "$$y"}]}], "as": "q"}},
+                {"$project": {"_id": 0, "q": 1}},
+            ],
+        });
+        check(
+            lookup,
+            bson!({"x": "b", "y": 7}),
+            bson!({"x": "b", "y": 7, "r": [{"q": [{"y": 7}]}]}),
+        );
+    }
+
+    #[test]
+    fn what_is_no_lookup_is_refused() {
+        let refused =
+            |lookup: Bson, code| check_error(bson!([{"$lookup": lookup}]), bson!([]), code);
+        refused(bson!(1), 9);
+        refused(bson!({"from": "c", "as": "r"}), 9);
+        refused(bson!({"from": "c", "localField": "x", "as": "r"}), 9);
+        refused(bson!({"from": ".c", "localField": "x", "foreignField": "f", "as": "r"}), 73);
+        refused(bson!({"from": "c", "localField": "x", "foreignField": "f", "as": "$r"}), 16410);
+        refused(bson!({"from": "c", "pipeline": [{"$no": 1}], "as": "r"}), 40324);
+        refused(bson!({"from": "c", "let": {"X": 1}, "pipeline": [], "as": "r"}), 9);
+        refused(bson!({"pipeline": [], "as": "r"}), 9);
+        let nested = (0..21).fold(
+            bson!([]),
+            |inner, _| bson!([{"$lookup": {"from": "c", "pipeline": inner, "as": "r"}}]),
+        );
+        check_error(nested, bson!([]), 232);
+    }
+}

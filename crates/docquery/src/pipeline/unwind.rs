@@ -214,3 +214,69 @@ fn range_of(document: &RawDocumentBuf, path: &Path) -> Option<std::ops::Range<us
     }
     Some(range)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::bson;
+
+    use super::super::testing::{check, check_error};
+
+    #[test]
+    fn each_item_gives_a_document() {
+        check(
+            bson!([{"$unwind": "$a"}]),
+            bson!([{"_id": 1, "a": [1, {"b": 2}], "c": 3}, {"_id": 2, "a": 5}]),
+            bson!([{"_id": 1, "a": 1, "c": 3}, {"_id": 1, "a": {"b": 2}, "c": 3}, {"_id": 2, "a": 5}]),
+        );
+        check(
+            bson!([{"$unwind": "$a.b"}, {"$match": {"a.b": 2}}, {"$set": {"c": "$a.b"}}]),
+            bson!([{"x": [0], "a": {"z": 0, "b": [1, 2]}}]),
+            bson!([{"x": [0], "a": {"z": 0, "b": 2}, "c": 2}]),
+        );
+    }
+
+    #[test]
+    fn nothing_to_unwind_gives_no_document_unless_it_is_kept() {
+        let documents = bson!([{"_id": 1, "a": []}, {"_id": 2, "a": null}, {"_id": 3}]);
+        check(bson!([{"$unwind": "$a"}]), documents.clone(), bson!([]));
+        check(
+            bson!([{"$unwind": {"path": "$a", "preserveNullAndEmptyArrays": true}}]),
+            documents,
+            bson!([{"_id": 1}, {"_id": 2, "a": null}, {"_id": 3}]),
+        );
+        check(bson!([{"$unwind": "$a.b"}]), bson!([{"a": [{"b": [1]}]}]), bson!([]));
+    }
+
+    #[test]
+    fn places_are_longs_or_null() {
+        check(
+            bson!([{"$unwind": {"path": "$a", "includeArrayIndex": "i.j"}}]),
+            bson!([{"a": ["x", "y"], "i": 1}, {"a": 5}]),
+            bson!([{"a": "x", "i": {"j": 0_i64}}, {"a": "y", "i": {"j": 1_i64}}, {"a": 5, "i": {"j": null}}]),
+        );
+    }
+
+    #[test]
+    fn what_is_no_unwind_is_refused() {
+        check_error(bson!([{"$unwind": 1}]), bson!([]), 15981);
+        check_error(bson!([{"$unwind": {"path": 1}}]), bson!([]), 28808);
+        check_error(bson!([{"$unwind": {}}]), bson!([]), 28812);
+        check_error(bson!([{"$unwind": "a"}]), bson!([]), 28818);
+        check_error(
+            bson!([{"$unwind": {"path": "$a", "includeArrayIndex": "$i"}}]),
+            bson!([]),
+            28822,
+        );
+        check_error(bson!([{"$unwind": {"path": "$a", "other": 1}}]), bson!([]), 28811);
+    }
+
+    #[test]
+    fn a_large_array_is_unwound_lazily() {
+        let items: Vec<bson::Bson> = (0..100_000).map(|item| bson!(item)).collect();
+        check(
+            bson!([{"$unwind": "$a"}, {"$limit": 1}, {"$project": {"b": 0}}]),
+            bson!([{"a": items, "b": "x".repeat(1_000_000)}]),
+            bson!([{"a": 0}]),
+        );
+    }
+}

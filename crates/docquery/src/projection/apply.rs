@@ -36,7 +36,6 @@ impl<'a> Application<'a> {
         let mut fields: Vec<(&'a str, Value<'a>)> = Vec::new();
         let mut computed: Vec<Option<usize>> =
             vec![None; if branch.computes() { branch.iter().len() } else { 0 }];
-        // A field that an earlier stage has removed keeps its place, and comes back there if it gets a value.
         for (name, value) in document.slots() {
             let Some(place) = branch.find(name) else {
                 if self.rest == Rest::Kept {
@@ -46,7 +45,9 @@ impl<'a> Application<'a> {
             };
             match branch.node(place) {
                 Node::Keep => fields.push((name, value)),
+                // Its place stays, for a value that a later stage may give it.
                 Node::Drop if self.rest == Rest::Kept => fields.push((name, Value::Missing)),
+                Node::Drop => {}
                 Node::Branch(inner) if inner.computes() => {
                     computed[place] = Some(fields.len());
                     fields.push((name, value));
@@ -56,7 +57,7 @@ impl<'a> Application<'a> {
                     computed[place] = Some(fields.len());
                     fields.push((name, value));
                 }
-                Node::Drop | Node::Compute(_) | Node::FirstMatch(_) => {}
+                Node::Compute(_) | Node::FirstMatch(_) => {}
             }
         }
         if branch.computes() {

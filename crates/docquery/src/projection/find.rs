@@ -80,7 +80,7 @@ impl FindSlice {
     ) -> Result<Document<'a>> {
         let name = path.part(index);
         let last = index + 1 == path.len();
-        let mut fields: Vec<_> = document.iter().collect();
+        let mut fields: Vec<_> = document.slots().collect();
         let Some((_, value)) = fields.iter_mut().find(|(key, _)| *key == name) else {
             return Ok(document);
         };

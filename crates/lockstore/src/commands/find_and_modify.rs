@@ -1,7 +1,7 @@
 //! `findAndModify`.
 
-use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Error, Filter, Projection, Value, Writer};
+use bson::RawDocumentBuf;
+use docquery::{Error, Value, Writer};
 
 use super::Call;
 use super::arguments::Arguments;
@@ -10,7 +10,7 @@ use super::find::{collation, hint, owned};
 use super::reply::Reply;
 use super::update::UpdateSpec;
 use crate::error::DocumentError;
-use crate::operations::{Change, ModifyOutcome, ModifyRequest, Selector};
+use crate::operations::{Change, FindAndModifyRequest, ModifyOutcome, Selector};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("findAndModify")?;
@@ -32,28 +32,12 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
 
     let place = call.place(namespace)?;
     let environment = place.environment(selector.variables.as_ref())?;
-    let filter = Filter::parse(&selector.filter, &environment)?;
-    let fields = fields.filter(|fields| !fields.is_empty());
-    let projection = fields.map(|fields| Projection::parse(&fields, &environment)).transpose()?;
-    if new && projection.as_ref().is_some_and(Projection::is_positional) {
-        return Err(Error::bad_value(
-            "cannot use a positional projection and return the new document",
-        )
-        .into());
-    }
     let change = match update {
         Some(update) => Change::Update { update: update.parsed(&environment)?, upsert },
         None => Change::Delete,
     };
-    let outcome = place.modify(&ModifyRequest { selector, change, many: false })?;
-    if let Some(error) = outcome.error {
-        return Err(error);
-    }
-    let value = document(&outcome, new);
-    let value = match (value, projection) {
-        (Some(document), Some(projection)) => Some(projection.apply(document, &filter)?),
-        (document, _) => document.map(RawDocument::to_owned),
-    };
+    let request = FindAndModifyRequest { selector, change, projection: fields, after: new };
+    let (outcome, value) = place.find_and_modify(request)?;
     Ok(reply(&outcome, value.as_ref(), remove))
 }
 
@@ -96,16 +80,6 @@ impl Flags {
             (true | false, _) => return Ok(()),
         };
         Err(Error::failed_to_parse(wrong))
-    }
-}
-
-/// The document that the command gives: as it was, or as it is now.
-fn document(outcome: &ModifyOutcome, new: bool) -> Option<&RawDocument> {
-    match &outcome.found {
-        Some(found) if new => found.after.as_deref(),
-        Some(found) => Some(&found.before),
-        None if new => outcome.upserted.as_deref(),
-        None => None,
     }
 }
 

@@ -27,9 +27,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let documents = documents.collect::<Result<Vec<_>, _>>()?;
     write_batch::check_length(documents.len())?;
     let place = call.place(namespace)?;
-    let outcome = place.insert(InsertRequest { documents, ordered })?;
+    let outcome = place.insert(InsertRequest { documents, ordered });
+    if let Some(failure) = outcome.failure() {
+        return Err(failure.clone());
+    }
     if place.is_unacknowledged() {
         return Ok(Reply::new().with_count("n", 0));
     }
-    Ok(Reply::new().with_count("n", outcome.inserted).with_write_errors(&outcome.errors))
+    let inserted = outcome.inserted.len() as u64;
+    Ok(Reply::new().with_count("n", inserted).with_write_errors(&outcome.errors))
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, ErrorCode};
 
-use super::StoreError;
 use super::shell::Shell;
+use super::{PartialWrite, StoreError};
 use crate::disk::DiskError;
 
 /// Why an operation on documents was not done. Nothing has changed, unless the operation is one of many
@@ -21,17 +21,31 @@ pub enum DocumentError {
     /// A document has a key already that may be there only once.
     #[error(transparent)]
     DuplicateKey(#[from] Box<DuplicateKey>),
+    /// A value that was given cannot be written as BSON, or is no document. Nothing was done.
+    #[error("a value cannot be written as a BSON document: {0}")]
+    Serialize(#[source] Box<bson::error::Error>),
+    /// A document that was found cannot be read as the type that was asked for. A change of that document
+    /// has been made all the same, durably.
+    #[error("a document cannot be read as the type of the collection: {0}")]
+    Deserialize(#[source] Box<bson::error::Error>),
+    /// Of many writes, some were done, durably, and others were not.
+    #[error(transparent)]
+    Partial(#[from] Box<PartialWrite>),
     /// The store cannot serve.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl DocumentError {
-    /// MongoDB's code for it; [`ErrorCode::INTERNAL_ERROR`] when the store cannot serve.
+    /// MongoDB's code for it; that of the first error where there are several, and [`ErrorCode::INTERNAL_ERROR`] when
+    /// the store cannot serve.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(error) => error.code(),
             Self::DuplicateKey(_) => ErrorCode::DUPLICATE_KEY,
+            Self::Serialize(_) => ErrorCode::BAD_VALUE,
+            Self::Deserialize(_) => ErrorCode::CONVERSION_FAILURE,
+            Self::Partial(partial) => partial.first().1.code(),
             Self::Store(_) => ErrorCode::INTERNAL_ERROR,
         }
     }
@@ -50,6 +64,12 @@ impl From<DiskError> for DocumentError {
 
 impl From<DuplicateKey> for DocumentError {
     fn from(error: DuplicateKey) -> Self {
+        Box::new(error).into()
+    }
+}
+
+impl From<PartialWrite> for DocumentError {
+    fn from(error: PartialWrite) -> Self {
         Box::new(error).into()
     }
 }

@@ -5,7 +5,7 @@ use docquery::pipeline::{Collections, Documents};
 use docquery::{Error, ErrorCode, Pipeline};
 
 use super::Place;
-use super::cursor::Cursor;
+use super::cursor::{AHEAD, Cursor};
 use super::find::FindRequest;
 use super::select::Selector;
 use crate::documents::Namespace;
@@ -69,7 +69,7 @@ impl Place<'_> {
         let mut found = self.find(&FindRequest { selector, ..FindRequest::default() })?;
         let engine = self.engine();
         Ok(Box::new(std::iter::from_fn(move || {
-            found.next_document(engine).map_err(refusal).transpose()
+            found.next_document(engine, AHEAD).map_err(refusal).transpose()
         })))
     }
 }
@@ -91,7 +91,7 @@ impl Collections for Neighbours<'_, '_> {
         let mut found = found.map_err(refusal)?;
         let engine = self.0.engine();
         Ok(Box::new(std::iter::from_fn(move || {
-            found.next_document(engine).map_err(refusal).transpose()
+            found.next_document(engine, AHEAD).map_err(refusal).transpose()
         })))
     }
 }

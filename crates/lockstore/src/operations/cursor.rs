@@ -74,15 +74,26 @@ impl Cursor {
         Ok(batch)
     }
 
-    /// The next document; `None` after the last.
+    /// The next document; `None` after the last. Where there are none ready, up to `ahead` are found at once.
     pub(crate) fn next_document(
         &mut self,
         engine: &Engine,
+        ahead: usize,
     ) -> Result<Option<RawDocumentBuf>, DocumentError> {
-        if self.ready.is_empty() {
-            self.ready = self.next_batch(engine, AHEAD, limits::DOCUMENT_BYTES_MAX)?.into();
-        }
+        self.read_ahead(engine, ahead)?;
         Ok(self.ready.pop_front())
+    }
+
+    /// Finds up to `ahead` documents, if none are ready.
+    pub(crate) fn read_ahead(
+        &mut self,
+        engine: &Engine,
+        ahead: usize,
+    ) -> Result<(), DocumentError> {
+        if self.ready.is_empty() {
+            self.ready = self.next_batch(engine, ahead, limits::DOCUMENT_BYTES_MAX)?.into();
+        }
+        Ok(())
     }
 
     /// Whether it is known that there are no more.
@@ -113,5 +124,5 @@ impl Shown {
     }
 }
 
-/// How many documents are found at a time for somebody who asks for one after the other.
-const AHEAD: usize = 101;
+/// How many documents are found at a time for somebody who asks for one after the other: as many as MongoDB finds first.
+pub(crate) const AHEAD: usize = 101;

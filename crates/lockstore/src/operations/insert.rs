@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bson::oid::ObjectId;
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
 
@@ -22,7 +22,8 @@ pub(crate) struct InsertRequest {
 /// What has become of them.
 #[derive(Debug, Default)]
 pub(crate) struct InsertOutcome {
-    pub(crate) inserted: u64,
+    /// The `_id` of what was inserted, by its index.
+    pub(crate) inserted: Vec<(usize, RawBson)>,
     /// What could not be inserted, by its index.
     pub(crate) errors: Vec<(usize, DocumentError)>,
 }
@@ -31,8 +32,8 @@ pub(crate) struct InsertOutcome {
 type Queue = VecDeque<(usize, RawDocumentBuf)>;
 
 impl Place<'_> {
-    /// Inserts documents. What was inserted before an error stays.
-    pub(crate) fn insert(&self, request: InsertRequest) -> Result<InsertOutcome, DocumentError> {
+    /// Inserts documents. What was inserted before an error stays. When the store cannot serve, nothing more is tried.
+    pub(crate) fn insert(&self, request: InsertRequest) -> InsertOutcome {
         let InsertRequest { documents, ordered } = request;
         let mut outcome = InsertOutcome::default();
         let mut queue = Queue::new();
@@ -47,23 +48,18 @@ impl Place<'_> {
             }
         }
         while !queue.is_empty() {
-            self.insert_some(&mut queue, ordered, &mut outcome)?;
-            if ordered && !outcome.errors.is_empty() {
-                return Ok(outcome);
+            self.insert_some(&mut queue, ordered, &mut outcome);
+            if outcome.failure().is_some() || (ordered && !outcome.errors.is_empty()) {
+                return outcome;
             }
         }
         outcome.errors.extend(refused);
         outcome.errors.sort_by_key(|(index, _)| *index);
-        Ok(outcome)
+        outcome
     }
 
     /// Inserts as many as fit into one task.
-    fn insert_some(
-        &self,
-        queue: &mut Queue,
-        ordered: bool,
-        outcome: &mut InsertOutcome,
-    ) -> Result<(), DocumentError> {
+    fn insert_some(&self, queue: &mut Queue, ordered: bool, outcome: &mut InsertOutcome) {
         let mut bytes = 0;
         let fitting = queue.iter().take(DOCUMENTS_PER_TASK).take_while(|(_, document)| {
             bytes += document.as_bytes().len();
@@ -71,18 +67,21 @@ impl Place<'_> {
         });
         let count = fitting.count().max(1);
         let (indexes, documents): (Vec<_>, Vec<_>) = queue.drain(..count).unzip();
-        let Inserted { results, rest } = self.insert_task(documents, ordered)?;
+        let ids: Vec<RawBson> = documents.iter().map(|document| id(document)).collect();
+        let Inserted { results, rest } = match self.insert_task(documents, ordered) {
+            Ok(inserted) => inserted,
+            Err(error) => return outcome.errors.push((indexes[0], error)),
+        };
         let untried = indexes[results.len()..].iter().copied();
         for pair in untried.zip(rest).rev() {
             queue.push_front(pair);
         }
-        for (index, result) in indexes.into_iter().zip(results) {
+        for ((index, id), result) in indexes.into_iter().zip(ids).zip(results) {
             match result {
-                Ok(()) => outcome.inserted += 1,
+                Ok(()) => outcome.inserted.push((index, id)),
                 Err(error) => outcome.errors.push((index, error)),
             }
         }
-        Ok(())
     }
 
     fn insert_task(
@@ -99,6 +98,21 @@ impl Place<'_> {
             }
         }
     }
+}
+
+impl InsertOutcome {
+    /// Why the store could not go on, if that is so.
+    pub(crate) fn failure(&self) -> Option<&DocumentError> {
+        self.errors
+            .iter()
+            .map(|(_, error)| error)
+            .find(|error| matches!(error, DocumentError::Store(_)))
+    }
+}
+
+/// The `_id` of a document that is complete.
+pub(super) fn id(document: &RawDocument) -> RawBson {
+    document.get("_id").ok().flatten().expect("a complete document has an _id").into()
 }
 
 /// The document as it is stored: with an `_id`, in front, and the time in timestamps that are 0.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bson::{RawBson, RawDocumentBuf};
 use docquery::{Error, ErrorCode, Update};
 
-use super::insert::completed;
+use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
 use super::{Place, new_collection};
 use crate::documents::plan::Query;
@@ -176,8 +176,6 @@ impl From<Modified> for ModifyOutcome {
 impl ModifyOutcome {
     /// The `_id` of what was inserted.
     pub(crate) fn upserted_id(&self) -> Option<RawBson> {
-        let inserted = self.upserted.as_ref()?;
-        let id = inserted.get("_id").ok().flatten().expect("what was inserted has an _id");
-        Some(id.into())
+        self.upserted.as_deref().map(id)
     }
 }

@@ -1,6 +1,6 @@
 //! `$dateAdd`, `$dateSubtract`, `$dateDiff`.
 
-use super::calendar::{DAY_MS, Day, Moment, days_in_month, number_of};
+use super::calendar::{DAY_MS, Date, Moment, days_in_month, number_of};
 use super::unit::{Unit, weekday};
 use super::{Zone, zone};
 use crate::expression::arguments::Arguments;
@@ -115,7 +115,7 @@ pub(super) fn add(ms: i64, unit: Unit, amount: i64, zone: &Zone) -> Result<i64> 
 }
 
 /// How many days the day after so many months is away.
-fn days_of_months(day: Day, months: i64) -> i64 {
+fn days_of_months(day: Date, months: i64) -> i64 {
     let (year, month) = (day.year, i64::from(day.month) + months);
     let target = i64::from(day.day).min(days_in_month(year, month));
     number_of(year, month, target) - day.number()
@@ -222,15 +222,15 @@ fn boundaries(start: Moment, end: Moment, unit: Unit, first_weekday: i64) -> i64
 }
 
 /// The same for the units of the calendar.
-pub(super) fn day_boundaries(start: Day, end: Day, unit: Unit, first_weekday: i64) -> i64 {
+pub(super) fn day_boundaries(start: Date, end: Date, unit: Unit, first_weekday: i64) -> i64 {
     match unit {
         Unit::Months(factor) => {
-            let units = |day: Day| day.year * (12 / factor) + (i64::from(day.month) - 1) / factor;
+            let units = |day: Date| day.year * (12 / factor) + (i64::from(day.month) - 1) / factor;
             units(end) - units(start)
         }
         Unit::Days(7) => {
             let week_start =
-                |day: Day| day.number() - (day.weekday() - first_weekday).rem_euclid(7);
+                |day: Date| day.number() - (day.weekday() - first_weekday).rem_euclid(7);
             (week_start(end) - week_start(start)) / 7
         }
         Unit::Days(_) | Unit::Milliseconds(_) => end.number() - start.number(),

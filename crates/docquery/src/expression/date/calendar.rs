@@ -4,7 +4,7 @@
 
 /// A day of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Day {
+pub(crate) struct Date {
     pub(crate) year: i64,
     /// From 1 to 12.
     pub(crate) month: u8,
@@ -15,14 +15,14 @@ pub(crate) struct Day {
 /// What calendar and clock show at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
-    pub(crate) date: Day,
+    pub(crate) date: Date,
     /// The milliseconds since the day began.
     pub(crate) ms_of_day: i64,
     /// How far ahead of UTC the clock is, in seconds.
     pub(crate) offset: i64,
 }
 
-impl Day {
+impl Date {
     /// The day that is `days` after 1970-01-01.
     pub(crate) fn of_number(days: i64) -> Self {
         // Years are counted from March here, so that a leap day is the last of its year, and in cycles of 400 years.
@@ -86,7 +86,7 @@ impl Moment {
         // Days first: the milliseconds alone do not leave room for the offset at their ends.
         let ms_of_day = ms.rem_euclid(DAY_MS) + offset * 1000;
         let days = ms.div_euclid(DAY_MS) + ms_of_day.div_euclid(DAY_MS);
-        Self { date: Day::of_number(days), ms_of_day: ms_of_day.rem_euclid(DAY_MS), offset }
+        Self { date: Date::of_number(days), ms_of_day: ms_of_day.rem_euclid(DAY_MS), offset }
     }
 
     /// What a clock in UTC shows.
@@ -149,7 +149,7 @@ mod tests {
     #[track_caller]
     fn check(ms: i64, expected: (i64, u8, u8, i64)) {
         let moment = Moment::utc(ms);
-        let Day { year, month, day } = moment.date;
+        let Date { year, month, day } = moment.date;
         assert_eq!((year, month, day, moment.ms_of_day), expected);
         assert_eq!(moment.date.number() * DAY_MS + moment.ms_of_day, ms);
     }
@@ -161,14 +161,14 @@ mod tests {
         check(951_782_400_000, (2000, 2, 29, 0));
         check(-62_167_219_200_000, (0, 1, 1, 0));
         check(253_402_300_800_000, (10_000, 1, 1, 0));
-        check(i64::MAX, (292_278_994, 8, 17, 25_975_807 - 0));
+        check(i64::MAX, (292_278_994, 8, 17, 25_975_807));
         assert_eq!(Moment::utc(i64::MIN).date.year, -292_275_055);
         assert_eq!(Moment::at(i64::MAX, 359_940).date.day, 21);
     }
 
     #[test]
     fn weeks() {
-        let day = |year, month, day| Day { year, month, day };
+        let day = |year, month, day| Date { year, month, day };
         assert_eq!(day(2024, 6, 15).weekday(), 5);
         assert_eq!(day(2024, 6, 15).day_of_year(), 167);
         assert_eq!(day(2024, 6, 15).week(), 23);
@@ -193,7 +193,7 @@ mod tests {
     proptest! {
         #[test]
         fn days_and_their_numbers_belong_together(days in -110_000_000_000_i64..110_000_000_000) {
-            let day = Day::of_number(days);
+            let day = Date::of_number(days);
             prop_assert_eq!(day.number(), days);
             prop_assert!((1..=12).contains(&day.month) && (1..=31).contains(&day.day));
         }

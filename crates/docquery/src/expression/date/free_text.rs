@@ -2,7 +2,7 @@
 
 use super::calendar::number_of;
 use super::from_parts::iso_day;
-use super::from_string::Found;
+use super::from_string::{Found, Impossible, Part};
 use super::scanner::{Scanner, zone};
 
 /// What `text` says; `None` if something in it is not understood, or there is no such day or time.
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Option<Found> {
     Some(found)
 }
 
-const SPACE: &str = " \t\n,";
+const SPACE: &str = " \t\n,\0";
 
 /// Reads a date, a time or a zone, each of which may come once.
 fn read_part(scanner: &mut Scanner<'_>, found: &mut Found) -> Option<()> {
@@ -25,20 +25,19 @@ fn read_part(scanner: &mut Scanner<'_>, found: &mut Found) -> Option<()> {
         return found.take_whole(parts);
     }
     if let Some(time) = scanner.attempt(time) {
-        return put(&mut found.ms_of_day, time?);
+        return put(&mut found.ms_of_day, time.ok()?);
     }
     if let Some(date) = scanner.attempt(date) {
-        put(&mut found.day, date?)?;
+        put(&mut found.day, date.ok()?)?;
         // A time may follow without a space, and then behind a T without colons too.
         if let Some(time) = scanner.attempt(time_after_t) {
-            put(&mut found.ms_of_day, time?)?;
+            put(&mut found.ms_of_day, time.ok()?)?;
         }
         return Some(());
     }
-    if found.day.is_some() || found.ms_of_day.is_some() {
-        if let Some(offset) = zone(scanner) {
-            return put(&mut found.offset, offset);
-        }
+    let anything = found.day.is_some() || found.ms_of_day.is_some();
+    if let Some(offset) = if anything { zone(scanner) } else { None } {
+        return put(&mut found.offset, offset);
     }
     // The day of the week says nothing that the date does not.
     scanner.attempt(weekday)
@@ -64,8 +63,8 @@ fn seconds_since_epoch(scanner: &mut Scanner<'_>) -> Option<i64> {
     Some(sign * scanner.number(1, 12)? * 1000)
 }
 
-/// A time of day; inside `None` if no clock shows it.
-fn time(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+/// A time of day.
+fn time(scanner: &mut Scanner<'_>) -> Option<Part> {
     scanner.one_of("tT");
     let hour = scanner.whole_number(1, 2)?;
     let (mut minute, mut second, mut millisecond) = (None, 0, 0);
@@ -84,7 +83,7 @@ fn time(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
     let hour = match (half, minute) {
         (None, None) => return None,
         (None, Some(_)) => hour,
-        (Some(_), _) if !(1..=12).contains(&hour) => return Some(None),
+        (Some(_), _) if !(1..=12).contains(&hour) => return Some(Err(Impossible)),
         (Some(afternoon), _) => hour % 12 + if afternoon { 12 } else { 0 },
     };
     Some(Found::time_of(hour, minute.unwrap_or(0), second, millisecond))
@@ -106,7 +105,7 @@ fn half_of_day(scanner: &mut Scanner<'_>) -> Option<bool> {
 }
 
 /// A time that follows a date at once: `T11:23:45`, `T112345`, `T1123`, `T11`.
-fn time_after_t(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn time_after_t(scanner: &mut Scanner<'_>) -> Option<Part> {
     if let Some(time) = scanner.attempt(|scanner| {
         matches!(scanner.peek(), Some('t' | 'T')).then_some(())?;
         time(scanner)
@@ -123,9 +122,12 @@ fn time_after_t(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
     Some(Found::time_of(pair(0)?, pair(2).unwrap_or(0), pair(4).unwrap_or(0), millisecond))
 }
 
-/// A date; inside `None` if the calendar does not have it.
-fn date(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
-    let formats: [fn(&mut Scanner<'_>) -> Option<Option<i64>>; 9] = [
+/// Reads a date in one format, if there is one.
+type DateFormat = fn(&mut Scanner<'_>) -> Option<Part>;
+
+/// A date.
+fn date(scanner: &mut Scanner<'_>) -> Option<Part> {
+    let formats: [DateFormat; 9] = [
         week_of_year,
         year_month_day,
         compact,
@@ -140,7 +142,7 @@ fn date(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
 }
 
 /// `2017-W27-2`, `2017W272`, `2017W27`
-fn week_of_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn week_of_year(scanner: &mut Scanner<'_>) -> Option<Part> {
     let year = scanner.number(4, 4)?;
     scanner.one_of("-");
     scanner.one_of("W")?;
@@ -148,11 +150,11 @@ fn week_of_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
     scanner.one_of("-");
     let day = scanner.number(1, 1).unwrap_or(1);
     let known = (1..=53).contains(&week) && (0..=7).contains(&day);
-    Some(known.then(|| iso_day(year, week, day)))
+    Some(if known { Ok(iso_day(year, week, day)) } else { Err(Impossible) })
 }
 
 /// `2017-07-04`, `2017/7/4`, `-0044-03-15`, `2017-07`
-fn year_month_day(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn year_month_day(scanner: &mut Scanner<'_>) -> Option<Part> {
     let sign = match scanner.one_of("+-") {
         Some('-') => -1,
         _ => 1,
@@ -171,21 +173,21 @@ fn year_month_day(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
 }
 
 /// `20170704`
-fn compact(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn compact(scanner: &mut Scanner<'_>) -> Option<Part> {
     let number = scanner.whole_number(8, 8)?;
     Some(Found::day_of(number / 10_000, number / 100 % 100, number % 100))
 }
 
 /// `2017-185`, `2017.185`, `2017185`
-fn day_of_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn day_of_year(scanner: &mut Scanner<'_>) -> Option<Part> {
     let year = scanner.number(4, 4)?;
     scanner.one_of("-.");
     let day = scanner.whole_number(3, 3)?;
-    Some((1..=366).contains(&day).then(|| number_of(year, 1, day)))
+    Some(if (1..=366).contains(&day) { Ok(number_of(year, 1, day)) } else { Err(Impossible) })
 }
 
 /// `7/4/2017`
-fn month_day_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn month_day_year(scanner: &mut Scanner<'_>) -> Option<Part> {
     let month = scanner.whole_number(1, 2)?;
     scanner.one_of("/")?;
     let day = scanner.whole_number(1, 2)?;
@@ -194,7 +196,7 @@ fn month_day_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
 }
 
 /// `4-7-2017`, `04.07.2017`
-fn day_month_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn day_month_year(scanner: &mut Scanner<'_>) -> Option<Part> {
     let day = scanner.whole_number(1, 2)?;
     scanner.one_of("-.\t")?;
     let month = scanner.whole_number(1, 2)?;
@@ -203,7 +205,7 @@ fn day_month_year(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
 }
 
 /// `July 4, 2017`, `Jul-04-2017`, `July 4th 2017`, `July 2017`
-fn month_in_letters(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn month_in_letters(scanner: &mut Scanner<'_>) -> Option<Part> {
     let month = month(scanner)?;
     scanner.skip(SEPARATORS);
     let day = scanner.attempt(|scanner| {
@@ -223,7 +225,7 @@ fn month_in_letters(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
 }
 
 /// `4 July 2017`, `04-Jul-17`, `4th of July` is not.
-fn day_and_month_in_letters(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn day_and_month_in_letters(scanner: &mut Scanner<'_>) -> Option<Part> {
     let day = scanner.whole_number(1, 2)?;
     ordinal(scanner);
     scanner.skip(SEPARATORS);
@@ -233,7 +235,7 @@ fn day_and_month_in_letters(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
 }
 
 /// `2017-Jul-04`, `2017 July`
-fn year_and_month_in_letters(scanner: &mut Scanner<'_>) -> Option<Option<i64>> {
+fn year_and_month_in_letters(scanner: &mut Scanner<'_>) -> Option<Part> {
     let year = scanner.whole_number(4, 4)?;
     scanner.skip(SEPARATORS);
     let month = month(scanner)?;
@@ -292,6 +294,16 @@ fn weekday(scanner: &mut Scanner<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9:+@TtWZzJjulyAaPpMm ,./é-]{0,24}", any in ".{0,12}") {
+            parse(&text);
+            parse(&any);
+        }
+    }
 
     const FOURTH_OF_JULY: i64 = 17_351;
 

@@ -21,25 +21,36 @@ const ERRORS: NamedErrors = NamedErrors { not_an_object: 40540, unknown_key: 405
 /// The parts of a date that were found in a text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    /// The number of a day since the epoch.
+    /// The number of the day since the epoch.
     pub(super) day: Option<i64>,
     pub(super) ms_of_day: Option<i64>,
     /// How far ahead of UTC it is, in seconds.
     pub(super) offset: Option<i64>,
 }
 
+/// A day or a time of day, as a number.
+pub(super) type Part = Result<i64, Impossible>;
+
+/// The calendar has no such day, or the clock no such time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Impossible;
+
 impl Found {
-    /// The day with this date, if the calendar has it.
-    pub(super) fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    /// The day with this date.
+    pub(super) fn day_of(year: i64, month: i64, day: i64) -> Part {
         let known = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
-        known.then(|| number_of(year, month, day))
+        if known { Ok(number_of(year, month, day)) } else { Err(Impossible) }
     }
 
-    /// The milliseconds of a day at this time, if a clock shows it.
-    pub(super) fn time_of(hour: i64, minute: i64, second: i64, millisecond: i64) -> Option<i64> {
+    /// The milliseconds of the day at this time.
+    pub(super) fn time_of(hour: i64, minute: i64, second: i64, millisecond: i64) -> Part {
         let known =
             (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
-        known.then(|| ((hour * 60 + minute) * 60 + second) * 1000 + millisecond)
+        if known {
+            Ok(((hour * 60 + minute) * 60 + second) * 1000 + millisecond)
+        } else {
+            Err(Impossible)
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::calendar::number_of;
 use super::format::check_letters;
-use super::from_string::Found;
+use super::from_parts::iso_day;
+use super::from_string::{Found, Impossible, Part};
 use super::scanner::{Scanner, zone};
 use crate::Result;
 
@@ -72,32 +73,40 @@ impl Parts {
         Some(())
     }
 
+    /// What the parts say; `None` if there is no such day or time.
     fn found(self) -> Option<Found> {
         let time = [self.hour, self.minute, self.second, self.millisecond];
         let ms_of_day = if time.iter().any(Option::is_some) {
-            let [hour, minute, second, millisecond] = time.map(|part| part.unwrap_or(0));
-            Some(Found::time_of(hour, minute, second, millisecond)?)
+            let [hour, minute, second, millisecond] = time.map(Option::unwrap_or_default);
+            Some(Found::time_of(hour, minute, second, millisecond).ok()?)
         } else {
             None
         };
-        Some(Found { day: self.date()?, ms_of_day, offset: self.offset })
+        let day = match self.day() {
+            Some(day) => Some(day.ok()?),
+            None => None,
+        };
+        Some(Found { day, ms_of_day, offset: self.offset })
     }
 
-    /// The day, if enough of it was given; outside `None` if there is no such day.
-    fn date(self) -> Option<Option<i64>> {
-        if let (Some(year), Some(month), Some(day)) = (self.year, self.month, self.day) {
-            return Found::day_of(year, month, day).map(Some);
-        }
-        if let (Some(year), Some(day)) = (self.year, self.day_of_year) {
-            let known = (1..=number_of(year + 1, 1, 1) - number_of(year, 1, 1)).contains(&day);
-            return known.then(|| Some(number_of(year, 1, day)));
-        }
-        if let (Some(year), Some(week)) = (self.iso_year, self.iso_week) {
-            let day = self.iso_day.unwrap_or(1);
-            let known = (1..=53).contains(&week) && (1..=7).contains(&day);
-            return known.then(|| Some(super::from_parts::iso_day(year, week, day)));
-        }
-        Some(None)
+    /// The day, if the parts name one.
+    fn day(self) -> Option<Part> {
+        let in_year = |known: bool, number: i64| if known { Ok(number) } else { Err(Impossible) };
+        Some(match self {
+            Self { year: Some(year), month: Some(month), day: Some(day), .. } => {
+                Found::day_of(year, month, day)
+            }
+            Self { year: Some(year), day_of_year: Some(day), .. } => {
+                let days = number_of(year + 1, 1, 1) - number_of(year, 1, 1);
+                in_year((1..=days).contains(&day), number_of(year, 1, day))
+            }
+            Self { iso_year: Some(year), iso_week: Some(week), .. } => {
+                let day = self.iso_day.unwrap_or(1);
+                let known = (1..=53).contains(&week) && (1..=7).contains(&day);
+                in_year(known, iso_day(year, week, day))
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -110,6 +119,15 @@ fn minutes(scanner: &mut Scanner<'_>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9+é-]{0,12}", format in "(%[dGHjLmMSuVYzZ%]|-|é){0,6}") {
+            super::check(&format).unwrap();
+            parse(&text, &format);
+        }
+    }
 
     #[track_caller]
     fn check(text: &str, format: &str, expected: Option<(i64, i64, Option<i64>)>) {

@@ -12,7 +12,10 @@ pub(super) const OPERATORS: Table = &[
 /// The 32 bits of a timestamp from `shift` on.
 fn half<'a>(arguments: &Arguments<'_, 'a>, otherwise: i32, shift: u32) -> Result<Value<'a>> {
     match arguments.get(0)? {
-        Value::Timestamp(stamp) => Ok(Value::Int64(i64::from((stamp >> shift) as u32))),
+        Value::Timestamp(stamp) => {
+            let half = stamp >> shift & 0xFFFF_FFFF;
+            Ok(Value::Int64(i64::try_from(half).expect("32 bits fit")))
+        }
         value if value.is_nullish() => Ok(Value::Null),
         value => {
             let (operator, found) = (arguments.operator(), value.type_name());

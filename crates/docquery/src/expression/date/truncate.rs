@@ -1,7 +1,7 @@
 //! `$dateTrunc`.
 
 use super::arithmetic::{add, day_boundaries, first_weekday, named_date};
-use super::calendar::{DAY_MS, Day};
+use super::calendar::{DAY_MS, Date};
 use super::unit::Unit;
 use super::{Zone, zone};
 use crate::expression::arguments::Arguments;
@@ -80,7 +80,7 @@ fn start_of_bin(ms: i64, unit: Unit, bin: i64, zone: &Zone, first_weekday: i64) 
         return Err(Error::location(5_439_006, "dateTrunc unsupported binSize value"));
     }
     let days = if unit.is_week() { (first_weekday - SATURDAY).rem_euclid(7) } else { 0 };
-    let zero_day = Day::of_number(YEAR_2000 / DAY_MS + days);
+    let zero_day = Date::of_number(YEAR_2000 / DAY_MS + days);
     let distance = day_boundaries(zero_day, zone.moment(ms).date, unit, first_weekday);
     let bin_start = distance - distance.rem_euclid(bin);
     add(zero + days * DAY_MS, unit, bin_start, zone)

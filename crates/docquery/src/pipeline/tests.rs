@@ -1,0 +1,109 @@
+use bson::{Bson, bson, rawdoc};
+
+use super::testing::{check, check_error, parse};
+use super::*;
+
+#[test]
+fn stages_follow_each_other() {
+    check(
+        bson!([
+            {"$match": {"n": {"$gte": 2}}},
+            {"$set": {"m": {"$add": ["$n", 1]}}},
+            {"$sort": {"n": -1}},
+            {"$skip": 1},
+            {"$limit": 2},
+            {"$unset": "n"},
+        ]),
+        bson!([{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}, {"n": 5}]),
+        bson!([{"m": 5}, {"m": 4}]),
+    );
+    check(bson!([{"$count": "n"}]), bson!([{}, {}]), bson!([{"n": 2}]));
+    check(bson!([{"$count": "n"}]), bson!([]), bson!([]));
+    check(
+        bson!([{"$replaceRoot": {"newRoot": "$a"}}]),
+        bson!([{"a": {"b": 1}}]),
+        bson!([{"b": 1}]),
+    );
+    check_error(bson!([{"$replaceWith": "$a"}]), bson!([{"a": 1}]), 40228);
+}
+
+#[test]
+fn a_field_that_was_taken_away_comes_back_in_its_place() {
+    check(
+        bson!([{"$set": {"a": "$none"}}, {"$set": {"a": 5}}]),
+        bson!([{"a": 1, "b": 2}]),
+        bson!([{"a": 5, "b": 2}]),
+    );
+}
+
+#[test]
+fn equal_documents_keep_their_order_in_a_sort() {
+    let documents =
+        bson!([{"k": 1, "n": 0}, {"k": 0, "n": 1}, {"k": 1.0, "n": 2}, {"k": 0, "n": 3}]);
+    let sorted = bson!([{"k": 0, "n": 1}, {"k": 0, "n": 3}, {"k": 1, "n": 0}]);
+    check(bson!([{"$sort": {"k": 1}}, {"$limit": 3}]), documents, sorted);
+}
+
+#[test]
+fn what_is_no_stage_is_refused_before_others_are_parsed() {
+    check_error(bson!([1]), bson!([]), 14);
+    check_error(bson!([{}]), bson!([]), 40323);
+    check_error(bson!([{"$limit": 1, "$skip": 1}]), bson!([]), 40323);
+    check_error(bson!([{"$limit": "x"}, {"$no": 1}]), bson!([]), 40324);
+    check_error(bson!([{"$sort": 1}]), bson!([]), 15973);
+    check_error(bson!([{"$match": {}}, {"$documents": []}]), bson!([]), 40602);
+}
+
+#[test]
+fn the_source_is_told_what_comes_first() {
+    let pipeline = parse(bson!([
+        {"$match": {"a": 1}}, {"$match": {"b": 1}}, {"$sort": {"c": 1}}, {"$skip": 2}, {"$limit": 3},
+    ]));
+    let pipeline = pipeline.unwrap();
+    let leading = pipeline.leading();
+    assert_eq!((leading.filters.len(), leading.sort.is_some(), leading.limit), (2, true, Some(5)));
+    let pipeline = parse(bson!([{"$group": {"_id": 1}}, {"$limit": 1}])).unwrap();
+    let leading = pipeline.leading();
+    assert_eq!((leading.filters.len(), leading.sort.is_some(), leading.limit), (0, false, None));
+}
+
+#[test]
+fn an_update_may_only_set_and_replace() {
+    let pipeline =
+        parse(bson!([{"$set": {"a": 1}}, {"$unset": "b"}, {"$replaceWith": "$$ROOT"}])).unwrap();
+    pipeline.check_update().unwrap();
+    let changed = pipeline.apply_to_document(&rawdoc! {"b": 2}).unwrap();
+    assert_eq!(changed, rawdoc! {"a": 1});
+    let pipeline = parse(bson!([{"$match": {}}])).unwrap();
+    assert_eq!(pipeline.check_update().unwrap_err().code(), ErrorCode::INVALID_OPTIONS);
+}
+
+#[test]
+fn what_would_be_very_large_or_deep_is_refused() {
+    let doubled = vec![bson!({"$set": {"a": ["$a", "$a"]}}); 60];
+    check_error(Bson::Array(doubled), bson!([{"a": 1}]), 10334);
+    let mut stages = Vec::new();
+    for _ in 0..30 {
+        stages.extend(vec![bson!({"$set": {"a": {"b": "$a"}}}); 10]);
+        stages.push(bson!({"$sort": {"x": 1}}));
+    }
+    check_error(Bson::Array(stages), bson!([{"a": 1}]), 15);
+    let stages = vec![bson!({"$limit": 1}); 1001];
+    check_error(Bson::Array(stages), bson!([]), 7_749_501);
+    let large = "x".repeat(9_000_000);
+    check_error(bson!([{"$set": {"b": "$a"}}]), bson!([{"a": large}]), 10334);
+}
+
+#[test]
+fn names_that_are_made_of_strings_have_no_null_byte() {
+    for expression in [
+        bson!({"$arrayToObject": [[["a\0b", 1]]]}),
+        bson!({"$arrayToObject": [[{"k": "a\0b", "v": 1}]]}),
+        bson!({"$setField": {"field": "a\0b", "input": "$$ROOT", "value": 1}}),
+        bson!({"$arrayToObject": {"$map": {"input": ["$x"], "in": ["$$this", 1]}}}),
+    ] {
+        let stages = bson!([{"$replaceWith": expression.clone()}]);
+        let found = super::testing::run(stages, bson!([{"x": "a\0b"}]), &super::testing::Memory::default());
+        assert!(found.is_err(), "{expression}");
+    }
+}

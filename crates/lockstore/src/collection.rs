@@ -1,0 +1,142 @@
+//! Collections of documents, with values of your own types: the requests and their results.
+//!
+//! A [`Collection`] has a method for each request. What has settings is a builder that ends in `run()`; what has none
+//! answers at once.
+
+mod cursor;
+mod find;
+mod find_one_and;
+mod given;
+mod hint;
+mod insert;
+mod results;
+mod setters;
+mod update;
+mod write_model;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use docquery::Error;
+
+pub use cursor::Cursor;
+pub use find::{CountDocuments, Find, FindOne};
+pub use find_one_and::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate, ReturnDocument};
+pub use hint::Hint;
+pub use insert::InsertMany;
+pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
+pub use update::{Delete, Replace, Update};
+pub use write_model::{DeleteModel, InsertModel, ReplaceModel, UpdateModel, WriteModel};
+
+use crate::documents::Namespace;
+use crate::error::DocumentError;
+use crate::operations::Place;
+use crate::store::Store;
+
+/// A collection of a [`Database`](crate::Database): documents that are read as values of the type `T`, which is any
+/// that serde knows.
+///
+/// It is a name, and cheap to clone: the collection itself comes into being with the first document that is inserted, or the
+/// first index. Nothing is found in one that is not there. A handle keeps the store open.
+///
+/// Filters, updates and documents are whatever serde writes as a BSON document: [`doc!`](bson::doc), a struct of
+/// yours, or raw BSON. Their language is MongoDB's, and so are the limits: a document has at most 16 MiB and 180 levels.
+///
+/// A call that changes something returns when it is durable. Of the requests that are about many documents each
+/// document is changed at once or not at all, but not all of them together; readers see each commit whole. Reading never
+/// waits for writing.
+///
+/// ```
+/// use lockstore::bson::doc;
+/// use lockstore::{Collection, Store};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// struct Job {
+///     _id: i32,
+///     state: String,
+/// }
+///
+/// let store = Store::in_memory()?;
+/// let jobs: Collection<Job> = store.database("factory").collection("jobs");
+/// jobs.insert_one(Job { _id: 1, state: "new".into() })?;
+/// jobs.update_one(doc! { "_id": 1 }, doc! { "$set": { "state": "done" } }).run()?;
+/// assert_eq!(jobs.find_one(doc! { "_id": 1 }).run()?.map(|job| job.state).as_deref(), Some("done"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Collection<T = bson::Document> {
+    store: Store,
+    /// Both names, with a dot between them.
+    full_name: Arc<str>,
+    /// How long the name of the database is.
+    database: usize,
+    /// Names that no collection may have are an error of each request.
+    namespace: Result<Namespace, Error>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Collection<T> {
+    pub(crate) fn new(store: &Store, database: &str, name: &str) -> Self {
+        Self {
+            store: store.clone(),
+            full_name: format!("{database}.{name}").into(),
+            database: database.len(),
+            namespace: Namespace::new(database, name),
+            kind: PhantomData,
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.full_name[self.database + 1..]
+    }
+
+    /// The name with that of the database in front: `factory.jobs`.
+    pub fn namespace(&self) -> &str {
+        &self.full_name
+    }
+
+    /// The same collection, its documents read as another type.
+    pub fn with_type<U>(&self) -> Collection<U> {
+        Collection {
+            store: self.store.clone(),
+            full_name: Arc::clone(&self.full_name),
+            database: self.database,
+            namespace: self.namespace.clone(),
+            kind: PhantomData,
+        }
+    }
+
+    /// Drops the collection with its documents and indexes, and tells whether it was there. That is durable when
+    /// it returns; the space is given back in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`]. Nothing has changed then.
+    pub fn drop(&self) -> Result<bool, DocumentError> {
+        match self.place(None)?.drop_collection() {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == docquery::ErrorCode::NAMESPACE_NOT_FOUND => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn place(&self, max_time: Option<Duration>) -> Result<Place<'_>, DocumentError> {
+        let namespace = self.namespace.clone()?;
+        Ok(Place::new(self.store.engine(), namespace, max_time))
+    }
+}
+
+impl<T> Clone for Collection<T> {
+    fn clone(&self) -> Self {
+        self.with_type()
+    }
+}
+
+impl<T> fmt::Debug for Collection<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Collection").field(&self.full_name).finish()
+    }
+}

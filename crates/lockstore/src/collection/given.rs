@@ -1,0 +1,135 @@
+//! What callers give: values of their own types, and what they become as BSON.
+
+use std::time::Duration;
+
+use bson::{Bson, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use docquery::{Error, ErrorCode, limits};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Collection, Hint};
+use crate::documents::plan;
+use crate::error::DocumentError;
+use crate::operations::{Place, Selector};
+
+/// What most requests have in common. A value that cannot be used fails the request when it is run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) selector: Selector,
+    max_time: Option<Duration>,
+    failed: Option<DocumentError>,
+}
+
+impl Asked {
+    /// A request about what matches `filter`.
+    pub(super) fn about(filter: &impl Serialize) -> Self {
+        let mut asked = Self::default();
+        asked.selector.filter = asked.document(filter).unwrap_or_default();
+        asked
+    }
+
+    /// The value as a document; `None` if it is none, which is remembered.
+    pub(super) fn document(&mut self, value: &impl Serialize) -> Option<RawDocumentBuf> {
+        self.keep(argument(value))
+    }
+
+    /// What was given, unless it cannot be used, which is remembered.
+    pub(super) fn keep<V>(&mut self, given: Result<V, DocumentError>) -> Option<V> {
+        given.map_err(|error| self.failed.get_or_insert(error).clone()).ok()
+    }
+
+    pub(super) fn set_sort(&mut self, sort: &impl Serialize) {
+        self.selector.sort = self.document(sort);
+    }
+
+    pub(super) fn set_variables(&mut self, variables: &impl Serialize) {
+        self.selector.variables = self.document(variables);
+    }
+
+    pub(super) fn set_hint(&mut self, hint: Hint) {
+        let hint = match hint {
+            Hint::Name(name) => Ok(plan::Hint::Name(name.into())),
+            Hint::Keys(keys) => argument(&keys).and_then(|keys| Ok(plan::Hint::parse(&keys)?)),
+        };
+        self.selector.hint = self.keep(hint).unwrap_or_default();
+    }
+
+    pub(super) fn set_collation(&mut self, collation: &impl Serialize) {
+        let checked = argument(collation).and_then(|collation| {
+            crate::commands::check_collation((&*collation).into()).map_err(DocumentError::from)
+        });
+        self.keep(checked);
+    }
+
+    /// As everywhere in MongoDB, no time is no limit.
+    pub(super) fn set_max_time(&mut self, max_time: Duration) {
+        self.max_time = Some(max_time).filter(|limit| !limit.is_zero());
+    }
+
+    /// Checks that all that was given can be used.
+    pub(super) fn check(&self) -> Result<(), DocumentError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Begins the request: its time runs from here.
+    pub(super) fn place<'c, T>(
+        &self,
+        collection: &'c Collection<T>,
+    ) -> Result<Place<'c>, DocumentError> {
+        self.check()?;
+        collection.place(self.max_time)
+    }
+}
+
+/// The value as a document that is sound, and may be an argument: as deep as one of a command.
+pub(super) fn argument(value: &impl Serialize) -> Result<RawDocumentBuf, DocumentError> {
+    let document = document(value)?;
+    limits::check_bson(&document, limits::EXPRESSION_DEPTH_MAX)?;
+    Ok(document)
+}
+
+/// The value as a document, which has not been checked.
+pub(super) fn document(value: &impl Serialize) -> Result<RawDocumentBuf, DocumentError> {
+    bson::serialize_to_raw_document_buf(value).map_err(unwritable)
+}
+
+/// A value that is a document or an array: an update or a replacement, or a pipeline.
+#[derive(Clone, Debug)]
+pub(super) struct Held(RawDocumentBuf);
+
+impl Held {
+    pub(super) fn new(value: &impl Serialize) -> Result<Self, DocumentError> {
+        /// An array is no document, but a document may hold one.
+        #[derive(Serialize)]
+        struct Holder<'v, V> {
+            held: &'v V,
+        }
+        let holder = document(&Holder { held: value })?;
+        limits::check_bson(&holder, limits::EXPRESSION_DEPTH_MAX + 1)?;
+        Ok(Self(holder))
+    }
+
+    pub(super) fn get(&self) -> RawBsonRef<'_> {
+        self.0.get("held").ok().flatten().expect("it was written")
+    }
+}
+
+/// A document that was found, as a value of the caller's type.
+pub(super) fn read<T: DeserializeOwned>(document: &RawDocument) -> Result<T, DocumentError> {
+    bson::deserialize_from_slice(document.as_bytes())
+        .map_err(|error| DocumentError::Deserialize(Box::new(error)))
+}
+
+/// A value of a document that is stored.
+pub(super) fn parsed(value: RawBson) -> Bson {
+    value.try_into().expect("what is stored has passed a check")
+}
+
+/// An error that says that an argument is of the wrong kind.
+pub(super) fn refused(message: &str) -> DocumentError {
+    Error::new(ErrorCode::BAD_VALUE, message).into()
+}
+
+fn unwritable(error: bson::error::Error) -> DocumentError {
+    DocumentError::Serialize(Box::new(error))
+}
