@@ -103,7 +103,8 @@ fn names_that_are_made_of_strings_have_no_null_byte() {
         bson!({"$arrayToObject": {"$map": {"input": ["$x"], "in": ["$$this", 1]}}}),
     ] {
         let stages = bson!([{"$replaceWith": expression.clone()}]);
-        let found = super::testing::run(stages, bson!([{"x": "a\0b"}]), &super::testing::Memory::default());
+        let found =
+            super::testing::run(stages, bson!([{"x": "a\0b"}]), &super::testing::Memory::default());
         assert!(found.is_err(), "{expression}");
     }
 }
