@@ -196,23 +196,8 @@ impl Execution {
         Ok(counted)
     }
 
-    /// The records of the documents that are left, in their order, each once, at most `count`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Execution::run`].
-    pub(crate) fn records(
-        &mut self,
-        engine: &Engine,
-        count: usize,
-    ) -> Result<Vec<RecordId>, DocumentError> {
-        let mut records = Vec::new();
-        self.gather(engine, count, &mut records)?;
-        Ok(records)
-    }
-
-    /// Adds to `records` what [`Execution::records`] gives, up to where an error comes: a change of many documents is done
-    /// to those before it.
+    /// Adds to `records` those of the documents that are left, in their order, each once, until there are `count`. Those up
+    /// to an error are there: a change of many documents is done to them.
     ///
     /// # Errors
     ///

@@ -59,15 +59,23 @@ impl Place<'_> {
         }
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
-            let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
+            let Candidates { sequence, collection, records, error } =
+                self.candidates(&query, limit)?;
             let outcome = match collection {
                 Some(collection) if !records.is_empty() && request.many => {
-                    Some(self.modify_each(&query, &request.change, collection, &records))
+                    // What comes before an error is changed, as if each had been changed when it was found.
+                    let mut outcome =
+                        self.modify_each(&query, &request.change, collection, &records);
+                    outcome.error = outcome.error.or(error);
+                    Some(outcome)
                 }
                 Some(collection) if !records.is_empty() => {
                     self.modify_first(&query, &request.change, collection, records)?
                 }
-                _ => self.upsert(&query, &request.change, sequence)?,
+                _ => match error {
+                    Some(error) => return Err(error),
+                    None => self.upsert(&query, &request.change, sequence)?,
+                },
             };
             if let Some(outcome) = outcome {
                 return Ok(outcome);
