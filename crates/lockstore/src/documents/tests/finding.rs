@@ -426,3 +426,17 @@ fn plans_are_explained() {
     check_explained(&store, &either, "inputStage.inputStage.stage", bson!("OR"));
     check_explained(&store, &query(&doc! {}), "inputStage.direction", bson!("forward"));
 }
+
+#[test]
+fn what_is_found_before_an_error_is_there() {
+    let store = Store::in_memory().unwrap();
+    for (id, list) in [(0, bson!([1])), (1, bson!([1])), (2, bson!("no list")), (3, bson!([1]))] {
+        insert(&store, raw(&doc! { "_id": id, "list": list }));
+    }
+    let query = query(&doc! { "$expr": { "$in": [1, "$list"] } });
+    let mut records = Vec::new();
+    let mut broken = execution(&store, &query, Extent::default());
+    let error = broken.gather(store.engine(), 10, &mut records).unwrap_err();
+    assert_eq!((records.len(), error.code().value()), (2, 40081), "{error}");
+    assert!(broken.is_done());
+}
