@@ -3,11 +3,16 @@
 //! A [`Collection`] has a method for each request. What has settings is a builder that ends in `run()`; what has none
 //! answers at once.
 
+mod aggregate;
+mod bounded;
+mod bulk_write;
 mod cursor;
 mod find;
 mod find_one_and;
 mod given;
 mod hint;
+mod index;
+mod index_model;
 mod insert;
 mod results;
 mod setters;
@@ -21,10 +26,13 @@ use std::time::Duration;
 
 use docquery::Error;
 
+pub use aggregate::{Aggregate, Distinct};
+pub use bulk_write::BulkWrite;
 pub use cursor::Cursor;
 pub use find::{CountDocuments, Find, FindOne};
 pub use find_one_and::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate, ReturnDocument};
 pub use hint::Hint;
+pub use index_model::IndexModel;
 pub use insert::InsertMany;
 pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 pub use update::{Delete, Replace, Update};

@@ -18,7 +18,6 @@ mod drop_indexes;
 mod explain;
 mod find;
 mod find_and_modify;
-mod index_spec;
 mod insert;
 mod listing;
 mod reply;
@@ -37,7 +36,6 @@ use concern::{Concern, Takes};
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
-pub(crate) use index_spec::check_collation;
 
 /// One command on its way.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,14 @@
 //! A database: collections under one name.
 
+use std::sync::Arc;
+
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::collection::Collection;
 use crate::commands;
+use crate::documents::Namespace;
+use crate::error::DocumentError;
+use crate::operations;
 use crate::store::Store;
 
 /// A database of a store: a name for collections that belong together. It needs no creation, and is there as long as one
@@ -25,13 +30,22 @@ use crate::store::Store;
 #[derive(Clone, Debug)]
 pub struct Database {
     store: Store,
-    name: Box<str>,
+    name: Arc<str>,
 }
 
 impl Store {
     /// The database called `name`. Whether the name may be one is told by the first call that uses it.
     pub fn database(&self, name: &str) -> Database {
         Database { store: self.clone(), name: name.into() }
+    }
+
+    /// The names of the databases that have collections, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError::Store`].
+    pub fn database_names(&self) -> Result<Vec<String>, DocumentError> {
+        Ok(operations::databases(self.engine())?.into_keys().collect())
     }
 }
 
@@ -59,9 +73,73 @@ impl Database {
         Collection::new(&self.store, &self.name, name)
     }
 
+    /// Makes a collection, durably when it returns. That is seldom needed: the first document that is inserted makes its
+    /// collection.
+    ///
+    /// # Errors
+    ///
+    /// [`NAMESPACE_EXISTS`](docquery::ErrorCode::NAMESPACE_EXISTS) when it is there already.
+    pub fn create_collection(&self, name: &str) -> Result<(), DocumentError> {
+        self.collection::<()>(name).place(None)?.create(RawDocumentBuf::new())
+    }
+
+    /// The collections, in the order of their names.
+    ///
+    /// ```
+    /// # let store = lockstore::Store::in_memory()?;
+    /// let factory = store.database("factory");
+    /// factory.create_collection("jobs")?;
+    /// factory.create_collection("workers")?;
+    /// assert_eq!(factory.list_collections()?[1].name, "workers");
+    /// assert_eq!(factory.collection_names()?, ["jobs", "workers"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn list_collections(&self) -> Result<Vec<CollectionInfo>, DocumentError> {
+        Namespace::check_database(&self.name)?;
+        let collections = operations::collections(self.store.engine(), &self.name)?;
+        let info = collections.iter().map(|collection| CollectionInfo {
+            name: collection.namespace().collection().to_owned(),
+            uuid: bson::Uuid::from_bytes(collection.uuid()),
+        });
+        Ok(info.collect())
+    }
+
+    /// The names of the collections, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn collection_names(&self) -> Result<Vec<String>, DocumentError> {
+        Ok(self.list_collections()?.into_iter().map(|collection| collection.name).collect())
+    }
+
+    /// Drops all collections, in one commit, and tells whether there were any. That is durable when it returns; the space is
+    /// given back in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`]. Nothing has changed then.
+    pub fn drop(&self) -> Result<bool, DocumentError> {
+        operations::drop_database(self.store.engine(), &self.name)
+    }
+
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
         commands::run(self.store.engine(), &self.name, command)
     }
+}
+
+/// A collection, as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectionInfo {
+    /// The name.
+    pub name: String,
+    /// Tells it from all other collections of its name, before and after.
+    pub uuid: bson::Uuid,
 }

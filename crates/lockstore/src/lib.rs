@@ -75,10 +75,10 @@ pub use docquery::{Error as Refusal, ErrorCode};
 pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
 pub use collection::{
-    BulkWriteResult, Collection, Cursor, DeleteResult, Hint, InsertManyResult, InsertOneResult,
-    ReturnDocument, UpdateResult, WriteModel,
+    BulkWriteResult, Collection, Cursor, DeleteResult, Hint, IndexModel, InsertManyResult,
+    InsertOneResult, ReturnDocument, UpdateResult, WriteModel,
 };
-pub use database::Database;
+pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, OpenError};
 pub use error::{
     AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, PartialWrite,

@@ -9,6 +9,7 @@ mod cursor;
 mod distinct;
 mod find;
 mod find_and_modify;
+mod index_spec;
 mod indexes;
 mod insert;
 mod modify;
@@ -18,8 +19,8 @@ mod select;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bson::RawDocumentBuf;
-use docquery::{Environment, Error, ErrorCode};
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Document, Environment, Error, ErrorCode};
 use lockcore::Instant;
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ pub(crate) use catalogue::{collections, databases, drop_database};
 pub(crate) use cursor::{AHEAD, Cursor};
 pub(crate) use find::FindRequest;
 pub(crate) use find_and_modify::FindAndModifyRequest;
+pub(crate) use index_spec::{IndexSpec, check_collation, expire_after_seconds};
 pub(crate) use indexes::{Dropped, IndexChange, IndexName};
 pub(crate) use insert::InsertRequest;
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
@@ -125,4 +127,10 @@ impl<'s> Place<'s> {
 /// What a collection that an operation creates is made with.
 fn new_collection() -> NewCollection {
     NewCollection { uuid: Uuid::new_v4().into_bytes(), options: RawDocumentBuf::new() }
+}
+
+/// The raw document that was given: what an operation is asked for is raw throughout.
+pub(crate) fn raw(document: Document<'_>) -> &RawDocument {
+    let bytes = document.raw_bytes().expect("what is given is raw");
+    RawDocument::from_bytes(bytes).expect("what is given has passed a check")
 }

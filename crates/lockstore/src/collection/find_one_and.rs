@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Collection;
-use super::given::{Asked, read};
+use super::given::read;
 use super::setters::setters;
 use super::write_model::{DeleteModel, ReplaceModel, UpdateModel};
 use crate::error::DocumentError;
-use crate::operations::{Change, FindAndModifyRequest, Place};
+use crate::operations::{FindAndModifyRequest, ModifyRequest, Place};
 
 impl<T> Collection<T> {
     /// Updates the first document that matches `filter`, and gives it back: as it was, or as it is now. Nobody else gets
@@ -133,8 +133,8 @@ impl<T> FindOneAndUpdate<'_, T> {
         T: DeserializeOwned,
     {
         let place = self.model.asked.place(self.collection)?;
-        let change = self.model.change(&place)?;
-        find_and_modify(&place, self.model.asked, change, self.projection, self.after)
+        let request = self.model.request(&place, false)?;
+        find_and_modify(&place, request, self.projection, self.after)
     }
 }
 
@@ -179,8 +179,8 @@ impl<T> FindOneAndReplace<'_, T> {
         T: DeserializeOwned,
     {
         let place = self.model.asked.place(self.collection)?;
-        let change = self.model.change(&place)?;
-        find_and_modify(&place, self.model.asked, change, self.projection, self.after)
+        let request = self.model.request(&place)?;
+        find_and_modify(&place, request, self.projection, self.after)
     }
 }
 
@@ -212,18 +212,17 @@ impl<T> FindOneAndDelete<'_, T> {
         T: DeserializeOwned,
     {
         let place = self.model.asked.place(self.collection)?;
-        find_and_modify(&place, self.model.asked, Change::Delete, self.projection, false)
+        find_and_modify(&place, self.model.request(false), self.projection, false)
     }
 }
 
 fn find_and_modify<T: DeserializeOwned>(
     place: &Place<'_>,
-    asked: Asked,
-    change: Change,
+    request: ModifyRequest,
     projection: Option<RawDocumentBuf>,
     after: bool,
 ) -> Result<Option<T>, DocumentError> {
-    let selector = asked.selector;
+    let ModifyRequest { selector, change, .. } = request;
     let request = FindAndModifyRequest { selector, change, projection, after };
     let (_, document) = place.find_and_modify(request)?;
     document.map(|document| read(&document)).transpose()

@@ -6,9 +6,9 @@ use super::Collection;
 use super::given::parsed;
 use super::results::{BulkWriteResult, DeleteResult, UpdateResult};
 use super::setters::setters;
-use super::write_model::{DeleteModel, ReplaceModel, UpdateModel, modify};
+use super::write_model::{DeleteModel, ReplaceModel, UpdateModel};
 use crate::error::{DocumentError, PartialWrite};
-use crate::operations::{Change, ModifyOutcome};
+use crate::operations::ModifyOutcome;
 
 impl<T> Collection<T> {
     /// Updates the first document that matches `filter`, with a document of operators or an array of the stages of a
@@ -130,8 +130,7 @@ impl<T> Update<'_, T> {
     /// has come to one that it cannot change, or to the end of its time.
     pub fn run(self) -> Result<UpdateResult, DocumentError> {
         let place = self.model.asked.place(self.collection)?;
-        let change = self.model.change(&place)?;
-        updated(modify(&place, self.model.asked, change, self.many)?)
+        updated(place.modify(&self.model.request(&place, self.many)?)?)
     }
 }
 
@@ -159,8 +158,7 @@ impl<T> Replace<'_, T> {
     /// [`DocumentError`]. Nothing has changed then.
     pub fn run(self) -> Result<UpdateResult, DocumentError> {
         let place = self.model.asked.place(self.collection)?;
-        let change = self.model.change(&place)?;
-        updated(modify(&place, self.model.asked, change, false)?)
+        updated(place.modify(&self.model.request(&place)?)?)
     }
 }
 
@@ -184,7 +182,7 @@ impl<T> Delete<'_, T> {
     /// has come to the end of its time.
     pub fn run(self) -> Result<DeleteResult, DocumentError> {
         let place = self.model.asked.place(self.collection)?;
-        let outcome = modify(&place, self.model.asked, Change::Delete, self.many)?;
+        let outcome = place.modify(&self.model.request(self.many))?;
         let deleted_count = outcome.modified;
         let result = BulkWriteResult { deleted_count, ..BulkWriteResult::default() };
         checked(outcome, result)?;

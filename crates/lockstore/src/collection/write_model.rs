@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
+use docquery::Update;
 use serde::Serialize;
 
 use super::given::{Asked, Held, argument, document, refused};
 use super::setters::setters;
 use crate::error::DocumentError;
-use crate::operations::{Change, ModifyOutcome, ModifyRequest, Place};
+use crate::operations::{Change, ModifyRequest, Place};
 
 /// One write of a [`bulk_write`](crate::Collection::bulk_write).
 #[derive(Clone, Debug)]
@@ -28,8 +29,35 @@ pub enum WriteModel {
     DeleteMany(DeleteModel),
 }
 
+impl WriteModel {
+    /// Checks that all that was given can be used, and takes over what holds for all writes of a request.
+    pub(super) fn begin(&mut self, all: &Asked) -> Result<(), DocumentError> {
+        let asked = match self {
+            Self::InsertOne(insert) => return insert.0.as_ref().map(|_| ()).map_err(Clone::clone),
+            Self::UpdateOne(update) | Self::UpdateMany(update) => &mut update.asked,
+            Self::ReplaceOne(replace) => &mut replace.asked,
+            Self::DeleteOne(delete) | Self::DeleteMany(delete) => &mut delete.asked,
+        };
+        asked.selector.variables.clone_from(&all.selector.variables);
+        asked.check()
+    }
+
+    /// What is asked for by a write that is no insertion.
+    pub(super) fn request(self, place: &Place<'_>) -> Result<ModifyRequest, DocumentError> {
+        match self {
+            Self::InsertOne(_) => unreachable!("insertions are carried out together"),
+            Self::UpdateOne(update) => update.request(place, false),
+            Self::UpdateMany(update) => update.request(place, true),
+            Self::ReplaceOne(replace) => replace.request(place),
+            Self::DeleteOne(delete) => Ok(delete.request(false)),
+            Self::DeleteMany(delete) => Ok(delete.request(true)),
+        }
+    }
+}
+
 /// A document to insert: [`WriteModel::InsertOne`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct InsertModel(pub(super) Result<RawDocumentBuf, DocumentError>);
 
 impl InsertModel {
@@ -41,6 +69,7 @@ impl InsertModel {
 
 /// An update: [`WriteModel::UpdateOne`] or [`WriteModel::UpdateMany`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct UpdateModel {
     pub(super) asked: Asked,
     update: Option<Held>,
@@ -71,22 +100,30 @@ impl UpdateModel {
         self
     }
 
-    pub(super) fn change(&self, place: &Place<'_>) -> Result<Change, DocumentError> {
-        let filters: Vec<&RawDocument> =
-            self.array_filters.iter().map(|filter| &**filter).collect();
-        let change = change(self.update.as_ref(), &filters, self.upsert, &self.asked, place)?;
-        match &change {
-            Change::Update { update, .. } if update.is_replacement() => Err(refused(
-                "an update is a document whose first field is an operator, such as $set, or an array of the stages of a pipeline; \
-                 to replace a document, use replace_one or find_one_and_replace",
-            )),
-            _ => Ok(change),
+    pub(super) fn request(
+        self,
+        place: &Place<'_>,
+        many: bool,
+    ) -> Result<ModifyRequest, DocumentError> {
+        let Self { asked, update, array_filters, upsert } = self;
+        let update = parse(update, &array_filters, &asked, place)?;
+        if update.is_replacement() {
+            return Err(refused(
+                "an update is a document whose first field is an operator, such as $set, or an array of the stages of a \
+                 pipeline; to replace a document, use replace_one or find_one_and_replace",
+            ));
         }
+        Ok(ModifyRequest {
+            selector: asked.selector,
+            change: Change::Update { update, upsert },
+            many,
+        })
     }
 }
 
 /// A replacement: [`WriteModel::ReplaceOne`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct ReplaceModel {
     pub(super) asked: Asked,
     replacement: Option<Held>,
@@ -109,19 +146,22 @@ impl ReplaceModel {
         self
     }
 
-    pub(super) fn change(&self, place: &Place<'_>) -> Result<Change, DocumentError> {
-        let change = change(self.replacement.as_ref(), &[], self.upsert, &self.asked, place)?;
-        match &change {
-            Change::Update { update, .. } if !update.is_replacement() => Err(refused(
+    pub(super) fn request(self, place: &Place<'_>) -> Result<ModifyRequest, DocumentError> {
+        let Self { asked, replacement, upsert } = self;
+        let update = parse(replacement, &[], &asked, place)?;
+        if !update.is_replacement() {
+            return Err(refused(
                 "a replacement is a document whose first field is no operator; to change single fields, use an update",
-            )),
-            _ => Ok(change),
+            ));
         }
+        let change = Change::Update { update, upsert };
+        Ok(ModifyRequest { selector: asked.selector, change, many: false })
     }
 }
 
 /// A deletion: [`WriteModel::DeleteOne`] or [`WriteModel::DeleteMany`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct DeleteModel {
     pub(super) asked: Asked,
 }
@@ -133,31 +173,20 @@ impl DeleteModel {
     pub fn new(filter: impl Serialize) -> Self {
         Self { asked: Asked::about(&filter) }
     }
+    pub(super) fn request(self, many: bool) -> ModifyRequest {
+        ModifyRequest { selector: self.asked.selector, change: Change::Delete, many }
+    }
 }
 
-/// Parses an update or a replacement, if it could be written as BSON.
-fn change(
-    update: Option<&Held>,
-    array_filters: &[&RawDocument],
-    upsert: bool,
+/// Parses an update or a replacement.
+fn parse(
+    update: Option<Held>,
+    array_filters: &[RawDocumentBuf],
     asked: &Asked,
     place: &Place<'_>,
-) -> Result<Change, DocumentError> {
-    let Some(update) = update else {
-        asked.check()?;
-        unreachable!("what could not be written is remembered");
-    };
+) -> Result<Arc<Update>, DocumentError> {
+    let update = update.expect("what could not be written as BSON has failed the request");
+    let array_filters: Vec<&RawDocument> = array_filters.iter().map(|filter| &**filter).collect();
     let environment = place.environment(asked.selector.variables.as_ref())?;
-    let update = docquery::Update::parse(update.get(), array_filters, &environment)?;
-    Ok(Change::Update { update: Arc::new(update), upsert })
-}
-
-/// Carries out one change.
-pub(super) fn modify(
-    place: &Place<'_>,
-    asked: Asked,
-    change: Change,
-    many: bool,
-) -> Result<ModifyOutcome, DocumentError> {
-    place.modify(&ModifyRequest { selector: asked.selector, change, many })
+    Ok(Arc::new(Update::parse(update.get(), &array_filters, &environment)?))
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use bson::RawDocument;
 use docquery::number::Number;
 use docquery::{Array, Document, Error, Result, Value};
+
+pub(super) use crate::operations::raw;
 
 /// The fields of a command, or of a document inside one. What is not taken by the time of [`Arguments::finish`] is unknown.
 #[derive(Debug)]
@@ -167,12 +168,6 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// The raw document that a command carries: what a command is parsed from is raw throughout.
-pub(crate) fn raw(document: Document<'_>) -> &RawDocument {
-    let bytes = document.raw_bytes().expect("a command's documents are raw");
-    RawDocument::from_bytes(bytes).expect("a command's documents have passed a check")
-}
-
 /// The arguments that every command takes.
 const GENERIC: &[&str] = &[
     "$audit",
@@ -216,7 +211,12 @@ mod tests {
 
     #[track_caller]
     fn check<T: std::fmt::Debug + PartialEq>(read: Result<T>, expected: Result<T, i32>) {
-        assert_eq!(read.map_err(|error| error.code().value()), expected);
+        let read = read.map_err(|error| error.code().value());
+        match (read, expected) {
+            (Ok(read), Ok(expected)) => assert_eq!(read, expected),
+            (Err(read), Err(expected)) => assert_eq!(read, expected),
+            (read, expected) => panic!("{read:?} in place of {expected:?}"),
+        }
     }
 
     #[test]

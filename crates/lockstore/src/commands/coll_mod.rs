@@ -4,10 +4,9 @@ use docquery::{Error, ErrorCode, Value};
 
 use super::Call;
 use super::arguments::{Arguments, raw};
-use super::index_spec::expire_after_seconds;
 use super::reply::Reply;
 use crate::error::DocumentError;
-use crate::operations::{IndexChange, IndexName};
+use crate::operations::{IndexChange, IndexName, expire_after_seconds};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("collMod")?;

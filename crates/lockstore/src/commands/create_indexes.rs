@@ -1,11 +1,11 @@
 //! `createIndexes`.
 
-use docquery::{Error, ErrorCode, Value};
+use docquery::{Error, Value};
 
 use super::Call;
-use super::index_spec::IndexSpec;
 use super::reply::Reply;
 use crate::error::DocumentError;
+use crate::operations::IndexSpec;
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("createIndexes")?;
@@ -23,14 +23,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         ))),
     });
     let specs = specs.collect::<Result<Vec<_>, _>>()?;
-    if specs.is_empty() {
-        return Err(Error::bad_value("Must specify at least one index to create").into());
-    }
-    if namespace.collection().starts_with("system.") {
-        let message = format!("Invalid system namespace: {namespace}");
-        return Err(Error::new(ErrorCode::INVALID_NAMESPACE, message).into());
-    }
-    let specs = specs.into_iter().map(|spec| spec.listed).collect();
     let created = call.place(namespace)?.create_indexes(specs)?;
     let reply = Reply::new()
         .with_count("numIndexesBefore", created.before as u64)

@@ -1,7 +1,5 @@
 //! `distinct`.
 
-use docquery::Error;
-
 use super::Call;
 use super::explain::Explained;
 use super::find::{collation, hint, owned};
@@ -34,9 +32,6 @@ fn parse<'c>(call: &Call<'c>) -> Result<(&'c str, Explained), DocumentError> {
     let hint = hint(&mut arguments)?;
     let key = arguments.required("key", key)?;
     arguments.finish()?;
-    if key.contains('\0') {
-        return Err(Error::location(31032, "Key field cannot contain an embedded null byte").into());
-    }
     let selector = Selector { filter, hint, ..Selector::default() };
     Ok((key, Explained::new(namespace, selector, None)))
 }

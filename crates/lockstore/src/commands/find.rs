@@ -11,7 +11,7 @@ use super::reply::Reply;
 use crate::documents::Namespace;
 use crate::documents::plan::{Between, Hint};
 use crate::error::DocumentError;
-use crate::operations::{FindRequest, Selector};
+use crate::operations::{FindRequest, Selector, check_collation};
 
 /// The arguments of the command.
 struct Find {
@@ -87,7 +87,7 @@ pub(super) fn hint(arguments: &mut Arguments<'_>) -> Result<Hint, Error> {
 /// The `collation` of a command: strings are compared by their bytes, and no other way is known.
 pub(super) fn collation(arguments: &mut Arguments<'_>) -> Result<(), Error> {
     match arguments.document("collation")? {
-        Some(collation) => super::index_spec::check_collation(collation),
+        Some(collation) => check_collation(collation),
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use docquery::path::{Path, array_index};
-use docquery::{Document, OwnedValue, Value, key};
+use docquery::{Document, Error, OwnedValue, Value, key};
 
 use super::Place;
 use super::select::Selector;
@@ -17,6 +17,10 @@ impl Place<'_> {
         field: &str,
         selector: &Selector,
     ) -> Result<Vec<OwnedValue>, DocumentError> {
+        if field.contains('\0') {
+            let message = "Key field cannot contain an embedded null byte";
+            return Err(Error::location(31032, message).into());
+        }
         let query = self.query(selector)?;
         let path = Path::new(field);
         let parts: Vec<&str> = path.parts().collect();

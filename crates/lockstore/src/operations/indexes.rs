@@ -6,6 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
 use docquery::{Error, ErrorCode, Value, Writer, order};
 
+use super::index_spec::IndexSpec;
 use super::{Place, new_collection};
 use crate::documents::{Attempt, Collection, Defined, Definition, Index, IndexState};
 use crate::error::DocumentError;
@@ -70,11 +71,19 @@ impl IndexChange {
 }
 
 impl Place<'_> {
-    /// Makes indexes, as their specifications are listed. They are complete when this returns.
+    /// Makes indexes. They are complete when this returns.
     pub(crate) fn create_indexes(
         &self,
-        specs: Vec<RawDocumentBuf>,
+        specs: Vec<IndexSpec>,
     ) -> Result<CreatedIndexes, DocumentError> {
+        if specs.is_empty() {
+            return Err(Error::bad_value("Must specify at least one index to create").into());
+        }
+        if self.namespace().collection().starts_with("system.") {
+            let message = format!("Invalid system namespace: {}", self.namespace());
+            return Err(Error::new(ErrorCode::INVALID_NAMESPACE, message).into());
+        }
+        let specs = specs.into_iter().map(|spec| spec.listed).collect();
         let create = Some(new_collection());
         let made = match self.engine().create_indexes(self.namespace(), create, specs)? {
             Attempt::Done(made) => made,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bson::{RawBson, RawDocumentBuf};
-use docquery::{Error, ErrorCode, Update};
+use docquery::{Document, Error, ErrorCode, Update, Value};
 
 use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
@@ -47,9 +47,8 @@ pub(crate) struct ModifyOutcome {
 impl Place<'_> {
     /// Changes documents.
     pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
-        let query = self.query(&request.selector)?;
         if matches!(request.change, Change::Update { upsert: true, .. })
-            && query.filter.has_expression()
+            && has_expression(Document::from(&*request.selector.filter))
         {
             return Err(Error::new(
                 ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
@@ -57,17 +56,26 @@ impl Place<'_> {
             )
             .into());
         }
+        let query = self.query(&request.selector)?;
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
-            let Candidates { sequence, collection, records } = self.candidates(&query, limit)?;
+            let Candidates { sequence, collection, records, error } =
+                self.candidates(&query, limit)?;
+            if let Some(error) = error.clone().filter(|_| !request.many) {
+                return Err(error);
+            }
             let outcome = match collection {
                 Some(collection) if !records.is_empty() && request.many => {
-                    Some(self.modify_each(&query, &request.change, collection, records)?)
+                    let outcome = self.modify_each(&query, &request.change, collection, &records);
+                    Some(ModifyOutcome { error: outcome.error.or(error), ..outcome })
                 }
                 Some(collection) if !records.is_empty() => {
                     self.modify_first(&query, &request.change, collection, records)?
                 }
-                _ => self.upsert(&query, &request.change, sequence)?,
+                _ => match error {
+                    Some(error) => return Err(error),
+                    None => self.upsert(&query, &request.change, sequence)?,
+                },
             };
             if let Some(outcome) = outcome {
                 return Ok(outcome);
@@ -106,28 +114,31 @@ impl Place<'_> {
         query: &Query,
         change: &Change,
         collection: CollectionId,
-        mut candidates: Vec<RecordId>,
-    ) -> Result<ModifyOutcome, DocumentError> {
+        candidates: &[RecordId],
+    ) -> ModifyOutcome {
         let mut outcome = ModifyOutcome::default();
-        while !candidates.is_empty() && outcome.error.is_none() {
-            self.check_time()?;
-            let rest = candidates.split_off(candidates.len().min(DOCUMENTS_PER_TASK));
+        let mut rest = candidates;
+        while !rest.is_empty() && outcome.error.is_none() {
             let task = Modify {
                 collection,
-                candidates: candidates.clone(),
+                candidates: rest[..rest.len().min(DOCUMENTS_PER_TASK)].to_vec(),
                 filter: Arc::clone(&query.filter),
                 change: change.modification(),
                 reach: Reach::Each,
             };
-            // A collection that was dropped meanwhile has no documents that match.
-            let Attempt::Done(modified) = self.engine().modify(task)? else { break };
-            outcome.matched += modified.matched;
-            outcome.modified += modified.modified;
-            outcome.error = modified.error;
-            candidates.drain(..modified.taken);
-            candidates.extend(rest);
+            match self.check_time().and_then(|()| self.engine().modify(task)) {
+                Ok(Attempt::Done(modified)) => {
+                    outcome.matched += modified.matched;
+                    outcome.modified += modified.modified;
+                    outcome.error = modified.error;
+                    rest = &rest[modified.taken..];
+                }
+                // A collection that was dropped meanwhile has no documents that match.
+                Ok(Attempt::Again) => break,
+                Err(error) => outcome.error = Some(error),
+            }
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Inserts what an update makes of its filter, if it is to; `None` if something matches by now.
@@ -155,6 +166,17 @@ impl Place<'_> {
             Attempt::Again => None,
         })
     }
+}
+
+/// Whether a filter asks an expression. It is asked of the filter as it is written: an upsert refuses even an expression that is none.
+fn has_expression(filter: Document<'_>) -> bool {
+    filter.into_iter().any(|(name, value)| match value {
+        _ if name == "$expr" => true,
+        Value::Array(branches) if matches!(name, "$and" | "$or" | "$nor") => {
+            branches.into_iter().filter_map(|branch| branch.as_document()).any(has_expression)
+        }
+        _ => false,
+    })
 }
 
 impl Change {

@@ -4,7 +4,7 @@ use bson::RawDocumentBuf;
 use docquery::number::Number;
 use docquery::{Document, Environment, Error, ErrorCode, Filter, Result, Value, Writer};
 
-use super::arguments::raw;
+use super::raw;
 
 /// A specification that was checked.
 #[derive(Clone, Debug)]
@@ -20,6 +20,11 @@ impl IndexSpec {
             ErrorCode::INVALID_INDEX_SPECIFICATION_OPTION => error,
             _ => error.within(&format!("Error in specification {spec:?}: ")),
         })
+    }
+
+    /// The name under which it is listed.
+    pub(crate) fn name(&self) -> &str {
+        self.listed.get_str("name").expect("it was checked")
     }
 
     fn checked(spec: Document<'_>) -> Result<Self> {
