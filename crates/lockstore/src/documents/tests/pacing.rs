@@ -51,7 +51,7 @@ fn document(id: i32) -> RawDocumentBuf {
 fn check_scan(hint: Hint, order: Order, expected: impl Iterator<Item = i32>) {
     let store = open();
     let filter = Filter::parse(&rawdoc! { "_id": { "$gte": 0 } }, &Environment::new(0)).unwrap();
-    let query = Query { hint, order, ..Query::new(Arc::new(filter)) };
+    let query = Query { order, hint, ..Query::new(Arc::new(filter)) };
     let reading = store.engine().reading().unwrap();
     let collection = Arc::clone(reading.catalog().collection("test.jobs").unwrap());
     let plan = Arc::new(Plan::new(&collection, &query).unwrap());
