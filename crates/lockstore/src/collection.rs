@@ -4,6 +4,7 @@
 //! answers at once.
 
 mod aggregate;
+mod bounded;
 mod bulk_write;
 mod cursor;
 mod find;

@@ -32,10 +32,14 @@ impl<T> Collection<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn aggregate<S: Serialize>(&self, stages: impl IntoIterator<Item = S>) -> Aggregate<'_, T> {
-        let mut asked = Asked::default();
         let stages: Vec<S> = stages.into_iter().collect();
-        let stages = asked.keep(Held::new(&stages));
-        Aggregate { collection: self, asked, stages, batch_size: None, kind: PhantomData }
+        Aggregate {
+            collection: self,
+            asked: Asked::default(),
+            stages: Held::new(&stages),
+            batch_size: None,
+            kind: PhantomData,
+        }
     }
 
     /// The different values that the documents that match `filter` have at the path `field`, in their order. Items of
@@ -60,7 +64,7 @@ impl<T> Collection<T> {
 pub struct Aggregate<'c, T, U = Document> {
     collection: &'c Collection<T>,
     asked: Asked,
-    stages: Option<Held>,
+    stages: Result<Held, DocumentError>,
     batch_size: Option<u32>,
     kind: PhantomData<fn() -> U>,
 }
@@ -87,7 +91,7 @@ impl<'c, T, U> Aggregate<'c, T, U> {
     /// [`DocumentError`].
     pub fn run(self) -> Result<Cursor<U>, DocumentError> {
         let place = self.asked.place(self.collection)?;
-        let stages = self.stages.expect("what could not be written as BSON has failed the request");
+        let stages = self.stages?;
         let RawBsonRef::Array(stages) = stages.get() else {
             unreachable!("a list is written as an array");
         };

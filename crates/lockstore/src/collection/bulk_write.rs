@@ -84,10 +84,10 @@ impl<T> BulkWrite<'_, T> {
             }
         }
         bulk.insert();
-        match bulk.errors.is_empty() {
-            true => Ok(bulk.result),
-            false => Err(PartialWrite::new(bulk.result, bulk.errors).into()),
+        if bulk.errors.is_empty() {
+            return Ok(bulk.result);
         }
+        Err(PartialWrite::new(bulk.result, bulk.errors).into())
     }
 }
 
@@ -156,9 +156,6 @@ impl Bulk<'_> {
             matches!(error, DocumentError::Store(_))
                 || error.code() == ErrorCode::MAX_TIME_MS_EXPIRED
         };
-        match self.ordered {
-            true => !self.errors.is_empty(),
-            false => self.errors.last_key_value().is_some_and(|(_, error)| is_final(error)),
-        }
+        self.errors.last_key_value().is_some_and(|(_, error)| self.ordered || is_final(error))
     }
 }

@@ -1,5 +1,6 @@
 //! What callers give: values of their own types, and what they become as BSON.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bson::{Bson, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
@@ -7,6 +8,7 @@ use docquery::{Error, ErrorCode, Value, Writer, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::bounded::Bounded;
 use super::{Collection, Hint};
 use crate::documents::plan;
 use crate::error::DocumentError;
@@ -88,9 +90,17 @@ pub(super) fn argument(value: &impl Serialize) -> Result<RawDocumentBuf, Documen
     Ok(document)
 }
 
-/// The value as a document, which has not been checked.
+/// The value as a document, which has not been checked but for its depth.
 pub(super) fn document(value: &impl Serialize) -> Result<RawDocumentBuf, DocumentError> {
-    bson::serialize_to_raw_document_buf(value).map_err(unwritable)
+    let exceeded = Cell::new(false);
+    let bounded = Bounded::new(value, LEVELS_MAX, &exceeded);
+    bson::serialize_to_raw_document_buf(&bounded).map_err(|error| {
+        if exceeded.get() {
+            let message = format!("the value is nested deeper than {LEVELS_MAX} levels");
+            return Error::new(ErrorCode::OVERFLOW, message).into();
+        }
+        DocumentError::Serialize(Box::new(error))
+    })
 }
 
 /// A value that is a document or an array: an update or a replacement, or a pipeline.
@@ -105,7 +115,7 @@ impl Held {
             held: &'v V,
         }
         let holder = document(&Holder { held: value })?;
-        limits::check_bson(&holder, limits::EXPRESSION_DEPTH_MAX + 1)?;
+        limits::check_bson(&holder, LEVELS_MAX)?;
         Ok(Self(holder))
     }
 
@@ -139,6 +149,5 @@ pub(super) fn refused(message: &str) -> DocumentError {
     Error::new(ErrorCode::BAD_VALUE, message).into()
 }
 
-fn unwritable(error: bson::error::Error) -> DocumentError {
-    DocumentError::Serialize(Box::new(error))
-}
+/// How many levels a value is written down to: those that an argument may have, and one that holds it.
+const LEVELS_MAX: usize = limits::EXPRESSION_DEPTH_MAX + 1;

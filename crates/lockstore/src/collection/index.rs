@@ -28,8 +28,10 @@ impl<T> Collection<T> {
     ///
     /// [`DocumentError::DuplicateKey`] when a unique index finds a key twice, and others. The index is not there then.
     pub fn create_index(&self, index: IndexModel) -> Result<String, DocumentError> {
-        let mut names = self.create_indexes([index])?;
-        Ok(names.pop().expect("there is a name for each index"))
+        let spec = checked(index)?;
+        let name = spec.name().to_owned();
+        self.place(None)?.create_indexes(vec![spec])?;
+        Ok(name)
     }
 
     /// Makes indexes, all or none, and gives their names: see [`Collection::create_index`].
@@ -41,14 +43,9 @@ impl<T> Collection<T> {
         &self,
         indexes: impl IntoIterator<Item = IndexModel>,
     ) -> Result<Vec<String>, DocumentError> {
-        let place = self.place(None)?;
-        let specs = indexes.into_iter().map(|index| {
-            let spec = argument(&index.spec())?;
-            Ok(IndexSpec::parse((&*spec).into())?)
-        });
-        let specs = specs.collect::<Result<Vec<_>, DocumentError>>()?;
+        let specs = indexes.into_iter().map(checked).collect::<Result<Vec<_>, _>>()?;
         let names = specs.iter().map(|spec| spec.name().to_owned()).collect();
-        place.create_indexes(specs)?;
+        self.place(None)?.create_indexes(specs)?;
         Ok(names)
     }
 
@@ -107,4 +104,10 @@ impl<T> Collection<T> {
         let indexes = self.list_indexes()?.into_iter();
         Ok(indexes.filter_map(|index| index.name).collect())
     }
+}
+
+/// The specification of an index, if there may be such a one.
+fn checked(index: IndexModel) -> Result<IndexSpec, DocumentError> {
+    let spec = argument(&index.spec())?;
+    Ok(IndexSpec::parse((&*spec).into())?)
 }

@@ -57,6 +57,7 @@ impl WriteModel {
 
 /// A document to insert: [`WriteModel::InsertOne`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct InsertModel(pub(super) Result<RawDocumentBuf, DocumentError>);
 
 impl InsertModel {
@@ -68,6 +69,7 @@ impl InsertModel {
 
 /// An update: [`WriteModel::UpdateOne`] or [`WriteModel::UpdateMany`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct UpdateModel {
     pub(super) asked: Asked,
     update: Option<Held>,
@@ -121,6 +123,7 @@ impl UpdateModel {
 
 /// A replacement: [`WriteModel::ReplaceOne`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct ReplaceModel {
     pub(super) asked: Asked,
     replacement: Option<Held>,
@@ -158,6 +161,7 @@ impl ReplaceModel {
 
 /// A deletion: [`WriteModel::DeleteOne`] or [`WriteModel::DeleteMany`].
 #[derive(Clone, Debug)]
+#[must_use = "a write does nothing before it is part of a bulk write"]
 pub struct DeleteModel {
     pub(super) asked: Asked,
 }

@@ -196,8 +196,8 @@ impl Execution {
         Ok(counted)
     }
 
-    /// Adds to `records` those of the documents that are left, in their order, each once, until there are `count`. Those up
-    /// to an error are there: a change of many documents is done to them.
+    /// Adds to `records` those of the documents that are left, in their order, each once, at most `count`, and up to where an
+    /// error comes: a change of many documents is done to those before it.
     ///
     /// # Errors
     ///

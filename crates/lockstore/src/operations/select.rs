@@ -31,7 +31,7 @@ pub(crate) struct Candidates {
     /// `None` where there is no such collection.
     pub(crate) collection: Option<CollectionId>,
     pub(crate) records: Vec<RecordId>,
-    /// Why the scan came no further: what it found before is there.
+    /// Why the search ended before its time: what it had found is still to be changed.
     pub(crate) error: Option<DocumentError>,
 }
 
