@@ -19,7 +19,7 @@ pub struct KeyRanges {
 
 impl KeyRanges {
     /// How many ranges there are at most. What would give more is checked key by key.
-    pub const RANGES_MAX: usize = 10_000;
+    pub const RANGES_MAX: usize = 100_000;
 
     /// The keys inside `bounds`; fields without are open.
     pub fn new(pattern: &KeyPattern, bounds: &[Bounds]) -> Self {
@@ -63,8 +63,10 @@ impl KeyRanges {
     /// Whether a key inside a range is inside the bounds of all fields.
     pub fn admit(&self, pattern: &KeyPattern, key: &[u8]) -> bool {
         self.checks.iter().zip(KeyValues::new(pattern, key)).all(|(intervals, value)| {
-            let inside = |interval: &Interval| interval.contains(value);
-            intervals.as_ref().is_none_or(|intervals| intervals.iter().any(inside))
+            intervals.as_ref().is_none_or(|intervals| {
+                let place = intervals.partition_point(|interval| interval.high().is_below(value));
+                intervals.get(place).is_some_and(|interval| interval.contains(value))
+            })
         })
     }
 
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn too_many_ranges_become_checks() {
-        let many = equal(&(0..2000).collect::<Vec<_>>());
+        let many = equal(&(0..20_000).collect::<Vec<_>>());
         check(
             &doc! { "a": 1, "b": 1, "c": 1 },
             &[equal(&[0, 1, 2, 3, 4, 5]), many],

@@ -107,7 +107,11 @@ fn union(
     condition: &Condition<'_>,
     branches: &[Condition<'_>],
 ) -> Option<Candidate> {
-    let outer = Condition { choices: Vec::new(), ..condition.clone() };
+    if branches.len() > BRANCHES_MAX {
+        return None;
+    }
+    let leaves = condition.leaves.iter().take(SHARED_LEAVES_MAX).cloned().collect();
+    let outer = Condition { leaves, complete: false, ..Condition::default() };
     let mut scans = Vec::new();
     let mut rank: Option<Rank> = None;
     for branch in branches.iter().filter(|branch| !branch.never) {
@@ -119,6 +123,12 @@ fn union(
     let rank = Rank { is_unique: false, ..rank? };
     Some(Candidate { scans, rank, gives_order: false, is_exact: false })
 }
+
+/// How many branches of a `$or` may each have an index of its own.
+const BRANCHES_MAX: usize = 1_000;
+
+/// How much of what stands beside a `$or` may help to find an index for each branch.
+const SHARED_LEAVES_MAX: usize = 64;
 
 /// The bounds that a condition sets in an index.
 struct Bound {

@@ -191,6 +191,7 @@ impl<'f> Reader<'f> {
                 (format!("{array}.{path}"), Some(element))
             }
         };
+        self.condition.never |= bounds.intervals().is_empty();
         self.condition.leaves.push(Leaf { path, bounds, without_arrays, element, test });
     }
 }
