@@ -10,7 +10,6 @@ use std::thread;
 use lockstore_tests::conformance::{Failing, StoreServer, read_folder, replay_all};
 
 #[test]
-#[ignore = "the store takes no commands yet"]
 fn every_case_that_is_not_listed_is_answered_as_recorded() {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
     let mut areas = read_folder(&ours).unwrap_or_else(|error| panic!("our recordings: {error}"));

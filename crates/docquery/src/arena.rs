@@ -62,7 +62,7 @@ impl Arena {
     }
 
     /// An object id.
-    pub fn object_id<'a>(&'a self, id: [u8; 12]) -> Value<'a> {
+    pub fn object_id(&self, id: [u8; 12]) -> Value<'_> {
         Value::ObjectId(self.bump.alloc(id))
     }
 

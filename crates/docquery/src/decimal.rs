@@ -109,6 +109,11 @@ impl Decimal {
         if number.is_infinite() {
             return if number > 0.0 { Self::INFINITY } else { Self::NEGATIVE_INFINITY };
         }
+        if number == 0.0 {
+            // Zero has no significant digits: its exponent is 0.
+            return Self::from_str(if number.is_sign_negative() { "-0" } else { "0" })
+                .unwrap_or(Self::NAN);
+        }
         Self::from_str(&format!("{number:.14e}")).unwrap_or(Self::NAN)
     }
 
@@ -282,6 +287,8 @@ mod tests {
             (decimal("5").subtract(decimal("7.5")), "-2.5"),
             (Decimal::from(i64::MIN), "-9223372036854775808"),
             (Decimal::from_double(0.1), "0.100000000000000"),
+            (Decimal::from_double(0.0), "0"),
+            (Decimal::from_double(-0.0), "-0"),
         ];
         for (number, text) in cases {
             assert_eq!(number.to_string(), text);

@@ -12,7 +12,7 @@ pub struct Environment {
     now_ms: i64,
     /// The names and what is known of them; of several with one name, the last.
     variables: Vec<(Box<str>, Variable)>,
-    as_written: bool,
+    keeps_constants: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -67,14 +67,14 @@ impl Environment {
     /// The same for expressions that stay as they are written, as those of an update's pipeline do: elsewhere what is
     /// constant is computed while they are parsed, and fails there.
     #[must_use]
-    pub(crate) fn as_written(mut self) -> Self {
-        self.as_written = true;
+    pub(crate) fn without_folding(mut self) -> Self {
+        self.keeps_constants = true;
         self
     }
 
     /// Whether constant expressions are computed while they are parsed.
     pub(crate) fn folds(&self) -> bool {
-        !self.as_written
+        !self.keeps_constants
     }
 
     /// The time that `$$NOW` and `$currentDate` give, in milliseconds since the epoch.

@@ -1,7 +1,7 @@
 //! Pipelines: stages over an iterator of documents.
 //!
-//! Stages that make at most one document of each run one behind the other on values in an arena ([`streaming`]); what comes
-//! out is written once. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in memory of
+//! Stages that make at most one document of each run one behind the other on values in an arena (`streaming.rs`); what
+//! comes out is written once. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in memory of
 //! their own, which is bounded.
 
 mod accumulator;

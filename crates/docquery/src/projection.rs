@@ -1,7 +1,7 @@
 //! Projections: which parts of a document are given, and what is computed for it.
 //!
-//! A projection is read into a tree of field names ([`tree`]). `find`, `$project`, `$unset` and `$set` share the tree and
-//! how it is applied; they differ in what they may say, and in what becomes of fields that they do not name.
+//! A projection is read into a tree of field names (`tree.rs`). `find`, `$project`, `$unset` and `$set` share the tree
+//! and how it is applied; they differ in what they may say, and in what becomes of fields that they do not name.
 
 mod apply;
 mod find;

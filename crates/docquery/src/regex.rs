@@ -98,11 +98,6 @@ impl Regex {
         &self.options
     }
 
-    /// With what a text must begin to match: for indexes. `None` if that is not known.
-    pub fn prefix(&self) -> Option<&str> {
-        literal::prefix(&self.pattern, &self.options)
-    }
-
     /// Whether it matches somewhere in `text`.
     ///
     /// # Errors
@@ -253,23 +248,6 @@ mod tests {
         assert_eq!(refused("a\0", ""), RegexError::NullByte);
         assert!(Regex::new(&"a".repeat(32_764), "").is_ok());
         assert!(matches!(refused(&"a".repeat(32_765), ""), RegexError::Pattern { .. }));
-    }
-
-    #[test]
-    fn the_beginning_is_known() {
-        let cases = [
-            ("^abc", "", Some("abc")),
-            ("^abc", "i", None),
-            ("^abc.*", "s", Some("abc")),
-            ("^abc*", "", Some("ab")),
-            ("^abc+", "", Some("abc")),
-            ("^a|b", "", None),
-            ("abc", "", None),
-            ("^é?", "", None),
-        ];
-        for (pattern, options, expected) in cases {
-            assert_eq!(regex(pattern, options).prefix(), expected, "/{pattern}/{options}");
-        }
     }
 
     #[track_caller]

@@ -223,3 +223,83 @@ fn too_long() -> Error {
         "the result of $subtract is no 64-bit number of milliseconds",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, DateTime, bson};
+
+    use crate::expression::testing::{check, check_error};
+
+    fn decimal(text: &str) -> Bson {
+        Bson::Decimal128(text.parse().unwrap())
+    }
+
+    fn date(milliseconds: i64) -> Bson {
+        Bson::DateTime(DateTime::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn results_have_the_widest_type() {
+        check(bson!({"$add": [1, 2]}), 3);
+        check(bson!({"$add": [1, 2i64]}), 3i64);
+        check(bson!({"$add": [i32::MAX, 1]}), 2_147_483_648i64);
+        check(bson!({"$add": [i64::MAX, 1]}), 9_223_372_036_854_775_808.0);
+        check(bson!({"$add": [1i64, 0.5]}), 1.5);
+        check(
+            bson!({"$add": [0.1, decimal("0.1")]}),
+            decimal("0.2000000000000000055511151231257827"),
+        );
+        check(bson!({"$add": []}), 0);
+        check(bson!({"$subtract": [i32::MIN, 1]}), -2_147_483_649i64);
+        check(bson!({"$subtract": [i64::MIN, 1]}), -9_223_372_036_854_775_808.0);
+        check(bson!({"$subtract": [1, decimal("0.5")]}), decimal("0.5"));
+        check(bson!({"$multiply": [i32::MAX, 2]}), 4_294_967_294i64);
+        check(bson!({"$multiply": [i64::MAX, 2]}), 18_446_744_073_709_551_614.0);
+        check(bson!({"$multiply": [0.5, decimal("3")]}), decimal("1.500000000000000"));
+        check(bson!({"$multiply": []}), 1);
+        check(bson!({"$divide": [1, 4]}), 0.25);
+        check(bson!({"$divide": [1, decimal("4")]}), decimal("0.25"));
+        check(bson!({"$mod": [-7, 3]}), -1);
+        check(bson!({"$mod": [7, 3.0]}), 1);
+        check(bson!({"$mod": [7i64, 3.0]}), 1i64);
+        check(bson!({"$mod": [7, 2.5]}), 2.0);
+        check(bson!({"$mod": [7.5, 2]}), 1.5);
+        check(bson!({"$mod": [i64::MIN, -1]}), 0i64);
+        check(bson!({"$mod": [7, decimal("2.5")]}), decimal("2.0"));
+    }
+
+    #[test]
+    fn dates_move_by_milliseconds() {
+        check(bson!({"$add": [date(1000), 1, 2i64]}), date(1003));
+        check(bson!({"$add": [1.6, date(1000)]}), date(1002));
+        check(bson!({"$add": [date(1000), -0.5]}), date(999));
+        check(bson!({"$add": [date(1000), decimal("1.5")]}), date(1002));
+        check(bson!({"$subtract": [date(5), date(1000)]}), -995i64);
+        check(bson!({"$subtract": [date(1000), 1.9]}), date(999));
+        check(bson!({"$subtract": [date(1000), decimal("1.5")]}), date(998));
+        check_error(bson!({"$add": [date(1), date(1)]}), 16612);
+        check_error(bson!({"$add": [date(1), f64::INFINITY]}), 15);
+        check_error(bson!({"$add": [date(i64::MAX), 1]}), 15);
+        check_error(bson!({"$subtract": [date(i64::MIN), 1]}), 159);
+        check_error(bson!({"$subtract": [date(0), f64::NAN]}), 31109);
+        check_error(bson!({"$subtract": [1, date(1)]}), 14);
+        check_error(bson!({"$multiply": [1, date(1)]}), 14);
+    }
+
+    #[test]
+    fn null_gives_null_and_other_types_fail() {
+        check(bson!({"$add": [1, null, 2]}), bson!(null));
+        check(bson!({"$subtract": ["x", null]}), bson!(null));
+        check(bson!({"$multiply": [1, "$nope"]}), bson!(null));
+        check(bson!({"$divide": [null, 0]}), bson!(null));
+        check(bson!({"$mod": ["x", null]}), bson!(null));
+        check_error(bson!({"$add": [1, "x"]}), 16554);
+        check_error(bson!({"$subtract": [1, "x"]}), 14);
+        check_error(bson!({"$multiply": [1, "x"]}), 14);
+        check_error(bson!({"$divide": [1, "x"]}), 14);
+        check_error(bson!({"$mod": [1, "x"]}), 16611);
+        check_error(bson!({"$divide": [1, -0.0]}), 2);
+        check_error(bson!({"$mod": [1, 0]}), 16610);
+        check_error(bson!({"$mod": [1, decimal("0.0")]}), 5_733_415);
+    }
+}

@@ -205,3 +205,60 @@ impl Special for Switch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson, doc};
+
+    use crate::expression::testing::{check, check_error, check_on};
+
+    #[test]
+    fn one_of_two() {
+        check(bson!({"$cond": [1, "a", "b"]}), "a");
+        check(bson!({"$cond": {"else": "b", "if": null, "then": "a"}}), "b");
+        let document = doc! {"zero": 0};
+        let fails = bson!({"$divide": [1, "$zero"]});
+        check_on(&document, bson!({"$cond": ["$zero", fails, "b"]}), "b");
+        check_error(bson!({"$cond": [1, 2]}), 16020);
+        check_error(bson!({"$cond": 1}), 16020);
+        check_error(bson!({"$cond": {"then": 1, "else": 1}}), 17080);
+        check_error(bson!({"$cond": {"if": 1, "else": 1}}), 17081);
+        check_error(bson!({"$cond": {"if": 1, "then": 1}}), 17082);
+        check_error(bson!({"$cond": {"if": 1, "then": 1, "other": 1}}), 17083);
+    }
+
+    #[test]
+    fn the_first_that_is_a_value() {
+        check(bson!({"$ifNull": [null, 1, 2]}), 1);
+        check(bson!({"$ifNull": [null, Bson::Undefined, "$nope"]}), bson!(null));
+        let document = doc! {"a": null, "b": 0, "zero": 0};
+        check_on(&document, bson!({"$ifNull": ["$a", "$nope", "$b"]}), 0);
+        check_on(&document, bson!({"$ifNull": ["$b", {"$divide": [1, "$zero"]}]}), 0);
+        check_error(bson!({"$ifNull": [1]}), 1_257_300);
+        check_error(bson!({"$ifNull": null}), 1_257_300);
+    }
+
+    #[test]
+    fn one_of_many() {
+        let branches = bson!([{"case": "$a", "then": 1}, {"case": "$b", "then": 2}]);
+        let switch = bson!({"$switch": {"branches": branches.clone(), "default": 3}});
+        check_on(&doc! {"a": 1, "b": 1}, switch.clone(), 1);
+        check_on(&doc! {"b": 1}, switch.clone(), 2);
+        check_on(&doc! {}, switch, 3);
+        check_error(bson!({"$switch": {"branches": branches}}), 40066);
+        check(bson!({"$switch": {"branches": [{"case": true, "then": 5}]}}), 5);
+        check_error(bson!({"$switch": {"branches": [{"case": false, "then": 5}]}}), 40069);
+    }
+
+    #[test]
+    fn a_switch_is_written_right() {
+        check_error(bson!({"$switch": 1}), 40060);
+        check_error(bson!({"$switch": {"branches": 1}}), 40061);
+        check_error(bson!({"$switch": {"branches": [1]}}), 40062);
+        check_error(bson!({"$switch": {"branches": [{"other": 1}]}}), 40063);
+        check_error(bson!({"$switch": {"branches": [{"then": 1}]}}), 40064);
+        check_error(bson!({"$switch": {"branches": [{"case": 1}]}}), 40065);
+        check_error(bson!({"$switch": {"other": 1}}), 40067);
+        check_error(bson!({"$switch": {"branches": []}}), 40068);
+    }
+}

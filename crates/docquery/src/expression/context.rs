@@ -22,7 +22,7 @@ struct Binding<'s, 'a> {
     outer: Option<&'s Binding<'s, 'a>>,
 }
 
-impl<'s, 'a> Context<'s, 'a> {
+impl<'a> Context<'_, 'a> {
     /// A context without bindings, on the document `root`.
     pub fn new(arena: &'a Arena, root: Value<'a>) -> Self {
         Self { arena, root, innermost: None }

@@ -170,10 +170,7 @@ fn to_double(input: Value<'_>) -> Result<f64> {
 fn to_text<'a>(input: Value<'a>, arena: &'a Arena) -> Result<&'a str> {
     match input {
         Value::String(text) => Ok(text),
-        Value::ObjectId(id) => {
-            let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(arena.text(&digits))
-        }
+        Value::ObjectId(id) => Ok(arena.text(&bson::oid::ObjectId::from_bytes(*id).to_hex())),
         Value::Bool(truth) => Ok(if truth { "true" } else { "false" }),
         Value::DateTime(milliseconds) => {
             Ok(arena.text(&date::iso(Moment::utc(milliseconds), "Z")?))
@@ -203,13 +200,7 @@ fn to_object_id<'a>(input: Value<'a>, arena: &'a Arena) -> Result<Value<'a>> {
 }
 
 fn object_id(text: &str) -> Option<[u8; 12]> {
-    let digits: &[u8; 24] = text.as_bytes().try_into().ok()?;
-    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
-    let mut id = [0; 12];
-    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(id)
+    bson::oid::ObjectId::parse_str(text).ok().map(|id| id.bytes())
 }
 
 fn to_date(input: Value<'_>) -> Result<i64> {
@@ -273,4 +264,103 @@ fn unsupported(input: Value<'_>, to: &str) -> Error {
 
 fn too_large(input: Value<'_>) -> Error {
     failure(format!("$convert: the type to convert to does not hold {input:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::oid::ObjectId;
+    use bson::{Bson, DateTime, bson};
+
+    use crate::expression::testing::{check, check_error};
+
+    fn decimal(text: &str) -> Bson {
+        Bson::Decimal128(text.parse().unwrap())
+    }
+
+    const HOUR: DateTime = DateTime::from_millis(3_600_000);
+
+    #[test]
+    fn values_are_converted() {
+        check(bson!({"$toInt": -1.9}), -1);
+        check(bson!({"$toInt": decimal("2147483647.9")}), i32::MAX);
+        check(bson!({"$toLong": HOUR}), 3_600_000i64);
+        check(bson!({"$toLong": "-5"}), -5i64);
+        check(bson!({"$toDouble": true}), 1.0);
+        check(bson!({"$toDouble": decimal("0.1")}), 0.1);
+        check(bson!({"$toDecimal": 0.1}), decimal("0.100000000000000"));
+        check(bson!({"$toDecimal": -0.0}), decimal("-0"));
+        check(bson!({"$toDecimal": "1.50"}), decimal("1.50"));
+        check(bson!({"$toBool": ""}), true);
+        check(bson!({"$toBool": 0.0}), false);
+        check(bson!({"$toBool": [[]]}), true);
+        check(bson!({"$toDate": "1970-01-01T01:00:00Z"}), HOUR);
+        check(bson!({"$toDate": 3_600_000i64}), HOUR);
+        check(
+            bson!({"$toDate": ObjectId::from_bytes([0, 0, 14, 16, 0, 0, 0, 0, 0, 0, 0, 0])}),
+            HOUR,
+        );
+        check(
+            bson!({"$toObjectId": "507F1f77bcf86cd799439011"}),
+            ObjectId::parse_str("507f1f77bcf86cd799439011").unwrap(),
+        );
+    }
+
+    #[test]
+    fn values_have_texts() {
+        check(bson!({"$toString": 2.5}), "2.5");
+        check(bson!({"$toString": 3.0}), "3");
+        check(bson!({"$toString": -0.0}), "-0");
+        check(bson!({"$toString": 1e16}), "1e+16");
+        check(bson!({"$toString": -9e-5}), "-9e-05");
+        check(bson!({"$toString": f64::NEG_INFINITY}), "-Infinity");
+        check(bson!({"$toString": f64::NAN}), "NaN");
+        check(bson!({"$toString": decimal("1E+10")}), "1E+10");
+        check(bson!({"$toString": false}), "false");
+        check(bson!({"$toString": HOUR}), "1970-01-01T01:00:00.000Z");
+        check(bson!({"$toString": ObjectId::from_bytes([171; 12])}), "abababababababababababab");
+    }
+
+    #[test]
+    fn what_cannot_be_converted_fails() {
+        for (operator, value) in [
+            ("$toInt", bson!(2_147_483_648i64)),
+            ("$toInt", bson!(2_147_483_647.5)),
+            ("$toInt", bson!("1.5")),
+            ("$toInt", bson!(HOUR)),
+            ("$toLong", bson!(f64::NAN)),
+            ("$toLong", bson!(1e300)),
+            ("$toLong", decimal("Infinity")),
+            ("$toDouble", decimal("1E+400")),
+            ("$toDouble", decimal("1E-400")),
+            ("$toDouble", bson!({})),
+            ("$toDate", bson!(1)),
+            ("$toDate", bson!(true)),
+            ("$toDate", bson!("today")),
+            ("$toObjectId", bson!("507f")),
+            ("$toString", bson!({"a": 1})),
+        ] {
+            check_error(bson!({operator: value}), 241);
+        }
+        check_error(bson!({"$toInt": [1, 2]}), 50723);
+    }
+
+    #[test]
+    fn failures_and_null_have_other_values() {
+        let convert = |input, to| bson!({"$convert": {"input": input, "to": to, "onError": "error", "onNull": "null"}});
+        check(convert(bson!("x"), bson!("int")), "error");
+        check(convert(bson!("5"), bson!(16)), 5);
+        check(convert(bson!(null), bson!("int")), "null");
+        check(convert(bson!("$nope"), bson!(null)), "null");
+        check(convert(bson!(1), bson!(null)), bson!(null));
+        check(convert(bson!(1), bson!("array")), "error");
+        check_error(convert(bson!(1), bson!("number")), 2);
+        check_error(convert(bson!(null), bson!("number")), 2);
+        check_error(convert(bson!(1), bson!(20)), 9);
+        check_error(convert(bson!(1), bson!(1.5)), 9);
+        check_error(convert(bson!(1), bson!(true)), 9);
+        check_error(bson!({"$convert": 1}), 9);
+        check_error(bson!({"$convert": {"input": 1}}), 9);
+        check_error(bson!({"$convert": {"to": "int"}}), 9);
+        check_error(bson!({"$convert": {"input": 1, "to": "int", "other": 1}}), 9);
+    }
 }

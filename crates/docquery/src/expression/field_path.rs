@@ -124,3 +124,46 @@ pub(crate) fn check_field_name(name: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{bson, doc};
+
+    use crate::expression::testing::{check_error, check_on};
+
+    #[test]
+    fn arrays_on_the_way_stand_for_their_documents() {
+        let document = doc! {
+            "a": {"b": 1}, "list": [{"x": 1}, 5, {"y": 2}, {"x": [{"z": 3}]}, [{"x": 4}]], "0": "zero",
+        };
+        check_on(&document, "$a.b", 1);
+        check_on(&document, "$a.b.c", bson!(null));
+        check_on(&document, "$list.x", bson!([1, [{"z": 3}]]));
+        check_on(&document, "$list.x.z", bson!([[3]]));
+        check_on(&document, "$list.nope", bson!([]));
+        // A number is the name of a field, never a place in an array.
+        check_on(&document, "$list.0", bson!([]));
+        check_on(&document, "$0", "zero");
+        check_on(&doc! {"a": []}, "$a.b", bson!([]));
+    }
+
+    #[test]
+    fn paths_are_written_right() {
+        check_error("$", 16872);
+        check_error("$a.", 40353);
+        check_error("$$ROOT.", 40353);
+        check_error("$.a", 15998);
+        check_error("$a..b", 15998);
+        check_error("$a.$b", 16410);
+        check_error("$a.b\u{0}", 16411);
+        check_error(format!("$a{}", ".a".repeat(200)), 15);
+        check_on(&doc! {"a": {"$id": 1}}, "$a.$id", 1);
+    }
+
+    #[test]
+    fn names_of_fields_in_objects_are_plain() {
+        check_error(bson!({"a.b": 1}), 16412);
+        check_error(bson!({"a": 1, "$b": 1}), 16410);
+        check_error(bson!({"": 1}), 15998);
+    }
+}

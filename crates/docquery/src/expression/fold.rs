@@ -181,6 +181,8 @@ mod tests {
         check(bson!({"$add": ["$nope", "x", 1]}), Err(16554));
         check(bson!({"$add": ["x", "$nope", 1]}), Err(16554));
         check(bson!({"$concat": ["$nope", 1]}), Ok(Bson::Null));
+        check(bson!({"$concat": ["$nope", {"$concat": ["$nope", 1]}, 2]}), Err(16702));
+        check(bson!({"$concatArrays": ["$nope", [1], 2]}), Err(28664));
         check(bson!({"$concat": ["$nope", "a", 1]}), Err(16702));
         check(bson!({"$concat": ["a", "$text", "b", "c"]}), Ok("axbc".into()));
         check(bson!({"$multiply": [2, "$zero", 3, {"$multiply": [4, "$zero"]}]}), Ok(0.into()));

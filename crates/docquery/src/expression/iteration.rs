@@ -209,3 +209,72 @@ fn item_name(name: Value<'_>) -> Result<&str> {
     check_bound_name(name)?;
     Ok(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{bson, doc};
+
+    use crate::expression::testing::{check, check_error, check_on};
+
+    #[test]
+    fn items_are_mapped() {
+        check(bson!({"$map": {"input": [1, 2], "in": {"$add": ["$$this", 1]}}}), bson!([2, 3]));
+        check(bson!({"$map": {"input": [1], "as": "n", "in": "$$n.x"}}), bson!([null]));
+        check(bson!({"$map": {"input": null, "in": 1}}), bson!(null));
+        check_on(
+            &doc! {"list": [{"x": [1, 2]}, {"x": [3]}], "by": 10},
+            bson!({"$map": {"input": "$list", "as": "o", "in": {"$map": {
+                "input": "$$o.x", "in": {"$multiply": ["$$this", "$by", {"$size": "$$o.x"}]},
+            }}}}),
+            bson!([[20, 40], [30]]),
+        );
+        check_error(bson!({"$map": 1}), 16878);
+        check_error(bson!({"$map": {"input": [], "in": 1, "other": 1}}), 16879);
+        check_error(bson!({"$map": {"in": 1}}), 16880);
+        check_error(bson!({"$map": {"input": []}}), 16882);
+        check_error(bson!({"$map": {"input": 1, "in": 1}}), 16883);
+        check_error(bson!({"$map": {"input": [], "as": "Big", "in": 1}}), 9);
+        check_error(bson!({"$map": {"input": [], "as": 5, "in": 1}}), 9);
+        check_error(bson!({"$map": {"input": "$$this", "in": 1}}), 17276);
+    }
+
+    #[test]
+    fn items_are_filtered() {
+        let filter = |limit| {
+            bson!({"$filter": {
+                "input": [1, 5, 2, 6], "cond": {"$gt": ["$$this", 1]}, "limit": limit,
+            }})
+        };
+        check(filter(bson!(2)), bson!([5, 2]));
+        check(filter(bson!(2.0)), bson!([5, 2]));
+        check(filter(bson!(null)), bson!([5, 2, 6]));
+        check_error(filter(bson!(0)), 327_392);
+        check_error(filter(bson!(1.5)), 327_391);
+        check_error(filter(bson!("1")), 327_391);
+        check_error(filter(bson!(1i64 << 40)), 327_391);
+        check_error(bson!({"$filter": []}), 28646);
+        check_error(bson!({"$filter": {"input": [], "cond": 1, "other": 1}}), 28647);
+        check_error(bson!({"$filter": {"cond": 1}}), 28648);
+        check_error(bson!({"$filter": {"input": []}}), 28650);
+        check_error(bson!({"$filter": {"input": {}, "cond": 1}}), 28651);
+    }
+
+    #[test]
+    fn items_are_reduced() {
+        let reduce = |input| {
+            bson!({"$reduce": {
+                "input": input, "initialValue": "x", "in": {"$concat": ["$$value", "$$this"]},
+            }})
+        };
+        check(reduce(bson!(["a", "b"])), "xab");
+        check(reduce(bson!([])), "x");
+        check(reduce(bson!(null)), bson!(null));
+        check_error(reduce(bson!(1)), 40080);
+        check_error(bson!({"$reduce": 1}), 40075);
+        check_error(bson!({"$reduce": {"other": 1}}), 40076);
+        check_error(bson!({"$reduce": {"initialValue": 1, "in": 1}}), 40077);
+        check_error(bson!({"$reduce": {"input": [], "in": 1}}), 40078);
+        check_error(bson!({"$reduce": {"input": [], "initialValue": 1}}), 40079);
+        check_error(bson!({"$reduce": {"input": [], "initialValue": "$$value", "in": 1}}), 17276);
+    }
+}

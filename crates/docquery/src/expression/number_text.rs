@@ -119,7 +119,7 @@ mod tests {
         check_double("1e309", None);
         check_double("1e-400", None);
         check_double("0e-400", Some(0.0));
-        for text in ["", ".", " 1", "1 ", "1_0", "1,0", "\01", "e5", "-"] {
+        for text in ["", ".", " 1", "1 ", "1_0", "1,0", "\u{0}1", "e5", "-"] {
             check_double(text, None);
         }
     }

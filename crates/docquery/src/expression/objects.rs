@@ -217,7 +217,7 @@ impl GetField {
             (Node::parse(call.arguments, scope)?, current)
         };
         let errors = FieldErrors { path: 5_654_600, variable: 5_654_601, no_string: 5_654_602 };
-        Ok(Node::special(Self { field: constant_field(call, field, errors)?, input }))
+        Ok(Node::special(Self { field: constant_field(call, &field, &errors)?, input }))
     }
 }
 
@@ -260,7 +260,7 @@ impl SetField {
         let input = Node::parse(input, scope)?;
         let value = Node::parse(value, scope)?;
         let errors = FieldErrors { path: 4_161_108, variable: 4_161_106, no_string: 4_161_107 };
-        let field = constant_field(call, field, errors)?;
+        let field = constant_field(call, &field, &errors)?;
         Ok(Node::special(Self { operator: call.name, field, input, value }))
     }
 }
@@ -304,7 +304,7 @@ struct FieldErrors {
 }
 
 /// The name of a field: an expression that is a constant string, `"a.b"` or `{$literal: "$a"}`.
-fn constant_field(call: Call<'_>, node: Node, errors: FieldErrors) -> Result<Box<str>> {
+fn constant_field(call: Call<'_>, node: &Node, errors: &FieldErrors) -> Result<Box<str>> {
     let name = call.name;
     if let Node::Path(_) = node {
         return Err(Error::location(
@@ -325,5 +325,89 @@ fn constant_field(call: Call<'_>, node: Node, errors: FieldErrors) -> Result<Box
             errors.variable,
             format!("'field' of {name} is a constant, and no expression"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{bson, doc};
+
+    use crate::expression::testing::{check, check_error, check_on};
+
+    #[test]
+    fn objects_are_merged() {
+        check(
+            bson!({"$mergeObjects": [{"a": 1, "b": 2}, null, {"c": 3, "a": 4}]}),
+            bson!({"a": 4, "b": 2, "c": 3}),
+        );
+        check(bson!({"$mergeObjects": [[{"a": 1}, {"a": 2}]]}), bson!({"a": 2}));
+        check(bson!({"$mergeObjects": []}), bson!({}));
+        check(bson!({"$mergeObjects": "$nope"}), bson!({}));
+        check_error(bson!({"$mergeObjects": [{}, 1]}), 40400);
+        check_error(bson!({"$mergeObjects": [[], {}]}), 40400);
+    }
+
+    #[test]
+    fn objects_become_arrays_and_back() {
+        let list = bson!([{"k": "a", "v": 1}, {"k": "b", "v": [2]}]);
+        check(bson!({"$objectToArray": {"a": 1, "b": [2]}}), list.clone());
+        check(bson!({"$arrayToObject": [list]}), bson!({"a": 1, "b": [2]}));
+        check(bson!({"$arrayToObject": [[["a", 1], ["a", 2]]]}), bson!({"a": 2}));
+        check(bson!({"$arrayToObject": [[]]}), bson!({}));
+        check(bson!({"$arrayToObject": null}), bson!(null));
+        check_error(bson!({"$objectToArray": 1}), 40390);
+        check_error(bson!({"$arrayToObject": 1}), 40386);
+        check_error(bson!({"$arrayToObject": [[1]]}), 40398);
+        check_error(bson!({"$arrayToObject": [[["a", 1], {}]]}), 40396);
+        check_error(bson!({"$arrayToObject": [[["a"]]]}), 40397);
+        check_error(bson!({"$arrayToObject": [[[1, 1]]]}), 40395);
+        check_error(bson!({"$arrayToObject": [[["a\u{0}", 1]]]}), 4_940_400);
+        check_error(bson!({"$arrayToObject": [[{"k": "a", "v": 1}, []]]}), 40391);
+        check_error(bson!({"$arrayToObject": [[{"k": "a"}]]}), 40392);
+        check_error(bson!({"$arrayToObject": [[{"k": "a", "x": 1}]]}), 40393);
+        check_error(bson!({"$arrayToObject": [[{"k": 1, "v": 1}]]}), 40394);
+        check_error(bson!({"$arrayToObject": [[{"k": "\u{0}", "v": 1}]]}), 4_940_401);
+    }
+
+    #[test]
+    fn a_field_of_any_name_is_read() {
+        let document = doc! {"a.b": 1, "$c": 2, "d": {"e": 3}};
+        check_on(&document, bson!({"$getField": "a.b"}), 1);
+        check_on(&document, bson!({"$getField": {"$literal": "$c"}}), 2);
+        check_on(&document, bson!({"$getField": {"field": "e", "input": "$d"}}), 3);
+        check_on(&document, bson!({"$getField": {"field": "e", "input": 5}}), bson!(null));
+        check_error(bson!({"$getField": {"other": 1}}), 3_041_701);
+        check_error(bson!({"$getField": {"input": 1}}), 3_041_702);
+        check_error(bson!({"$getField": {"field": "a"}}), 3_041_703);
+        check_error(bson!({"$getField": "$a"}), 5_654_600);
+        check_error(bson!({"$getField": {"$concat": ["a", "b"]}}), 5_654_601);
+        check_error(bson!({"$getField": 5}), 5_654_602);
+    }
+
+    #[test]
+    fn a_field_of_any_name_is_set() {
+        let set = |field, input, value| bson!({"$setField": {"field": field, "input": input, "value": value}});
+        check(set("a.b", bson!({"x": 1}), bson!(2)), bson!({"x": 1, "a.b": 2}));
+        check(set("x", bson!({"x": 1, "y": 1}), bson!(2)), bson!({"x": 2, "y": 1}));
+        check(set("x", bson!({"x": 1, "y": 1}), bson!("$$REMOVE")), bson!({"y": 1}));
+        check(set("x", bson!(null), bson!(2)), bson!(null));
+        check(bson!({"$unsetField": {"field": "x", "input": {"x": 1}}}), bson!({}));
+        check_error(set("x", bson!(1), bson!(2)), 4_161_105);
+        check_error(set("$x", bson!({}), bson!(2)), 4_161_108);
+        check_error(bson!({"$setField": 1}), 4_161_100);
+        check_error(bson!({"$unsetField": {"field": "x", "input": {}, "value": 1}}), 4_161_101);
+        check_error(bson!({"$setField": {"input": {}, "value": 1}}), 4_161_102);
+        check_error(bson!({"$setField": {"field": "x", "input": {}}}), 4_161_103);
+        check_error(bson!({"$setField": {"field": "x", "value": 1}}), 4_161_109);
+        check_error(bson!({"$setField": {"field": 1, "input": {}, "value": 1}}), 4_161_107);
+    }
+
+    #[test]
+    fn a_field_that_was_removed_comes_back_where_it_was() {
+        let removed = bson!({"$unsetField": {"field": "x", "input": "$$ROOT"}});
+        let set = bson!({"$setField": {"field": "x", "input": removed, "value": 3}});
+        check_on(&doc! {"x": 1, "y": 2}, set, bson!({"x": 3, "y": 2}));
+        let set = bson!({"$setField": {"field": "x", "input": {"x": "$nope", "y": 2}, "value": 3}});
+        check_on(&doc! {}, set, bson!({"x": 3, "y": 2}));
     }
 }

@@ -25,10 +25,7 @@ pub(super) const OPERATORS: Table = &[
 ];
 
 /// The two arguments as numbers; `None` if one is null. `codes` are those of the errors for others.
-pub(super) fn two_numbers(
-    arguments: &Arguments<'_, '_>,
-    codes: [i32; 2],
-) -> Result<Option<(Number, Number)>> {
+fn two_numbers(arguments: &Arguments<'_, '_>, codes: [i32; 2]) -> Result<Option<(Number, Number)>> {
     let (a, b) = arguments.two()?;
     if a.is_nullish() || b.is_nullish() {
         return Ok(None);
@@ -135,4 +132,56 @@ fn log<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
         return Ok(Value::Decimal(number.ln().divide(base.ln())));
     }
     Ok(Value::Double(number.to_double().ln() / base.to_double().ln()))
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+
+    use crate::expression::testing::{check, check_error};
+
+    fn decimal(text: &str) -> Bson {
+        Bson::Decimal128(text.parse().unwrap())
+    }
+
+    #[test]
+    fn powers() {
+        check(bson!({"$pow": [2, 10]}), 1024);
+        check(bson!({"$pow": [2, 40]}), 1i64 << 40);
+        check(bson!({"$pow": [2i64, 3]}), 8i64);
+        check(bson!({"$pow": [10, 20]}), 1e20);
+        check(bson!({"$pow": [2, -1]}), 0.5);
+        check(bson!({"$pow": [-1, i64::MAX]}), -1i64);
+        check(bson!({"$pow": [0, 0]}), 1);
+        check(bson!({"$pow": [4, 0.5]}), 2.0);
+        check(bson!({"$pow": [decimal("3"), 2]}), decimal("9.000000000000000000000000000000000"));
+        check(bson!({"$pow": [null, "x"]}), bson!(null));
+        check_error(bson!({"$pow": ["x", 1]}), 28762);
+        check_error(bson!({"$pow": [1, "x"]}), 28763);
+        check_error(bson!({"$pow": [0, -1]}), 28764);
+        check_error(bson!({"$pow": [decimal("0"), -1]}), 28764);
+    }
+
+    #[test]
+    fn roots_and_logarithms() {
+        check(bson!({"$sqrt": 16}), 4.0);
+        check(bson!({"$sqrt": decimal("16")}), decimal("4"));
+        check(bson!({"$sqrt": -0.0}), -0.0);
+        check(bson!({"$exp": 0}), 1.0);
+        check(bson!({"$exp": decimal("0")}), decimal("1"));
+        check(bson!({"$ln": 1}), 0.0);
+        check(bson!({"$ln": f64::NAN}), Bson::Double(f64::NAN));
+        check(bson!({"$log10": 1000}), 3.0);
+        check(bson!({"$log10": decimal("1000")}), decimal("3"));
+        check(bson!({"$log": [8, 2]}), 3.0);
+        check(bson!({"$log": [null, 2]}), bson!(null));
+        check_error(bson!({"$sqrt": -1}), 28714);
+        check_error(bson!({"$sqrt": "x"}), 28765);
+        check_error(bson!({"$ln": 0}), 28766);
+        check_error(bson!({"$log10": decimal("-1")}), 28761);
+        check_error(bson!({"$log": ["x", 2]}), 28756);
+        check_error(bson!({"$log": [2, "x"]}), 28757);
+        check_error(bson!({"$log": [0, 2]}), 28758);
+        check_error(bson!({"$log": [2, 1]}), 28759);
+    }
 }

@@ -130,3 +130,59 @@ fn place_of(operator: &str, place: Value<'_>) -> Result<i32> {
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+
+    use crate::expression::testing::{check, check_error};
+
+    fn decimal(text: &str) -> Bson {
+        Bson::Decimal128(text.parse().unwrap())
+    }
+
+    #[test]
+    fn numbers_become_whole() {
+        check(bson!({"$abs": i32::MIN}), 2_147_483_648i64);
+        check(bson!({"$abs": decimal("-0.0")}), decimal("0.0"));
+        check_error(bson!({"$abs": i64::MIN}), 28680);
+        check_error(bson!({"$abs": "x"}), 28765);
+        check(bson!({"$abs": null}), bson!(null));
+        check(bson!({"$ceil": -1.5}), -1.0);
+        check(bson!({"$ceil": decimal("1.10")}), decimal("2"));
+        check(bson!({"$floor": -1.5}), -2.0);
+        check(bson!({"$floor": 5i64}), 5i64);
+        check(bson!({"$floor": decimal("-0.5")}), decimal("-1"));
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_a_place() {
+        check(bson!({"$round": 2.5}), 2.0);
+        check(bson!({"$round": [-3.5]}), -4.0);
+        check(bson!({"$round": [1.005, 2]}), 1.0);
+        check(bson!({"$round": [15, -1]}), 20);
+        check(bson!({"$round": [25, -1]}), 20);
+        check(bson!({"$round": [i32::MAX, -1]}), 2_147_483_650i64);
+        check(bson!({"$round": [decimal("1.25"), 1]}), decimal("1.2"));
+        check(bson!({"$round": [decimal("1"), 3]}), decimal("1.000"));
+        check(bson!({"$round": [f64::INFINITY, 3]}), f64::INFINITY);
+        check(bson!({"$trunc": [-19, -1]}), -10);
+        check(bson!({"$trunc": [1.99, 1]}), 1.9);
+        check(bson!({"$trunc": [decimal("-1.99"), 1]}), decimal("-1.9"));
+        check(bson!({"$trunc": [1.5, null]}), bson!(null));
+        check(bson!({"$trunc": [null, "x"]}), bson!(null));
+    }
+
+    #[test]
+    fn a_place_is_a_small_integer() {
+        check_error(bson!({"$round": []}), 28667);
+        check_error(bson!({"$round": "x"}), 51081);
+        check_error(bson!({"$round": [1, "x"]}), 16004);
+        check_error(bson!({"$round": [1, f64::NAN]}), 31109);
+        check_error(bson!({"$round": [1, 1.5]}), 51082);
+        check_error(bson!({"$round": [1, decimal("NaN")]}), 51082);
+        check_error(bson!({"$round": [1, 101]}), 51083);
+        check_error(bson!({"$trunc": [1, -21]}), 51083);
+        check_error(bson!({"$round": [i64::MAX, -1]}), 51080);
+    }
+}

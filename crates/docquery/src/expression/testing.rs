@@ -18,6 +18,23 @@ pub(super) fn check(expression: impl Into<Bson>, expected: impl Into<Bson>) {
     }
 }
 
+/// Checks the value of an expression on a document; null stands for no value too.
+#[track_caller]
+pub(super) fn check_on(
+    document: &bson::Document,
+    expression: impl Into<Bson>,
+    expected: impl Into<Bson>,
+) {
+    let expression = expression.into();
+    let expected = owned(expected.into());
+    match evaluate_on(document, &expression) {
+        Ok(value) => {
+            assert_eq!(format!("{value:?}"), format!("{expected:?}"), "of {expression}");
+        }
+        Err(error) => panic!("{expression} fails: {error}"),
+    }
+}
+
 /// Checks the code of the error of an expression.
 #[track_caller]
 pub(super) fn check_error(expression: impl Into<Bson>, code: i32) {
@@ -29,9 +46,14 @@ pub(super) fn check_error(expression: impl Into<Bson>, code: i32) {
 }
 
 pub(super) fn evaluate(expression: &Bson) -> Result<OwnedValue> {
+    evaluate_on(&bson::Document::new(), expression)
+}
+
+fn evaluate_on(document: &bson::Document, expression: &Bson) -> Result<OwnedValue> {
     let environment = Environment::new(0);
     let expression = Expression::parse(owned(expression.clone()).get(), &Scope::new(&environment))?;
-    let (arena, document) = (Arena::new(), RawDocumentBuf::new());
+    let arena = Arena::new();
+    let document = RawDocumentBuf::try_from(document).expect("a document of a test is BSON");
     let value = expression.evaluate(Context::new(&arena, Value::from(&*document)))?;
     Ok(OwnedValue::from(if value.is_missing() { Value::Null } else { value }))
 }

@@ -2,7 +2,6 @@
 
 use super::arguments::Arguments;
 use super::operator::{Arity, Table, listed};
-use super::powers::two_numbers;
 use super::rounding::number;
 use crate::number::Number;
 use crate::{Decimal, Error, Result, Value};
@@ -105,12 +104,70 @@ impl Function {
     }
 }
 
+/// The argument at `index` as a number; `None` for null.
+fn coordinate(
+    arguments: &Arguments<'_, '_>,
+    index: usize,
+    no_number: i32,
+) -> Result<Option<Number>> {
+    let value = arguments.get(index)?;
+    match Number::of(value) {
+        None if !value.is_nullish() => Err(Error::location(
+            no_number,
+            format!("$atan2 takes numbers, not {}", value.type_name()),
+        )),
+        number => Ok(number),
+    }
+}
+
 fn atan2<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
-    Ok(match two_numbers(&arguments, [51044, 51045])? {
+    let Some(y) = coordinate(&arguments, 0, 51044)? else { return Ok(Value::Null) };
+    Ok(match coordinate(&arguments, 1, 51045)?.map(|x| (y, x)) {
         None => Value::Null,
         Some((y, x)) if y.is_decimal() || x.is_decimal() => {
             Value::Decimal(y.to_decimal().atan2(x.to_decimal()))
         }
         Some((y, x)) => Value::Double(y.to_double().atan2(x.to_double())),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+
+    use crate::expression::testing::{check, check_error};
+
+    fn decimal(text: &str) -> Bson {
+        Bson::Decimal128(text.parse().unwrap())
+    }
+
+    #[test]
+    fn functions_have_values() {
+        check(bson!({"$sin": 0}), 0.0);
+        check(bson!({"$cos": decimal("0")}), decimal("1.000000000000000000000000000000000"));
+        check(bson!({"$atan2": [0, 1i64]}), 0.0);
+        check(bson!({"$atan2": [null, "x"]}), bson!(null));
+        check(bson!({"$acosh": 1}), 0.0);
+        check(bson!({"$atanh": 1}), f64::INFINITY);
+        check(bson!({"$tanh": f64::INFINITY}), 1.0);
+        check(bson!({"$degreesToRadians": 180}), std::f64::consts::PI);
+        check(
+            bson!({"$degreesToRadians": decimal("180")}),
+            decimal("3.141592653589793238462643383279503"),
+        );
+        check(bson!({"$sin": f64::NAN}), Bson::Double(f64::NAN));
+        check(bson!({"$sin": null}), bson!(null));
+    }
+
+    #[test]
+    fn functions_have_domains() {
+        check_error(bson!({"$sin": "x"}), 28765);
+        check_error(bson!({"$sin": f64::INFINITY}), 50989);
+        check_error(bson!({"$tan": decimal("-Infinity")}), 50989);
+        check_error(bson!({"$asin": 1.5}), 50989);
+        check_error(bson!({"$acosh": decimal("0.5")}), 50989);
+        check_error(bson!({"$atanh": -2}), 50989);
+        check_error(bson!({"$atan2": ["x", null]}), 51044);
+        check_error(bson!({"$atan2": [1, "x"]}), 51045);
+    }
 }

@@ -85,3 +85,35 @@ fn check_name(name: &str, may_begin: fn(&u8) -> bool) -> Result<()> {
     };
     Err(Error::new(ErrorCode::FAILED_TO_PARSE, problem))
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{DateTime, bson, doc};
+
+    use super::*;
+    use crate::expression::testing::{check, check_error, check_on};
+
+    #[test]
+    fn the_system_has_variables() {
+        check_on(&doc! {"a": 1}, "$$ROOT", bson!({"a": 1}));
+        check_on(&doc! {"a": 1}, "$$CURRENT.a", 1);
+        check("$$NOW", DateTime::from_millis(0));
+        check(bson!({"a": "$$REMOVE", "b": 1}), bson!({"b": 1}));
+        check_error("$$now", 17276);
+        check_error("$$CLUSTER_TIME", 51144);
+    }
+
+    #[test]
+    fn names_of_users_begin_with_a_small_letter() {
+        for name in ["a", "aB_1", "é", "aé", "CURRENT"] {
+            assert!(check_bound_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "A", "ROOT", "_a", "1a", "a.b", "a$", "a b"] {
+            let code = check_bound_name(name).unwrap_err().code();
+            assert_eq!(code, ErrorCode::FAILED_TO_PARSE, "{name}");
+        }
+        for path in ["$$", "$$$", "$$.a", "$$a-b", "$$1"] {
+            check_error(path, 9);
+        }
+    }
+}

@@ -13,6 +13,7 @@ pub(super) const OPERATORS: Table = &[
     ("$let", Operator::Parsed(Let::parse)),
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "one of the functions that parse operators")]
 fn parse_literal(call: Call<'_>, _scope: &Scope<'_>) -> Result<Node> {
     Ok(Node::constant_of(call.arguments))
 }
@@ -60,5 +61,44 @@ impl Special for Let {
         self.values.iter_mut().try_for_each(Node::fold)?;
         self.body.fold()?;
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{bson, doc};
+
+    use crate::expression::testing::{check, check_error, check_on};
+
+    #[test]
+    fn a_literal_is_not_looked_into() {
+        check(bson!({"$literal": {"$add": ["$a", 1]}}), bson!({"$add": ["$a", 1]}));
+        check(bson!({"$literal": "$a"}), "$a");
+    }
+
+    #[test]
+    fn variables_are_bound_and_hidden() {
+        check(bson!({"$let": {"vars": {"a": 1, "b": 2}, "in": ["$$a", "$$b"]}}), bson!([1, 2]));
+        let inner = bson!({"$let": {"vars": {"a": {"$add": ["$$a", 1]}}, "in": "$$a"}});
+        check(bson!({"$let": {"vars": {"a": 1}, "in": ["$$a", inner]}}), bson!([1, 2]));
+        check(bson!({"$let": {"vars": {}, "in": 1}}), 1);
+        let document = doc! {"a": {"b": 5}, "b": 6};
+        check_on(&document, bson!({"$let": {"vars": {"CURRENT": "$a"}, "in": "$b"}}), 5);
+        check_on(&document, bson!({"$let": {"vars": {"CURRENT": "$a"}, "in": "$$ROOT.b"}}), 6);
+        check_on(
+            &document,
+            bson!({"$let": {"vars": {"v": "$$REMOVE"}, "in": {"x": "$$v"}}}),
+            bson!({}),
+        );
+    }
+
+    #[test]
+    fn a_let_is_written_right() {
+        check_error(bson!({"$let": 1}), 16874);
+        check_error(bson!({"$let": {"vars": {}, "in": 1, "other": 1}}), 16875);
+        check_error(bson!({"$let": {"in": 1}}), 16876);
+        check_error(bson!({"$let": {"vars": {}}}), 16877);
+        check_error(bson!({"$let": {"vars": 1, "in": 1}}), 10065);
+        check_error(bson!({"$let": {"vars": {"a": 1, "b": "$$a"}, "in": 1}}), 17276);
     }
 }

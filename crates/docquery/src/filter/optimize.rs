@@ -41,10 +41,7 @@ fn simplify(predicate: Predicate) -> Predicate {
         },
         Predicate::Field(mut field) => {
             field.test = match field.test {
-                Test::In(list) => match simplify_in(list) {
-                    Some(test) => test,
-                    None => return Predicate::Always(false),
-                },
+                Test::In(list) => simplify_in(list),
                 Test::ElementValue(tests) => {
                     Test::ElementValue(tests.into_iter().map(simplify).collect())
                 }
@@ -56,14 +53,13 @@ fn simplify(predicate: Predicate) -> Predicate {
     }
 }
 
-/// `$in` of one thing is that thing; of nothing, it matches nothing.
-fn simplify_in(list: InList) -> Option<Test> {
-    Some(match (list.values(), list.regexes()) {
-        ([], []) => return None,
+/// `$in` of one thing is that thing. `$in` of nothing stays: an upsert still takes what stands beside it.
+fn simplify_in(list: InList) -> Test {
+    match (list.values(), list.regexes()) {
         ([value], []) => Test::Compare(Comparison::Equal, value.clone()),
         ([], [regex]) => Test::Regex(regex.clone()),
         _ => Test::In(list),
-    })
+    }
 }
 
 fn simplify_and(parts: Vec<Predicate>) -> Predicate {

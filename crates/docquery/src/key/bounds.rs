@@ -324,7 +324,9 @@ fn joined(sorted: Vec<Interval>) -> Vec<Interval> {
 fn literal_start(pattern: &str, options: &str) -> String {
     let mut start = String::new();
     let anchored = pattern.strip_prefix('^').or_else(|| pattern.strip_prefix("\\A"));
-    let (Some(rest), true) = (anchored, options.bytes().all(|option| option == b's')) else {
+    let (Some(rest), true) =
+        (anchored, options.bytes().all(|option| matches!(option, b's' | b'u')))
+    else {
         return start;
     };
     if rest.contains('|') {

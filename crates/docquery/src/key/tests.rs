@@ -317,6 +317,8 @@ fn a_regex_is_looked_up_by_what_it_begins_with() {
         ("^a\\db", "", "a1b", true),
         ("^ab{0}c", "", "ac", true),
         ("^a.c", "s", "b", false),
+        ("^a.c", "su", "b", false),
+        ("^é?", "", "", true),
         ("\\Aab", "", "b", false),
     ];
     for (pattern, options, text, inside) in cases {

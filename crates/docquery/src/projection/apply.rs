@@ -47,7 +47,6 @@ impl<'a> Application<'a> {
                 Node::Keep => fields.push((name, value)),
                 // Its place stays, for a value that a later stage may give it.
                 Node::Drop if self.rest == Rest::Kept => fields.push((name, Value::Missing)),
-                Node::Drop => {}
                 Node::Branch(inner) if inner.computes() => {
                     computed[place] = Some(fields.len());
                     fields.push((name, value));
@@ -57,7 +56,7 @@ impl<'a> Application<'a> {
                     computed[place] = Some(fields.len());
                     fields.push((name, value));
                 }
-                Node::Compute(_) | Node::FirstMatch(_) => {}
+                Node::Drop | Node::Compute(_) | Node::FirstMatch(_) => {}
             }
         }
         if branch.computes() {

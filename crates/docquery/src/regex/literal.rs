@@ -39,19 +39,4 @@ impl Literal {
     }
 }
 
-/// With what a text must begin to match `pattern`.
-pub(super) fn prefix<'a>(pattern: &'a str, options: &str) -> Option<&'a str> {
-    if options.contains(['i', 'm', 'x']) || pattern.contains('|') {
-        return None;
-    }
-    let text = pattern.strip_prefix('^')?;
-    let end = text.find(SPECIAL).unwrap_or(text.len());
-    let repeats = text[end..].starts_with(['*', '?', '{']);
-    let plain = match text[..end].char_indices().next_back() {
-        Some((last, _)) if repeats => &text[..last],
-        _ => &text[..end],
-    };
-    (!plain.is_empty()).then_some(plain)
-}
-
 const SPECIAL: [char; 14] = ['\\', '^', '$', '.', '[', ']', '|', '(', ')', '?', '*', '+', '{', '}'];

@@ -19,7 +19,7 @@ impl PipelineUpdate {
     ///
     /// Those of pipelines, and [`ErrorCode::INVALID_OPTIONS`] for a stage that does not make one document of one.
     pub(super) fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
-        let pipeline = Pipeline::parse(stages, &environment.clone().as_written())?;
+        let pipeline = Pipeline::parse(stages, &environment.clone().without_folding())?;
         for stage in stages.into_iter().flatten() {
             let RawBsonRef::Document(stage) = stage else {
                 continue;

@@ -211,7 +211,12 @@ mod tests {
 
     #[track_caller]
     fn check<T: std::fmt::Debug + PartialEq>(read: Result<T>, expected: Result<T, i32>) {
-        assert_eq!(read.map_err(|error| error.code().value()), expected);
+        let read = read.map_err(|error| error.code().value());
+        match (read, expected) {
+            (Ok(read), Ok(expected)) => assert_eq!(read, expected),
+            (Err(read), Err(expected)) => assert_eq!(read, expected),
+            (read, expected) => panic!("{read:?} in place of {expected:?}"),
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{Collection, CollectionId, Index, Reading, RecordId};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use pace::Pace;
-use scan::{Progress, Scan};
+use scan::{Ground, Progress, Scan, Seen};
 use sort::SortedRows;
 
 /// A plan that is being carried out.
@@ -86,6 +86,9 @@ pub(crate) struct Counts {
     pub(crate) returned: u64,
 }
 
+/// Takes a row, and says whether it wants more.
+type Visit<'v> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 'v;
+
 #[derive(Debug)]
 enum Stage {
     Scanning(Scan),
@@ -135,7 +138,7 @@ impl Execution {
     pub(crate) fn run(
         &mut self,
         engine: &Engine,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
+        visit: &mut Visit<'_>,
     ) -> Result<bool, DocumentError> {
         let result = self.run_stages(engine, visit);
         if !matches!(result, Ok(true)) {
@@ -180,8 +183,11 @@ impl Execution {
             // In which order they are counted makes no difference.
             self.stage = Stage::Scanning(std::mem::take(scan));
         }
-        if let Stage::Scanning(scan) = &mut self.stage {
-            scan.skip_documents(self.plan.is_exact());
+        if let Stage::Scanning(scan) = &mut self.stage
+            && self.plan.is_exact()
+            && matches!(self.plan.access(), Access::Indexes(_))
+        {
+            scan.skip_documents();
         }
         self.run(engine, &mut |_| {
             counted += 1;
@@ -190,26 +196,30 @@ impl Execution {
         Ok(counted)
     }
 
-    /// The records of the documents that are left, in their order, each once, at most `count`.
+    /// Adds to `records` those of the documents that are left, in their order, each once, at most `count`, and up to where an
+    /// error comes: a change of many documents is done to those before it.
     ///
     /// # Errors
     ///
     /// As [`Execution::run`].
-    pub(crate) fn records(
+    pub(crate) fn gather(
         &mut self,
         engine: &Engine,
         count: usize,
-    ) -> Result<Vec<RecordId>, DocumentError> {
-        let mut records = Vec::new();
-        let mut seen = scan::Seen::default();
+        records: &mut Vec<RecordId>,
+    ) -> Result<(), DocumentError> {
+        let mut seen = Seen::default();
+        if count == 0 {
+            return Ok(());
+        }
         self.run(engine, &mut |row| {
             if seen.insert(row.record) {
                 records.push(row.record);
             }
-            let full = records.len() >= count;
+            let full = seen.len() >= count;
             Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        Ok(records)
+        Ok(())
     }
 
     /// The collection that is looked through, if there is one.
@@ -233,65 +243,82 @@ impl Execution {
     fn run_stages(
         &mut self,
         engine: &Engine,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
+        visit: &mut Visit<'_>,
     ) -> Result<bool, DocumentError> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
                 Stage::Done => return Ok(false),
-                Stage::Scanning(mut scan) => {
-                    if self.limit == 0 {
-                        return Ok(false);
-                    }
-                    let Limits { mut skip, mut limit } =
-                        Limits { skip: self.skip, limit: self.limit };
-                    let mut returned = 0;
-                    let progress = self.scan(engine, &mut scan, &mut |row| {
-                        if skip > 0 {
-                            skip -= 1;
-                            return Ok(ControlFlow::Continue(()));
-                        }
-                        limit -= 1;
-                        returned += 1;
-                        let flow = visit(row)?;
-                        Ok(if limit == 0 { ControlFlow::Break(()) } else { flow })
-                    });
-                    (self.skip, self.limit) = (skip, limit);
-                    self.counts.returned += returned;
-                    if progress? && limit > 0 {
-                        self.stage = Stage::Scanning(scan);
-                        return Ok(true);
-                    }
-                    return Ok(false);
-                }
-                Stage::Sorting(mut scan, mut sorter) => {
-                    self.scan(engine, &mut scan, &mut |row| {
-                        sorter.add(row)?;
-                        Ok(ControlFlow::Continue(()))
-                    })?;
-                    let mut in_order = sorter.finish().into_iter();
-                    let skip = usize::try_from(self.skip).unwrap_or(usize::MAX);
-                    if skip > 0 {
-                        in_order.nth(skip - 1);
-                    }
-                    self.stage = Stage::Sorted(in_order);
-                }
-                Stage::Sorted(mut sorted) => {
-                    while self.limit > 0 {
-                        let Some(row) = sorted.next() else { return Ok(false) };
-                        self.limit -= 1;
-                        self.counts.returned += 1;
-                        if visit(row.as_ref())?.is_break() {
-                            let more = self.limit > 0 && sorted.len() > 0;
-                            if more {
-                                self.stage = Stage::Sorted(sorted);
-                            }
-                            return Ok(more);
-                        }
-                    }
-                    return Ok(false);
-                }
+                Stage::Scanning(scan) => return self.give_found(engine, scan, visit),
+                Stage::Sorting(scan, rows) => self.stage = self.sort(engine, scan, rows)?,
+                Stage::Sorted(rows) => return self.give_sorted(rows, visit),
             }
         }
+    }
+
+    /// Gives what the scan finds, as it is found.
+    fn give_found(
+        &mut self,
+        engine: &Engine,
+        mut scan: Scan,
+        visit: &mut Visit<'_>,
+    ) -> Result<bool, DocumentError> {
+        let (mut skip, mut limit) = (self.skip, self.limit);
+        let more = self.scan(engine, &mut scan, &mut |row| {
+            if skip > 0 {
+                skip -= 1;
+                return Ok(ControlFlow::Continue(()));
+            }
+            limit -= 1;
+            let flow = visit(row)?;
+            Ok(if limit == 0 { ControlFlow::Break(()) } else { flow })
+        });
+        self.counts.returned += self.limit - limit;
+        (self.skip, self.limit) = (skip, limit);
+        let more = more? && limit > 0;
+        if more {
+            self.stage = Stage::Scanning(scan);
+        }
+        Ok(more)
+    }
+
+    /// Finds all there is, and sorts it.
+    fn sort(
+        &mut self,
+        engine: &Engine,
+        mut scan: Scan,
+        mut rows: SortedRows,
+    ) -> Result<Stage, DocumentError> {
+        self.scan(engine, &mut scan, &mut |row| {
+            rows.add(row)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut rows = rows.finish().into_iter();
+        if let Some(last) = self.skip.checked_sub(1) {
+            rows.nth(usize::try_from(last).unwrap_or(usize::MAX));
+        }
+        Ok(Stage::Sorted(rows))
+    }
+
+    /// Gives what was sorted.
+    fn give_sorted(
+        &mut self,
+        mut rows: std::vec::IntoIter<OwnedRow>,
+        visit: &mut Visit<'_>,
+    ) -> Result<bool, DocumentError> {
+        while self.limit > 0
+            && let Some(row) = rows.next()
+        {
+            self.limit -= 1;
+            self.counts.returned += 1;
+            if visit(row.as_ref())?.is_break() {
+                let more = self.limit > 0 && rows.len() > 0;
+                if more {
+                    self.stage = Stage::Sorted(rows);
+                }
+                return Ok(more);
+            }
+        }
+        Ok(false)
     }
 
     /// Gives what the scan finds and the filter lets pass to `visit`, on as many readings as it takes. Answers whether there
@@ -300,21 +327,22 @@ impl Execution {
         &mut self,
         engine: &Engine,
         scan: &mut Scan,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError>,
+        visit: &mut Visit<'_>,
     ) -> Result<bool, DocumentError> {
         let Some(collection) = self.collection else { return Ok(false) };
-        let filter = (!self.plan.is_exact()).then(|| self.plan.filter());
+        let plan = &*self.plan;
+        let filter = (!plan.is_exact()).then(|| &**plan.filter());
         loop {
             let reading = if let Some(reading) = self.first.take() {
                 reading
             } else {
                 let reading = engine.reading()?;
-                check_alive(&reading, collection, &self.plan)?;
+                check_alive(&reading, collection, plan)?;
                 reading
             };
-            let mut pace = Pace::new(&*engine.clock, self.deadline);
-            let counts = &mut self.counts;
-            let progress = scan.run(&reading, collection, &mut pace, counts, filter, visit);
+            let pace = &mut Pace::new(&*engine.clock, self.deadline);
+            let ground = Ground { reading: &reading, collection, filter, pace };
+            let progress = scan.run(plan.access(), ground, &mut self.counts, visit);
             match progress.map_err(|error| of_reading(engine, error))? {
                 Progress::Done => return Ok(false),
                 Progress::Broken => return Ok(true),
@@ -322,11 +350,6 @@ impl Execution {
             }
         }
     }
-}
-
-struct Limits {
-    skip: u64,
-    limit: u64,
 }
 
 /// A failure of the disk is that of the store, if that is why.

@@ -7,6 +7,7 @@ mod defining;
 mod expiring;
 mod finding;
 mod modifying;
+mod pacing;
 mod reopening;
 mod writing;
 

@@ -31,6 +31,8 @@ pub(crate) struct Candidates {
     /// `None` where there is no such collection.
     pub(crate) collection: Option<CollectionId>,
     pub(crate) records: Vec<RecordId>,
+    /// Why the search ended before its time: what it had found is still to be changed.
+    pub(crate) error: Option<DocumentError>,
 }
 
 impl Place<'_> {
@@ -75,8 +77,9 @@ impl Place<'_> {
         let (mut execution, sequence) =
             self.execute(query, Extent { limit, ..Extent::default() })?;
         let collection = execution.collection();
-        let records = execution.records(self.engine(), most)?;
-        Ok(Candidates { sequence, collection, records })
+        let mut records = Vec::new();
+        let error = execution.gather(self.engine(), most, &mut records).err();
+        Ok(Candidates { sequence, collection, records, error })
     }
 
     /// Calls `found` for each document that a query finds.

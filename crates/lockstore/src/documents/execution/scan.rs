@@ -1,32 +1,46 @@
 //! Walking over a collection or an index, from where the walk was left.
 
 use std::collections::HashSet;
-use std::ops::{Bound, ControlFlow};
-use std::sync::Arc;
+use std::ops::Bound;
 
 use bson::RawDocument;
 use docquery::Filter;
 use docquery::key::{Cut, Interval};
 
 use super::pace::{Pace, Step};
-use super::{Counts, FoundBy, Row};
+use super::{Counts, FoundBy, Row, Visit};
 use crate::disk::{Direction, StoredDocument};
 use crate::documents::plan::{Access, IndexScan};
 use crate::documents::{CollectionId, Edge, Reading, RecordId};
 use crate::error::DocumentError;
 
-/// A walk, and how far it has come.
+/// A walk along what a plan goes through, and how far it has come.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    walks: Vec<Walk>,
-    /// Which walk it is at.
-    at: usize,
+    place: Place,
     /// What was found already, where it might be found again.
     seen: Option<Seen>,
     /// Whether documents are not read: an empty one is given in their place.
     skips_documents: bool,
     /// Whether rows say by which key they were found.
     tells_keys: bool,
+}
+
+/// Where a walk goes on.
+#[derive(Debug, Default)]
+struct Place {
+    /// Which index of several it is at.
+    scan: usize,
+    /// Which range of that index it is at, counted in the direction of the walk.
+    range: usize,
+    /// What it found last in the range, or in the collection.
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+enum Last {
+    Record(RecordId),
+    Entry(Box<[u8]>, RecordId),
 }
 
 /// A set of records.
@@ -38,12 +52,10 @@ impl Seen {
     pub(super) fn insert(&mut self, record: RecordId) -> bool {
         self.0.insert(record.get())
     }
-}
 
-#[derive(Debug)]
-enum Walk {
-    Collection { direction: Direction, last: Option<RecordId> },
-    Index { scan: IndexScan, range: usize, last: Option<(Box<[u8]>, RecordId)> },
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// How a walk on one reading ended.
@@ -57,77 +69,70 @@ pub(super) enum Progress {
     Slow,
 }
 
-type Visit<'v> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 'v;
-
 impl Scan {
     pub(super) fn new(access: &Access, tells_keys: bool) -> Self {
-        let walks: Vec<_> = match access {
-            Access::Nothing => Vec::new(),
-            Access::Collection(direction) => {
-                vec![Walk::Collection { direction: *direction, last: None }]
-            }
-            Access::Indexes(scans) => scans
-                .iter()
-                .map(|scan| Walk::Index { scan: scan.clone(), range: 0, last: None })
-                .collect(),
-        };
         let repeats = match access {
             Access::Indexes(scans) => {
                 scans.len() > 1 || scans.iter().any(|scan| scan.index().multikey() != 0)
             }
             Access::Nothing | Access::Collection(_) => false,
         };
-        Self { walks, at: 0, seen: repeats.then(Seen::default), skips_documents: false, tells_keys }
+        Self { seen: repeats.then(Seen::default), tells_keys, ..Self::default() }
     }
 
-    /// Reads no documents from now on, if all that is found by an index `matches`.
-    pub(super) fn skip_documents(&mut self, matches: bool) {
-        let by_index = self.walks.iter().all(|walk| matches!(walk, Walk::Index { .. }));
-        self.skips_documents = matches && by_index;
+    /// Reads no documents from now on: all that the indexes find matches.
+    pub(super) fn skip_documents(&mut self) {
+        self.skips_documents = true;
     }
 
-    /// Goes on on `reading`, and gives what it finds to `visit`.
+    /// Goes on along `access` on `reading`, and gives what it finds to `visit`.
     pub(super) fn run(
         &mut self,
-        reading: &Reading,
-        collection: CollectionId,
-        pace: &mut Pace<'_>,
+        access: &Access,
+        on: Ground<'_, '_>,
         counts: &mut Counts,
-        filter: Option<&Arc<Filter>>,
         visit: &mut Visit<'_>,
     ) -> Result<Progress, DocumentError> {
         let mut visitor = Visitor {
-            reading,
-            collection,
-            pace,
+            on,
             counts,
-            filter,
             visit,
             seen: self.seen.as_mut(),
             skips_documents: self.skips_documents,
             tells_keys: self.tells_keys,
         };
-        while let Some(walk) = self.walks.get_mut(self.at) {
-            let progress = match walk {
-                Walk::Collection { direction, last } => visitor.walk_collection(*direction, last),
-                Walk::Index { scan, range, last } => visitor.walk_index(scan, range, last),
-            }?;
-            if progress != Progress::Done {
-                return Ok(progress);
+        match access {
+            Access::Nothing => Ok(Progress::Done),
+            Access::Collection(direction) => {
+                visitor.walk_collection(*direction, &mut self.place.last)
             }
-            self.at += 1;
+            Access::Indexes(scans) => {
+                while let Some(scan) = scans.get(self.place.scan) {
+                    let progress = visitor.walk_index(scan, &mut self.place)?;
+                    if progress != Progress::Done {
+                        return Ok(progress);
+                    }
+                    self.place = Place { scan: self.place.scan + 1, ..Place::default() };
+                }
+                Ok(Progress::Done)
+            }
         }
-        Ok(Progress::Done)
     }
 }
 
-struct Visitor<'v, 'p> {
-    reading: &'v Reading,
-    collection: CollectionId,
-    pace: &'v mut Pace<'p>,
+/// What a walk goes over, and how long.
+pub(super) struct Ground<'g, 'c> {
+    pub(super) reading: &'g Reading,
+    pub(super) collection: CollectionId,
+    /// What a document must match to be given.
+    pub(super) filter: Option<&'g Filter>,
+    pub(super) pace: &'g mut Pace<'c>,
+}
+
+struct Visitor<'v, 'c> {
+    on: Ground<'v, 'c>,
     counts: &'v mut Counts,
-    filter: Option<&'v Arc<Filter>>,
-    visit: &'v mut (dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 'v),
+    visit: &'v mut Visit<'v>,
     seen: Option<&'v mut Seen>,
     skips_documents: bool,
     tells_keys: bool,
@@ -137,20 +142,23 @@ impl Visitor<'_, '_> {
     fn walk_collection(
         &mut self,
         direction: Direction,
-        last: &mut Option<RecordId>,
+        last: &mut Option<Last>,
     ) -> Result<Progress, DocumentError> {
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let from = match last.take() {
+            Some(Last::Record(record) | Last::Entry(_, record)) => Bound::Excluded(record),
+            None => Bound::Unbounded,
+        };
         let bounds = match direction {
             Direction::Forward => (from, Bound::Unbounded),
             Direction::Backward => (Bound::Unbounded, from),
         };
-        for document in self.reading.documents(self.collection, bounds, direction)? {
+        let (reading, collection) = (self.on.reading, self.on.collection);
+        for document in reading.documents(collection, bounds, direction)? {
             let document = document?;
-            let record = document.record();
-            // One step comes at least, even on a reading that is old at once.
-            let step = self.pace.step()?;
-            *last = Some(record);
+            // One row is looked at on every reading, so a walk ends however slow it is.
+            let step = self.on.pace.step()?;
             if let Some(progress) = self.found(&document, None)?.or(step.progress()) {
+                *last = Some(Last::Record(document.record()));
                 return Ok(progress);
             }
         }
@@ -160,21 +168,19 @@ impl Visitor<'_, '_> {
     fn walk_index(
         &mut self,
         scan: &IndexScan,
-        range: &mut usize,
-        last: &mut Option<(Box<[u8]>, RecordId)>,
+        place: &mut Place,
     ) -> Result<Progress, DocumentError> {
         let ranges = scan.keys().ranges();
-        while *range < ranges.len() {
+        while place.range < ranges.len() {
             let interval = match scan.direction() {
-                Direction::Forward => &ranges[*range],
-                Direction::Backward => &ranges[ranges.len() - 1 - *range],
+                Direction::Forward => &ranges[place.range],
+                Direction::Backward => &ranges[ranges.len() - 1 - place.range],
             };
-            let progress = self.walk_range(scan, interval, last)?;
+            let progress = self.walk_range(scan, interval, &mut place.last)?;
             if progress != Progress::Done {
                 return Ok(progress);
             }
-            *range += 1;
-            *last = None;
+            place.range += 1;
         }
         Ok(Progress::Done)
     }
@@ -183,20 +189,21 @@ impl Visitor<'_, '_> {
         &mut self,
         scan: &IndexScan,
         interval: &Interval,
-        last: &mut Option<(Box<[u8]>, RecordId)>,
+        last: &mut Option<Last>,
     ) -> Result<Progress, DocumentError> {
         let direction = scan.direction();
         let (mut lower, mut upper) = (edge(interval.low()), edge(interval.high()));
         let left = last.take();
-        match (&left, direction) {
-            (None, _) => {}
-            (Some((key, record)), Direction::Forward) => lower = Edge::BehindEntry(key, *record),
-            (Some((key, record)), Direction::Backward) => upper = Edge::BeforeEntry(key, *record),
+        if let Some(Last::Entry(key, record)) = &left {
+            match direction {
+                Direction::Forward => lower = Edge::BehindEntry(key, *record),
+                Direction::Backward => upper = Edge::BeforeEntry(key, *record),
+            }
         }
-        let index = scan.index();
-        for entry in self.reading.entries(index.id(), (lower, upper), direction)? {
+        let (reading, index) = (self.on.reading, scan.index());
+        for entry in reading.entries(index.id(), (lower, upper), direction)? {
             let entry = entry?;
-            let step = self.pace.step()?;
+            let step = self.on.pace.step()?;
             self.counts.keys_examined += 1;
             let key = entry.key();
             let progress = if scan.keys().admit(index.pattern(), key) {
@@ -205,7 +212,7 @@ impl Visitor<'_, '_> {
                 None
             };
             if let Some(progress) = progress.or(step.progress()) {
-                *last = Some((key.into(), entry.record()));
+                *last = Some(Last::Entry(key.into(), entry.record()));
                 return Ok(progress);
             }
         }
@@ -228,7 +235,7 @@ impl Visitor<'_, '_> {
             return Ok((self.visit)(row)?.is_break().then_some(Progress::Broken));
         }
         // An index agrees with its collection in every reading.
-        match self.reading.document(self.collection, record)? {
+        match self.on.reading.document(self.on.collection, record)? {
             Some(document) => self.found(&document, self.tells_keys.then_some(found_by)),
             None => Ok(None),
         }
@@ -241,7 +248,7 @@ impl Visitor<'_, '_> {
     ) -> Result<Option<Progress>, DocumentError> {
         self.counts.documents_examined += 1;
         let (record, document) = (document.record(), document.raw());
-        if let Some(filter) = self.filter
+        if let Some(filter) = self.on.filter
             && !filter.matches(document)?
         {
             return Ok(None);

@@ -49,7 +49,18 @@ impl Rank {
 
 /// The best candidate of several; of those that are equally good the first.
 pub(super) fn best(candidates: impl Iterator<Item = Candidate>) -> Option<Candidate> {
-    candidates.reduce(|best, other| if other.rank > best.rank { other } else { best })
+    let mut best: Option<Candidate> = None;
+    for candidate in candidates {
+        if best.as_ref().is_none_or(|best| candidate.rank > best.rank) {
+            // Nothing is better than one document at most.
+            let is_unique = candidate.rank.is_unique;
+            best = Some(candidate);
+            if is_unique {
+                break;
+            }
+        }
+    }
+    best
 }
 
 /// All candidates for `condition`. Each finds all documents that it is true for.

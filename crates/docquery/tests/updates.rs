@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests, and so are the functions that they share")]
 
-use bson::{Bson, Document, RawDocumentBuf, doc};
-use docquery::{Environment, Filter, Update};
+use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
+use docquery::{Environment, Filter, Update, limits};
 use proptest::prelude::*;
 
 /// One operator on one path.
@@ -243,6 +243,96 @@ fn operations() -> impl Strategy<Value = (String, Operation)> {
     (path, operation)
 }
 
+/// Names that mean something to an update, and some that do not.
+fn any_names() -> impl Strategy<Value = String> {
+    let words = [
+        "",
+        "a",
+        "b",
+        "0",
+        "_id",
+        "$",
+        "$[]",
+        "$[e]",
+        "$each",
+        "$slice",
+        "$sort",
+        "$position",
+        "$type",
+        "$gt",
+        "$in",
+        "$eq",
+        "and",
+        "xor",
+        "$ref",
+        "a.b",
+        "a.$",
+        "a.$[].b",
+        "a.$[e]",
+        "a.0",
+        "b..a",
+        "e",
+        "e.a",
+    ];
+    prop::sample::select(words.to_vec()).prop_map(str::to_owned)
+}
+
+fn any_values() -> impl Strategy<Value = Bson> {
+    let leaves = prop_oneof![
+        scalars(),
+        any_names().prop_map(Bson::String),
+        any::<f64>().prop_map(Bson::Double),
+        Just(Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 })),
+    ];
+    leaves.prop_recursive(4, 24, 4, |inner| {
+        let field = (any_names(), inner.clone());
+        prop_oneof![
+            prop::collection::vec(field, 0..4)
+                .prop_map(|fields| Bson::Document(fields.into_iter().collect())),
+            prop::collection::vec(inner, 0..4).prop_map(Bson::Array),
+        ]
+    })
+}
+
+fn any_updates() -> impl Strategy<Value = Bson> {
+    let operators = [
+        "$addToSet",
+        "$bit",
+        "$currentDate",
+        "$inc",
+        "$max",
+        "$min",
+        "$mul",
+        "$pop",
+        "$pull",
+        "$pullAll",
+        "$push",
+        "$rename",
+        "$set",
+        "$setOnInsert",
+        "$unset",
+        "$x",
+        "a",
+    ];
+    let fields = prop::collection::vec((any_names(), any_values()), 0..3)
+        .prop_map(|fields| Bson::Document(fields.into_iter().collect()));
+    let operand = prop_oneof![9 => fields, 1 => any_values()];
+    let update = (prop::sample::select(operators.to_vec()), operand);
+    let operators = prop::collection::vec(update, 0..3).prop_map(|fields| {
+        Bson::Document(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    });
+    let stage =
+        (prop::sample::select(vec!["$set", "$unset", "$project", "$replaceWith"]), any_values());
+    let pipeline = prop::collection::vec(stage, 0..3).prop_map(|stages| {
+        Bson::Array(stages.into_iter().map(|(name, value)| doc! {name: value}.into()).collect())
+    });
+    prop_oneof![8 => operators, 1 => pipeline]
+}
+
+fn sound(document: &RawDocumentBuf) -> bool {
+    limits::check_bson(document, limits::DEPTH_MAX + 1).is_ok()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
@@ -258,5 +348,31 @@ proptest! {
         };
         let operations: Vec<_> = operations.iter().filter(distinct).cloned().collect();
         prop_assert_eq!(docquery(&document, &operations), model(&document, &operations));
+    }
+
+    #[test]
+    fn any_update_ends_in_a_document_or_an_error(
+        document in any_values(),
+        update in any_updates(),
+        query in any_values(),
+        array_filter in proptest::option::of(any_values()),
+    ) {
+        let raw = |value: &Bson| RawDocumentBuf::try_from(value.as_document()?).ok();
+        let environment = Environment::new(0);
+        let query = raw(&query).unwrap_or_default();
+        let Ok(filter) = Filter::parse(&query, &environment) else { return Ok(()) };
+        let array_filter = array_filter.as_ref().and_then(raw);
+        let array_filters: Vec<_> = array_filter.iter().map(|filter| &**filter).collect();
+        let update = RawBson::try_from(update).unwrap();
+        let Ok(update) = Update::parse(update.as_raw_bson_ref(), &array_filters, &environment) else {
+            return Ok(());
+        };
+        let document = raw(&document).unwrap_or_default();
+        if let Ok(Some(changed)) = update.apply(&document, &filter) {
+            prop_assert!(sound(&changed), "{:?}", changed);
+        }
+        if let Ok(inserted) = update.upsert(&filter) {
+            prop_assert!(sound(&inserted), "{:?}", inserted);
+        }
     }
 }
