@@ -1,4 +1,4 @@
-//! Durable keyed locks with leases and fencing tokens, in one redb file.
+//! Durable keyed locks with leases and fencing tokens, and documents with MongoDB's language, in one redb file.
 //!
 //! ```
 //! use std::time::Duration;
@@ -16,6 +16,32 @@
 //! sync that carries it, and nobody is told of anything before. Locks survive restarts, `kill -9` and power loss;
 //! two holders never overlap, unless both are shared; every grant has a [`Token`] higher than all before it.
 //!
+//! # Documents
+//!
+//! Beside the locks, in the same file and in the same commits, are documents: [collections](Collection) of BSON, or of any type that serde
+//! knows, with MongoDB's language for filters, updates and pipelines, and with indexes.
+//!
+//! ```
+//! use lockstore::bson::{Document, doc};
+//! use lockstore::{IndexModel, ReturnDocument, Store};
+//!
+//! let store = Store::in_memory()?; // or Store::open("jobs.redb")?
+//! let jobs = store.database("factory").collection::<Document>("jobs");
+//! jobs.create_index(IndexModel::new(doc! { "state": 1, "cost": -1 }))?;
+//! jobs.insert_many([doc! { "state": "new", "cost": 5 }, doc! { "state": "new", "cost": 9 }]).run()?;
+//! // Takes the dearest job: no other thread gets the same.
+//! let job = jobs
+//!     .find_one_and_update(doc! { "state": "new" }, doc! { "$set": { "state": "running" } })
+//!     .sort(doc! { "cost": -1 })
+//!     .return_document(ReturnDocument::After)
+//!     .run()?; // durable when it returns
+//! assert_eq!(job.expect("there are two").get_i32("cost")?, 9);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Collection`] has the requests, [`Database`] the collections, and [`Database::run_command`] takes MongoDB's commands
+//! as they are. What is not supported is an error, with MongoDB's code.
+//!
 //! # Bounds
 //!
 //! | what | bound |
@@ -26,6 +52,9 @@
 //! | calls in the queue and in one commit, audit records, events in a receiver | [`StoreOptions`] |
 //! | subscriptions at once | 1,024 |
 //! | locks of one page of a listing | 10,000 |
+//! | a document | 16 MiB, 180 levels |
+//! | the name of a database; of a collection with that of its database | 63 bytes; 255 bytes |
+//! | what a sort without an index holds | 100 MiB |
 //! | a document | 16 MiB, 180 levels |
 //! | collections; indexes of one; keys of one document in one index | 10,000; 64; 100,000 |
 //! | the options and index specifications of one collection | 768 KiB |

@@ -54,7 +54,7 @@ impl<T> Cursor<T> {
     }
 }
 
-impl<T: DeserializeOwned> Iterator for Cursor<T> {
+impl<T: DeserializeOwned + 'static> Iterator for Cursor<T> {
     type Item = Result<T, DocumentError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -64,7 +64,7 @@ impl<T: DeserializeOwned> Iterator for Cursor<T> {
     }
 }
 
-impl<T: DeserializeOwned> FusedIterator for Cursor<T> {}
+impl<T: DeserializeOwned + 'static> FusedIterator for Cursor<T> {}
 
 impl<T> fmt::Debug for Cursor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

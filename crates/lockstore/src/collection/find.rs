@@ -170,7 +170,7 @@ impl<T> FindOne<'_, T> {
     /// [`DocumentError`].
     pub fn run(self) -> Result<Option<T>, DocumentError>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + 'static,
     {
         self.find.run()?.next().transpose()
     }

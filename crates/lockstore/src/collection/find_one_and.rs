@@ -130,7 +130,7 @@ impl<T> FindOneAndUpdate<'_, T> {
     /// [`DocumentError`]. Nothing has changed then, unless it is [`DocumentError::Deserialize`].
     pub fn run(self) -> Result<Option<T>, DocumentError>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + 'static,
     {
         let place = self.model.asked.place(self.collection)?;
         let request = self.model.request(&place, false)?;
@@ -176,7 +176,7 @@ impl<T> FindOneAndReplace<'_, T> {
     /// [`DocumentError`]. Nothing has changed then, unless it is [`DocumentError::Deserialize`].
     pub fn run(self) -> Result<Option<T>, DocumentError>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + 'static,
     {
         let place = self.model.asked.place(self.collection)?;
         let request = self.model.request(&place)?;
@@ -209,14 +209,14 @@ impl<T> FindOneAndDelete<'_, T> {
     /// [`DocumentError`]. Nothing has changed then, unless it is [`DocumentError::Deserialize`].
     pub fn run(self) -> Result<Option<T>, DocumentError>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + 'static,
     {
         let place = self.model.asked.place(self.collection)?;
         find_and_modify(&place, self.model.request(false), self.projection, false)
     }
 }
 
-fn find_and_modify<T: DeserializeOwned>(
+fn find_and_modify<T: DeserializeOwned + 'static>(
     place: &Place<'_>,
     request: ModifyRequest,
     projection: Option<RawDocumentBuf>,

@@ -151,9 +151,6 @@ impl UpdateSpec {
         if update.as_array().is_some() {
             Pipeline::check_shape(update)?;
         }
-        if update.as_array().is_some() {
-            Pipeline::check_shape(update)?;
-        }
         let mut fields = Writer::new();
         fields.field("u", update);
         let update =
