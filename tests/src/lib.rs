@@ -9,6 +9,7 @@ pub mod contender;
 pub mod decode_row;
 pub mod dice;
 pub mod fact;
+pub mod fuzz_commands;
 pub mod fuzz_documents;
 pub mod machine;
 pub mod open_bytes;
