@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use lockstore_tests::decode_row::decode_row;
+use lockstore_tests::fuzz_commands::command;
+use lockstore_tests::fuzz_documents::{filter, key, pipeline, update};
 use lockstore_tests::open_bytes::{let_redb_panic, open_bytes};
 
 /// What has panicked, other than redb.
@@ -21,6 +23,11 @@ fn every_found_case_passes() {
     let_redb_panic();
     replay("decode_row", decode_row);
     replay("open_bytes", open_bytes);
+    replay("filter", filter);
+    replay("update", update);
+    replay("pipeline", pipeline);
+    replay("key_encoding", key);
+    replay("command", command);
 }
 
 fn replay(target: &str, run: fn(&[u8])) {

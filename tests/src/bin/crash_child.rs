@@ -1,7 +1,7 @@
 //! The process that is killed: many busy threads on one store, which tell what they were answered.
 //!
 //! `crash_child STORE work`, or `crash_child STORE maintain` with compactions and backups (to
-//! `STORE.backup.N`) at the same time.
+//! `STORE.backup.N`) at the same time, or `crash_child STORE documents`, whose threads write documents.
 
 use std::path::Path;
 use std::thread;
@@ -9,6 +9,7 @@ use std::thread;
 use lockstore::{Event, EventKind, Store, SystemClock};
 use lockstore_testkit::crash::Ledger;
 use lockstore_tests::dice::Dice;
+use lockstore_tests::document_worker::{DocumentFact, DocumentWorker};
 use lockstore_tests::fact::Fact;
 use lockstore_tests::worker::Worker;
 use lockstore_tests::{GRACE, THREADS};
@@ -23,9 +24,13 @@ fn main() {
     let ledger = Ledger::from_env().expect("a test that kills this process");
     let mut args = std::env::args().skip(1);
     let path = args.next().expect("the path of a store");
-    let maintains = args.next().is_some_and(|word| word == "maintain");
+    let work = args.next();
+    let maintains = work.as_deref() == Some("maintain");
     let store = lockstore::StoreOptions::new().restart_grace(GRACE).open(&path);
     let store = store.expect("the store opens after every crash");
+    if work.as_deref() == Some("documents") {
+        write_documents(&store, &ledger);
+    }
     let events = store.subscribe("").expect("the store serves");
     let report = |fact: Fact| {
         if ledger.acknowledge(&fact).is_err() {
@@ -61,6 +66,29 @@ fn main() {
             scope.spawn(|| maintain(&store, Path::new(&path), ledger.round()));
         }
     });
+}
+
+/// Writes documents for ever.
+fn write_documents(store: &Store, ledger: &Ledger) -> ! {
+    let report = |fact: DocumentFact| {
+        if ledger.acknowledge(&fact).is_err() {
+            // As above.
+            std::process::exit(1);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let mut worker = DocumentWorker {
+                store,
+                dice: Dice::new(ledger.seed() ^ (ledger.round() << 8) ^ number),
+                name: format!("{}/{number}", ledger.round()),
+                report: &report,
+                versions: Vec::new(),
+            };
+            scope.spawn(move || panic!("{}", worker.work()));
+        }
+    });
+    unreachable!("a worker that ends ends the process")
 }
 
 fn maintain(store: &Store, path: &Path, round: u64) {
