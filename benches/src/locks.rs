@@ -9,7 +9,6 @@ mod million;
 mod reads;
 mod wheel;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,8 +16,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::Result;
-use crate::place::Place;
-use crate::report::{Report, Section};
+use crate::suite::{self, Scenario, Suite};
 use crate::targets;
 
 pub(crate) use million::Child as MillionChild;
@@ -26,21 +24,11 @@ pub(crate) use million::Child as MillionChild;
 /// What to measure, and what to do with it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Shorten all: less than a minute, with 100,000 locks instead of a million
-    #[arg(long)]
-    quick: bool,
-    /// Write all figures to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Compare the figures with the targets, and exit with 1 if one of a full run is missed
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    options: suite::Options,
     /// Run this scenario only
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(SCENARIOS.iter().map(|s| s.name)))]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(SUITE.names()))]
     only: Option<String>,
-    /// Measure in this folder, which must be on a disk [default: the folder for temporary files]
-    #[arg(long, value_name = "FOLDER")]
-    dir: Option<PathBuf>,
 }
 
 /// How much is measured.
@@ -60,40 +48,25 @@ struct Scale {
     churned: usize,
 }
 
-/// One thing to measure.
-struct Scenario {
-    name: &'static str,
-    run: fn(&Place, &Scale) -> Result<Section>,
-}
-
-/// In the order in which they are run.
-const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "calls", run: calls::run },
-    Scenario { name: "handoff", run: handoff::run },
-    Scenario { name: "reads", run: reads::run },
-    Scenario { name: "machine", run: |_, scale| machine::run(scale) },
-    Scenario { name: "wheel", run: |_, scale| Ok(wheel::run(scale)) },
-    Scenario { name: "million", run: million::run },
-    Scenario { name: "churn", run: churn::run },
-];
-
-/// Runs the scenarios, prints what they measure, and tells whether the targets were reached if asked to.
+/// Runs the scenarios.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let scale = if options.quick { &QUICK } else { &FULL };
-    let folder = options.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let place = Place::new(&folder)?;
-    let mut report = Report::new(&place, options.quick);
-    for scenario in SCENARIOS {
-        if options.only.as_ref().is_none_or(|only| only == scenario.name) {
-            report.add((scenario.run)(&place, scale)?);
-        }
-    }
-    if let Some(path) = &options.json {
-        report.write_json(path)?;
-    }
-    let missed = options.check && !targets::check(&report).all_reached();
-    Ok(if missed && !options.quick { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    SUITE.run(&options.options, options.only.as_deref())
 }
+
+const SUITE: Suite<Scale> = Suite {
+    scenarios: &[
+        Scenario { name: "calls", run: calls::run },
+        Scenario { name: "handoff", run: handoff::run },
+        Scenario { name: "reads", run: reads::run },
+        Scenario { name: "machine", run: |_, scale| machine::run(scale) },
+        Scenario { name: "wheel", run: |_, scale| Ok(wheel::run(scale)) },
+        Scenario { name: "million", run: million::run },
+        Scenario { name: "churn", run: churn::run },
+    ],
+    full: FULL,
+    quick: QUICK,
+    targets: targets::LOCKS,
+};
 
 const FULL: Scale = Scale {
     rounds: 5,

@@ -1,14 +1,18 @@
-//! lockstore beside its peers: what a durable lock costs, and what it would cost elsewhere.
+//! lockstore beside its peers: what a durable lock and a document cost, and what they would cost elsewhere.
 //!
-//! `cargo run --release -p lockstore-benches -- locks --help`
+//! `cargo run --release -p lockstore-benches -- locks --help`, and the same with `documents`
 
 /// Many acquisitions at a time from one thread.
 mod bulk;
+/// `documents`: the scenarios, one file each.
+mod documents;
 /// `locks`: the scenarios, one file each.
 mod locks;
 /// Rounds, medians, ratios and percentiles.
 mod measure;
-/// What locks could be built on instead.
+/// How fast threads get on that call at once.
+mod pace;
+/// What locks and documents could be built on instead.
 mod peers;
 /// The folder that is measured on, and its disk.
 mod place;
@@ -16,6 +20,8 @@ mod place;
 mod random;
 /// What was measured: tables for people, figures for programs.
 mod report;
+/// Scenarios that are run one after the other.
+mod suite;
 /// What is to be reached.
 mod targets;
 
@@ -33,6 +39,8 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 enum Bench {
     /// Locks: durable calls, hand-off, reading, the state machine, the wheel, a million locks, churn.
     Locks(locks::Options),
+    /// Documents: durable updates, reading and looking through, the filter alone, growth.
+    Documents(documents::Options),
     /// A process of its own that holds or opens many locks; `locks` starts it.
     #[command(hide = true)]
     Million(locks::MillionChild),
@@ -41,6 +49,7 @@ enum Bench {
 fn main() -> ExitCode {
     let outcome = match Bench::parse() {
         Bench::Locks(options) => locks::run(&options),
+        Bench::Documents(options) => documents::run(&options),
         Bench::Million(child) => child.run().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

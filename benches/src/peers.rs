@@ -1,11 +1,16 @@
-//! What locks could be built on instead, each behind the same two calls, and lockstore behind them too.
+//! What locks could be built on instead, each behind the same two calls, and lockstore behind them too; and the same for
+//! documents, behind calls of their own.
 
+mod documents;
 mod log;
 mod ours;
 mod redb_alone;
 mod sqlite;
 mod timers;
 
+pub(crate) use documents::{
+    JobCaller, JobStore, JobWriter, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs,
+};
 pub(crate) use log::SyncedLog;
 pub(crate) use ours::Ours;
 pub(crate) use redb_alone::RedbAlone;

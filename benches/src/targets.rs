@@ -4,7 +4,7 @@ use crate::report::{self, Report};
 
 /// A figure and its bound.
 #[derive(Debug)]
-struct Target {
+pub(crate) struct Target {
     figure: &'static str,
     bound: Bound,
     unit: Unit,
@@ -38,11 +38,11 @@ impl Verdict {
     }
 }
 
-/// Prints a line for each target whose figure was measured, and how many were reached.
-pub(crate) fn check(report: &Report) -> Verdict {
+/// Prints a line for each of `targets` whose figure was measured, and how many were reached.
+pub(crate) fn check(targets: &[Target], report: &Report) -> Verdict {
     let mut verdict = Verdict::default();
     println!("\nTargets{}:", if report.quick { ", not judged by a quick run" } else { "" });
-    for target in TARGETS {
+    for target in targets {
         let Some(value) = report.figure(target.figure) else { continue };
         let reached = target.bound.holds(value);
         *(if reached { &mut verdict.passed } else { &mut verdict.failed }) += 1;
@@ -92,7 +92,8 @@ const fn at_most(figure: &'static str, bound: f64, unit: Unit, says: &'static st
     Target { figure, bound: Bound::AtMost(bound), unit, says }
 }
 
-const TARGETS: &[Target] = &[
+/// Of `locks`.
+pub(crate) const LOCKS: &[Target] = &[
     at_least("calls.1.over_redb", 0.85, Unit::Times, "calls of 1 thread, beside redb"),
     at_least("calls.64.over_redb", 4.0, Unit::Times, "calls of 64 threads, beside redb"),
     at_least("calls.512.over_redb", 5.0, Unit::Times, "calls of 512 threads, beside redb"),
@@ -108,4 +109,18 @@ const TARGETS: &[Target] = &[
     at_most("million.clean_ns", 3e9, Unit::Nanos, "reopening a million locks"),
     at_most("million.killed_ns", 3e9, Unit::Nanos, "reopening a million locks after a kill"),
     at_most("churn.file_bytes", 8.0 * 1_048_576.0, Unit::Mebibytes, "the file after the churn"),
+];
+
+/// Of `documents`.
+pub(crate) const DOCUMENTS: &[Target] = &[
+    at_most("updates.1.commits", 1.3, Unit::Times, "an indexed update, in redb commits"),
+    at_least("updates.64.over_redb", 4.0, Unit::Times, "updates of 64 threads, beside redb"),
+    at_least("reads.id.over_sqlite", 1.0, Unit::Times, "reads by _id, beside SQLite"),
+    at_least("reads.index.over_sqlite", 1.0, Unit::Times, "reads by index, beside SQLite"),
+    at_least("reads.scan.over_sqlite", 2.0, Unit::Times, "an unindexed find, beside SQLite"),
+    at_least("reads.id.over_mongod", 10.0, Unit::Times, "reads by _id, beside mongod"),
+    at_least("reads.index.over_mongod", 10.0, Unit::Times, "reads by index, beside mongod"),
+    at_least("reads.scan.over_mongod", 2.0, Unit::Times, "an unindexed find, beside mongod"),
+    at_most("growth.write", 2.0, Unit::Times, "an update among the most, to one among the fewest"),
+    at_most("growth.read", 6.0, Unit::Times, "a read among the most, to one among the fewest"),
 ];

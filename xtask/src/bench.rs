@@ -1,8 +1,23 @@
 //! `cargo xtask bench`: ours beside the peers, in one run.
 
-use crate::step::{Outcome, Step};
+use crate::step::{Failure, Outcome, Step};
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
-    let args = args.iter().filter(|&&arg| arg != "--");
-    Step::cargo("bench", "run --release --package lockstore-benches -- locks").args(args).run()
+    let args: Vec<_> = args.iter().copied().filter(|&arg| arg != "--").collect();
+    let (suites, args) = match args.split_first() {
+        Some((suite, args)) if SUITES.contains(suite) => (std::slice::from_ref(suite), args),
+        _ => (&SUITES[..], &*args),
+    };
+    let of_one = args.iter().find(|arg| arg.starts_with("--json") || arg.starts_with("--only"));
+    if let (Some(arg), [_, _, ..]) = (of_one, suites) {
+        let suites = suites.join(" or ");
+        return Err(Failure::new(format!("`{arg}` is about one bench: put {suites} before it")));
+    }
+    for suite in suites {
+        let command = format!("run --release --package lockstore-benches -- {suite}");
+        Step::cargo(format!("bench of {suite}"), &command).args(args).run()?;
+    }
+    Ok(())
 }
+
+const SUITES: [&str; 2] = ["locks", "documents"];

@@ -2,13 +2,10 @@
 //!
 //! An operation is one call: an acquisition or a release, durable when it returns.
 
-use std::sync::{Barrier, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use super::Scale;
 use super::live::{CACHE_BYTES, Live};
-use crate::measure::{Latencies, Series, float};
+use crate::measure::float;
+use crate::pace::{Pace, Turn};
 use crate::peers::{LockTable, Ours, Sqlite, SyncedLog};
 use crate::place::Place;
 use crate::report::{Section, count, rate, ratio, time};
@@ -19,14 +16,6 @@ const THREADS: [usize; 4] = [1, 8, 64, 512];
 
 /// So many threads are few.
 const FEW: usize = 8;
-
-/// What a contender's rounds came to.
-#[derive(Debug, Default)]
-struct Figures {
-    calls_per_s: Series,
-    p50_ns: Series,
-    p99_ns: Series,
-}
 
 pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
     let Live { store, redb } = Live::new(place, "calls", scale.live)?;
@@ -42,13 +31,13 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
     );
     for threads in THREADS {
         let before = store.stats()?;
-        let mut figures = contenders.map(|_| Figures::default());
+        let mut figures = contenders.map(|_| Pace::default());
         // Few threads need less time to show their pace, and their ratios gain by more rounds.
         let parts = if threads <= FEW { 4 } else { 1 };
         let (rounds, length) = (scale.rounds * parts, scale.round / u32::try_from(parts)?);
         for _ in 0..rounds {
             for ((_, table), figures) in contenders.iter().zip(&mut figures) {
-                figures.round(*table, threads, length);
+                figures.round(threads, length, |thread, turn| call(*table, thread, turn));
             }
         }
         let after = store.stats()?;
@@ -85,60 +74,19 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
     Ok(section)
 }
 
-impl Figures {
-    fn round(&mut self, table: &dyn LockTable, threads: usize, length: Duration) {
-        let (calls, latencies) = round(table, threads, length);
-        self.calls_per_s.push(float(calls) / length.as_secs_f64());
-        self.p50_ns.push(latencies.quantile(0.5));
-        self.p99_ns.push(latencies.quantile(0.99));
-    }
-}
-
-/// Has `threads` threads call for `length`. Gives how many calls ended in that time, and how long each took
-/// that began in it.
-fn round(table: &dyn LockTable, threads: usize, length: Duration) -> (u64, Latencies) {
-    let (ready, start) = (Barrier::new(threads), OnceLock::new());
-    thread::scope(|scope| {
-        let begin = || {
-            ready.wait();
-            *start.get_or_init(Instant::now) + length
-        };
-        let callers: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || call(table, thread, begin))).collect();
-        let mut sum = (0, Latencies::new());
-        for caller in callers {
-            let (calls, latencies) = caller.join().expect("no caller panics");
-            sum.0 += calls;
-            sum.1.add(&latencies);
-        }
-        sum
-    })
-}
-
-/// One thread's calls until the time that `begin` gives.
-fn call(table: &dyn LockTable, thread: usize, begin: impl FnOnce() -> Instant) -> (u64, Latencies) {
+/// One thread's calls until the time is over.
+fn call(table: &dyn LockTable, thread: usize, turn: &mut Turn<'_>) {
     let keys: Vec<_> = (0..KEYS).map(|key| format!("task/{thread:06}/{key:08}")).collect();
     let holder = bulk::holder(thread);
     let mut caller = table.caller();
-    let (mut calls, mut latencies) = (0, Latencies::new());
-    let end = begin();
-    let mut timed = |call: &mut dyn FnMut()| {
-        let start = Instant::now();
-        call();
-        let took = start.elapsed();
-        if start < end {
-            latencies.record(took);
-            calls += u64::from(start + took <= end);
-        }
-    };
+    turn.begin();
     for key in keys.iter().cycle() {
-        if Instant::now() >= end {
+        if turn.is_over() {
             break;
         }
-        timed(&mut || caller.acquire(key, &holder));
-        timed(&mut || caller.release());
+        turn.time(|| caller.acquire(key, &holder));
+        turn.time(|| caller.release());
     }
-    (calls, latencies)
 }
 
 /// How many locks a thread has for itself.

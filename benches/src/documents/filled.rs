@@ -1,0 +1,86 @@
+//! Collections that are full of jobs, ours and those of the peers.
+
+use std::fs;
+use std::path::Path;
+
+use lockstore::StoreOptions;
+
+use crate::Result;
+use crate::peers::{JobStore, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs};
+use crate::place::Place;
+
+/// The same jobs in each.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) ours: OurJobs,
+    pub(super) sqlite: JobsOfSqlite,
+    /// Where the environment names its program.
+    pub(super) mongod: Option<JobsOfMongod>,
+}
+
+impl Filled {
+    /// Builds them, with `documents` jobs, in files called after `name`.
+    pub(super) fn new(place: &Place, name: &str, documents: usize) -> Result<Self> {
+        Ok(Self {
+            ours: ours(&place.file(&format!("{name}.lockstore")), documents)?,
+            sqlite: JobsOfSqlite::new(
+                &place.file(&format!("{name}.sqlite")),
+                documents,
+                CACHE_BYTES,
+            )?,
+            mongod: match std::env::var_os("MONGOD") {
+                Some(program) => {
+                    let folder = place.file(&format!("{name}.mongod"));
+                    Some(JobsOfMongod::start(program.as_ref(), &folder, documents)?)
+                }
+                None => None,
+            },
+        })
+    }
+
+    /// All of them that can do everything, by their names, ours first.
+    pub(super) fn contenders(&self) -> Vec<(&'static str, &dyn JobStore)> {
+        let mut contenders: Vec<(_, &dyn JobStore)> =
+            vec![("lockstore", &self.ours), ("sqlite", &self.sqlite)];
+        contenders.extend(self.mongod.as_ref().map(|mongod| ("mongod", mongod as &dyn JobStore)));
+        contenders
+    }
+
+    /// What is to be known of them.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = vec![
+            "sqlite: JSON text, WAL, synchronous=FULL, indexes on json_extract, one connection behind a mutex"
+                .to_owned(),
+        ];
+        notes.push(match &self.mongod {
+            Some(mongod) => format!(
+                "mongod: {}, over TCP on this machine by a plain client of ours, which does less than a driver; \
+                 a cache of 256 MiB, the least it takes",
+                mongod.version()
+            ),
+            None => "mongod: not measured, as the environment variable MONGOD names none".to_owned(),
+        });
+        notes
+    }
+}
+
+/// A new store at `path` with `documents` jobs.
+pub(super) fn ours(path: &Path, documents: usize) -> Result<OurJobs> {
+    let jobs = OurJobs::new(StoreOptions::new().cache_bytes(CACHE_BYTES).open(path)?)?;
+    jobs.fill(documents)?;
+    Ok(jobs)
+}
+
+/// redb on a copy of our file at `path`; ours, opened again.
+pub(super) fn with_redb(ours: OurJobs, path: &Path) -> Result<(OurJobs, JobsOfRedb)> {
+    ours.close()?;
+    let copy = path.with_extension("redb");
+    fs::copy(path, &copy)?;
+    // The copy must not be written back while something is measured.
+    fs::File::open(&copy)?.sync_all()?;
+    let ours = OurJobs::new(StoreOptions::new().cache_bytes(CACHE_BYTES).open(path)?)?;
+    Ok((ours, JobsOfRedb::open(&copy, CACHE_BYTES)?))
+}
+
+/// How much each contender may cache: lockstore's default.
+const CACHE_BYTES: usize = 32 << 20;

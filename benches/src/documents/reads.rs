@@ -1,0 +1,98 @@
+//! Reading: one document by its `_id` or by an index, a page of a sorted list, and a look through all documents.
+
+use std::hint::black_box;
+
+use super::Scale;
+use super::filled::Filled;
+use super::job::Names;
+use crate::Result;
+use crate::measure::{Series, nanos_per_call};
+use crate::peers::JobCaller;
+use crate::place::Place;
+use crate::report::{Section, count, ratio, time};
+
+/// One way to read.
+struct Kind {
+    what: &'static str,
+    name: &'static str,
+    /// How many calls are timed together.
+    calls: usize,
+    read: fn(&mut dyn JobCaller, &Names),
+}
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        what: "one by _id",
+        name: "id",
+        calls: 5_000,
+        read: |caller, names| found(caller.by_id(names), 1),
+    },
+    Kind {
+        what: "one by index",
+        name: "index",
+        calls: 5_000,
+        read: |caller, names| found(caller.by_index(names), 1),
+    },
+    Kind {
+        what: "the last 20 by an index on state and index",
+        name: "sorted",
+        calls: 500,
+        read: |caller, _| found(caller.last_queued(PAGE), PAGE),
+    },
+    Kind {
+        what: "the first 20 by a field without an index",
+        name: "sort",
+        calls: 2,
+        read: |caller, _| found(caller.most_urgent(PAGE), PAGE),
+    },
+    Kind {
+        what: "find, by a field without an index",
+        name: "scan",
+        calls: 2,
+        read: |caller, names| found(caller.by_uuid(names), 1),
+    },
+];
+
+pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
+    let filled = Filled::new(place, "reads", scale.documents)?;
+    let stores = filled.contenders();
+    let names = Names::sample(0..scale.documents);
+    let mut callers: Vec<_> = stores.iter().map(|(_, store)| store.jobs()).collect();
+    let mut section = Section::new(
+        format!("reads: among {} documents, by one thread", count(scale.documents)),
+        &["of", "store", "a call", "rate, ours to this"],
+    );
+    for Kind { what, name, calls, read } in &KINDS {
+        let mut took: Vec<_> = stores.iter().map(|_| Series::default()).collect();
+        for round in 0..scale.rounds {
+            for (caller, took) in callers.iter_mut().zip(&mut took) {
+                let names = names.iter().cycle().skip(round * calls).take(*calls);
+                took.push(nanos_per_call(*calls, || {
+                    names.for_each(|names| read(&mut **caller, black_box(names)));
+                }));
+            }
+        }
+        let [ours, ..] = &*took else { continue };
+        for ((store, _), theirs) in stores.iter().zip(&took) {
+            let faster = theirs.over(ours);
+            section.row([
+                (*what).to_owned(),
+                (*store).to_owned(),
+                time(theirs.median()),
+                ratio(faster),
+            ]);
+            section.figure(format!("reads.{name}.{store}_ns"), theirs.median());
+            section.figure(format!("reads.{name}.over_{store}"), faster);
+        }
+    }
+    section.note("each gives documents as its own bytes or text, which nobody parses");
+    filled.notes().into_iter().for_each(|note| section.note(note));
+    Ok(section)
+}
+
+fn found(documents: usize, expected: usize) {
+    assert_eq!(documents, expected, "all that match are found");
+}
+
+/// How many documents of a sorted list are asked for.
+const PAGE: usize = 20;

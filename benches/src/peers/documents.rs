@@ -1,0 +1,62 @@
+//! Where else a program could keep its jobs, each behind the same calls, and lockstore behind them too.
+
+mod mongod;
+mod ours;
+mod redb;
+mod sqlite;
+mod wire;
+
+pub(crate) use mongod::JobsOfMongod;
+pub(crate) use ours::OurJobs;
+pub(crate) use redb::JobsOfRedb;
+pub(crate) use sqlite::JobsOfSqlite;
+
+use crate::documents::job::{Mark, Names};
+
+/// Something that jobs can be updated in, by many threads.
+pub(crate) trait JobWriter: Sync {
+    /// A way in for one thread.
+    fn caller(&self) -> Box<dyn WriteCaller + '_>;
+}
+
+/// One thread's way to update. What a call has done is durable when it returns, and a document is given back, or as much
+/// as there is of one.
+pub(crate) trait WriteCaller {
+    /// Marks the job with this `db_id`, which is indexed.
+    fn update(&mut self, names: &Names, mark: &Mark);
+
+    /// Tells which of how many threads this is, for those who do not look for what they take.
+    fn enter(&mut self, _thread: usize, _threads: usize) {}
+
+    /// Takes the job at the head of the queue, and marks it.
+    fn take(&mut self, mark: &Mark);
+
+    /// Puts what was taken back into the queue, at `index`.
+    fn put_back(&mut self, mark: &Mark, index: i64);
+}
+
+/// Something that keeps jobs, and finds them.
+pub(crate) trait JobStore: JobWriter {
+    /// A way in for one thread.
+    fn jobs(&self) -> Box<dyn JobCaller + '_>;
+}
+
+/// One thread's way to find jobs. A call gives how many it has found.
+pub(crate) trait JobCaller: WriteCaller {
+    /// Marks the job with this `uuid`, which has no index.
+    fn update_by_uuid(&mut self, names: &Names, mark: &Mark);
+
+    fn by_id(&mut self, names: &Names) -> usize;
+
+    /// By `db_id`.
+    fn by_index(&mut self, names: &Names) -> usize;
+
+    /// The last jobs of the queue, at most `limit`, by the index on state and index.
+    fn last_queued(&mut self, limit: usize) -> usize;
+
+    /// The jobs with the highest priority, at most `limit`; it has no index.
+    fn most_urgent(&mut self, limit: usize) -> usize;
+
+    /// All with this `uuid`, which has no index.
+    fn by_uuid(&mut self, names: &Names) -> usize;
+}
