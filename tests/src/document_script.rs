@@ -156,7 +156,7 @@ impl Content {
             content.push((collection, batch(&reply)));
             let reply = database.run_command(&rawdoc! { "listIndexes": collection });
             // There may be no such collection.
-            let is_there = reply.get_f64("ok").is_ok_and(|ok| ok == 1.0);
+            let is_there = reply.get_f64("ok").is_ok_and(|ok| ok > 0.0);
             content.push((INDEXES, if is_there { batch(&reply) } else { Vec::new() }));
         }
         Ok(Self(content))
@@ -183,7 +183,7 @@ impl fmt::Debug for Content {
 /// The reply, or the reason why it is an error. That a key is there already is none.
 fn run(database: &Database, command: &RawDocument) -> Result<RawDocumentBuf, String> {
     let reply = database.run_command(command);
-    let is_ok = reply.get_f64("ok").is_ok_and(|ok| ok == 1.0);
+    let is_ok = reply.get_f64("ok").is_ok_and(|ok| ok > 0.0);
     let code = |document: &RawDocument| document.get_i32("code").ok();
     if !is_ok && code(&reply) != Some(DUPLICATE_KEY) {
         return Err(format!("{reply:?}"));

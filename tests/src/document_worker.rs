@@ -231,7 +231,7 @@ impl DocumentWorker<'_> {
 
     fn run(&self, command: &RawDocument) -> Result<RawDocumentBuf, String> {
         let reply = self.store.database(DATABASE).run_command(command);
-        let is_ok = reply.get_f64("ok").is_ok_and(|ok| ok == 1.0)
+        let is_ok = reply.get_f64("ok").is_ok_and(|ok| ok > 0.0)
             && reply.get("writeErrors").is_ok_and(|errors| errors.is_none());
         if is_ok { Ok(reply) } else { Err(format!("{command:?}: {reply:?}")) }
     }

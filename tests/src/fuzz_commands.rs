@@ -20,7 +20,7 @@ pub fn command(bytes: &[u8]) {
     for command in furniture().iter().chain(&commands) {
         let reply = database.run_command(command);
         let ok = reply.get_f64("ok").unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        assert!(ok == 1.0 || reply.get_i32("code").is_ok(), "{command:?}: {reply:?}");
+        assert!(ok > 0.0 || reply.get_i32("code").is_ok(), "{command:?}: {reply:?}");
     }
     let report = store.check().expect("the store serves");
     assert!(report.is_sound(), "{commands:?}: {:?}", report.problems);
