@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod contender;
 pub mod decode_row;
 pub mod dice;
+pub mod document_script;
 pub mod document_worker;
 pub mod fact;
 pub mod fuzz_commands;
