@@ -6,8 +6,10 @@ use std::path::Path;
 use lockstore::StoreOptions;
 
 use crate::Result;
+use crate::measure::float;
 use crate::peers::{JobStore, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs};
 use crate::place::Place;
+use crate::report::mebibytes;
 
 /// The same jobs in each.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ impl Filled {
     /// Builds them, with `documents` jobs, in files called after `name`.
     pub(super) fn new(place: &Place, name: &str, documents: usize) -> Result<Self> {
         Ok(Self {
-            ours: ours(&place.file(&format!("{name}.lockstore")), documents)?,
+            ours: ours(&place.file(&format!("{name}.lockstore")), documents, CACHE_BYTES)?,
             sqlite: JobsOfSqlite::new(
                 &place.file(&format!("{name}.sqlite")),
                 documents,
@@ -49,13 +51,14 @@ impl Filled {
     /// What is to be known of them.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = vec![
+            format!("each may cache {}, the least that mongod takes", mebibytes(float(CACHE_BYTES as u64))),
             "sqlite: JSON text, WAL, synchronous=FULL, indexes on json_extract, one connection behind a mutex"
                 .to_owned(),
         ];
         notes.push(match &self.mongod {
             Some(mongod) => format!(
-                "mongod: {}, over TCP on this machine by a plain client of ours, which does less than a driver; \
-                 a cache of 256 MiB, the least it takes",
+                "mongod: {}, writes with j: true, over TCP on this machine by a plain client of ours, which does less \
+                 than a driver",
                 mongod.version()
             ),
             None => "mongod: not measured, as the environment variable MONGOD names none".to_owned(),
@@ -64,9 +67,9 @@ impl Filled {
     }
 }
 
-/// A new store at `path` with `documents` jobs.
-pub(super) fn ours(path: &Path, documents: usize) -> Result<OurJobs> {
-    let jobs = OurJobs::new(StoreOptions::new().cache_bytes(CACHE_BYTES).open(path)?)?;
+/// A new store at `path` with `documents` jobs and a cache of `cache_bytes`.
+pub(super) fn ours(path: &Path, documents: usize, cache_bytes: usize) -> Result<OurJobs> {
+    let jobs = OurJobs::new(StoreOptions::new().cache_bytes(cache_bytes).open(path)?)?;
     jobs.fill(documents)?;
     Ok(jobs)
 }
@@ -82,5 +85,5 @@ pub(super) fn with_redb(ours: OurJobs, path: &Path) -> Result<(OurJobs, JobsOfRe
     Ok((ours, JobsOfRedb::open(&copy, CACHE_BYTES)?))
 }
 
-/// How much each contender may cache: lockstore's default.
-const CACHE_BYTES: usize = 32 << 20;
+/// How much each contender may cache: the least that mongod takes.
+const CACHE_BYTES: usize = 256 << 20;

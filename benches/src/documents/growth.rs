@@ -88,7 +88,10 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
         section.figure("growth.read_id", id);
         section.figure("growth.read", index);
     }
-    section.note("each store caches 32 MiB, and the system the rest of its file");
+    let cache = mebibytes(float(CACHE_BYTES as u64));
+    section.note(format!(
+        "each store caches {cache}, the default, and the system the rest of its file"
+    ));
     Ok(section)
 }
 
@@ -97,7 +100,7 @@ impl Size {
         let mut jobs = None;
         let path = place.file(&format!("growth-{documents}.lockstore"));
         let mut filling = Ok(());
-        let nanos = nanos_per_call(documents, || match ours(&path, documents) {
+        let nanos = nanos_per_call(documents, || match ours(&path, documents, CACHE_BYTES) {
             Ok(filled) => jobs = Some(filled),
             Err(error) => filling = Err(error),
         });
@@ -155,3 +158,5 @@ impl Size {
 /// Into how many parts a round is divided: ratios gain by more rounds.
 const PARTS: usize = 3;
 const READS: usize = 10_000;
+/// How much a store may cache: the default.
+const CACHE_BYTES: usize = 32 << 20;

@@ -15,8 +15,10 @@ use crate::report::{Section, count, ratio, time};
 struct Kind {
     what: &'static str,
     name: &'static str,
-    /// How many calls are timed together.
+    /// How many calls are timed together: few, so that little time is counted in which another has the core.
     calls: usize,
+    /// How often so many are timed in a round.
+    spans: usize,
     read: fn(&mut dyn JobCaller, &Names),
 }
 
@@ -24,31 +26,36 @@ const KINDS: [Kind; 5] = [
     Kind {
         what: "one by _id",
         name: "id",
-        calls: 5_000,
+        calls: 40,
+        spans: 100,
         read: |caller, names| found(caller.by_id(names), 1),
     },
     Kind {
         what: "one by index",
         name: "index",
-        calls: 5_000,
+        calls: 40,
+        spans: 100,
         read: |caller, names| found(caller.by_index(names), 1),
     },
     Kind {
         what: "the last 20 by an index on state and index",
         name: "sorted",
-        calls: 500,
+        calls: 10,
+        spans: 40,
         read: |caller, _| found(caller.last_queued(PAGE), PAGE),
     },
     Kind {
         what: "the first 20 by a field without an index",
         name: "sort",
-        calls: 2,
+        calls: 1,
+        spans: 3,
         read: |caller, _| found(caller.most_urgent(PAGE), PAGE),
     },
     Kind {
         what: "find, by a field without an index",
         name: "scan",
-        calls: 2,
+        calls: 1,
+        spans: 3,
         read: |caller, names| found(caller.by_uuid(names), 1),
     },
 ];
@@ -62,9 +69,9 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
         format!("reads: among {} documents, by one thread", count(scale.documents)),
         &["of", "store", "a call", "rate, ours to this"],
     );
-    for Kind { what, name, calls, read } in &KINDS {
+    for Kind { what, name, calls, spans, read } in &KINDS {
         let mut took: Vec<_> = stores.iter().map(|_| Series::default()).collect();
-        for round in 0..scale.rounds {
+        for round in 0..scale.rounds * spans {
             for (caller, took) in callers.iter_mut().zip(&mut took) {
                 let names = names.iter().cycle().skip(round * calls).take(*calls);
                 took.push(nanos_per_call(*calls, || {

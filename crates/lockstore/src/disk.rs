@@ -241,9 +241,10 @@ const fn definition(table: TableId) -> RowTableDefinition {
 }
 
 /// Above this length a commit also records what redb needs to reopen the file at once after a kill, which
-/// makes it 1.7 times as dear. Below, the file is read through instead: half a second for this many bytes
-/// when they are in memory, two when they are not.
-pub(crate) const QUICK_REPAIR_ABOVE_BYTES: u64 = 1 << 30;
+/// makes it up to twice as dear, as it syncs twice. Below, what is in use is read through instead: half a second a GiB
+/// when it is in memory, two when it is not. redb doubles a file that is full: one that has just
+/// come above this length has half of it in use.
+pub(crate) const QUICK_REPAIR_ABOVE_BYTES: u64 = 2 << 30;
 
 /// Files up to this length are checked page by page whenever they are opened, so that damage is found
 /// then and not later. It takes 10 ms for a small one, most of them for syncs, and 0.1 s for this many

@@ -60,8 +60,8 @@
 //! | the options and index specifications of one collection | 768 KiB |
 //! | documents that one commit changes, before more wait for the next | 1,024, or 16 MiB of them |
 //!
-//! A file up to 64 MiB is checked page by page when it is opened; above 1 GiB each commit notes what redb needs to
-//! reopen at once after a kill, and costs about 1.7 times as much. A new file can be read and written by its
+//! A file up to 64 MiB is checked page by page when it is opened; above 2 GiB each commit notes what redb needs to
+//! reopen at once after a kill, and costs up to twice as much. A new file can be read and written by its
 //! owner only.
 
 mod acquire;
