@@ -1,7 +1,7 @@
 //! Expressions: values that are computed from a document.
 //!
-//! An expression is parsed once into a tree of [`Node`]s. The operators stand in tables, one for each file of
-//! operators (see [`operator`]); most are a name, what arguments they take, and a small function.
+//! An expression is parsed once into a tree of nodes. The operators stand in tables, one for each file of
+//! operators (see `operator.rs`); most are a name, what arguments they take, and a small function.
 
 mod arguments;
 mod arithmetic;
