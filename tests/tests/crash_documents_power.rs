@@ -84,7 +84,7 @@ fn strike(script: &DocumentScript, fault: fn() -> Fault) -> u64 {
             let struck_by = format!("{fault:?}");
             disk.inject(fault);
             let progress = play(script, &disk, &clock);
-            if count(&disk, op) < nth {
+            if disk.counts().of(op) < nth {
                 assert_eq!(progress.steps, script.len(), "{progress:?}");
                 break;
             }
@@ -122,14 +122,4 @@ fn check(
     let store = open(disk, &clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
     script.check(&store, &clock, progress, crash);
     store.close().unwrap_or_else(|error| panic!("{crash}: {error}"));
-}
-
-fn count(disk: &SimDisk, op: DiskOp) -> u64 {
-    let counts = disk.counts();
-    match op {
-        DiskOp::Read => counts.reads,
-        DiskOp::Write => counts.writes,
-        DiskOp::Sync => counts.syncs,
-        DiskOp::SetLen => counts.set_lens,
-    }
 }

@@ -37,7 +37,7 @@ fn strike_every_operation(fault: fn() -> Fault) -> u64 {
             let mut script = Script::default();
             script.disk.inject(fault().on(op).nth(nth));
             let played = script.play();
-            if count(&script.disk, op) < nth {
+            if script.disk.counts().of(op) < nth {
                 assert!(matches!(played, Played::Whole), "{played:?}");
                 break;
             }
@@ -114,14 +114,4 @@ fn check_healthy(script: &Script, disk: &SimDisk, struck_by: &str) {
     account.check(&store, || script.clock.now());
     account.check_next_token(&store);
     store.close().unwrap_or_else(|error| panic!("{struck_by}: {error}"));
-}
-
-fn count(disk: &SimDisk, op: DiskOp) -> u64 {
-    let counts = disk.counts();
-    match op {
-        DiskOp::Read => counts.reads,
-        DiskOp::Write => counts.writes,
-        DiskOp::Sync => counts.syncs,
-        DiskOp::SetLen => counts.set_lens,
-    }
 }

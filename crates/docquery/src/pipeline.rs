@@ -159,13 +159,7 @@ impl Pipeline {
         }
         let done = done.saturating_sub(on_slots.len());
         let documents = run::run(others.get(done..).unwrap_or_default(), documents, collections);
-        Box::new(documents.map(|document| {
-            let document = document?;
-            if document.as_bytes().len() > limits::DOCUMENT_BYTES_MAX {
-                return Err(too_large(limits::DOCUMENT_BYTES_MAX));
-            }
-            Ok(document)
-        }))
+        Box::new(documents.map(|document| document.and_then(result)))
     }
 
     /// Checks that an update may be this pipeline: it sets, takes away and replaces, no more.
@@ -194,13 +188,13 @@ impl Pipeline {
     pub fn apply_to_document(&self, document: &RawDocument) -> Result<RawDocumentBuf> {
         let (streaming, _) = Streaming::take(&self.stages, &NoCollections, limits::DEPTH_MAX);
         let changed = streaming.run(document.to_owned(), &Arena::new())?;
-        Ok(changed.unwrap_or_default())
+        result(changed.unwrap_or_default())
     }
 }
 
 /// A database without collections.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoCollections;
+#[derive(Debug)]
+struct NoCollections;
 
 impl Collections for NoCollections {
     fn documents<'a>(&'a self, _: &str, _: Option<&RawDocument>) -> Result<Documents<'a>> {
@@ -215,6 +209,14 @@ impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Input")
     }
+}
+
+/// A document that comes out at the end: larger ones may only stand between the stages.
+fn result(document: RawDocumentBuf) -> Result<RawDocumentBuf> {
+    if document.as_bytes().len() > limits::DOCUMENT_BYTES_MAX {
+        return Err(too_large(limits::DOCUMENT_BYTES_MAX));
+    }
+    Ok(document)
 }
 
 /// The document that `writer` has written.

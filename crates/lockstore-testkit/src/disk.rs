@@ -239,6 +239,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Operations of one kind.
+    pub fn of(self, op: DiskOp) -> u64 {
+        match op {
+            DiskOp::Read => self.reads,
+            DiskOp::Write => self.writes,
+            DiskOp::Sync => self.syncs,
+            DiskOp::SetLen => self.set_lens,
+        }
+    }
+
     /// Operations of every kind: the bound for a test that fails at each of them in turn.
     pub fn total(&self) -> u64 {
         self.reads + self.writes + self.syncs + self.set_lens
