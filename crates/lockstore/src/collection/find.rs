@@ -137,7 +137,8 @@ impl<T> Find<'_, T> {
             projection: self.projection,
             skip: self.skip,
             limit: self.limit,
-            ..FindRequest::default()
+            return_key: false,
+            show_record_id: false,
         };
         Cursor::new(&self.collection.store, place.find(&request)?, self.batch_size)
     }

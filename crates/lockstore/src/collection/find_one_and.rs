@@ -225,5 +225,5 @@ fn find_and_modify<T: DeserializeOwned + 'static>(
     let ModifyRequest { selector, change, .. } = request;
     let request = FindAndModifyRequest { selector, change, projection, after };
     let (_, document) = place.find_and_modify(request)?;
-    document.map(|document| read(&document)).transpose()
+    document.map(read).transpose()
 }

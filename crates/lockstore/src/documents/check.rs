@@ -6,7 +6,7 @@ use std::ops::Bound;
 use docquery::limits::check_document;
 
 use super::{Collection, CollectionId, Edge, Index, IndexId, Reading};
-use crate::disk::{Direction, DiskError, Snapshot, StoredDocument};
+use crate::disk::{Direction, DiskError, ScannedDocument, Snapshot, StoredDocument};
 use crate::maintenance::CheckReport;
 use crate::rows::{RowKey, TableId};
 
@@ -60,7 +60,7 @@ impl DocumentCheck {
         let all = (Bound::Unbounded, Bound::Unbounded);
         for document in self.rows.documents(collection.id(), all, Direction::Forward)? {
             documents += 1;
-            match document {
+            match document.and_then(ScannedDocument::read) {
                 Ok(document) => self.check_keys(collection, &document, &mut found, report)?,
                 Err(DiskError::Record(error)) => note(report, format!("{namespace}: {error}")),
                 Err(error) => return Err(error),

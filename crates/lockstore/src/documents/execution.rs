@@ -148,24 +148,25 @@ impl Execution {
         result
     }
 
-    /// The next documents, not more than `count`, and no more once they have `bytes` together.
+    /// What `show` makes of the next documents, not more than `count`, and no more once they have `bytes` together.
     ///
     /// # Errors
     ///
-    /// As [`Execution::run`].
-    pub(crate) fn next_batch(
+    /// As [`Execution::run`]; what `show` gives.
+    pub(crate) fn next_batch<T>(
         &mut self,
         engine: &Engine,
         count: usize,
         bytes: usize,
-    ) -> Result<Vec<OwnedRow>, DocumentError> {
+        mut show: impl FnMut(Row<'_>) -> Result<T, DocumentError>,
+    ) -> Result<Vec<T>, DocumentError> {
         let (mut batch, mut size) = (Vec::new(), 0);
         if count == 0 {
             return Ok(batch);
         }
         self.run(engine, &mut |row| {
             size += row.document.as_bytes().len();
-            batch.push(row.to_owned());
+            batch.push(show(row)?);
             let full = batch.len() >= count || size >= bytes;
             Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;

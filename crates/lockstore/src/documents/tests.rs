@@ -105,5 +105,5 @@ fn documents(store: &Store) -> Vec<RawDocumentBuf> {
     let Some(collection) = reading.catalog().collection("test.jobs") else { return Vec::new() };
     let all = (Bound::Unbounded, Bound::Unbounded);
     let documents = reading.documents(collection.id(), all, Direction::Forward).unwrap();
-    documents.map(|document| document.unwrap().raw().to_owned()).collect()
+    documents.map(|document| document.unwrap().read().unwrap().raw().to_owned()).collect()
 }

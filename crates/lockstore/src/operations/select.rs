@@ -23,6 +23,14 @@ pub(crate) struct Selector {
     pub(crate) variables: Option<RawDocumentBuf>,
 }
 
+impl Selector {
+    /// All that match `filter`.
+    pub(crate) fn about(filter: RawDocumentBuf) -> Self {
+        // An empty document takes memory, so there is no default to begin with.
+        Self { filter, sort: None, hint: Hint::None, between: Between::default(), variables: None }
+    }
+}
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Candidates {

@@ -157,8 +157,14 @@ impl Visitor<'_, '_> {
             let document = document?;
             // One row is looked at on every reading, so a walk ends however slow it is.
             let step = self.on.pace.step()?;
-            if let Some(progress) = self.found(&document, None)?.or(step.progress()) {
-                *last = Some(Last::Record(document.record()));
+            let record = document.record();
+            let progress = if self.matches(document.fields())? {
+                self.found(&document.read()?, None)?
+            } else {
+                None
+            };
+            if let Some(progress) = progress.or(step.progress()) {
+                *last = Some(Last::Record(record));
                 return Ok(progress);
             }
         }
@@ -236,23 +242,28 @@ impl Visitor<'_, '_> {
         }
         // An index agrees with its collection in every reading.
         match self.on.reading.document(self.on.collection, record)? {
-            Some(document) => self.found(&document, self.tells_keys.then_some(found_by)),
-            None => Ok(None),
+            Some(document) if self.matches(document.raw().into())? => {
+                self.found(&document, self.tells_keys.then_some(found_by))
+            }
+            Some(_) | None => Ok(None),
         }
     }
 
+    fn matches(&mut self, document: docquery::Document<'_>) -> Result<bool, DocumentError> {
+        self.counts.documents_examined += 1;
+        Ok(match self.on.filter {
+            Some(filter) => filter.find(document)?.is_some(),
+            None => true,
+        })
+    }
+
+    /// A document that matches.
     fn found(
         &mut self,
         document: &StoredDocument<'_>,
         found_by: Option<FoundBy<'_>>,
     ) -> Result<Option<Progress>, DocumentError> {
-        self.counts.documents_examined += 1;
         let (record, document) = (document.record(), document.raw());
-        if let Some(filter) = self.on.filter
-            && !filter.matches(document)?
-        {
-            return Ok(None);
-        }
         if self.seen.as_mut().is_some_and(|seen| !seen.insert(record)) {
             return Ok(None);
         }
