@@ -8,7 +8,7 @@ use docquery::{Environment, Filter};
 use proptest::prelude::*;
 
 use super::*;
-use crate::documents::execution::{Execution, Extent, OwnedRow, Row};
+use crate::documents::execution::{Execution, Extent, OwnedRow};
 use crate::documents::plan::{Access, Explanation, Hint, Order, Plan, Query};
 
 fn raw(document: &bson::Document) -> RawDocumentBuf {
@@ -33,13 +33,11 @@ fn find(store: &Store, query: &Query, extent: Extent) -> Vec<OwnedRow> {
     let mut execution = execution(store, query, extent);
     let mut rows = Vec::new();
     while !execution.is_done() {
-        rows.extend(execution.next_batch(store.engine(), 3, 1 << 20, own).unwrap());
+        rows.extend(
+            execution.next_batch(store.engine(), 3, 1 << 20, |row| Ok(row.to_owned())).unwrap(),
+        );
     }
     rows
-}
-
-fn own(row: Row<'_>) -> Result<OwnedRow, DocumentError> {
-    Ok(row.to_owned())
 }
 
 fn ids(rows: &[OwnedRow]) -> Vec<i32> {
@@ -247,11 +245,20 @@ fn an_execution_goes_on_where_it_rested() {
     }
     let mut query = query(&doc! { "a": { "$gte": 1 } });
     let mut resting = execution(&store, &query, Extent::default());
-    assert_eq!(ids(&resting.next_batch(store.engine(), 2, 1 << 20, own).unwrap()), [2, 5]);
+    assert_eq!(
+        ids(&resting.next_batch(store.engine(), 2, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
+        [2, 5]
+    );
     insert(&store, rawdoc! { "_id": 10, "a": 2 });
     insert(&store, rawdoc! { "_id": 11, "a": 5 });
-    assert_eq!(ids(&resting.next_batch(store.engine(), 3, 1 << 20, own).unwrap()), [8, 10, 1]);
-    assert_eq!(ids(&resting.next_batch(store.engine(), 9, 1 << 20, own).unwrap()), [4, 7]);
+    assert_eq!(
+        ids(&resting.next_batch(store.engine(), 3, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
+        [8, 10, 1]
+    );
+    assert_eq!(
+        ids(&resting.next_batch(store.engine(), 9, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
+        [4, 7]
+    );
     assert!(resting.is_done());
     assert_eq!(resting.counts().returned, 7);
 
@@ -274,10 +281,11 @@ fn what_is_dropped_under_an_execution_ends_it() {
     }
     let query = query(&doc! { "a": 1 });
     let mut resting = execution(&store, &query, Extent::default());
-    resting.next_batch(store.engine(), 1, 1 << 20, own).unwrap();
+    resting.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
     let drop = Definition::DropIndexes { namespace: namespace(), names: vec!["a".into()] };
     done(store.engine().define(drop));
-    let error = resting.next_batch(store.engine(), 1, 1 << 20, own).unwrap_err();
+    let error =
+        resting.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap_err();
     assert_eq!(error.code().value(), 175, "{error}");
     assert!(resting.is_done());
 }
