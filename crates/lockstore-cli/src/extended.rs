@@ -13,3 +13,7 @@ pub(crate) use read::{
     Misread, document_of_line, parse_array, parse_document, parse_hint, parse_id, parse_update,
 };
 pub(crate) use write::{Form, json_of_value, text, text_of_value};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests, and so are the functions that they share")]
+mod tests;

@@ -94,9 +94,14 @@ fn parse_value(text: &str) -> Result<RawBson, String> {
     let read = AnyValue::OUTERMOST.deserialize(&mut json);
     // Behind the value there may be nothing but space: the library's own reader says so, and where.
     let read = read.and_then(|value| json5::from_str(text).map(|serde::de::IgnoredAny| value));
-    read.map_err(|error| match error.position() {
-        Some(position) => format!("{}, {}", without_position(&error), place(text, position)),
-        None => format!("{error}: it ends too early"),
+    read.map_err(|error| {
+        let reason = without_position(&error);
+        match error.position() {
+            Some(position) if !reason.starts_with("EOF") => {
+                format!("{reason}, {}", place(text, position))
+            }
+            _ => format!("it ends too early ({reason})"),
+        }
     })
 }
 

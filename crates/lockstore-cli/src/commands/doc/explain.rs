@@ -65,7 +65,7 @@ fn find_command(name: &str, query: Query) -> Result<RawDocumentBuf, Failure> {
     let arguments: [(&CStr, Option<RawBson>); 5] = [
         (cstr!("sort"), sort.map(RawBson::Document)),
         (cstr!("projection"), fields.projection.map(RawBson::Document)),
-        (cstr!("skip"), Some(count("--skip", skip)?)),
+        (cstr!("skip"), (skip > 0).then(|| count("--skip", skip)).transpose()?),
         (cstr!("limit"), limit.map(|limit| count("--limit", limit)).transpose()?),
         (cstr!("hint"), index.hint.map(hint_value).transpose()?),
     ];

@@ -59,15 +59,12 @@ fn not_inserted(error: DocumentError, of: usize) -> Failure {
     let DocumentError::Partial(partial) = &error else { return error.into() };
     let Some((index, first)) = partial.errors().first_key_value() else { return error.into() };
     let failure = Failure::from(first.clone());
-    match (of, partial.result().inserted_ids.len()) {
+    match (of, index + 1) {
         (1, _) => failure,
-        (_, 0) => {
-            failure.and(&format!("that is document {} of {of}; none was inserted", index + 1))
+        (_, 1) => failure.and(&format!("that is document 1 of {of}; none was inserted")),
+        (_, n) => {
+            failure.and(&format!("that is document {n} of {of}; those before it were inserted"))
         }
-        (_, inserted) => failure.and(&format!(
-            "that is document {} of {of}; the first {inserted} were inserted",
-            index + 1
-        )),
     }
 }
 

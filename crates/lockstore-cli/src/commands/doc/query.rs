@@ -15,12 +15,11 @@ pub(super) struct Selection {
     #[arg(long, value_name = "DOCUMENT", value_parser = parse_document)]
     pub(super) filter: Option<RawDocumentBuf>,
     /// Pass over so many documents first
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    #[arg(allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = parse_skip, default_value = "0")]
+    #[arg(hide_default_value = true, allow_hyphen_values = true)]
     pub(super) skip: u64,
     /// So many documents at most [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    #[arg(allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = parse_limit, allow_hyphen_values = true)]
     pub(super) limit: Option<u64>,
     #[command(flatten)]
     pub(super) index: Index,
@@ -73,4 +72,14 @@ impl Query {
             None => find,
         }
     }
+}
+
+fn parse_skip(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number was expected".to_owned())
+}
+
+/// To MongoDB, a limit of 0 is none; who writes that here may have meant the opposite.
+fn parse_limit(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a whole number from 1 on was expected".to_owned())
 }
