@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use lockstore::bson::raw::RawBsonRef;
 use lockstore::bson::{RawDocumentBuf, rawdoc};
-use lockstore::collection::{InsertModel, ReplaceModel, UpdateModel, WriteModel};
+use lockstore::collection::{InsertModel, UpdateModel, WriteModel};
 use lockstore::{BulkWriteResult, Collection, DocumentError};
 
 use crate::event::{self, Event};
@@ -152,15 +152,14 @@ impl Mode {
         let Some(id) = id else {
             return WriteModel::InsertOne(InsertModel::new(document));
         };
-        // An `_id` that looks like a condition is none.
+        // An `_id` that looks like a condition is none, and names and texts with dollars mean nothing in a literal.
         let filter = rawdoc! { "_id": { "$eq": id } };
-        if self == Self::Merge {
-            // As a value, names with dots or dollars in it mean nothing.
-            let merged = rawdoc! { "$mergeObjects": ["$$ROOT", { "$literal": RawBsonRef::Document(document) }] };
-            let stages = vec![rawdoc! { "$replaceWith": merged }];
-            return WriteModel::UpdateOne(UpdateModel::new(filter, stages).upsert(true));
-        }
-        WriteModel::ReplaceOne(ReplaceModel::new(filter, document).upsert(true))
+        let new = rawdoc! { "$literal": RawBsonRef::Document(document) };
+        let stage = match self {
+            Self::Merge => rawdoc! { "$replaceWith": { "$mergeObjects": ["$$ROOT", new] } },
+            Self::Insert | Self::Upsert => rawdoc! { "$replaceWith": new },
+        };
+        WriteModel::UpdateOne(UpdateModel::new(filter, [stage]).upsert(true))
     }
 }
 

@@ -75,8 +75,10 @@ impl<R: Read> Lines<R> {
                 None => return,
             };
         }
-        // Nobody takes it when the import has ended already.
-        let _ = self.sender.send(batch);
+        if batch.bytes > 0 || batch.broken.is_some() {
+            // Nobody takes it when the import has ended already.
+            let _ = self.sender.send(batch);
+        }
     }
 
     /// Passes a batch on if its time has come, and answers the one to go on with; `None` when nobody takes it any more.

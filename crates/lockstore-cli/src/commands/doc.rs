@@ -95,7 +95,7 @@ indexes. What a command has changed is durable when it ends.";
 const AFTER: &str = "\
 Examples:
   lockstore doc insert shop.orders '{item: \"tea\", price: 3}'
-  lockstore doc find shop.orders --filter '{price: {$lt: 5}}' --sort '{price: 1}'
+  lockstore doc find shop.orders --filter '{price: {$lt: 5}}' --limit 10
   lockstore doc update shop.orders '{$inc: {price: 1}}' --filter '{item: \"tea\"}'
   lockstore doc export shop.orders orders.jsonl
 

@@ -52,7 +52,9 @@ fn any_value() -> impl Strategy<Value = RawBson> {
         prop_oneof![
             vec(inner, 0..5).prop_map(|items| {
                 let mut array = RawArrayBuf::new();
-                items.into_iter().for_each(|item| array.push(item));
+                for item in items {
+                    array.push(item);
+                }
                 RawBson::Array(array)
             }),
             document.clone().prop_map(RawBson::Document),

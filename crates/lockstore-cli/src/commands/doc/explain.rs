@@ -98,6 +98,6 @@ Exit codes: 0 printed, 1 MongoDB's language has no such filter, or the like, 2 t
 
 const EXAMPLES: &str = "\
 Examples:
-  lockstore doc explain shop.orders --filter '{state: \"new\"}' --sort '{price: 1}'
+  lockstore doc explain shop.orders --filter '{state: \"new\"}' --limit 10
   lockstore doc explain shop.orders --verbosity stats \\
     | jq .executionStats.totalDocsExamined";

@@ -80,5 +80,5 @@ store could not be used.";
 const EXAMPLES: &str = "\
 Examples:
   lockstore doc insert shop.orders '{item: \"tea\", price: 3}'
-  lockstore doc insert shop.orders '{_id: 1, item: \"tea\"}' '{_id: 2, item: \"oil\"}'
+  lockstore doc insert shop.orders '{_id: 1}' '{_id: 2}'
   lockstore doc insert shop.orders '{at: {$date: \"2024-05-01T12:00:00Z\"}}'";

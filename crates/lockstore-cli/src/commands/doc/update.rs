@@ -102,7 +102,7 @@ refused; 2 the command line is wrong; 4 the store could not be used, or there is
 
 const EXAMPLES: &str = "\
 Examples:
-  lockstore doc update shop.orders '{$set: {state: \"paid\"}}' --filter '{_id: 17}'
+  lockstore doc update shop.orders '{$set: {paid: true}}' --filter '{_id: 17}'
   lockstore doc update shop.orders '{$inc: {tries: 1}}' --filter '{}' --many
   lockstore doc update shop.orders '[{$set: {sum: {$add: [\"$a\", \"$b\"]}}}]' \\
     --filter '{_id: 17}' --upsert
