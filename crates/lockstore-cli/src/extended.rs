@@ -6,12 +6,12 @@
 //!
 //! The order of fields is kept, and so are fields that occur twice.
 
+mod arguments;
 mod read;
 mod write;
 
-pub(crate) use read::{
-    Misread, document_of_line, parse_array, parse_document, parse_hint, parse_id, parse_update,
-};
+pub(crate) use arguments::{parse_array, parse_document, parse_hint, parse_id, parse_update};
+pub(crate) use read::{Misread, document_of_line};
 pub(crate) use write::{Form, json_of_value, text, text_of_value};
 
 #[cfg(test)]
