@@ -227,12 +227,36 @@ fn a_damaged_store_that_was_not_verified_is_refused_or_right() {
                 Err(DiskError::Corrupted { .. } | DiskError::Record(_)) => {}
                 Err(error) => panic!("byte {at} ^ {flip:#x}: {error}"),
             }
-            // Whatever comes of these, it is not a panic.
+            // Whatever comes of these, it is not a panic, nor the end of the process.
             let committed = disk.commit(&[put(1_000), delete(1)]);
             let closed = disk.close();
             drop((committed, closed));
         }
     }
+}
+
+/// The pages of redb's own are looked at before they are used. A panic in redb's iterator over them would end the process,
+/// in the commit or in the closing. After a kill redb looks at them itself.
+#[test]
+fn damage_in_the_pages_of_redbs_own_is_found_at_the_opening() {
+    let image = image(true);
+    let mut found = 0;
+    for at in places(&image).filter(|at| *at >= 320) {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0xff;
+        let medium = Medium::new(&damaged);
+        match open::in_backend(Box::new(medium.clone()), &ONLY_EXISTING, Verify::No) {
+            Ok(disk) => drop((disk.commit(&[put(1_000)]), disk.close())),
+            Err(OpenError::Disk { source: DiskError::Corrupted { what, .. }, .. })
+                if what.contains("redb's own") =>
+            {
+                assert!(medium.bytes() == damaged, "byte {at}: it was changed");
+                found += 1;
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(found > 0);
 }
 
 /// Documents and entries of the same damaged stores: what is read is right, or an error, and never a panic or a
