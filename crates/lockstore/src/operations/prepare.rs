@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bson::RawDocumentBuf;
+
 use super::Place;
 use super::modify::ModifyOutcome;
 use crate::documents::plan::Query;
@@ -157,7 +159,7 @@ impl Place<'_> {
         reading: &Reading,
         collection: CollectionId,
         record: RecordId,
-    ) -> Result<Option<(bson::RawDocumentBuf, After)>, DocumentError> {
+    ) -> Result<Option<(RawDocumentBuf, After)>, DocumentError> {
         let document = reading.document(collection, record);
         let document = document.map_err(|error| self.engine().read_failed(error))?;
         let Some(document) = document else { return Ok(None) };

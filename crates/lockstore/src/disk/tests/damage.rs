@@ -259,6 +259,35 @@ fn damage_in_the_pages_of_redbs_own_is_found_at_the_opening() {
     assert!(found > 0);
 }
 
+/// Closed or killed, with many pages to be used again, and with the state that lets redb reopen a large file at once.
+#[test]
+fn a_sound_store_whose_pages_are_not_all_verified_opens() {
+    for (quick_repair, batches) in [(false, 1), (false, 40), (true, 40)] {
+        let medium = Medium::default();
+        let disk = Disk::open_backend(medium.clone(), &OPTIONS).unwrap();
+        let reader = disk.snapshot().unwrap();
+        for batch in 0..batches {
+            // As a reader holds on to what there was, the pages of each batch are remembered as not free yet.
+            fill(&disk, batch * 500 + 1..=batch * 500 + 500);
+            disk.commit(&(batch * 500 + 1..=batch * 500 + 490).map(delete).collect::<Vec<_>>())
+                .unwrap();
+            let mut transaction = disk.db().begin_write().unwrap();
+            transaction.set_quick_repair(quick_repair);
+            transaction.commit().unwrap();
+        }
+        let killed = medium.bytes();
+        drop(reader);
+        let rows = grants(&disk).unwrap();
+        disk.close().unwrap();
+        for bytes in [killed, medium.bytes()] {
+            let medium = Box::new(Medium::new(&bytes));
+            let disk = open::in_backend(medium, &ONLY_EXISTING, Verify::No).unwrap();
+            assert_eq!(grants(&disk).unwrap(), rows, "{quick_repair}, {batches}");
+            fill(&disk, 1_000_000..=1_000_000);
+        }
+    }
+}
+
 /// Documents and entries of the same damaged stores: what is read is right, or an error, and never a panic or a
 /// scan without end.
 #[test]
