@@ -77,7 +77,7 @@ impl Pipeline {
     pub fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
         let stages = OwnedValue::from(RawBsonRef::Array(stages));
         Self::check_shape(stages.get())?;
-        Self::parse_inner(stages.get(), environment, 0)
+        environment.parse(|environment| Self::parse_inner(stages.get(), environment, 0))
     }
 
     /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
