@@ -119,6 +119,7 @@ codes! {
     COMMAND_NOT_FOUND = 59, "CommandNotFound";
     IMMUTABLE_FIELD = 66, "ImmutableField";
     CANNOT_CREATE_INDEX = 67, "CannotCreateIndex";
+    INDEX_ALREADY_EXISTS = 68, "IndexAlreadyExists";
     INVALID_OPTIONS = 72, "InvalidOptions";
     INVALID_NAMESPACE = 73, "InvalidNamespace";
     INDEX_OPTIONS_CONFLICT = 85, "IndexOptionsConflict";

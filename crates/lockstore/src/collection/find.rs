@@ -87,13 +87,7 @@ pub struct Find<'c, T> {
 }
 
 impl<T> Find<'_, T> {
-    setters!([asked] => sort, hint, collation, let_vars, comment, max_time);
-
-    /// Which fields are given: `{ "state": 1 }`. By default, all.
-    pub fn projection(mut self, projection: impl Serialize) -> Self {
-        self.projection = self.asked.document(&projection);
-        self
-    }
+    setters!([asked] => sort, projection, hint, collation, let_vars, comment, max_time);
 
     /// How many documents are passed over first.
     pub fn skip(mut self, skip: u64) -> Self {

@@ -332,13 +332,16 @@ impl Execution {
     ) -> Result<bool, DocumentError> {
         let Some(collection) = self.collection else { return Ok(false) };
         let plan = &*self.plan;
-        let filter = (!plan.is_exact()).then(|| &**plan.filter());
+        let mut filter = (!plan.is_exact()).then(|| &**plan.filter());
         loop {
             let reading = if let Some(reading) = self.first.take() {
                 reading
             } else {
                 let reading = engine.reading()?;
-                check_alive(&reading, collection, plan)?;
+                if check_alive(&reading, collection, plan)? == Keys::WithArrays {
+                    filter = Some(&**plan.filter());
+                    scan.expect_arrays();
+                }
                 reading
             };
             let pace = &mut Pace::new(&*engine.clock, self.deadline);
@@ -361,22 +364,35 @@ fn of_reading(engine: &Engine, error: DocumentError) -> DocumentError {
     }
 }
 
+/// What became of the keys of a plan's indexes since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    /// What was known of them holds.
+    AsPlanned,
+    /// A document may have several where none had: bounds that were exact are not any more, and it may be found more than once.
+    WithArrays,
+}
+
 /// Checks that what the plan goes through is still there.
-fn check_alive(reading: &Reading, collection: CollectionId, plan: &Plan) -> Result<(), Error> {
+fn check_alive(reading: &Reading, collection: CollectionId, plan: &Plan) -> Result<Keys, Error> {
     let killed = |what: String| {
         Err(Error::new(QUERY_PLAN_KILLED, format!("the query was given up: {what}")))
     };
     let Some(collection) = reading.catalog().collection_with(collection) else {
         return killed("its collection was dropped".into());
     };
+    let mut keys = Keys::AsPlanned;
     if let Access::Indexes(scans) = plan.access() {
         for scan in scans {
-            if collection.index_with(scan.index().id()).is_none() {
+            let Some(index) = collection.index_with(scan.index().id()) else {
                 return killed(format!("the index '{}' was dropped", scan.index().name()));
+            };
+            if index.multikey() != scan.index().multikey() {
+                keys = Keys::WithArrays;
             }
         }
     }
-    Ok(())
+    Ok(keys)
 }
 
 /// MongoDB's code for a query whose collection or index is gone.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bson::oid::ObjectId;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
-use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
+use docquery::{Document, Error, Value, Writer, limits};
 
 use super::{Place, new_collection};
 use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
@@ -128,7 +128,7 @@ pub(super) fn completed(
     limits::check_document(document)?;
     let fields = Document::from(document);
     let id = fields.get("_id");
-    check_id(id)?;
+    limits::check_id(id)?;
     let first = fields.first().is_some_and(|(name, _)| name == "_id");
     let unset =
         |(name, value): (&str, Value<'_>)| name != "_id" && matches!(value, Value::Timestamp(0));
@@ -165,26 +165,6 @@ fn check_size(document: &RawDocument) -> Result<(), Error> {
         "object to insert too large. size in bytes: {bytes}, max size: {}",
         limits::DOCUMENT_BYTES_MAX
     )))
-}
-
-/// Checks that a value may be an `_id`.
-pub(super) fn check_id(id: Value<'_>) -> Result<(), Error> {
-    match id {
-        Value::Array(_) | Value::Regex { .. } | Value::Undefined => Err(Error::new(
-            ErrorCode::INVALID_ID_FIELD,
-            format!("The '_id' value cannot be of type {}", id.type_name()),
-        )),
-        Value::Document(fields) => match fields.iter().find(|(name, _)| name.starts_with('$')) {
-            None => Ok(()),
-            Some((name, _)) => Err(Error::new(
-                ErrorCode::DOLLAR_PREFIXED_FIELD_NAME,
-                format!(
-                    "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
-                ),
-            )),
-        },
-        _ => Ok(()),
-    }
 }
 
 /// What an `_id` that is made takes: type, name and value.

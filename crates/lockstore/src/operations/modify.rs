@@ -47,15 +47,7 @@ pub(crate) struct ModifyOutcome {
 impl Place<'_> {
     /// Changes documents.
     pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
-        if matches!(request.change, Change::Update { upsert: true, .. })
-            && has_expression(Document::from(&*request.selector.filter))
-        {
-            return Err(Error::new(
-                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
-                "$expr is not allowed in the query predicate for an upsert",
-            )
-            .into());
-        }
+        request.change.check_filter(&request.selector)?;
         let query = self.query(&request.selector)?;
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
@@ -199,6 +191,19 @@ fn has_expression(filter: Document<'_>) -> bool {
 }
 
 impl Change {
+    /// Checks that a filter may say which documents are changed so.
+    pub(super) fn check_filter(&self, selector: &Selector) -> Result<(), Error> {
+        if matches!(self, Self::Update { upsert: true, .. })
+            && has_expression(Document::from(&*selector.filter))
+        {
+            return Err(Error::new(
+                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
+                "$expr is not allowed in the query predicate for an upsert",
+            ));
+        }
+        Ok(())
+    }
+
     fn modification(&self) -> Modification {
         match self {
             Self::Update { update, .. } => Modification::Update(Arc::clone(update)),

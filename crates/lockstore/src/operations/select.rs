@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
-use docquery::Filter;
+use docquery::{Error, Filter};
 
 use super::Place;
 use crate::documents::execution::{Execution, Extent, Row};
@@ -47,13 +47,18 @@ impl Place<'_> {
     /// Parses what was asked for.
     pub(crate) fn query(&self, selector: &Selector) -> Result<Query, DocumentError> {
         let environment = self.environment(selector.variables.as_ref())?;
-        let filter = Arc::new(Filter::parse(&selector.filter, &environment)?);
+        let filter = Filter::parse(&selector.filter, &environment)?;
+        Ok(Self::ordered(filter, selector)?)
+    }
+
+    /// The query of a selector, whose filter is parsed.
+    pub(super) fn ordered(filter: Filter, selector: &Selector) -> Result<Query, Error> {
         let order = match &selector.sort {
             Some(sort) => Order::parse(sort)?,
             None => Order::default(),
         };
         let (hint, between) = (selector.hint.clone(), selector.between.clone());
-        Ok(Query { order, hint, between, ..Query::new(filter) })
+        Ok(Query { order, hint, between, ..Query::new(Arc::new(filter)) })
     }
 
     /// Plans a query on the newest reading, and begins it. Gives the sequence of the reading too.

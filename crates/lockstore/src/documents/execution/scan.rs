@@ -85,6 +85,12 @@ impl Scan {
         self.skips_documents = true;
     }
 
+    /// From now on the keys of a document may be several.
+    pub(super) fn expect_arrays(&mut self) {
+        self.seen.get_or_insert_default();
+        self.skips_documents = false;
+    }
+
     /// Goes on along `access` on `reading`, and gives what it finds to `visit`.
     pub(super) fn run(
         &mut self,

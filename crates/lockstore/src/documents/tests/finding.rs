@@ -452,3 +452,35 @@ fn what_is_found_before_an_error_is_there() {
     assert_eq!((records.len(), error.code().value()), (2, 40081), "{error}");
     assert!(broken.is_done());
 }
+
+#[test]
+fn arrays_that_come_while_a_scan_rests_are_matched_and_found_once() {
+    let store = Store::in_memory().unwrap();
+    create_index(&store, rawdoc! { "a": 1 }, "a", &rawdoc! {}).unwrap();
+    for id in 0..3 {
+        insert(&store, rawdoc! { "_id": id, "a": id });
+    }
+    let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
+    let mut execution = execution(&store, &other_than_six, Extent::default());
+    let mut rows = execution.next_batch(store.engine(), 1, 1 << 20).unwrap();
+    insert(&store, rawdoc! { "_id": 3, "a": [5, 6] });
+    insert(&store, rawdoc! { "_id": 4, "a": [7, 8] });
+    while !execution.is_done() {
+        rows.extend(execution.next_batch(store.engine(), 1, 1 << 20).unwrap());
+    }
+    assert_eq!(ids(&rows), [0, 1, 2, 4]);
+}
+
+#[test]
+fn arrays_that_come_before_a_count_ends_are_counted_if_they_match() {
+    let store = Store::in_memory().unwrap();
+    create_index(&store, rawdoc! { "a": 1 }, "a", &rawdoc! {}).unwrap();
+    insert(&store, rawdoc! { "_id": 0, "a": 0 });
+    insert(&store, rawdoc! { "_id": 1, "a": 1 });
+    let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
+    let mut execution = execution(&store, &other_than_six, Extent::default());
+    execution.next_batch(store.engine(), 1, 1 << 20).unwrap();
+    insert(&store, rawdoc! { "_id": 2, "a": [5, 6] });
+    insert(&store, rawdoc! { "_id": 3, "a": [7, 8] });
+    assert_eq!(execution.count(store.engine()).unwrap(), 2);
+}

@@ -134,6 +134,9 @@ impl DocumentWriter {
         for spec in specs {
             let index = Index::parse(IndexId::new(next_index), spec, 0, state)?;
             let wanted = if let Some(existing) = conflict::existing(&indexes, &index)? {
+                if indexes[before..].iter().any(|new| new.id() == existing.id()) {
+                    return Err(asked_for_twice(existing, state).into());
+                }
                 Arc::clone(existing)
             } else {
                 if indexes.len() >= INDEXES_MAX {
@@ -265,6 +268,20 @@ fn next(id: u32) -> Result<u32, Error> {
         let message = "the store has given all its ids; copy its documents into a new one";
         Error::new(ErrorCode::INTERNAL_ERROR, message)
     })
+}
+
+/// One command asks for an index twice: the server notices it in two places.
+fn asked_for_twice(index: &Index, state: IndexState) -> Error {
+    match state {
+        IndexState::Building => Error::new(
+            ErrorCode::OPERATION_FAILED,
+            "Cannot build two identical indexes. Try again without duplicate indexes.",
+        ),
+        IndexState::Ready => Error::new(
+            ErrorCode::INDEX_ALREADY_EXISTS,
+            format!("Identical index already exists: {}", index.name()),
+        ),
+    }
 }
 
 fn too_many(namespace: &Namespace, index: &Index) -> Error {
