@@ -18,7 +18,7 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
 
 pub use error::{BackupError, DiskError, OpenError};
-pub(crate) use read::{Direction, Documents, Entries, Snapshot, StoredDocument};
+pub(crate) use read::{Direction, Documents, Entries, Entry, Snapshot, StoredDocument};
 
 use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
 use crate::rows::{RowChange, TableId};

@@ -78,6 +78,7 @@ mod documents;
 mod engine;
 mod error;
 mod events;
+mod fence;
 mod grants;
 mod guard;
 mod info;
@@ -94,6 +95,7 @@ mod rows;
 mod session;
 mod slot;
 mod store;
+mod transaction;
 mod view;
 mod wait;
 mod writer;
@@ -110,10 +112,12 @@ pub use collection::{
 pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, OpenError};
 pub use error::{
-    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, PartialWrite,
-    ReadError, ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, LockLost,
+    PartialWrite, ReadError, ReleaseError, RenewError, ResumeError, SessionError, StoreError,
+    TransactionEnd, TransactionSize, WaitError,
 };
 pub use events::{Event, EventKind, Subscription};
+pub use fence::Fence;
 pub use guard::{LeakedGrant, LockGuard};
 pub use info::{BreakRecord, HolderInfo, LockInfo, Stats};
 pub use lockcore::{
@@ -126,4 +130,5 @@ pub use options::StoreOptions;
 pub use recovery::Recovery;
 pub use session::Session;
 pub use store::Store;
+pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};
 pub use wait::WaitFuture;

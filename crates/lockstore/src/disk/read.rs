@@ -11,7 +11,7 @@ use super::guard::{guarded, guarded_value};
 use super::{DiskError, Meta, TABLES, definition};
 use crate::records::{COLLECTIONS_SINCE, FormatRecordV1, IdsRecordV1, Record, RecordError};
 use crate::rows::{RowKey, TableId};
-pub(crate) use documents::{Direction, Documents, Entries, StoredDocument};
+pub(crate) use documents::{Direction, Documents, Entries, Entry, StoredDocument};
 
 /// The rows of one moment. What is committed later is not seen.
 pub(crate) struct Snapshot {

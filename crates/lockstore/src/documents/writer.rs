@@ -2,11 +2,13 @@
 
 mod build;
 mod clear;
+mod commit;
 mod define;
 mod expire;
 mod insert;
 mod modify;
 mod persist;
+mod private;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -68,6 +70,22 @@ struct Clearance {
     indexes: Vec<IndexId>,
 }
 
+/// What the change of a document comes to.
+#[derive(Clone, Copy, Debug)]
+struct Becomes {
+    /// How many bytes the document has now.
+    bytes: usize,
+    /// How many documents more, or less, there are.
+    growth: i64,
+}
+
+impl Becomes {
+    fn of(new: Option<&RawDocument>, was_there: bool) -> Self {
+        let bytes = new.map_or(0, |new| new.as_bytes().len());
+        Self { bytes, growth: i64::from(new.is_some()) - i64::from(was_there) }
+    }
+}
+
 impl DocumentWriter {
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -108,14 +126,7 @@ impl DocumentWriter {
         set: WriteSet,
         was_there: bool,
     ) {
-        self.batch.documents += 1;
-        self.batch.bytes += new.as_ref().map_or(0, |new| new.as_bytes().len());
-        self.batch.changed.push((collection, record));
-        match (was_there, new.is_some()) {
-            (false, true) => self.catalog.grow(collection, 1),
-            (true, false) => self.catalog.grow(collection, -1),
-            (true, true) | (false, false) => {}
-        }
+        let becomes = Becomes::of(new.as_deref(), was_there);
         let overlay = &mut self.batch.overlay;
         overlay.put_document(collection, record, new);
         for (index, key) in &set.removed {
@@ -123,6 +134,23 @@ impl DocumentWriter {
         }
         for (index, key) in &set.added {
             overlay.put_entry(*index, key, record, true);
+        }
+        self.note(collection, record, becomes, set);
+    }
+
+    /// Notes a change that the overlay has. This cannot fail.
+    fn note(
+        &mut self,
+        collection: CollectionId,
+        record: RecordId,
+        becomes: Becomes,
+        set: WriteSet,
+    ) {
+        self.batch.documents += 1;
+        self.batch.bytes += becomes.bytes;
+        self.batch.changed.push((collection, record));
+        if becomes.growth != 0 {
+            self.catalog.grow(collection, becomes.growth);
         }
         for (index, key) in &set.added {
             self.saw_key(*index, key);

@@ -8,7 +8,7 @@ use docquery::raw::Elements;
 use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
 
 use super::{Place, new_collection};
-use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
+use crate::documents::{Ask, Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
 use crate::error::DocumentError;
 
 /// Documents to insert.
@@ -91,7 +91,7 @@ impl Place<'_> {
     ) -> Result<Inserted, DocumentError> {
         let namespace = self.namespace().clone();
         let create = Some(new_collection());
-        match self.engine().insert(Insert { namespace, create, documents, ordered })? {
+        match self.scope().insert(Insert { namespace, create, documents, ordered })? {
             Attempt::Done(inserted) => Ok(inserted),
             Attempt::Again => {
                 unreachable!("an insertion that may create its collection is never out of date")

@@ -10,7 +10,7 @@ use super::select::{Candidates, Selector};
 use super::{Place, new_collection};
 use crate::documents::plan::Query;
 use crate::documents::{
-    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
+    Ask, Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
     RecordId, Upsert,
 };
 use crate::error::DocumentError;
@@ -96,7 +96,7 @@ impl Place<'_> {
         let filter = Arc::clone(&query.filter);
         let change = change.modification();
         let task = Modify { collection, candidates, filter, change, reach: Reach::First };
-        match self.engine().modify(task)? {
+        match self.scope().modify(task)? {
             Attempt::Done(modified) => {
                 self.rivals().note(Some(modified.taken));
                 Ok(Some(modified.into()))
@@ -126,7 +126,7 @@ impl Place<'_> {
                 change: change.modification(),
                 reach: Reach::Each,
             };
-            match self.check_time().and_then(|()| self.engine().modify(task)) {
+            match self.check_time().and_then(|()| self.scope().modify(task)) {
                 Ok(Attempt::Done(modified)) => {
                     outcome.matched += modified.matched;
                     outcome.modified += modified.modified;
@@ -159,7 +159,7 @@ impl Place<'_> {
             seen,
             document: document.clone(),
         };
-        Ok(match self.engine().upsert(task)? {
+        Ok(match self.scope().upsert(task)? {
             Attempt::Done(()) => {
                 Some(ModifyOutcome { upserted: Some(document), ..ModifyOutcome::default() })
             }

@@ -9,7 +9,7 @@ use super::{RowGuards, RowRange, Snapshot, damaged, next};
 use crate::codec::{CodecError, payload};
 use crate::disk::DiskError;
 use crate::disk::guard::{guarded, guarded_value};
-use crate::documents::{CollectionId, Edge, IndexId, RecordId};
+use crate::documents::{CollectionId, Edge, IndexId, RecordId, is_empty};
 use crate::records::{RecordError, document_of, entry_of};
 use crate::rows::{RowKey, TableId};
 
@@ -292,18 +292,6 @@ fn document_rows(
 
 fn bytes_of(bound: &Bound<RowKey>) -> Bound<&[u8]> {
     bound.as_ref().map(RowKey::as_bytes)
-}
-
-/// Whether nothing can lie between the bounds. They may be the wrong way around, which redb does not like.
-fn is_empty(bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
-    match bounds {
-        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
-        (
-            Bound::Included(lower) | Bound::Excluded(lower),
-            Bound::Included(upper) | Bound::Excluded(upper),
-        ) => lower >= upper,
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-    }
 }
 
 const CHECKSUM_BYTES: usize = size_of::<u32>();
