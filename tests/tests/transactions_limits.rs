@@ -1,5 +1,7 @@
 //! The bounds of transactions, and transactions on a store that ends.
 
+use std::time::Duration;
+
 use bson::{Document, doc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, Store, StoreError, Transaction, TransactionEnd,
@@ -46,7 +48,7 @@ fn a_transaction_is_over_after_its_lifetime() {
     // One that is committed in the last moment is not.
     let tx = store.begin_transaction().unwrap();
     inside(&tx).delete_one(doc! {}).run().unwrap();
-    machine.clock.advance(secs(5) - std::time::Duration::from_nanos(1));
+    machine.clock.advance(Duration::from_nanos(4_999_999_999));
     tx.commit().unwrap();
     let again = store.transaction(|tx| {
         inside(tx).delete_one(doc! {}).run()?;

@@ -83,18 +83,11 @@ impl Model {
                 documents.insert(place, (id, n));
                 Told::Changed(1)
             }
-            // The numbers of all from `from` on move: what comes first is taken by what comes behind.
             Op::Move { from, to } => {
-                let moved: Vec<_> = documents
-                    .iter()
-                    .filter(|(_, document)| document.1 == from)
-                    .map(|(place, document)| (*place, document.0))
-                    .collect();
-                moved
-                    .into_iter()
-                    .map(|(_, id)| Self::write(documents, next, Op::Set { id, n: to }))
-                    .next()
-                    .unwrap_or(Told::Changed(0))
+                let moved = documents.values().find(|document| document.1 == from).copied();
+                moved.map_or(Told::Changed(0), |(id, _)| {
+                    Self::write(documents, next, Op::Set { id, n: to })
+                })
             }
             Op::Delete { id } => {
                 let place = place(documents, id);

@@ -148,6 +148,7 @@ impl<T> Collection<T> {
     /// assert!(jobs.find_one(doc! { "_id": 1 }).run()?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn in_transaction(&self, transaction: &Transaction) -> Self {
         Self { transaction: Some(Arc::clone(transaction.state())), ..self.clone() }
     }
@@ -157,6 +158,7 @@ impl<T> Collection<T> {
     ///
     /// With a fence, a write is refused as [`LockLost`](DocumentError::LockLost) when the grant is over, and nothing has changed:
     /// see [`Fence`].
+    #[must_use]
     pub fn fenced_by(&self, fence: Fence) -> Self {
         let mut fenced = self.clone();
         fenced.fences.push(fence);

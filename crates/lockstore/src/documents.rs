@@ -36,7 +36,7 @@ pub(crate) use edge::{Edge, is_empty};
 pub(crate) use ids::{CollectionId, IndexId, RecordId};
 pub(crate) use index::{Index, IndexState};
 pub(crate) use namespace::Namespace;
-pub(crate) use overlay::{Ground, Overlay};
+pub(crate) use overlay::{Became, Ground, Overlay};
 pub(crate) use reading::{Inside, Reading};
 pub(crate) use scope::Scope;
 pub(crate) use task::{

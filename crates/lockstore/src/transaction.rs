@@ -17,6 +17,7 @@ pub(crate) use state::TransactionState;
 
 use crate::collection::Collection;
 use crate::commands;
+use crate::documents::{DocumentAnswer, Writes};
 use crate::error::{DocumentError, TransactionEnd, unexpected};
 use crate::fence::Fence;
 use crate::guard::LockGuard;
@@ -58,7 +59,7 @@ use lock::LockChange;
 pub struct Transaction {
     store: Store,
     state: Arc<TransactionState>,
-    /// Whether it was committed, or has failed to be.
+    /// Whether it was committed.
     is_over: bool,
 }
 
@@ -249,17 +250,11 @@ impl Transaction {
     /// [`DocumentError`]: see [`Store::transaction`].
     pub fn commit(mut self) -> Result<(), DocumentError> {
         let engine = self.store.engine();
+        let (fences, locks, writes) = self.state.take(engine)?.finish();
+        self.ask(fences, locks, writes)?;
         self.is_over = true;
-        let committed = self.state.take(engine).and_then(|open| {
-            let (fences, locks, writes) = open.finish();
-            self.ask(fences, locks, writes)
-        });
-        match &committed {
-            Ok(()) => engine.transactions.remove(&self.state),
-            Err(DocumentError::TransactionOver(_)) => {}
-            Err(_) => self.end(),
-        }
-        committed
+        engine.transactions.remove(&self.state);
+        Ok(())
     }
 
     /// Gives up all that the transaction has changed. So does dropping it.
@@ -274,7 +269,7 @@ impl Transaction {
         &self,
         fences: Vec<Fence>,
         locks: Vec<LockChange>,
-        writes: crate::documents::Writes,
+        writes: Writes,
     ) -> Result<(), DocumentError> {
         let engine = self.store.engine();
         let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
@@ -288,7 +283,7 @@ impl Transaction {
         let outcomes = match answer {
             Answer::Committed(outcomes) => outcomes,
             Answer::Documents(answer) => match *answer {
-                crate::documents::DocumentAnswer::Failed(error) => return Err(error),
+                DocumentAnswer::Failed(error) => return Err(error),
                 other => return Err(unexpected(&Answer::Documents(Box::new(other))).into()),
             },
             Answer::Failed(error) => return Err(error.into()),
@@ -299,11 +294,6 @@ impl Transaction {
         }
         Ok(())
     }
-
-    fn end(&self) {
-        let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
-        self.state.end(self.store.engine(), aborted);
-    }
 }
 
 impl Drop for Transaction {
@@ -311,7 +301,8 @@ impl Drop for Transaction {
         if self.store.engine().is_forked() {
             self.state.forget();
         } else if !self.is_over {
-            self.end();
+            let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
+            self.state.end(self.store.engine(), aborted);
         }
     }
 }

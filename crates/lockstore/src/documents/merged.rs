@@ -5,7 +5,7 @@ use std::iter::Peekable;
 
 use bson::RawDocument;
 
-use super::overlay::{Current, Overlay, WHOLE};
+use super::overlay::{Became, Current, Overlay, WHOLE};
 use super::{CollectionId, Edge, IndexId, RecordId};
 use crate::disk::{self, Direction, DiskError, Snapshot};
 use crate::rows::RowKey;
@@ -69,7 +69,7 @@ pub(super) fn document<'r>(
     record: RecordId,
 ) -> Result<Option<Current<'r>>, DiskError> {
     match overlay.written(collection, record) {
-        Some(written) => Ok(written.map(|document| Current::Written(record, document))),
+        Some(Became(now)) => Ok(now.map(|document| Current::Written(record, document))),
         None => Ok(rows.document(collection, record)?.map(Current::Stored)),
     }
 }

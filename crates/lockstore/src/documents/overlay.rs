@@ -17,11 +17,14 @@ use crate::view::Published;
 /// The documents and entries that a batch has changed: what comes later in the batch sees them through this.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
-    /// `None` for those that are gone.
-    documents: BTreeMap<(CollectionId, RecordId), Option<RawDocumentBuf>>,
+    documents: BTreeMap<(CollectionId, RecordId), Became<RawDocumentBuf>>,
     /// Whether an entry is to be there, by the key of its row.
     entries: BTreeMap<Box<[u8]>, bool>,
 }
+
+/// What became of a document; `None` when it is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Became<D>(pub(crate) Option<D>);
 
 /// The rows under an overlay. Under a batch those are the ones of the last commit, and nothing is asked of the disk before it
 /// is needed.
@@ -48,18 +51,18 @@ impl Overlay {
         ground: &'a Ground<'_>,
     ) -> Result<Option<Current<'a>>, DiskError> {
         match self.written(collection, record) {
-            Some(written) => Ok(written.map(|document| Current::Written(record, document))),
+            Some(Became(now)) => Ok(now.map(|document| Current::Written(record, document))),
             None => Ok(ground.rows()?.document(collection, record)?.map(Current::Stored)),
         }
     }
 
-    /// What became of a document: `Some(None)` when it is gone, `None` when nothing became of it.
+    /// What became of a document, if anything did.
     pub(crate) fn written(
         &self,
         collection: CollectionId,
         record: RecordId,
-    ) -> Option<Option<&RawDocument>> {
-        self.documents.get(&(collection, record)).map(Option::as_deref)
+    ) -> Option<Became<&RawDocument>> {
+        self.documents.get(&(collection, record)).map(|Became(now)| Became(now.as_deref()))
     }
 
     /// What became of the documents of a collection whose records lie within the bounds, in their order.
@@ -79,7 +82,7 @@ impl Overlay {
         };
         let is_empty = is_empty((lower.as_ref(), upper.as_ref()));
         let found = (!is_empty).then(|| self.documents.range((lower, upper)));
-        found.into_iter().flatten().map(|((_, record), document)| (*record, document.as_deref()))
+        found.into_iter().flatten().map(|((_, record), Became(now))| (*record, now.as_deref()))
     }
 
     /// What became of the entries of an index between two edges, by the keys of their rows, in their order.
@@ -97,7 +100,7 @@ impl Overlay {
     /// Whether the batch has written documents of the collection that are there still.
     pub(crate) fn has_documents(&self, collection: CollectionId) -> bool {
         let all = (collection, RecordId::MIN)..=(collection, RecordId::MAX);
-        self.documents.range(all).any(|(_, document)| document.is_some())
+        self.documents.range(all).any(|(_, Became(now))| now.is_some())
     }
 
     /// A record other than `record` that has `key` in `index` now.
@@ -130,8 +133,8 @@ impl Overlay {
         collection: CollectionId,
         record: RecordId,
         document: Option<RawDocumentBuf>,
-    ) -> Option<Option<RawDocumentBuf>> {
-        self.documents.insert((collection, record), document)
+    ) -> Option<Became<RawDocumentBuf>> {
+        self.documents.insert((collection, record), Became(document))
     }
 
     /// An entry is to be there from now on, or not.
@@ -170,12 +173,12 @@ impl Overlay {
     pub(crate) fn into_documents(
         self,
     ) -> impl Iterator<Item = ((CollectionId, RecordId), Option<RawDocumentBuf>)> {
-        self.documents.into_iter()
+        self.documents.into_iter().map(|(place, Became(now))| (place, now))
     }
 
     /// Everything as rows, in the order of their keys, and none is left.
     pub(crate) fn drain_into(&mut self, rows: &mut Vec<RowChange>) {
-        for ((collection, record), document) in std::mem::take(&mut self.documents) {
+        for ((collection, record), Became(document)) in std::mem::take(&mut self.documents) {
             let key = RowKey::document(collection, record);
             let value = document
                 .map(|document| seal(TableId::Documents, key.as_bytes(), document.into_bytes()));

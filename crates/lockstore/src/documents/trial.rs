@@ -2,7 +2,7 @@
 
 use bson::RawDocumentBuf;
 
-use super::overlay::Overlay;
+use super::overlay::{Became, Overlay};
 use super::{CollectionId, IndexId, RecordId};
 use crate::rows::RowKey;
 
@@ -16,7 +16,7 @@ pub(super) struct Trial<'o> {
 
 #[derive(Debug)]
 enum Undo {
-    Document(CollectionId, RecordId, Option<Option<RawDocumentBuf>>),
+    Document(CollectionId, RecordId, Option<Became<RawDocumentBuf>>),
     Row(Box<[u8]>, Option<bool>),
 }
 
@@ -64,7 +64,7 @@ impl Drop for Trial<'_> {
     fn drop(&mut self) {
         for undo in self.undo.drain(..).rev() {
             match undo {
-                Undo::Document(collection, record, Some(before)) => {
+                Undo::Document(collection, record, Some(Became(before))) => {
                     self.overlay.put_document(collection, record, before);
                 }
                 Undo::Document(collection, record, None) => {
@@ -109,7 +109,10 @@ mod tests {
         let mut trial = Trial::new(&mut overlay);
         change(&mut trial);
         trial.keep();
-        assert_eq!(overlay.written(collection, record(1)), Some(Some(&*rawdoc! { "a": 2 })));
+        assert_eq!(
+            overlay.written(collection, record(1)),
+            Some(Became(Some(&*rawdoc! { "a": 2 })))
+        );
         assert!(overlay.has_removed(RowKey::entry(index, b"k", record(1)).as_bytes()));
     }
 }

@@ -21,17 +21,6 @@ pub struct LockLost {
     pub now_held_by: Option<HeldBy>,
 }
 
-impl LockLost {
-    pub(crate) fn new(
-        key: Key,
-        holder: Holder,
-        token: Token,
-        now_held_by: Option<HeldBy>,
-    ) -> Box<Self> {
-        Box::new(Self { key, holder, token, now_held_by })
-    }
-}
-
 impl fmt::Display for LockLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, holder, token, now_held_by } = self;

@@ -13,11 +13,12 @@ use super::lock::LockChange;
 use super::options::TransactionOptions;
 use crate::disk::{DiskError, Snapshot};
 use crate::documents::{
-    CollectionId, DocumentAnswer, DocumentTask, DocumentWriter, Ground, Inside, NewCollection,
-    Overlay, Reading, RecordId, Write, Writes,
+    Became, CollectionId, DocumentAnswer, DocumentTask, DocumentWriter, Ground, Inside,
+    NewCollection, Overlay, Reading, RecordId, Write, Writes,
 };
 use crate::engine::Engine;
-use crate::error::{DocumentError, StoreError, TransactionEnd, TransactionSize};
+use crate::error::TransactionEnd::{Aborted, Committed, Expired};
+use crate::error::{DocumentError, StoreError, TransactionSize};
 use crate::fence::Fence;
 use crate::view::View;
 
@@ -175,7 +176,7 @@ impl TransactionState {
     pub(super) fn take(&self, engine: &Engine) -> Result<Box<Open>, DocumentError> {
         engine.check_usable()?;
         let mut phase = self.open_phase(engine)?;
-        let committed = DocumentError::TransactionOver(TransactionEnd::Committed);
+        let committed = DocumentError::TransactionOver(Committed);
         match std::mem::replace(&mut *phase, Phase::Over(committed)) {
             Phase::Open(open) => Ok(open),
             Phase::Over(why) => {
@@ -185,16 +186,23 @@ impl TransactionState {
         }
     }
 
-    /// It is over. Who asks it for more is told `why`.
+    /// It is over, and not committed. Who asks it for more is told `why`, unless it was over before.
     pub(super) fn end(&self, engine: &Engine, why: DocumentError) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Over(why);
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*phase {
+            Phase::Open(_) | Phase::Over(DocumentError::TransactionOver(Committed)) => {
+                *phase = Phase::Over(why);
+            }
+            Phase::Over(_) => {}
+        }
+        drop(phase);
         engine.transactions.remove(self);
     }
 
     /// What a forked child does with a transaction of its parent: what it holds is not dropped, for that would tell redb.
     pub(super) fn forget(&self) {
         if let Ok(mut phase) = self.phase.try_lock() {
-            let over = Phase::Over(DocumentError::TransactionOver(TransactionEnd::Aborted));
+            let over = Phase::Over(DocumentError::TransactionOver(Aborted));
             std::mem::forget(std::mem::replace(&mut *phase, over));
         }
     }
@@ -221,8 +229,7 @@ impl TransactionState {
     fn set_expired(&self, phase: &mut Phase) {
         if let Phase::Open(_) = phase {
             let lifetime = self.options.lifetime;
-            *phase =
-                Phase::Over(DocumentError::TransactionOver(TransactionEnd::Expired { lifetime }));
+            *phase = Phase::Over(DocumentError::TransactionOver(Expired { lifetime }));
         }
     }
 
@@ -250,7 +257,7 @@ impl TransactionState {
             Ok(phase) => phase,
             Err(poisoned) => {
                 let mut phase = poisoned.into_inner();
-                *phase = Phase::Over(DocumentError::TransactionOver(TransactionEnd::Aborted));
+                *phase = Phase::Over(DocumentError::TransactionOver(Aborted));
                 phase
             }
         };
@@ -278,7 +285,7 @@ impl Open {
 
     /// Notes what a document was before, when it is changed for the first time, and how long it is now.
     fn note(&mut self, collection: CollectionId, record: RecordId) -> Result<(), DiskError> {
-        let now = self.overlay.written(collection, record).flatten();
+        let Became(now) = self.overlay.written(collection, record).expect("it was changed");
         let now = now.map_or(0, |document| document.as_bytes().len());
         let place = (collection, record);
         if let Some(touched) = self.touched.get_mut(&place) {

@@ -40,13 +40,13 @@ impl Writer {
         moment: Moment<'_>,
     ) -> Result<Box<[Outcome]>, DocumentError> {
         let Commit { fences, locks, writes } = commit;
-        self.check_fences(&fences, moment)?;
         for lock in &locks {
             if matches!(lock, Command::Acquire(_)) {
                 // What has run out at its key is expired, whatever becomes of the transaction.
                 drop(self.acquire(lock, moment));
             }
         }
+        self.check_fences(&fences, moment)?;
         self.table
             .decide_together(moment.now, &locks)
             .map_err(|(index, refusal)| self.refused(&locks[index], refusal, moment))?;
@@ -93,7 +93,8 @@ impl Writer {
                     Refusal::OtherToken { token } => self.held_by(key, holder, token, moment),
                     _ => None,
                 };
-                LockLost::new(key.clone(), holder.clone(), *token, now_held_by).into()
+                let (key, holder, token) = (key.clone(), holder.clone(), *token);
+                Box::new(LockLost { key, holder, token, now_held_by }).into()
             }
             (command, refusal) => {
                 unreachable!(
