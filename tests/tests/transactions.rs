@@ -371,3 +371,53 @@ fn commands_run_one_after_the_other_in_one_transaction() {
         Some(doc! { "_id": 10, "cost": 2 })
     );
 }
+
+/// The handles of a transaction may go to other threads: what they do is done one after the other, and each reading is whole.
+#[test]
+fn several_threads_may_work_in_one_transaction() {
+    let store = filled();
+    let (tx, inside) = begin(&store);
+    let pairs = 50;
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let inside = &inside;
+            scope.spawn(move || {
+                for n in 0..pairs {
+                    let id = 1_000 + thread * pairs + n;
+                    inside.insert_one(doc! { "_id": id, "cost": id, "kind": "new" }).unwrap();
+                    let counted = doc! { "$inc": { "n": 1 } };
+                    inside.update_one(doc! { "_id": "c" }, counted).upsert(true).run().unwrap();
+                    let all = inside.find(doc! { "kind": "new" }).run().unwrap();
+                    let first = 1_000 + thread * pairs;
+                    let found =
+                        ids(all).into_iter().filter(|id| (first..=first + n).contains(id)).count();
+                    assert_eq!(found, usize::try_from(n + 1).unwrap());
+                }
+            });
+        }
+    });
+    tx.commit().unwrap();
+    let outside = jobs(&store);
+    let counter = outside.find_one(doc! { "_id": "c" }).run().unwrap().unwrap();
+    assert_eq!(counter.get_i32("n").unwrap(), 4 * pairs);
+    assert_eq!(outside.count_documents(doc! { "kind": "new" }).run().unwrap(), 200);
+    assert_sound(&store);
+}
+
+/// Many that are begun and left open do not hold each other, and each sees its own moment.
+#[test]
+fn open_transactions_each_see_their_own_moment() {
+    let store = Store::in_memory().unwrap();
+    let open: Vec<_> = (0..20)
+        .map(|n| {
+            let tx = store.begin_transaction().unwrap();
+            jobs(&store).insert_one(doc! { "_id": n }).unwrap();
+            tx
+        })
+        .collect();
+    for (n, tx) in open.iter().enumerate() {
+        let inside: Collection = tx.collection("factory", "jobs");
+        assert_eq!(all(&inside).len(), n);
+        assert_eq!(inside.estimated_document_count().unwrap(), n as u64);
+    }
+}

@@ -39,7 +39,7 @@ impl TransactionOptions {
 
     /// How long it may be open. Then it is aborted, and whatever it is asked for is told
     /// [`TransactionEnd::Expired`](crate::TransactionEnd::Expired). Until its end the file keeps what others delete or replace
-    /// meanwhile. Default 5 s.
+    /// meanwhile, and [`Store::compact`](crate::Store::compact) waits for it, for 10 s. Default 5 s.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
