@@ -164,6 +164,9 @@ fn every_kind_of_write_carries_its_fence() {
     lost(fenced.drop());
     let many = fenced.insert_many([doc! { "_id": 3 }, doc! { "_id": 4 }]).run();
     lost(many.map_err(first));
+    let many = fenced.insert_many((3..600).map(|n| doc! { "_id": n })).ordered(false).run();
+    let Err(DocumentError::Partial(partial)) = many else { panic!("{many:?}") };
+    assert_eq!(partial.errors().len(), 597);
     let models = [
         WriteModel::InsertOne(InsertModel::new(doc! { "_id": 3 })),
         WriteModel::UpdateOne(UpdateModel::new(one, set)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::{Document, RawArrayBuf, doc, rawdoc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, Store, StoreError, Transaction, TransactionEnd,
     TransactionOptions,
@@ -115,6 +115,20 @@ fn a_transaction_that_becomes_too_large_is_aborted() {
         ErrorCode::TRANSACTION_TOO_LARGE
     );
     assert_eq!(tx.commit().unwrap_err().code(), ErrorCode::TRANSACTION_TOO_LARGE);
+
+    // Of a command with many writes none is tried any more, and none is said to be done.
+    for ordered in [true, false] {
+        let mut tx = store.begin_transaction_with(&options).unwrap();
+        let updates = (0..20)
+            .map(|n| rawdoc! { "q": { "_id": n }, "u": { "$inc": { "n": 1 } }, "upsert": true });
+        let updates: RawArrayBuf = updates.collect();
+        let command = rawdoc! { "update": "jobs", "updates": updates, "ordered": ordered };
+        assert_eq!(tx.run_command("factory", &command).get_i32("code").unwrap(), 257);
+        let documents: RawArrayBuf = (1..600).map(|n| rawdoc! { "_id": -n }).collect();
+        let command = rawdoc! { "insert": "jobs", "documents": documents, "ordered": ordered };
+        let mut tx = store.begin_transaction_with(&options).unwrap();
+        assert_eq!(tx.run_command("factory", &command).get_i32("code").unwrap(), 257);
+    }
 
     // What is deleted counts too: the transaction remembers it.
     let options = TransactionOptions::new().bytes_max(5_000);

@@ -74,7 +74,7 @@ impl Transaction {
 
     /// Runs one of MongoDB's commands in the transaction, as [`Database::run_command`](crate::Database::run_command) does
     /// outside. A cursor that it opens goes on with `getMore`, until the transaction is over. The commands that may run are those that read
-    /// and write documents.
+    /// and write documents. One that fails does not end the transaction, as it would in MongoDB: [`abort`](Self::abort) does.
     pub fn run_command(&mut self, database: &str, command: &RawDocument) -> RawDocumentBuf {
         commands::run(self.store.engine(), Some(&self.state), database, command)
     }

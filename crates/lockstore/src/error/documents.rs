@@ -68,6 +68,11 @@ impl DocumentError {
         )
     }
 
+    /// Whether what follows in the same request would fail too: the store cannot serve, or the transaction is over.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::TransactionTooLarge(_) | Self::TransactionOver(_))
+    }
+
     /// MongoDB's code for it; that of the first error where there are several, and [`ErrorCode::INTERNAL_ERROR`] when
     /// the store cannot serve.
     pub fn code(&self) -> ErrorCode {

@@ -79,8 +79,8 @@ impl TransactionState {
                 None => Ok(answer),
             }
         });
-        if let Err(error @ (DocumentError::TransactionTooLarge(_) | DocumentError::Store(_))) =
-            &served
+        if let Err(error) = &served
+            && error.is_final()
         {
             self.end(engine, error.clone());
         }
