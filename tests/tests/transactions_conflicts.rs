@@ -349,12 +349,13 @@ fn readers_see_all_of_a_transaction_or_nothing() {
                 })
             })
             .collect();
-        for reader in 0..3 {
+        for reader in 0..4 {
             let (accounts, is_over, store) = (&accounts, &is_over, &store);
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     let sum = match reader {
                         0 => sum_of(accounts.find(doc! {}).run().unwrap()),
+                        3 => sum_of(accounts.find(doc! {}).hint("has_1").run().unwrap()),
                         1 => {
                             let sums = accounts.aggregate([
                                 doc! { "$group": { "_id": null, "sum": { "$sum": "$has" } } },

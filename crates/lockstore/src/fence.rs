@@ -8,7 +8,8 @@ use crate::error::ArgumentError;
 ///
 /// A write that carries a fence is done only if that grant is still there, which is looked at in the very commit that does it. So a
 /// holder that was paused, by a debugger, a full disk or a suspended machine, and goes on when its lease is over, changes nothing
-/// any more: it is told [`LockLost`](crate::LockLost).
+/// any more: it is told [`LockLost`](crate::LockLost). A lease that has run out counts until its expiry is committed, and before that
+/// nobody else can have the lock.
 ///
 /// ```
 /// use lockstore::bson::{Document, doc};
