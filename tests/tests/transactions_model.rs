@@ -10,11 +10,30 @@ use proptest::prelude::*;
 /// What somebody does. Documents have an `_id`, and a number `n` that no two have.
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Insert { id: i32, n: i32 },
-    Set { id: i32, n: i32 },
-    Move { from: i32, to: i32 },
-    Upsert { id: i32, n: i32 },
-    Delete { id: i32 },
+    Insert {
+        id: i32,
+        n: i32,
+    },
+    Set {
+        id: i32,
+        n: i32,
+    },
+    Move {
+        from: i32,
+        to: i32,
+    },
+    Upsert {
+        id: i32,
+        n: i32,
+    },
+    Delete {
+        id: i32,
+    },
+    /// Two exchange their numbers, by way of a third.
+    Swap {
+        one: i32,
+        other: i32,
+    },
     Begin,
     Commit,
     Abort,
@@ -93,7 +112,9 @@ impl Model {
                 let place = place(documents, id);
                 Told::Changed(u64::from(place.and_then(|place| documents.remove(&place)).is_some()))
             }
-            Op::Begin | Op::Commit | Op::Abort => unreachable!("these are no writes"),
+            Op::Swap { .. } | Op::Begin | Op::Commit | Op::Abort => {
+                unreachable!("these are not one write")
+            }
         }
     }
 
@@ -149,7 +170,9 @@ fn write(items: &Collection, op: Op) -> Told {
         Op::Delete { id } => {
             items.delete_one(doc! { "_id": id }).run().map(|done| done.deleted_count)
         }
-        Op::Begin | Op::Commit | Op::Abort => unreachable!("these are no writes"),
+        Op::Swap { .. } | Op::Begin | Op::Commit | Op::Abort => {
+            unreachable!("these are not one write")
+        }
     };
     match told {
         Ok(changed) => Told::Changed(changed),
@@ -183,7 +206,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (id.clone(), n.clone()).prop_map(|(id, n)| Op::Set { id, n }),
         1 => (n.clone(), n.clone()).prop_map(|(from, to)| Op::Move { from, to }),
         2 => (id.clone(), n).prop_map(|(id, n)| Op::Upsert { id, n }),
-        3 => id.prop_map(|id| Op::Delete { id }),
+        3 => id.clone().prop_map(|id| Op::Delete { id }),
+        2 => (id.clone(), id).prop_map(|(one, other)| Op::Swap { one, other }),
         3 => Just(Op::Begin),
         2 => Just(Op::Commit),
         1 => Just(Op::Abort),
@@ -197,6 +221,22 @@ fn who() -> impl Strategy<Value = Who> {
     ]
 }
 
+/// The single writes of an operation.
+fn writes(op: Op, documents: &Documents) -> Vec<Op> {
+    let Op::Swap { one, other } = op else { return vec![op] };
+    let number = |id: i32| documents.values().find(|document| document.0 == id).map(|(_, n)| *n);
+    match (number(one), number(other)) {
+        (Some(n), Some(m)) if one != other => {
+            let set = |id, n| Op::Set { id, n };
+            vec![set(one, SPARE), set(other, n), set(one, m)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A number that nobody has for long.
+const SPARE: i32 = 99;
+
 /// Runs the steps against the store and the model.
 fn run(steps: &[(Who, Op)]) {
     let store = Store::in_memory().unwrap();
@@ -209,8 +249,10 @@ fn run(steps: &[(Who, Op)]) {
         match (*who, *op) {
             (Who::Outside, Op::Begin | Op::Commit | Op::Abort) => continue,
             (Who::Outside, op) => {
-                let told = Model::write(&mut model.committed, &mut model.next, op);
-                assert_eq!(write(&items, op), told, "{context}");
+                for op in writes(op, &model.committed) {
+                    let told = Model::write(&mut model.committed, &mut model.next, op);
+                    assert_eq!(write(&items, op), told, "{context}");
+                }
             }
             (Who::Transaction(number), Op::Begin) if open[number].is_none() => {
                 open[number] = Some(store.begin_transaction().unwrap());
@@ -236,8 +278,10 @@ fn run(steps: &[(Who, Op)]) {
                     op => {
                         let inside = items.in_transaction(&transaction);
                         let now = &mut model.open[number].as_mut().expect("it is open").now;
-                        let told = Model::write(now, &mut model.next, op);
-                        assert_eq!(write(&inside, op), told, "{context}");
+                        for op in writes(op, now) {
+                            let told = Model::write(now, &mut model.next, op);
+                            assert_eq!(write(&inside, op), told, "{context}");
+                        }
                         open[number] = Some(transaction);
                     }
                 }
