@@ -64,6 +64,8 @@ fn nobody_sees_a_transaction_before_its_commit_and_then_all_of_it() {
     assert_eq!(all(&outside), seen);
     assert_eq!(store.database("factory").collection_names().unwrap(), ["jobs", "notes"]);
     assert_eq!(outside.count_documents(doc! { "kind": 5 }).run().unwrap(), 4);
+    let late = inside.find_one(doc! {}).run().unwrap_err();
+    assert!(matches!(late, DocumentError::TransactionOver(TransactionEnd::Committed)), "{late:?}");
     assert_sound(&store);
 }
 

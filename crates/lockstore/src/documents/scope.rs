@@ -53,7 +53,9 @@ impl Ask for Scope<'_> {
     fn serve(&self, task: DocumentTask) -> Asked {
         match self.transaction {
             Some(transaction) => {
-                transaction.require(self.engine, &self.fences)?;
+                if !self.fences.is_empty() {
+                    transaction.require(self.engine, &self.fences)?;
+                }
                 transaction.serve(self.engine, task)
             }
             None => self.engine.serve_fenced(self.fences.clone(), task),

@@ -72,19 +72,13 @@ impl TransactionState {
             let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
             return Err(Error::new(code, message).into());
         }
-        let served = self.with_work(engine, |work| {
+        self.with_work(engine, |work| {
             let answer = work.serve(task).map_err(|error| engine.read_failed(error))?;
             match work.size(&self.options) {
                 Some(size) => Err(DocumentError::TransactionTooLarge(Box::new(size))),
                 None => Ok(answer),
             }
-        });
-        if let Err(error) = &served
-            && error.is_final()
-        {
-            self.end(engine, error.clone());
-        }
-        served
+        })
     }
 
     /// Has the commit check that these grants are there.
@@ -162,6 +156,7 @@ impl TransactionState {
         }
     }
 
+    /// Does something with the work. It is over when that ends in an error that nothing can come after.
     fn with_work<T>(
         &self,
         engine: &Engine,
@@ -173,6 +168,11 @@ impl TransactionState {
             Phase::Open(work) => f(work),
             Phase::Over(why) => Err(why.clone()),
         };
+        if let Err(error) = &result
+            && error.is_final()
+        {
+            *phase = Phase::Over(error.clone());
+        }
         drop(phase);
         if self.overdue.load(Ordering::SeqCst) {
             self.let_expire();
