@@ -232,6 +232,39 @@ fn all_kinds_of_writes_see_those_before_them() {
     assert_sound(&store);
 }
 
+/// Changes that may be much work are worked out by their caller, and then looked at once more: also where the document is one that
+/// the transaction has changed before.
+#[test]
+fn changes_that_may_be_much_work_see_those_before_them() {
+    let store = filled();
+    let (tx, inside) = begin(&store);
+    let much =
+        || doc! { "$expr": { "$eq": ["$tags", { "$map": { "input": "$tags", "in": "$$this" } }] } };
+    let twice = || vec![doc! { "$set": { "tags": { "$concatArrays": ["$tags", "$tags"] } } }];
+    for round in 1..=3 {
+        let one =
+            inside.update_one(doc! { "$and": [{ "_id": 0 }, much()] }, twice()).run().unwrap();
+        assert_eq!((one.matched_count, one.modified_count), (1, 1), "round {round}");
+        let many = inside.update_many(much(), twice()).run().unwrap();
+        assert_eq!((many.matched_count, many.modified_count), (10, 10), "round {round}");
+    }
+    let tags = |jobs: &Collection, id: i32| {
+        jobs.find_one(doc! { "_id": id }).run().unwrap().unwrap().get_array("tags").unwrap().len()
+    };
+    assert_eq!((tags(&inside, 0), tags(&inside, 1)), (2 << 6, 2 << 3));
+    assert_eq!(
+        inside
+            .delete_many(doc! { "$and": [{ "_id": { "$gt": 1 } }, much()] })
+            .run()
+            .unwrap()
+            .deleted_count,
+        8
+    );
+    tx.commit().unwrap();
+    assert_eq!((tags(&jobs(&store), 0), tags(&jobs(&store), 1)), (2 << 6, 2 << 3));
+    assert_sound(&store);
+}
+
 #[test]
 fn unique_keys_pass_from_one_document_to_another_in_one_transaction() {
     let store = filled();

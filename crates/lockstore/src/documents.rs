@@ -7,6 +7,7 @@
 mod build;
 mod calls;
 mod catalog;
+mod change;
 mod check;
 mod conflict;
 mod contained;
@@ -30,6 +31,7 @@ mod writer;
 
 pub(crate) use calls::{Ask, Attempt};
 pub(crate) use catalog::{Catalog, Collection};
+pub(crate) use change::{After, Modification};
 pub(crate) use check::DocumentCheck;
 pub(crate) use definition::Definition;
 pub(crate) use edge::{Edge, is_empty};
@@ -40,9 +42,8 @@ pub(crate) use overlay::{Became, Ground, Overlay};
 pub(crate) use reading::{Inside, Reading};
 pub(crate) use scope::Scope;
 pub(crate) use task::{
-    BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found, Insert,
-    Inserted, Modification, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert, Write,
-    Writes,
+    Apply, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found,
+    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert, Write, Writes,
 };
 pub(crate) use writer::DocumentWriter;
 

@@ -39,7 +39,8 @@ impl DocumentWriter {
         ground: &Ground<'_>,
         sequence: u64,
     ) -> (DocumentAnswer, Vec<(CollectionId, RecordId)>) {
-        self.batch = Batch { overlay: std::mem::take(overlay), ..Batch::default() };
+        self.batch =
+            Batch { overlay: std::mem::take(overlay), has_older: true, ..Batch::default() };
         let answer = self.serve(task, ground);
         *overlay = std::mem::take(&mut self.batch.overlay);
         let changed = self.batch.changed.clone();
