@@ -38,10 +38,12 @@ pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResu
 pub use update::{Delete, Replace, Update};
 pub use write_model::{DeleteModel, InsertModel, ReplaceModel, UpdateModel, WriteModel};
 
-use crate::documents::Namespace;
+use crate::documents::{Namespace, Scope};
 use crate::error::DocumentError;
+use crate::fence::Fence;
 use crate::operations::Place;
 use crate::store::Store;
+use crate::transaction::{Transaction, TransactionState};
 
 /// A collection of a [`Database`](crate::Database): documents that are read as values of the type `T`, which is any
 /// that serde knows.
@@ -76,6 +78,10 @@ use crate::store::Store;
 /// ```
 pub struct Collection<T = bson::Document> {
     store: Store,
+    /// In which transaction it reads and writes; `None` for each write on its own.
+    transaction: Option<Arc<TransactionState>>,
+    /// What its writes rely on.
+    fences: Vec<Fence>,
     /// Both names, with a dot between them.
     full_name: Arc<str>,
     /// How long the name of the database is.
@@ -89,6 +95,8 @@ impl<T> Collection<T> {
     pub(crate) fn new(store: &Store, database: &str, name: &str) -> Self {
         Self {
             store: store.clone(),
+            transaction: None,
+            fences: Vec::new(),
             full_name: format!("{database}.{name}").into(),
             database: database.len(),
             namespace: Namespace::new(database, name),
@@ -110,11 +118,51 @@ impl<T> Collection<T> {
     pub fn with_type<U>(&self) -> Collection<U> {
         Collection {
             store: self.store.clone(),
+            transaction: self.transaction.clone(),
+            fences: self.fences.clone(),
             full_name: Arc::clone(&self.full_name),
             database: self.database,
             namespace: self.namespace.clone(),
             kind: PhantomData,
         }
+    }
+
+    /// The same collection, as `transaction` sees it: what is read and written through this handle is read and written in the
+    /// transaction, with the same calls and the same errors, and after its end every call is an error. Changes of the collection
+    /// itself and of its indexes are refused, as
+    /// [`OPERATION_NOT_SUPPORTED_IN_TRANSACTION`](docquery::ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION).
+    ///
+    /// ```
+    /// use lockstore::bson::{Document, doc};
+    /// use lockstore::{DocumentError, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let jobs = store.database("factory").collection::<Document>("jobs");
+    /// store.transaction(|tx| {
+    ///     let inside = jobs.in_transaction(tx);
+    ///     inside.insert_one(doc! { "_id": 1 })?;
+    ///     assert!(inside.find_one(doc! { "_id": 1 }).run()?.is_some());
+    ///     assert!(jobs.find_one(doc! { "_id": 1 }).run()?.is_none(), "nobody else sees it yet");
+    ///     Ok::<_, DocumentError>(())
+    /// })?;
+    /// assert!(jobs.find_one(doc! { "_id": 1 }).run()?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn in_transaction(&self, transaction: &Transaction) -> Self {
+        Self { transaction: Some(Arc::clone(transaction.state())), ..self.clone() }
+    }
+
+    /// The same collection, whose writes rely on a grant: each is done only if it is still there, which is looked at in the commit
+    /// that does it. Of a request that is about many documents, each commit looks. To rely on several grants, call it again.
+    ///
+    /// With a fence, a write is refused as [`LockLost`](DocumentError::LockLost) when the grant is over, and nothing has changed:
+    /// see [`Fence`].
+    #[must_use]
+    pub fn fenced_by(&self, fence: Fence) -> Self {
+        let mut fenced = self.clone();
+        fenced.fences.push(fence);
+        fenced
     }
 
     /// Drops the collection with its documents and indexes, and tells whether it was there. That is durable when
@@ -133,7 +181,8 @@ impl<T> Collection<T> {
 
     pub(super) fn place(&self, max_time: Option<Duration>) -> Result<Place<'_>, DocumentError> {
         let namespace = self.namespace.clone()?;
-        Ok(Place::new(self.store.engine(), namespace, max_time))
+        let scope = Scope::new(self.store.engine(), self.transaction.as_ref(), self.fences.clone());
+        Ok(Place::new(scope, namespace, max_time))
     }
 }
 

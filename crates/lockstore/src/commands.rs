@@ -16,6 +16,7 @@ mod distinct;
 mod drop;
 mod drop_indexes;
 mod explain;
+mod fences;
 mod find;
 mod find_and_modify;
 mod insert;
@@ -24,13 +25,16 @@ mod reply;
 mod update;
 mod write_batch;
 
+use std::sync::Arc;
+
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value, limits};
 
-use crate::documents::Namespace;
+use crate::documents::{Namespace, Scope};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::operations::Place;
+use crate::transaction::TransactionState;
 use arguments::Arguments;
 use concern::{Concern, Takes};
 use reply::Reply;
@@ -41,6 +45,8 @@ pub(crate) use cursors::Cursors;
 #[derive(Clone, Copy, Debug)]
 struct Call<'c> {
     engine: &'c Engine,
+    /// The transaction in which it runs, if it runs in one.
+    transaction: Option<&'c Arc<TransactionState>>,
     database: &'c str,
     /// What the command is, in its own spelling, and what it is about: a collection mostly.
     name: &'c str,
@@ -57,8 +63,13 @@ struct Known {
 }
 
 /// Runs a command in a database, and gives its reply, which tells of errors too.
-pub(crate) fn run(engine: &Engine, database: &str, command: &RawDocument) -> RawDocumentBuf {
-    match dispatch(engine, database, command) {
+pub(crate) fn run(
+    engine: &Engine,
+    transaction: Option<&Arc<TransactionState>>,
+    database: &str,
+    command: &RawDocument,
+) -> RawDocumentBuf {
+    match dispatch(engine, transaction, database, command) {
         Ok(reply) => reply.finish(),
         Err(error) => Reply::failure(&error),
     }
@@ -66,6 +77,7 @@ pub(crate) fn run(engine: &Engine, database: &str, command: &RawDocument) -> Raw
 
 fn dispatch(
     engine: &Engine,
+    transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
 ) -> Result<Reply, DocumentError> {
@@ -77,7 +89,13 @@ fn dispatch(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
         );
     };
-    (known.run)(&Call { engine, database, name, target, takes: known.takes, command })
+    if transaction.is_some() && !IN_TRANSACTIONS.contains(&name) {
+        let message = format!("Cannot run '{name}' in a multi-document transaction.");
+        let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
+        return Err(Error::new(code, message).into());
+    }
+    let takes = known.takes;
+    (known.run)(&Call { engine, transaction, database, name, target, takes, command })
 }
 
 impl<'c> Call<'c> {
@@ -100,10 +118,16 @@ impl<'c> Call<'c> {
     }
 
     /// Where the command runs, once its arguments have been parsed.
-    fn place(&self, namespace: Namespace) -> Result<Place<'c>, Error> {
-        let Concern { acknowledged, max_time } = Concern::parse(self.command, self.takes)?;
-        let place = Place::new(self.engine, namespace, max_time);
+    fn place(&self, namespace: Namespace) -> Result<Place<'c>, DocumentError> {
+        let Concern { acknowledged, max_time } =
+            Concern::parse(self.command, self.takes, self.transaction.is_some())?;
+        let place = Place::new(self.scope()?, namespace, max_time);
         Ok(if acknowledged { place } else { place.unacknowledged() })
+    }
+
+    /// What it reads on, and whom it asks for what it changes.
+    fn scope(&self) -> Result<Scope<'c>, DocumentError> {
+        Ok(Scope::new(self.engine, self.transaction, fences::parse(self.command)?))
     }
 }
 
@@ -139,6 +163,20 @@ const COMMANDS: &[Known] = &[
     known("listIndexes", Takes::ReadConcern, listing::indexes),
     known("ping", Takes::ReadConcern, listing::ping),
     known("update", Takes::WriteConcern, update::run),
+];
+
+/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes.
+const IN_TRANSACTIONS: [&str; 10] = [
+    "aggregate",
+    "delete",
+    "distinct",
+    "find",
+    "findAndModify",
+    "findandmodify",
+    "getMore",
+    "insert",
+    "killCursors",
+    "update",
 ];
 
 /// How deeply a command may be nested: what it carries may be nested as deeply as a document, and one level more is the server's.

@@ -130,7 +130,7 @@ impl Database {
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
-        commands::run(self.store.engine(), &self.name, command)
+        commands::run(self.store.engine(), None, &self.name, command)
     }
 }
 

@@ -21,7 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
 
 pub use error::{BackupError, DiskError, OpenError};
-pub(crate) use read::{Direction, Documents, Entries, ScannedDocument, Snapshot, StoredDocument};
+pub(crate) use read::{
+    Direction, Documents, Entries, Entry, ScannedDocument, Snapshot, StoredDocument,
+};
 
 use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
 use crate::rows::{RowChange, TableId};

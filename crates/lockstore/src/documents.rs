@@ -18,28 +18,32 @@ pub(crate) mod execution;
 mod history;
 mod ids;
 mod index;
+mod merged;
 mod namespace;
 mod overlay;
 pub(crate) mod plan;
 mod reading;
+mod scope;
 mod task;
+mod trial;
 mod write_set;
 mod writer;
 
-pub(crate) use calls::Attempt;
+pub(crate) use calls::{Ask, Attempt};
 pub(crate) use catalog::{Catalog, Collection};
 pub(crate) use change::{After, Modification};
 pub(crate) use check::DocumentCheck;
 pub(crate) use definition::Definition;
-pub(crate) use edge::Edge;
+pub(crate) use edge::{Edge, is_empty};
 pub(crate) use ids::{CollectionId, IndexId, RecordId};
 pub(crate) use index::{Index, IndexState};
 pub(crate) use namespace::Namespace;
-pub(crate) use overlay::Ground;
-pub(crate) use reading::Reading;
+pub(crate) use overlay::{Became, Ground, Overlay};
+pub(crate) use reading::{Inside, Reading};
+pub(crate) use scope::Scope;
 pub(crate) use task::{
     Apply, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found,
-    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
+    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert, Write, Writes,
 };
 pub(crate) use writer::DocumentWriter;
 

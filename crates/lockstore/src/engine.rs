@@ -31,6 +31,7 @@ use crate::operations::Rivals;
 use crate::options::Settings;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Woken};
+use crate::transaction::OpenTransactions;
 use crate::view::Published;
 use crate::writer::{Answers, Surroundings, Writer, panic_text};
 
@@ -45,6 +46,7 @@ pub(crate) struct Engine {
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
     pub(crate) rivals: Rivals,
+    pub(crate) transactions: OpenTransactions,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -94,6 +96,7 @@ impl Engine {
             background: Background::default(),
             cursors: Cursors::default(),
             rivals: Rivals::default(),
+            transactions: OpenTransactions::default(),
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {

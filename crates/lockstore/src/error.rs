@@ -3,6 +3,7 @@
 mod documents;
 mod partial;
 mod shell;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::disk::DiskError;
 use crate::request::Answer;
 pub use documents::{DocumentError, DuplicateKey};
 pub use partial::PartialWrite;
+pub use transactions::{LockLost, TransactionEnd, TransactionSize};
 
 /// Why the store itself cannot serve. No operation that answers one of these has changed anything
 /// that was acknowledged; whether its own change is on disk is not known after [`StoreError::Poisoned`].
@@ -85,6 +87,12 @@ pub enum ArgumentError {
         bytes: usize,
         /// The longest allowed.
         bytes_max: usize,
+    },
+    /// A transaction changes a lock twice. It may acquire, renew or release each key once.
+    #[error("the transaction changes the lock of {key:?} already; it may do so once")]
+    ChangedInTransaction {
+        /// The lock.
+        key: Key,
     },
     /// A holder is needed and was not given.
     #[error("a holder must be named to take up a lock again: it is the one that holds it")]

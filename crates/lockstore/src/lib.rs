@@ -42,6 +42,11 @@
 //! [`Collection`] has the requests, [`Database`] the collections, and [`Database::run_command`] takes MongoDB's commands
 //! as they are. What is not supported is an error, with MongoDB's code.
 //!
+//! # Transactions and fences
+//!
+//! [`Store::transaction`] changes several collections and locks together or not at all. A write that relies on a lock carries a
+//! [`Fence`], and is refused in the very commit that would do it when the lock is lost.
+//!
 //! # Bounds
 //!
 //! | what | bound |
@@ -55,10 +60,11 @@
 //! | a document | 16 MiB, 180 levels |
 //! | the name of a database; of a collection with that of its database | 63 bytes; 255 bytes |
 //! | what a sort without an index holds | 100 MiB |
-//! | a document | 16 MiB, 180 levels |
 //! | collections; indexes of one; keys of one document in one index | 10,000; 64; 100,000 |
 //! | the options and index specifications of one collection | 768 KiB |
 //! | documents that one commit changes, before more wait for the next | 1,024, or 16 MiB of them |
+//! | the lifetime of a transaction; documents that it changes; their bytes, before and after | 5 s; 10,000; 16 MiB: [`TransactionOptions`] |
+//! | locks that a transaction changes, and relies on; transactions at once | 1,000 each; 10,000 |
 //!
 //! A file up to 64 MiB is checked page by page when it is opened; above 2 GiB each commit notes what redb needs to
 //! reopen at once after a kill, and costs up to twice as much. A new file can be read and written by its
@@ -78,6 +84,7 @@ mod documents;
 mod engine;
 mod error;
 mod events;
+mod fence;
 mod grants;
 mod guard;
 mod info;
@@ -94,6 +101,7 @@ mod rows;
 mod session;
 mod slot;
 mod store;
+mod transaction;
 mod view;
 mod wait;
 mod writer;
@@ -110,10 +118,12 @@ pub use collection::{
 pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, OpenError};
 pub use error::{
-    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, PartialWrite,
-    ReadError, ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, LockLost,
+    PartialWrite, ReadError, ReleaseError, RenewError, ResumeError, SessionError, StoreError,
+    TransactionEnd, TransactionSize, WaitError,
 };
 pub use events::{Event, EventKind, Subscription};
+pub use fence::Fence;
 pub use guard::{LeakedGrant, LockGuard};
 pub use info::{BreakRecord, HolderInfo, LockInfo, Stats};
 pub use lockcore::{
@@ -126,6 +136,7 @@ pub use options::StoreOptions;
 pub use recovery::Recovery;
 pub use session::Session;
 pub use store::Store;
+pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};
 pub use wait::WaitFuture;
 
 /// The examples of the README compile.

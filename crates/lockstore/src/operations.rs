@@ -37,14 +37,14 @@ pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
 pub(crate) use select::Selector;
 
-use crate::documents::{Namespace, NewCollection};
+use crate::documents::{Namespace, NewCollection, Scope};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 
 /// Where and when one operation runs.
 #[derive(Debug)]
 pub(crate) struct Place<'s> {
-    engine: &'s Engine,
+    scope: Scope<'s>,
     namespace: Namespace,
     now_ms: i64,
     deadline: Option<Instant>,
@@ -53,14 +53,11 @@ pub(crate) struct Place<'s> {
 
 impl<'s> Place<'s> {
     /// An operation on a collection, which may take as long as `max_time`.
-    pub(crate) fn new(
-        engine: &'s Engine,
-        namespace: Namespace,
-        max_time: Option<Duration>,
-    ) -> Self {
-        let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
-        let deadline = max_time.map(|limit| engine.clock.now().saturating_add(limit));
-        Self { engine, namespace, now_ms, deadline, unacknowledged: false }
+    pub(crate) fn new(scope: Scope<'s>, namespace: Namespace, max_time: Option<Duration>) -> Self {
+        let clock = &scope.engine().clock;
+        let now_ms = i64::try_from(clock.wall().as_millis()).unwrap_or(i64::MAX);
+        let deadline = max_time.map(|limit| clock.now().saturating_add(limit));
+        Self { scope, namespace, now_ms, deadline, unacknowledged: false }
     }
 
     /// The same, whose caller does not want to be told what was done.
@@ -73,7 +70,12 @@ impl<'s> Place<'s> {
     }
 
     pub(crate) fn engine(&self) -> &'s Engine {
-        self.engine
+        self.scope.engine()
+    }
+
+    /// What it reads on, and whom it asks for what it changes.
+    pub(crate) fn scope(&self) -> &Scope<'s> {
+        &self.scope
     }
 
     pub(crate) fn namespace(&self) -> &Namespace {
@@ -84,7 +86,8 @@ impl<'s> Place<'s> {
     pub(crate) fn timestamp(&self) -> u64 {
         let now = u64::try_from(self.now_ms / 1_000).unwrap_or(0) << 32 | 1;
         let rise = |last: u64| Some(now.max(last + 1));
-        let last = self.engine.timestamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise);
+        let timestamps = &self.engine().timestamps;
+        let last = timestamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise);
         now.max(last.unwrap_or(0) + 1)
     }
 
@@ -103,7 +106,7 @@ impl<'s> Place<'s> {
     /// Checks that there is time left.
     pub(crate) fn check_time(&self) -> Result<(), DocumentError> {
         match self.deadline {
-            Some(deadline) if self.engine.clock.now() >= deadline => {
+            Some(deadline) if self.engine().clock.now() >= deadline => {
                 Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "operation exceeded time limit")
                     .into())
             }
@@ -113,7 +116,7 @@ impl<'s> Place<'s> {
 
     /// The same operation in another collection.
     fn neighbour(&self, namespace: Namespace) -> Self {
-        Self { namespace, ..*self }
+        Self { scope: self.scope.clone(), namespace, ..*self }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -121,7 +124,7 @@ impl<'s> Place<'s> {
     }
 
     fn rivals(&self) -> &'s Rivals {
-        &self.engine.rivals
+        &self.engine().rivals
     }
 }
 

@@ -1,6 +1,7 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
 mod effects;
+mod transaction;
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -13,7 +14,7 @@ use lockcore::{
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
-use crate::documents::{DocumentWriter, Ground};
+use crate::documents::{DocumentAnswer, DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
 use crate::info::BreakRecord;
 use crate::numbers::Numbers;
@@ -222,12 +223,19 @@ impl Writer {
                 self.batch.answers.push((reply, answer));
             }
             // What comes behind a task that has to wait waits too, so that tasks keep their order.
-            Task::Documents(task) if self.documents.is_spent() => {
-                self.batch.unfinished.push(Request { task: Task::Documents(task), reply });
+            task @ (Task::Documents { .. } | Task::Commit(_)) if self.documents.is_spent() => {
+                self.batch.unfinished.push(Request { task, reply });
             }
-            Task::Documents(task) => {
-                let answer = self.documents.serve(*task, moment.ground);
+            Task::Documents { fences, task } => {
+                let answer = match self.check_fences(&fences, moment) {
+                    Ok(()) => self.documents.serve(*task, moment.ground),
+                    Err(error) => DocumentAnswer::Failed(error),
+                };
                 self.batch.answers.push((reply, Answer::Documents(Box::new(answer))));
+            }
+            Task::Commit(commit) => {
+                let answer = self.commit_transaction(*commit, moment);
+                self.batch.answers.push((reply, answer));
             }
         }
     }

@@ -17,7 +17,7 @@ use super::{DiskError, Meta, TABLES, definition};
 use crate::records::{COLLECTIONS_SINCE, FormatRecordV1, IdsRecordV1, Record, RecordError};
 use crate::rows::{RowKey, TableId};
 pub(crate) use documents::{Documents, ScannedDocument, StoredDocument};
-pub(crate) use entries::Entries;
+pub(crate) use entries::{Entries, Entry};
 pub(crate) use range::Direction;
 
 /// The rows of one moment. What is committed later is not seen.

@@ -20,6 +20,7 @@ use super::plan::{Access, Plan};
 use super::{Collection, CollectionId, Index, Reading, RecordId};
 use crate::engine::Engine;
 use crate::error::DocumentError;
+use crate::transaction::TransactionState;
 use pace::Pace;
 use scan::{Ground, Progress, Scan, Seen};
 use sort::SortedRows;
@@ -34,6 +35,8 @@ pub(crate) struct Execution {
     limit: u64,
     /// What it began on, as long as it has not been asked for anything.
     first: Option<Reading>,
+    /// Where it takes further readings, if it began in a transaction.
+    transaction: Option<Arc<TransactionState>>,
     deadline: Option<Instant>,
     counts: Counts,
 }
@@ -116,6 +119,7 @@ impl Execution {
             }
         };
         let collection = collection.map(Collection::id);
+        let transaction = reading.transaction().cloned();
         Self {
             plan,
             collection,
@@ -123,6 +127,7 @@ impl Execution {
             skip,
             limit,
             first: Some(reading),
+            transaction,
             deadline,
             counts: Counts::default(),
         }
@@ -162,6 +167,8 @@ impl Execution {
     ) -> Result<Vec<T>, DocumentError> {
         let (mut batch, mut size) = (Vec::new(), 0);
         if count == 0 {
+            // It rests, and holds no reading meanwhile.
+            self.first = None;
             return Ok(batch);
         }
         self.run(engine, &mut |row| {
@@ -337,7 +344,7 @@ impl Execution {
             let reading = if let Some(reading) = self.first.take() {
                 reading
             } else {
-                let reading = engine.reading()?;
+                let reading = engine.reading_in(self.transaction.as_ref())?;
                 if check_alive(&reading, collection, plan)? == Keys::WithArrays {
                     filter = Some(&**plan.filter());
                     scan.expect_arrays();

@@ -57,7 +57,7 @@ impl Place<'_> {
 
     /// How many documents the collection has, as of the last commit.
     pub(crate) fn estimated_count(&self) -> Result<u64, DocumentError> {
-        let reading = self.engine().reading()?;
+        let reading = self.scope().reading()?;
         match reading.catalog().collection(self.namespace().as_str()) {
             Some(collection) => Ok(reading.count(collection)?),
             None => Ok(0),

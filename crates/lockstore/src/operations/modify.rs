@@ -10,7 +10,7 @@ use super::select::{Candidates, Selector};
 use super::{Place, new_collection};
 use crate::documents::plan::Query;
 use crate::documents::{
-    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
+    Ask, Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
     RecordId, Upsert,
 };
 use crate::error::DocumentError;
@@ -94,7 +94,7 @@ impl Place<'_> {
         }
         let reach = Reach::First;
         let task = Modify { collection, candidates, seen, filter, change: change.clone(), reach };
-        match self.engine().modify(task)? {
+        match self.scope().modify(task)? {
             Attempt::Done(Modified { left, .. }) if !left.is_empty() => {
                 self.modify_first_prepared(query, &change, collection, &left)
             }
@@ -133,7 +133,7 @@ impl Place<'_> {
                 change: change.clone(),
                 reach: Reach::Each,
             };
-            match self.check_time().and_then(|()| self.engine().modify(task)) {
+            match self.check_time().and_then(|()| self.scope().modify(task)) {
                 Ok(Attempt::Done(modified)) => {
                     outcome.matched += modified.matched;
                     outcome.modified += modified.modified;
@@ -170,7 +170,7 @@ impl Place<'_> {
             seen,
             document: document.clone(),
         };
-        Ok(match self.engine().upsert(task)? {
+        Ok(match self.scope().upsert(task)? {
             Attempt::Done(()) => {
                 Some(ModifyOutcome { upserted: Some(document), ..ModifyOutcome::default() })
             }

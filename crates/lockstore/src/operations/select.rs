@@ -67,7 +67,7 @@ impl Place<'_> {
         query: &Query,
         extent: Extent,
     ) -> Result<(Execution, u64), DocumentError> {
-        let reading = self.engine().reading()?;
+        let reading = self.scope().reading()?;
         let sequence = reading.sequence();
         let collection = reading.catalog().collection(self.namespace().as_str()).cloned();
         let plan = match &collection {

@@ -8,6 +8,7 @@ use redb::ReadableTable;
 use super::{RowCursor, RowGuards, Snapshot, Value, damaged};
 use crate::disk::DiskError;
 use crate::disk::guard::guarded;
+use crate::documents::is_empty;
 use crate::rows::TableId;
 
 /// Which way a scan goes.
@@ -54,10 +55,12 @@ impl Snapshot {
         direction: Direction,
     ) -> Result<Rows<'_>, DiskError> {
         let cursor = match self.table(table)? {
-            Some(rows) if !is_empty(&lower, &upper) => Some(guarded("read", || match direction {
-                Direction::Forward => rows.lower_bound(lower.as_ref().map(Vec::as_slice)),
-                Direction::Backward => rows.upper_bound(upper.as_ref().map(Vec::as_slice)),
-            })?),
+            Some(rows) if !is_empty((lower.as_ref(), upper.as_ref())) => {
+                Some(guarded("read", || match direction {
+                    Direction::Forward => rows.lower_bound(lower.as_ref().map(Vec::as_slice)),
+                    Direction::Backward => rows.upper_bound(upper.as_ref().map(Vec::as_slice)),
+                })?)
+            }
             Some(_) | None => None,
         };
         let end = match direction {
@@ -112,17 +115,5 @@ fn is_before(key: &[u8], end: &Bound<Vec<u8>>, direction: Direction) -> bool {
         (Ordering::Equal, _) => is_included,
         (order, Direction::Forward) => order.is_lt(),
         (order, Direction::Backward) => order.is_gt(),
-    }
-}
-
-/// Whether nothing can lie between the bounds. They may be the wrong way around, which redb does not like.
-fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
-    match (lower, upper) {
-        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
-        (
-            Bound::Included(lower) | Bound::Excluded(lower),
-            Bound::Included(upper) | Bound::Excluded(upper),
-        ) => lower >= upper,
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
     }
 }

@@ -9,7 +9,8 @@ use docquery::key::{Cut, Interval};
 
 use super::pace::{Pace, Step};
 use super::{Counts, FoundBy, Row, Visit};
-use crate::disk::{Direction, StoredDocument};
+use crate::disk::Direction;
+use crate::documents::overlay::Current;
 use crate::documents::plan::{Access, IndexScan};
 use crate::documents::{CollectionId, Edge, Reading, RecordId};
 use crate::error::DocumentError;
@@ -266,7 +267,7 @@ impl Visitor<'_, '_> {
     /// A document that matches.
     fn found(
         &mut self,
-        document: &StoredDocument<'_>,
+        document: &Current<'_>,
         found_by: Option<FoundBy<'_>>,
     ) -> Result<Option<Progress>, DocumentError> {
         let (record, document) = (document.record(), document.raw());

@@ -462,11 +462,14 @@ fn arrays_that_come_while_a_scan_rests_are_matched_and_found_once() {
     }
     let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
     let mut execution = execution(&store, &other_than_six, Extent::default());
-    let mut rows = execution.next_batch(store.engine(), 1, 1 << 20).unwrap();
+    let mut rows =
+        execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
     insert(&store, rawdoc! { "_id": 3, "a": [5, 6] });
     insert(&store, rawdoc! { "_id": 4, "a": [7, 8] });
     while !execution.is_done() {
-        rows.extend(execution.next_batch(store.engine(), 1, 1 << 20).unwrap());
+        rows.extend(
+            execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap(),
+        );
     }
     assert_eq!(ids(&rows), [0, 1, 2, 4]);
 }
@@ -479,7 +482,7 @@ fn arrays_that_come_before_a_count_ends_are_counted_if_they_match() {
     insert(&store, rawdoc! { "_id": 1, "a": 1 });
     let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
     let mut execution = execution(&store, &other_than_six, Extent::default());
-    execution.next_batch(store.engine(), 1, 1 << 20).unwrap();
+    execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
     insert(&store, rawdoc! { "_id": 2, "a": [5, 6] });
     insert(&store, rawdoc! { "_id": 3, "a": [7, 8] });
     assert_eq!(execution.count(store.engine()).unwrap(), 2);
