@@ -37,8 +37,8 @@ fn owner(store: &Store, id: &str) -> String {
 }
 
 fn write(reports: &Collection, id: &str, owner: &str) -> Result<(), DocumentError> {
-    let owned = doc! { "$set": { "owner": owner } };
-    reports.update_one(doc! { "_id": id }, owned).upsert(true).run().map(drop)
+    let set = doc! { "$set": { "owner": owner } };
+    reports.update_one(doc! { "_id": id }, set).upsert(true).run().map(drop)
 }
 
 /// A holder stands still past the end of its lease, somebody else takes over, and then it goes on: first without fences, which
@@ -116,18 +116,18 @@ fn a_process_that_was_stopped_past_its_lease_is_refused_when_it_goes_on() {
 /// One thread holds a lock and does not come to its work until the process goes on; another one waits for the lock.
 fn live_through_the_stop(store: &Store, tell: impl Fn(&str)) {
     let slow = store.lock("report").holder("slow").ttl(LEASE).acquire().unwrap();
-    let (take_over, taken_over) = bounded(1);
+    let (hand_over, successor) = bounded(1);
     thread::scope(|scope| {
         scope.spawn(move || {
             let next = store.lock("report").holder("next").acquire().unwrap();
             for id in ["bare", "fenced"] {
                 write(&reports(store).fenced_by(next.fence()), id, "next").unwrap();
             }
-            take_over.send(next).unwrap();
+            hand_over.send(next).unwrap();
         });
         tell("holding");
         // It is stopped here, and finds the lock taken when it goes on.
-        let _next = taken_over.recv().unwrap();
+        let _next = successor.recv().unwrap();
         write(&reports(store), "bare", "slow").unwrap();
         tell("done without a fence");
         let refused = lost(write(&reports(store).fenced_by(slow.fence()), "fenced", "slow"));

@@ -49,6 +49,9 @@ enum Who {
 /// Documents by what tells them apart whatever they hold: their `_id` and `n`.
 type Documents = BTreeMap<u32, (i32, i32)>;
 
+/// How documents are shown: in the order of insertion, by the index on `n`, and counted.
+type Shown = (Vec<(i32, i32)>, Vec<(i32, i32)>, u64);
+
 #[derive(Debug, Default)]
 struct Model {
     committed: Documents,
@@ -181,8 +184,8 @@ fn write(items: &Collection, op: Op) -> Told {
     }
 }
 
-/// What there is, in the order of insertion; by the index on `n`; and counted.
-fn read(items: &Collection) -> (Vec<(i32, i32)>, Vec<(i32, i32)>, u64) {
+/// What there is.
+fn read(items: &Collection) -> Shown {
     let pairs = |found: lockstore::Cursor<Document>| {
         let pair = |item: Document| (item.get_i32("_id").unwrap(), item.get_i32("n").unwrap());
         found.map(|item| pair(item.unwrap())).collect::<Vec<_>>()
@@ -192,7 +195,7 @@ fn read(items: &Collection) -> (Vec<(i32, i32)>, Vec<(i32, i32)>, u64) {
     (natural, by_n, items.estimated_document_count().unwrap())
 }
 
-fn expected(documents: &Documents) -> (Vec<(i32, i32)>, Vec<(i32, i32)>, u64) {
+fn expected(documents: &Documents) -> Shown {
     let natural: Vec<_> = documents.values().copied().collect();
     let mut by_n = natural.clone();
     by_n.sort_by_key(|(_, n)| -n);
