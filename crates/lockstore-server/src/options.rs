@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// How a server behaves. The defaults are meant for one machine's processes.
 #[derive(Clone, Debug)]
+#[must_use = "options do nothing until a server is started with them"]
 pub struct ServerOptions {
     pub(crate) connections_max: usize,
     pub(crate) message_memory_max: usize,

@@ -81,7 +81,7 @@ fn a_greeting_comes_in_the_old_way_too() {
     let bytes = assemble(OP_QUERY, 7, 0, &[&before, hello.as_bytes()]);
     match read(&bytes).unwrap().unwrap() {
         Request::Query(query) => {
-            assert_eq!((query.database.as_str(), query.command), ("admin", hello))
+            assert_eq!((query.database.as_str(), query.command), ("admin", hello));
         }
         Request::Message(message) => panic!("{message:?}"),
     }
