@@ -103,7 +103,7 @@ fn a_command_without_a_database_is_refused_and_the_connection_lives() {
     assert_eq!(reply.get_i32("code").unwrap(), 59);
     let reply =
         client.run_command(&rawdoc! { "hello": 1, "helloOk": true, "$db": "admin" }).unwrap();
-    assert_eq!(reply.get_bool("isWritablePrimary").unwrap(), true);
+    assert!(reply.get_bool("isWritablePrimary").unwrap());
     assert_eq!(reply.get_i32("maxWireVersion").unwrap(), 17);
 }
 
@@ -112,9 +112,9 @@ fn whoever_is_too_many_is_turned_away() {
     let place = Place::new();
     let server = place.start(ServerOptions::new().connections_max(2)).unwrap();
     let mut clients = [client(&server), client(&server)];
-    clients.iter_mut().for_each(|client| assert_eq!(count(client), 0));
+    assert_eq!(clients.each_mut().map(count), [0, 0]);
     hung_up_on(UnixStream::connect(server.socket()).unwrap());
-    clients.iter_mut().for_each(|client| assert_eq!(count(client), 0));
+    assert_eq!(clients.each_mut().map(count), [0, 0]);
 }
 
 #[test]
