@@ -40,3 +40,4 @@ pub use address::{AddressError, socket_path, uri};
 pub use client::{Client, ClientError};
 pub use options::ServerOptions;
 pub use server::{Server, StartError, Stopper};
+pub use wire::describe_message;

@@ -18,6 +18,33 @@ pub(crate) enum Request {
     Query(Query),
 }
 
+/// Says in one line what a message asks or answers, header included, for tools that look at what goes over a socket. Takes
+/// any bytes whatever.
+///
+/// ```
+/// let error = lockstore_server::describe_message(&[0; 16]).unwrap_err();
+/// assert!(error.starts_with("a message says that it is 0 bytes long"));
+/// ```
+///
+/// # Errors
+///
+/// What is wrong with the message, in a sentence.
+pub fn describe_message(mut bytes: &[u8]) -> Result<String, String> {
+    let header = Header::read(&mut bytes).map_err(|_| "the header is cut off".to_owned())?;
+    let header = header.map_err(|error| error.to_string())?;
+    let body = header.read_body(&mut bytes).map_err(|_| "the body is cut off".to_owned())?;
+    let (number, answers) = (header.request_id, header.response_to);
+    match header.understand(body).map_err(|error| error.to_string())? {
+        Request::Message(Message { command, more_to_come }) => {
+            let waits = if more_to_come { ", waits for no reply" } else { "" };
+            Ok(format!("message {number} to {answers}{waits}: {command:?}"))
+        }
+        Request::Query(Query { database, command }) => {
+            Ok(format!("query {number} of {database:?}: {command:?}"))
+        }
+    }
+}
+
 /// A header, its length checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
