@@ -157,7 +157,7 @@ impl StoreFile {
             }
             OpenError::Missing { path } | OpenError::MissingFolder { path, .. } if !creates => {
                 NotOpen::Failed(Failure::store(format!(
-                    "there is no store at {}; `lockstore run` and `lockstore acquire` make one",
+                    "there is no store at {}; `lockstore run`, `acquire`, `doc insert` and `doc import` make one",
                     path.display()
                 )))
             }
