@@ -13,6 +13,7 @@ pub mod document_worker;
 pub mod fact;
 pub mod fuzz_commands;
 pub mod fuzz_documents;
+pub mod fuzz_message;
 pub mod machine;
 pub mod open_bytes;
 pub mod patience;
