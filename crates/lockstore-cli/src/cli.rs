@@ -84,7 +84,7 @@ impl Cli {
             Command::Backup(backup) => backup.execute(&store.locate()?),
             Command::Compact(compact) => compact.execute(&store.locate()?),
             Command::Serve(serve) => serve.execute(&store.locate()?),
-            Command::Uri(uri) => uri.execute(&store.locate()?),
+            Command::Uri(Uri {}) => Uri::execute(&store.locate()?),
             Command::Completions(completions) => completions.execute(),
         }
     }

@@ -14,7 +14,7 @@ use crate::store_file::StoreFile;
 pub(crate) struct Uri {}
 
 impl Uri {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(file: &StoreFile) -> Result<ExitCode, Failure> {
         let uri = lockstore_server::uri(file.path())
             .map_err(|error| Failure::store(error.to_string()))?;
         output::print(&format!("{uri}\n"))?;
