@@ -9,7 +9,7 @@ mod calls;
 mod catalog;
 mod check;
 mod conflict;
-mod contained;
+pub(crate) mod contained;
 mod definition;
 mod duplicate;
 mod edge;
@@ -39,7 +39,7 @@ pub(crate) use task::{
     BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found, Insert,
     Inserted, Modification, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
 };
-pub(crate) use writer::DocumentWriter;
+pub(crate) use writer::{DocumentWriter, Prepared};
 
 #[cfg(test)]
 mod tests;

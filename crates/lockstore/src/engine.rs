@@ -24,13 +24,14 @@ use crate::background::Background;
 use crate::clock::Clock;
 use crate::commands::Cursors;
 use crate::disk::{Disk, DiskError};
+use crate::document_locks::{LockAnswer, Release, Taken};
 use crate::error::StoreError;
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
 use crate::options::Settings;
 use crate::request::{Answer, Reply, Request, Task};
-use crate::slot::{GivenUp, Slot, Woken};
+use crate::slot::{GivenUp, Slot, Waiting, Woken};
 use crate::view::Published;
 use crate::writer::{Answers, Surroundings, Writer, panic_text};
 
@@ -182,8 +183,11 @@ impl Engine {
     pub(crate) fn give_up(&self, slot: &Slot) {
         match slot.give_up() {
             GivenUp::Answered(answer) => self.hand_on(slot, &answer),
-            GivenUp::Waiting(waiter) => {
+            GivenUp::Waiting(Waiting::Lock(waiter)) => {
                 self.post_or_warn(Task::Command(Command::Cancel { waiter }));
+            }
+            GivenUp::Waiting(Waiting::Document(ticket)) => {
+                self.post_or_warn(Task::CancelDocument(ticket));
             }
             GivenUp::Unserved => {}
         }
@@ -373,8 +377,10 @@ impl Engine {
 
     /// A grant whose caller has given up goes to the next. One that its holder had before stays.
     fn hand_on(&self, slot: &Slot, answer: &Answer) {
-        let (Answer::Done(Outcome::Granted(granted)) | Answer::HandedOff(granted)) = answer else {
-            return;
+        let granted = match answer {
+            Answer::Done(Outcome::Granted(granted)) | Answer::HandedOff(granted) => granted,
+            Answer::DocumentLock(answer) => return self.hand_on_document(answer),
+            _ => return,
         };
         if let Some((key, holder)) = slot.acquires()
             && !granted.rejoined
@@ -382,6 +388,17 @@ impl Engine {
             let (key, holder) = (key.clone(), holder.clone());
             let task = Task::HandOn { key, holder, token: granted.token };
             // Also while the store closes, which serves what is queued first.
+            self.send(Request { task, reply: Reply::Nobody });
+            self.background.wake();
+        }
+    }
+
+    /// As [`hand_on`](Self::hand_on), of a document.
+    fn hand_on_document(&self, answer: &LockAnswer) {
+        if let LockAnswer::Taken(Taken::Locked(lock)) = answer
+            && !lock.rejoined
+        {
+            let task = Task::UnlockDocument(Box::new(lock.give_back(Release::HandOn)));
             self.send(Request { task, reply: Reply::Nobody });
             self.background.wake();
         }

@@ -61,8 +61,10 @@ pub struct BreakRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Locks held.
+    /// Locks held, those of documents not counted.
     pub locks: usize,
+    /// Documents locked by this library. Those that an update has locked are not counted.
+    pub document_locks: usize,
     /// Callers that wait.
     pub waiters: usize,
     /// Sessions.

@@ -74,6 +74,7 @@ pub mod collection;
 mod commands;
 mod database;
 mod disk;
+mod document_locks;
 mod documents;
 mod engine;
 mod error;
@@ -104,14 +105,19 @@ pub use docquery::{Error as Refusal, ErrorCode};
 pub use acquire::{AcquireFuture, LockRequest};
 pub use clock::{BootId, Clock, SystemClock, WallTime};
 pub use collection::{
-    BulkWriteResult, Collection, Cursor, DeleteResult, Hint, IndexModel, InsertManyResult,
-    InsertOneResult, ReturnDocument, UpdateResult, WriteModel,
+    BulkWriteResult, Collection, Cursor, DeleteResult, DocumentLock, Hint, IndexModel,
+    InsertManyResult, InsertOneResult, ReturnDocument, UpdateResult, WriteModel,
 };
 pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, OpenError};
+pub use document_locks::fields::{
+    LOCK_EXPIRES_AT_KEY, LOCK_KEY, LOCK_TIME_KEY, LOCK_TOKEN_KEY, get_lock_id, get_lock_time,
+};
 pub use error::{
-    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, HeldBy, PartialWrite,
-    ReadError, ReleaseError, RenewError, ResumeError, SessionError, StoreError, WaitError,
+    AcquireError, ArgumentError, BreakError, DocumentError, DuplicateKey, FlowLockedError, HeldBy,
+    JobLockedError, LockDocumentError, LockedDocumentError, PartialWrite, ReadError,
+    ReleaseDocumentError, ReleaseError, RenewError, ResumeError, RunnerLockedError, SessionError,
+    StoreError, WaitError,
 };
 pub use events::{Event, EventKind, Subscription};
 pub use guard::{LeakedGrant, LockGuard};

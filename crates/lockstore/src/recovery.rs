@@ -116,7 +116,7 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    Ok((Writer::new(table, numbers, documents), found))
+    Ok((Writer::new(table, numbers, documents, Vec::new()), found))
 }
 
 fn damaged(key: &[u8], reason: CodecError) -> DiskError {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lockcore::{Command, Granted, Holder, Key, LeaveCause, Outcome, Refusal, Token};
 
+use crate::document_locks::{BreakDocument, GiveBack, LockAnswer, Take, Ticket};
 use crate::documents::{DocumentAnswer, DocumentTask};
 use crate::error::StoreError;
 use crate::info::BreakRecord;
@@ -28,6 +29,14 @@ pub(crate) enum Task {
     Break { key: Key, token: Token, reason: Box<str> },
     /// Something with documents.
     Documents(Box<DocumentTask>),
+    /// The lock of a document.
+    LockDocument(Box<Take>),
+    /// Its release.
+    UnlockDocument(Box<GiveBack>),
+    /// The break of the lock of a document, with its audit record in the same commit.
+    BreakDocument(Box<BreakDocument>),
+    /// The end of a wait for a document: its caller gave up.
+    CancelDocument(Ticket),
 }
 
 /// Where the answer goes.
@@ -52,6 +61,8 @@ pub(crate) enum Answer {
     Broken(Box<BreakRecord>),
     /// What has become of a task with documents.
     Documents(Box<DocumentAnswer>),
+    /// What has become of a document lock.
+    DocumentLock(Box<LockAnswer>),
     /// It was refused, and nothing has changed.
     Refused(Refusal),
     /// It waited, and its wait is over.

@@ -1,5 +1,6 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
+mod document_locks;
 mod effects;
 
 use std::any::Any;
@@ -11,16 +12,19 @@ use lockcore::{
     Command, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
 };
 
+use document_locks::DocumentLocks;
+
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
-use crate::documents::{DocumentWriter, Ground};
+use crate::document_locks::DocumentAt;
+use crate::documents::{DocumentTask, DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
 use crate::info::BreakRecord;
 use crate::numbers::Numbers;
 use crate::records::BreakRecordV1;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::RowChange;
-use crate::slot::Slot;
+use crate::slot::{Slot, Waiting};
 use crate::view::Published;
 
 /// What only the thread in the writer's seat touches.
@@ -35,6 +39,7 @@ pub(crate) struct Writer {
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
     documents: DocumentWriter,
+    document_locks: DocumentLocks,
     /// How many batches in a row have left what was dropped alone.
     clearing_put_off: u32,
     batch: Batch,
@@ -88,7 +93,15 @@ struct Moment<'a> {
 }
 
 impl Writer {
-    pub(crate) fn new(table: Table, numbers: Numbers, documents: DocumentWriter) -> Self {
+    /// Goes on from what an opening has found. The documents at `renewed` are to show the new leases of their locks.
+    pub(crate) fn new(
+        table: Table,
+        numbers: Numbers,
+        documents: DocumentWriter,
+        renewed: Vec<DocumentAt>,
+    ) -> Self {
+        let keys = table.locks().map(|lock| lock.key());
+        let document_locks = DocumentLocks::restore(keys, renewed.into_iter());
         Self {
             table,
             waiting: HashMap::new(),
@@ -96,6 +109,7 @@ impl Writer {
             backlog: Vec::new(),
             numbers,
             documents,
+            document_locks,
             clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
@@ -110,6 +124,11 @@ impl Writer {
         &self.documents
     }
 
+    /// How many documents are locked by side grants.
+    pub(crate) fn document_locks_len(&self) -> usize {
+        self.document_locks.len()
+    }
+
     /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
     /// this returns: what they tell is durable and published.
     ///
@@ -120,6 +139,7 @@ impl Writer {
         let ground = Ground::new(around.disk, around.published);
         let moment = self.moment(around, &ground);
         self.documents.begin(moment.now.instant, moment.wall);
+        self.document_locks.begin();
         let requests = std::mem::take(&mut self.backlog);
         self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
@@ -135,6 +155,7 @@ impl Writer {
             self.serve_timers(moment);
             self.documents.expire(&ground);
         }
+        self.follow(moment);
         self.clear_if_idle(others.is_empty(), &ground);
         for request in others {
             self.serve_request(request, moment);
@@ -199,6 +220,11 @@ impl Writer {
             return;
         }
         let Request { task, reply } = request;
+        self.serve_task(task, reply, moment);
+        self.follow(moment);
+    }
+
+    fn serve_task(&mut self, task: Task, reply: Reply, moment: Moment<'_>) {
         match task {
             Task::Command(command @ Command::Acquire(_)) => {
                 let decision = self.acquire(&command, moment);
@@ -222,13 +248,22 @@ impl Writer {
                 self.batch.answers.push((reply, answer));
             }
             // What comes behind a task that has to wait waits too, so that tasks keep their order.
-            Task::Documents(task) if self.documents.is_spent() => {
-                self.batch.unfinished.push(Request { task: Task::Documents(task), reply });
+            task @ (Task::Documents(_) | Task::LockDocument(_) | Task::UnlockDocument(_))
+                if self.documents.is_spent() =>
+            {
+                self.batch.unfinished.push(Request { task, reply });
             }
             Task::Documents(task) => {
+                let defines = matches!(*task, DocumentTask::Define(_));
                 let answer = self.documents.serve(*task, moment.ground);
                 self.batch.answers.push((reply, Answer::Documents(Box::new(answer))));
+                if defines {
+                    self.follow_drops(moment);
+                }
             }
+            Task::LockDocument(take) => self.lock_document(&take, reply, moment),
+            Task::UnlockDocument(give_back) => self.unlock_document(&give_back, reply, moment),
+            Task::BreakDocument(_) | Task::CancelDocument(_) => {}
         }
     }
 
@@ -274,7 +309,7 @@ impl Writer {
     /// Keeps the reply of somebody who waits until its turn has come.
     fn await_turn(&mut self, waiter: WaiterId, reply: Reply, moment: Moment<'_>) {
         if let Reply::Caller(slot) = reply
-            && slot.queued(waiter)
+            && slot.queued(Waiting::Lock(waiter))
         {
             self.waiting.insert(waiter, slot);
             return;

@@ -7,6 +7,7 @@ mod expire;
 mod insert;
 mod modify;
 mod persist;
+mod single;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use build::Doubts;
 use expire::Expiry;
+
+pub(crate) use single::Prepared;
 
 use super::contained::contained;
 use super::history::History;

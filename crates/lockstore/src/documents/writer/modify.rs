@@ -123,7 +123,7 @@ impl DocumentWriter {
 }
 
 /// An update may make a document larger than it may be.
-fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
+pub(super) fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
     let bytes = document.as_bytes().len();
     if bytes <= DOCUMENT_BYTES_MAX {
         return Ok(document);

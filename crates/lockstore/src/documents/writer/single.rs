@@ -1,0 +1,70 @@
+//! The change of single documents that somebody else has decided on: those of document locks.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::DocumentWriter;
+use super::modify::check_size;
+use crate::documents::overlay::Ground;
+use crate::documents::write_set::WriteSet;
+use crate::documents::{CollectionId, RecordId};
+use crate::error::DocumentError;
+
+/// A change that can no longer fail.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    collection: CollectionId,
+    record: RecordId,
+    after: Option<RawDocumentBuf>,
+    set: WriteSet,
+}
+
+impl DocumentWriter {
+    /// Which documents the batch has changed so far, in that order, and each as often as it was.
+    pub(crate) fn changed(&self) -> &[(CollectionId, RecordId)] {
+        &self.batch.changed
+    }
+
+    /// Which documents of a collection have changed since the reading of that sequence, the last one first; `None` when
+    /// that is not known any more.
+    pub(crate) fn changed_since(
+        &self,
+        sequence: u64,
+        collection: CollectionId,
+    ) -> Option<impl Iterator<Item = RecordId>> {
+        let in_batch = self.batch.changed.iter().rev();
+        let in_batch = in_batch.filter(move |(other, _)| *other == collection);
+        let before = self.history.changed_since(sequence, collection)?;
+        Some(in_batch.map(|(_, record)| *record).chain(before))
+    }
+
+    /// A document as it is now, if it is there.
+    pub(crate) fn document(
+        &self,
+        (collection, record): (CollectionId, RecordId),
+        ground: &Ground<'_>,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        let current = self.batch.overlay.document(collection, record, ground)?;
+        Ok(current.map(|current| current.raw().to_owned()))
+    }
+
+    /// Finds out what else changes when a document becomes `after`. Nothing is changed yet.
+    pub(crate) fn prepare(
+        &self,
+        (collection, record): (CollectionId, RecordId),
+        before: &RawDocument,
+        after: Option<RawDocumentBuf>,
+        ground: &Ground<'_>,
+    ) -> Result<Prepared, DocumentError> {
+        let after = after.map(check_size).transpose()?;
+        let known = self.catalog.collection_with(collection);
+        let known = known.expect("a document that is there has a collection");
+        let set = self.write_set(known, record, (Some(before), after.as_deref()), ground)?;
+        Ok(Prepared { collection, record, after, set })
+    }
+
+    /// Makes a change that was prepared since the last one.
+    pub(crate) fn put(&mut self, prepared: Prepared) {
+        let Prepared { collection, record, after, set } = prepared;
+        self.write(collection, record, after, set, true);
+    }
+}
