@@ -7,6 +7,7 @@
 //! document is unlocked. The writer's half is `writer/document_locks.rs`.
 
 pub(crate) mod acquisition;
+pub(crate) mod check;
 pub(crate) mod fields;
 pub(crate) mod side_grant;
 pub(crate) mod stored;

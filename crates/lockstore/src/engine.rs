@@ -211,6 +211,18 @@ impl Engine {
         self.leave(seat)
     }
 
+    /// Has documents agree with the grants behind their locks that an opening has found over, or has given more time, until no
+    /// more than `still_locked` are locked.
+    pub(crate) fn settle_documents(&self, still_locked: usize) -> Result<(), DiskError> {
+        while self.in_seat(|seat| seat.writer.has_to_settle(still_locked)) {
+            self.serve_now();
+            if let Some(cause) = self.poison.get() {
+                return Err(DiskError::Stopped { doing: "settle", what: cause.to_string() });
+            }
+        }
+        Ok(())
+    }
+
     /// Runs `f` while nothing can be written, on the state that is durable.
     pub(crate) fn in_seat<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
         let mut seat = self.take_seat();
@@ -327,6 +339,7 @@ impl Engine {
             published: &self.published,
             subscribers: &self.subscribers,
             audit_max: self.settings.audit_max,
+            waiters_max: self.settings.limits.waiters_max,
             with_timers: !put_off,
         };
         let commits = seat.writer.figures.commits;

@@ -18,6 +18,7 @@ pub use document_locks::{
 };
 pub use documents::{DocumentError, DuplicateKey};
 pub use partial::PartialWrite;
+pub(crate) use shell::Shell;
 
 /// Why the store itself cannot serve. No operation that answers one of these has changed anything
 /// that was acknowledged; whether its own change is on disk is not known after [`StoreError::Poisoned`].

@@ -65,7 +65,7 @@ pub struct Stats {
     pub locks: usize,
     /// Documents locked by this library. Those that an update has locked are not counted.
     pub document_locks: usize,
-    /// Callers that wait.
+    /// Callers that wait, for locks and for documents.
     pub waiters: usize,
     /// Sessions.
     pub sessions: usize,

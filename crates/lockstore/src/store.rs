@@ -291,7 +291,7 @@ impl Store {
             Stats {
                 locks: table.locks_len() - seat.writer.document_locks_len(),
                 document_locks: seat.writer.document_locks_len(),
-                waiters: table.waiters_len(),
+                waiters: table.waiters_len() + seat.writer.document_waiters_len(),
                 sessions: table.sessions_len(),
                 commits: figures.commits,
                 requests: figures.requests,

@@ -183,6 +183,11 @@ impl View {
         self.locks.get_key_value(key).map(|(lock, ())| &lock.0)
     }
 
+    /// All locks that are held, in no particular order.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
+        self.locks.keys().map(|lock| &lock.0)
+    }
+
     /// How many locks are held.
     pub(crate) fn len(&self) -> usize {
         self.locks.len()

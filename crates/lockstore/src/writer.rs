@@ -1,6 +1,7 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
 mod document_locks;
+mod document_waiters;
 mod effects;
 
 use std::any::Any;
@@ -9,10 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use lockcore::{
-    Command, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
+    Command, Holder, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
 };
 
 use document_locks::DocumentLocks;
+use document_waiters::DocumentWaiters;
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
@@ -40,6 +42,7 @@ pub(crate) struct Writer {
     numbers: Numbers,
     documents: DocumentWriter,
     document_locks: DocumentLocks,
+    document_waiters: DocumentWaiters,
     /// How many batches in a row have left what was dropped alone.
     clearing_put_off: u32,
     batch: Batch,
@@ -54,6 +57,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) published: &'a Published,
     pub(crate) subscribers: &'a Subscribers,
     pub(crate) audit_max: u64,
+    pub(crate) waiters_max: usize,
     /// Whether this batch serves what time has made due.
     pub(crate) with_timers: bool,
 }
@@ -99,6 +103,7 @@ impl Writer {
         numbers: Numbers,
         documents: DocumentWriter,
         renewed: Vec<DocumentAt>,
+        now: Instant,
     ) -> Self {
         let keys = table.locks().map(|lock| lock.key());
         let document_locks = DocumentLocks::restore(keys, renewed.into_iter());
@@ -110,6 +115,7 @@ impl Writer {
             numbers,
             documents,
             document_locks,
+            document_waiters: DocumentWaiters::new(now),
             clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
@@ -129,6 +135,16 @@ impl Writer {
         self.document_locks.len()
     }
 
+    /// Whether documents are locked by side grants that are over, where so many are not, or do not show their leases.
+    pub(crate) fn has_to_settle(&self, still_locked: usize) -> bool {
+        self.document_locks.len() > still_locked || self.document_locks.has_unshown()
+    }
+
+    /// How many callers wait for documents.
+    pub(crate) fn document_waiters_len(&self) -> usize {
+        self.document_waiters.len()
+    }
+
     /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
     /// this returns: what they tell is durable and published.
     ///
@@ -140,6 +156,7 @@ impl Writer {
         let moment = self.moment(around, &ground);
         self.documents.begin(moment.now.instant, moment.wall);
         self.document_locks.begin();
+        self.document_waiters.begin();
         let requests = std::mem::take(&mut self.backlog);
         self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
@@ -154,6 +171,7 @@ impl Writer {
         if around.with_timers {
             self.serve_timers(moment);
             self.documents.expire(&ground);
+            self.serve_waiting_times(moment);
         }
         self.follow(moment);
         self.clear_if_idle(others.is_empty(), &ground);
@@ -173,7 +191,10 @@ impl Writer {
         if !self.backlog.is_empty() || self.documents.has_to_clear() {
             return Some(Instant::ZERO);
         }
-        [self.table.next_deadline(), self.documents.next_expiry()].into_iter().flatten().min()
+        let documents = self.documents.next_expiry();
+        let deadlines =
+            [self.table.next_deadline(), documents, self.document_waiters.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Notes in the file where tokens and the time stand at a clean close.
@@ -200,6 +221,7 @@ impl Writer {
         let unfinished = self.batch.unfinished.drain(..).map(|request| request.reply);
         let unanswered = self.batch.answers.drain(..).map(|(reply, _)| reply);
         let asked = self.batch.asked.drain(..);
+        let waiting = waiting.chain(self.document_waiters.abandon());
         let all = waiting.chain(backlog).chain(unfinished).chain(unanswered).chain(asked);
         let mut told = HashSet::new();
         all.filter(|reply| reply.id().is_none_or(|id| told.insert(id))).collect()
@@ -248,7 +270,10 @@ impl Writer {
                 self.batch.answers.push((reply, answer));
             }
             // What comes behind a task that has to wait waits too, so that tasks keep their order.
-            task @ (Task::Documents(_) | Task::LockDocument(_) | Task::UnlockDocument(_))
+            task @ (Task::Documents(_)
+            | Task::LockDocument(_)
+            | Task::UnlockDocument(_)
+            | Task::BreakDocument(_))
                 if self.documents.is_spent() =>
             {
                 self.batch.unfinished.push(Request { task, reply });
@@ -261,9 +286,10 @@ impl Writer {
                     self.follow_drops(moment);
                 }
             }
-            Task::LockDocument(take) => self.lock_document(&take, reply, moment),
+            Task::LockDocument(take) => self.lock_document(*take, reply, moment),
             Task::UnlockDocument(give_back) => self.unlock_document(&give_back, reply, moment),
-            Task::BreakDocument(_) | Task::CancelDocument(_) => {}
+            Task::CancelDocument(ticket) => self.cancel_document(ticket),
+            Task::BreakDocument(task) => self.break_document(&task, reply, moment),
         }
     }
 
@@ -342,6 +368,18 @@ impl Writer {
             (Ok(_), None) => unreachable!("what can be broken is held"),
         };
         self.apply(&transition, moment);
+        self.record_break(key, holder, token, reason, moment)
+    }
+
+    /// Records a break in the batch that makes it.
+    fn record_break(
+        &mut self,
+        key: Key,
+        holder: Holder,
+        token: Token,
+        reason: String,
+        moment: Moment<'_>,
+    ) -> Answer {
         let record = BreakRecordV1 {
             key: key.as_str().to_owned(),
             holder: holder.as_str().to_owned(),

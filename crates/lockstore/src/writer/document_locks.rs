@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf};
+use docquery::Filter;
 use lockcore::{
     Acquire, Change, Command, Granted, Holder, Key, Lease, Mode, Outcome, Refusal, Token, Wait,
 };
@@ -16,11 +18,12 @@ use crate::document_locks::fields::{
 };
 use crate::document_locks::side_grant::{document_of, is_side_key, side_key};
 use crate::document_locks::{
-    DocumentAt, GiveBack, GivenBack, LockAnswer, Meeting, Release, Take, Taken, TakenLock,
+    BreakDocument, DocumentAt, GiveBack, GivenBack, LockAnswer, Meeting, Release, Take, Taken,
+    TakenLock,
 };
 use crate::documents::contained::contained;
-use crate::documents::{CollectionId, Prepared, RecordId};
-use crate::error::DocumentError;
+use crate::documents::{CollectionId, Namespace, Prepared, RecordId};
+use crate::error::{DocumentError, Shell};
 use crate::request::{Answer, Reply};
 
 /// The side grants, and what is to be done because of them.
@@ -49,7 +52,7 @@ enum Look {
     Passed,
     Locked(Box<TakenLock>),
     /// It is locked by another.
-    Held(RawDocumentBuf),
+    Held(RawDocumentBuf, RecordId),
 }
 
 /// Why a document was not locked. Nothing has changed.
@@ -66,6 +69,11 @@ impl DocumentLocks {
     ) -> Self {
         let grants = keys.filter_map(|key| Some((document_of(key)?, key.clone()))).collect();
         Self { grants, unshown: renewed.map(Unshown::Renewed).collect(), ..Self::default() }
+    }
+
+    /// Whether a document may not show its lease.
+    pub(super) fn has_unshown(&self) -> bool {
+        !self.unshown.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -122,29 +130,34 @@ impl DocumentLocks {
 
 impl Writer {
     /// Locks the first document that still matches, if it is to be had.
-    pub(super) fn lock_document(&mut self, take: &Take, reply: Reply, moment: Moment<'_>) {
-        let taken = match self.take_first(take, moment) {
-            Ok(taken) => taken,
-            Err(error) => error.into(),
+    pub(super) fn lock_document(&mut self, take: Take, reply: Reply, moment: Moment<'_>) {
+        let taken = match (self.look_at_candidates(&take, moment), take.turn) {
+            (Ok(Look::Held(_, record)), Some(turn)) => {
+                return self.await_document(take, turn, record, reply, moment);
+            }
+            (Ok(Look::Held(document, _)), None) => Taken::Unavailable(document),
+            (Ok(Look::Locked(lock)), _) => Taken::Locked(lock),
+            (Ok(Look::Passed), _) => Taken::Again,
+            (Err(error), _) => error.into(),
         };
-        self.answer_lock(reply, LockAnswer::Taken(taken));
+        self.answer_taken(reply, taken);
     }
 
-    fn take_first(&mut self, take: &Take, moment: Moment<'_>) -> Result<Taken, NotTaken> {
+    fn look_at_candidates(&mut self, take: &Take, moment: Moment<'_>) -> Result<Look, NotTaken> {
         if self.documents.catalog().collection_with(take.collection).is_none() {
-            return Ok(Taken::Again);
+            return Ok(Look::Passed);
         }
         for (index, record) in take.candidates.iter().enumerate() {
             let at = (take.collection, *record);
             match self.look(take, at, moment)? {
                 Look::Passed => {}
                 Look::Locked(lock) => {
-                    return Ok(Taken::Locked(Box::new(TakenLock { tried: index + 1, ..*lock })));
+                    return Ok(Look::Locked(Box::new(TakenLock { tried: index + 1, ..*lock })));
                 }
-                Look::Held(document) => return Ok(Taken::Unavailable(document)),
+                held @ Look::Held(..) => return Ok(held),
             }
         }
-        Ok(Taken::Again)
+        Ok(Look::Passed)
     }
 
     /// Looks at one document, and locks it if it is to be had.
@@ -153,24 +166,51 @@ impl Writer {
         if moment.around.with_timers && self.expire_overdue(at, moment) {
             self.follow(moment);
         }
-        let Some(before) = self.matching(take, at, moment)? else { return Ok(Look::Passed) };
-        match take.wanted.meets(&before) {
-            Meeting::Takeable => self.grant_document(take, at, &before, moment),
-            Meeting::Own => self.rejoin_document(take, at, &before, moment),
-            Meeting::Held => return Ok(Look::Held(before)),
+        let before = self.matching(&take.filter, at, moment)?;
+        let Some(before) = before else { return Ok(Look::Passed) };
+        let locked = self.take_if_had(take, at, &before, moment)?;
+        Ok(match locked {
+            Some(lock) => Look::Locked(Box::new(lock)),
+            None => Look::Held(before, at.1),
+        })
+    }
+
+    /// Locks a document for somebody who waits, if it matches and is to be had.
+    pub(super) fn take_matching(
+        &mut self,
+        take: &Take,
+        at: DocumentAt,
+        moment: Moment<'_>,
+    ) -> Result<Option<TakenLock>, NotTaken> {
+        match self.matching(&take.filter, at, moment)? {
+            Some(before) => self.take_if_had(take, at, &before, moment),
+            None => Ok(None),
         }
-        .map(|lock| Look::Locked(Box::new(lock)))
+    }
+
+    fn take_if_had(
+        &mut self,
+        take: &Take,
+        at: DocumentAt,
+        before: &RawDocument,
+        moment: Moment<'_>,
+    ) -> Result<Option<TakenLock>, NotTaken> {
+        match take.wanted.meets(before) {
+            Meeting::Takeable => self.grant_document(take, at, before, moment).map(Some),
+            Meeting::Own => self.rejoin_document(take, at, before, moment).map(Some),
+            Meeting::Held => Ok(None),
+        }
     }
 
     /// A document as it is now, if it is there and matches.
-    fn matching(
+    pub(super) fn matching(
         &self,
-        take: &Take,
+        filter: &Filter,
         at: DocumentAt,
         moment: Moment<'_>,
     ) -> Result<Option<RawDocumentBuf>, DocumentError> {
         let Some(document) = self.documents.document(at, moment.ground)? else { return Ok(None) };
-        let matches = contained(|| Ok(take.filter.matches(&document)?))?;
+        let matches = contained(|| Ok(filter.matches(&document)?))?;
         Ok(matches.then_some(document))
     }
 
@@ -344,6 +384,51 @@ impl Writer {
         self.documents.prepare(at, before, after, moment.ground)
     }
 
+    /// Unlocks a document by force, and records that.
+    pub(super) fn break_document(
+        &mut self,
+        task: &BreakDocument,
+        reply: Reply,
+        moment: Moment<'_>,
+    ) {
+        let answer = match self.try_break(task, moment) {
+            Ok(Some(broken)) => broken,
+            Ok(None) => Answer::DocumentLock(Box::new(LockAnswer::NothingToBreak)),
+            Err(error) => Answer::DocumentLock(Box::new(LockAnswer::NotBroken(error))),
+        };
+        self.batch.answers.push((reply, answer));
+    }
+
+    fn try_break(
+        &mut self,
+        task: &BreakDocument,
+        moment: Moment<'_>,
+    ) -> Result<Option<Answer>, DocumentError> {
+        if self.documents.catalog().collection_with(task.at.0).is_none() {
+            return Ok(None);
+        }
+        let Some(before) = self.matching(&task.filter, task.at, moment)? else { return Ok(None) };
+        let Some(lock_id) = fields::holder(&before) else { return Ok(None) };
+        let after = Some(fields::unlocked(&before));
+        let prepared = self.documents.prepare(task.at, &before, after, moment.ground)?;
+        let key = self.document_locks.grants.get(&task.at).cloned();
+        let token = key.and_then(|key| Some((self.table.lock(&key)?.grants().next()?.token, key)));
+        let token = if let Some((token, key)) = token {
+            self.end_grant(&key, token, moment);
+            token
+        } else {
+            // The record of a lock that an update has set has a token that is nobody's.
+            let token = self.table.next_token();
+            self.table.reserve_tokens(token.next());
+            token
+        };
+        self.documents.put(prepared);
+        let holder = if lock_id.is_empty() { "\"\"" } else { shortened(&lock_id) };
+        let holder = Holder::new(holder).expect("it is short, and not empty");
+        let key = document_name(&task.namespace, &before);
+        Ok(Some(self.record_break(key, holder, token, task.reason.to_string(), moment)))
+    }
+
     /// Makes documents and grants agree again, after whatever has changed some of them.
     pub(super) fn follow(&mut self, moment: Moment<'_>) {
         loop {
@@ -352,13 +437,16 @@ impl Writer {
                 continue;
             }
             let followed = self.document_locks.followed;
-            if self.document_locks.grants.is_empty() {
+            if self.document_locks.grants.is_empty() && self.document_waiters.is_empty() {
                 self.document_locks.followed = self.documents.changed().len();
                 return;
             }
             let Some(&at) = self.documents.changed().get(followed) else { return };
             self.document_locks.followed += 1;
             self.end_if_unlocked(at, moment);
+            if !self.document_waiters.is_empty() {
+                self.serve_waiters(at, moment);
+            }
         }
     }
 
@@ -374,6 +462,7 @@ impl Writer {
                 self.end_grant(&key, token, moment);
             }
         }
+        self.send_waiters_of_dropped();
     }
 
     /// A document has changed: unless it is still locked by the holder of its side grant, that is over.
@@ -448,7 +537,7 @@ impl Writer {
         self.apply(&ended.expect("a side grant is held"), moment);
     }
 
-    fn answer_lock(&mut self, reply: Reply, answer: LockAnswer) {
+    pub(super) fn answer_lock(&mut self, reply: Reply, answer: LockAnswer) {
         self.batch.answers.push((reply, Answer::DocumentLock(Box::new(answer))));
     }
 }
@@ -462,6 +551,23 @@ fn acquire(take: &Take, key: &Key) -> Acquire {
         session: take.wanted.session,
         wait: Wait::No,
     }
+}
+
+/// What a document is called in a record of a break: `document factory.jobs { _id: 1 }`.
+fn document_name(namespace: &Namespace, document: &RawDocument) -> Key {
+    let mut id = RawDocumentBuf::new();
+    if let Ok(Some(value)) = document.get("_id") {
+        id.append(cstr!("_id"), value);
+    }
+    let name = format!("document {namespace} {}", Shell(&id));
+    Key::new(shortened(&name)).expect("it is short, and not empty")
+}
+
+/// The beginning of a text, as long as a key or a holder may be.
+fn shortened(text: &str) -> &str {
+    let ends = (0..=text.len().min(Key::BYTES_MAX)).rev();
+    let end = ends.into_iter().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
 }
 
 /// Some holder that is another.

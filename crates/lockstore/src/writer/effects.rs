@@ -20,6 +20,9 @@ impl Writer {
             self.persist(change, moment);
             self.wake(change);
             self.document_locks.note(change);
+            if let Change::SessionClosing { session } = change {
+                self.end_waits_of(*session);
+            }
             if moment.tell && !is_about_side_grant(change) {
                 self.batch.events.extend(EventKind::of(change));
             }
