@@ -262,5 +262,5 @@ impl<T> LockDocument<'_, T> {
     }
 }
 
-/// How long is waited at most by default, as MongoLock does.
+/// How long is waited at most by default, as `MongoLock` does.
 const MAX_WAIT: Duration = Duration::from_secs(600);

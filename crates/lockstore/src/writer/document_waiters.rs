@@ -325,4 +325,4 @@ const COMPARISONS_PER_BATCH: usize = 4_096;
 
 /// How many documents that have changed since a look are compared before somebody waits. Where more have, it is cheaper to
 /// look again.
-const LOOKED_AT_MAX: usize = 1_024;
+const LOOKED_AT_MAX: usize = 4_096;

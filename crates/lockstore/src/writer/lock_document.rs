@@ -150,9 +150,18 @@ impl Writer {
             "the document shows {token}: {granted:?}"
         );
         self.documents.put(prepared);
-        let (rejoined, waited, tried) = (false, false, 1);
         let lock_id = wanted.lock_id.clone();
-        Ok(TakenLock { document: after, at, key, lock_id, token, lease, rejoined, waited, tried })
+        Ok(TakenLock {
+            document: after,
+            at,
+            key,
+            lock_id,
+            token,
+            lease,
+            rejoined: false,
+            waited: false,
+            tried: 1,
+        })
     }
 
     /// Whether a side grant can be had once the one that is there is over: that one's token.
@@ -201,9 +210,18 @@ impl Writer {
         if let Some(prepared) = prepared {
             self.documents.put(prepared);
         }
-        let (waited, tried) = (false, 1);
         let lock_id = take.wanted.lock_id.clone();
-        Ok(TakenLock { document: after, at, key, lock_id, token, lease, rejoined, waited, tried })
+        Ok(TakenLock {
+            document: after,
+            at,
+            key,
+            lock_id,
+            token,
+            lease,
+            rejoined,
+            waited: false,
+            tried: 1,
+        })
     }
 }
 

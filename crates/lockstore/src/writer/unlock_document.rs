@@ -24,8 +24,8 @@ impl Writer {
         if matches!(give_back.release, Release::HandOn) && self.joined.contains(&give_back.token) {
             return;
         }
-        let given_back = self.give_back(give_back, moment).unwrap_or_else(GivenBack::Failed);
-        match (&reply, &given_back) {
+        let outcome = self.give_back(give_back, moment).unwrap_or_else(GivenBack::Failed);
+        match (&reply, &outcome) {
             (Reply::Nobody, GivenBack::Failed(error) | GivenBack::NotUpdated(error)) => {
                 tracing::warn!(%error, lock_id = %give_back.lock_id, "a document was not released as it was to be");
             }
@@ -34,7 +34,7 @@ impl Writer {
             }
             _ => {}
         }
-        self.answer_lock(reply, LockAnswer::GivenBack(given_back));
+        self.answer_lock(reply, LockAnswer::GivenBack(outcome));
     }
 
     fn give_back(
