@@ -274,15 +274,15 @@ impl<T> DocumentLock<T> {
         let mut not_updated = None;
         loop {
             let task = Task::UnlockDocument(Box::new(give_back.clone()));
-            let given_back = match self.collection.store.engine().call(task) {
+            let outcome = match self.collection.store.engine().call(task) {
                 Answer::DocumentLock(answer) => match *answer {
-                    LockAnswer::GivenBack(given_back) => given_back,
+                    LockAnswer::GivenBack(outcome) => outcome,
                     other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
                 },
                 Answer::Failed(error) => return Err(error.into()),
                 answer => return Err(unexpected(&answer).into()),
             };
-            match given_back {
+            match outcome {
                 GivenBack::Released => {
                     return not_updated
                         .map_or(Ok(()), |it| Err(ReleaseDocumentError::NotUpdated(it)));

@@ -259,7 +259,7 @@ impl Writer {
             match self.concern(&take, &candidate, at, None, moment) {
                 Ok(Concern::Nothing) => {}
                 Ok(Concern::Lost | Concern::Unknown) => {
-                    self.tell_waiter(ticket, Taken::LookAgain(ticket.number))
+                    self.tell_waiter(ticket, Taken::LookAgain(ticket.number));
                 }
                 Ok(Concern::Candidate(candidate)) => {
                     if let Some(waiter) = self.document_waiters.waiters.get_mut(&ticket) {
@@ -276,7 +276,7 @@ impl Writer {
                     Ok(None) => self.tell_waiter(ticket, Taken::LookAgain(ticket.number)),
                     // It looks again with the update worked out.
                     Err(NotTaken::TooMuch) => {
-                        self.tell_waiter(ticket, Taken::TooMuch(Some(ticket.number)))
+                        self.tell_waiter(ticket, Taken::TooMuch(Some(ticket.number)));
                     }
                     Err(error) => self.tell_waiter(ticket, error.into()),
                 },
