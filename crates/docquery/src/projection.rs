@@ -40,6 +40,11 @@ impl Projection {
         })
     }
 
+    /// Whether it names what is given, and not what is left out.
+    pub fn is_inclusion(&self) -> bool {
+        self.0.kind == Kind::Inclusion
+    }
+
     /// Whether it has the positional `$`, whose place the filter of the command gives.
     pub fn is_positional(&self) -> bool {
         self.0.rewrites.iter().any(|rewrite| matches!(rewrite, find::Rewrite::Positional(_)))

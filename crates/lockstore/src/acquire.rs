@@ -11,6 +11,7 @@ use lockcore::{
 use lockcore::{SessionId, Token, Ttl, Wait};
 
 use crate::call::Call;
+use crate::document_locks::side_grant::user_key;
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
 use crate::guard::LockGuard;
 use crate::request::{Answer, Task};
@@ -156,7 +157,7 @@ impl<'a> LockRequest<'a> {
 
     pub(crate) fn check(&self) -> Result<Wanted, ArgumentError> {
         Ok(Wanted {
-            key: Key::new(self.key)?,
+            key: user_key(self.key)?,
             holder: match self.holder {
                 Some(holder) => Holder::new(holder)?,
                 None => own_holder()?,

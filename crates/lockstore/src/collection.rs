@@ -7,6 +7,7 @@ mod aggregate;
 mod bounded;
 mod bulk_write;
 mod cursor;
+mod document_lock;
 mod find;
 mod find_one_and;
 mod given;
@@ -14,6 +15,8 @@ mod hint;
 mod index;
 mod index_model;
 mod insert;
+mod lock_document;
+mod locked;
 mod results;
 mod setters;
 mod update;
@@ -24,16 +27,19 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docquery::Error;
+use docquery::{Error, ErrorCode};
 
 pub use aggregate::{Aggregate, Distinct};
 pub use bulk_write::BulkWrite;
 pub use cursor::Cursor;
+pub use document_lock::DocumentLock;
 pub use find::{CountDocuments, Find, FindOne};
 pub use find_one_and::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate, ReturnDocument};
 pub use hint::Hint;
 pub use index_model::IndexModel;
 pub use insert::InsertMany;
+pub use lock_document::{LockDocument, LockDocumentFuture};
+pub use locked::{LockedDocument, LockedDocuments};
 pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 pub use update::{Delete, Replace, Update};
 pub use write_model::{DeleteModel, InsertModel, ReplaceModel, UpdateModel, WriteModel};
@@ -174,9 +180,18 @@ impl<T> Collection<T> {
     pub fn drop(&self) -> Result<bool, DocumentError> {
         match self.place(None)?.drop_collection() {
             Ok(_) => Ok(true),
-            Err(error) if error.code() == docquery::ErrorCode::NAMESPACE_NOT_FOUND => Ok(false),
+            Err(error) if error.code() == ErrorCode::NAMESPACE_NOT_FOUND => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses what has a commit of its own.
+    fn refuse_in_transaction(&self, what: &str) -> Result<(), DocumentError> {
+        if self.transaction.is_none() {
+            return Ok(());
+        }
+        let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
+        Err(Error::new(code, format!("{what} in a transaction, but in a commit of its own")).into())
     }
 
     pub(super) fn place(&self, max_time: Option<Duration>) -> Result<Place<'_>, DocumentError> {

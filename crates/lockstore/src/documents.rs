@@ -10,7 +10,7 @@ mod catalog;
 mod change;
 mod check;
 mod conflict;
-mod contained;
+pub(crate) mod contained;
 mod definition;
 mod duplicate;
 mod edge;
@@ -43,9 +43,10 @@ pub(crate) use reading::{Inside, Reading};
 pub(crate) use scope::Scope;
 pub(crate) use task::{
     Apply, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found,
-    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert, Write, Writes,
+    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, STEPS_PER_TASK, Upsert,
+    Write, Writes,
 };
-pub(crate) use writer::DocumentWriter;
+pub(crate) use writer::{DocumentWriter, Match};
 
 #[cfg(test)]
 mod tests;

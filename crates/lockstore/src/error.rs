@@ -1,5 +1,6 @@
 //! Errors: one enum for each operation, each wrapping the one error of the store itself.
 
+mod document_locks;
 mod documents;
 mod partial;
 mod shell;
@@ -12,8 +13,13 @@ use lockcore::{Holder, Key, Limit, Mode, NameError, Token, TtlError};
 
 use crate::disk::DiskError;
 use crate::request::Answer;
+pub use document_locks::{
+    FlowLockedError, JobLockedError, LockDocumentError, LockedDocumentError, ReleaseDocumentError,
+    RunnerLockedError,
+};
 pub use documents::{DocumentError, DuplicateKey};
 pub use partial::PartialWrite;
+pub(crate) use shell::Shell;
 pub use transactions::{LockLost, TransactionEnd, TransactionSize};
 
 /// Why the store itself cannot serve. No operation that answers one of these has changed anything
@@ -77,6 +83,9 @@ pub enum ArgumentError {
     /// A key or holder that is empty or too long.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A key that begins with a NUL character: the store keeps these for itself.
+    #[error("a key must not begin with a NUL character: those keys are the store's own")]
+    ReservedKey,
     /// A TTL of 0 or beyond the bound.
     #[error(transparent)]
     Ttl(#[from] TtlError),

@@ -168,6 +168,7 @@ impl KeptLease {
             | Answer::Broken(_)
             | Answer::Documents(_)
             | Answer::Committed(_)
+            | Answer::DocumentLock(_)
             | Answer::Left(_) => {
                 unreachable!("a renewal is renewed or refused")
             }

@@ -35,7 +35,7 @@ pub(crate) use indexes::{Dropped, IndexChange, IndexName};
 pub(crate) use insert::InsertRequest;
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
-pub(crate) use select::Selector;
+pub(crate) use select::{Candidates, Selector};
 
 use crate::documents::{Namespace, NewCollection, Scope};
 use crate::engine::Engine;
@@ -67,6 +67,11 @@ impl<'s> Place<'s> {
 
     pub(crate) fn is_unacknowledged(&self) -> bool {
         self.unacknowledged
+    }
+
+    /// The time of the operation, in milliseconds since the epoch.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms
     }
 
     pub(crate) fn engine(&self) -> &'s Engine {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lockcore::{Command, Granted, Holder, Key, LeaveCause, Outcome, Refusal, Token};
 
+use crate::document_locks::{BreakDocument, GiveBack, LockAnswer, Take, Ticket};
 use crate::documents::{DocumentAnswer, DocumentTask, Writes};
 use crate::error::StoreError;
 use crate::fence::Fence;
@@ -31,6 +32,14 @@ pub(crate) enum Task {
     Documents { fences: Vec<Fence>, task: Box<DocumentTask> },
     /// The commit of a transaction.
     Commit(Box<Commit>),
+    /// The lock of a document.
+    LockDocument(Box<Take>),
+    /// Its release.
+    UnlockDocument(Box<GiveBack>),
+    /// The break of the lock of a document, with its audit record in the same commit.
+    BreakDocument(Box<BreakDocument>),
+    /// The end of a wait for a document: its caller gave up.
+    CancelDocument(Ticket),
 }
 
 /// What a transaction wants: all of it is done, or nothing.
@@ -68,6 +77,8 @@ pub(crate) enum Answer {
     Documents(Box<DocumentAnswer>),
     /// A transaction is committed. What has become of its locks, in their order.
     Committed(Box<[Outcome]>),
+    /// What has become of a document lock.
+    DocumentLock(Box<LockAnswer>),
     /// It was refused, and nothing has changed.
     Refused(Refusal),
     /// It waited, and its wait is over.

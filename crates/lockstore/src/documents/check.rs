@@ -7,6 +7,7 @@ use docquery::limits::check_document;
 
 use super::{Collection, CollectionId, Edge, Index, IndexId, Reading};
 use crate::disk::{Direction, DiskError, ScannedDocument, Snapshot, StoredDocument};
+use crate::document_locks;
 use crate::maintenance::CheckReport;
 use crate::rows::{RowKey, TableId};
 
@@ -23,6 +24,9 @@ pub(crate) struct DocumentCheck {
 impl DocumentCheck {
     /// Compares everything with everything. Others are served meanwhile.
     pub(crate) fn run(&self, report: &mut CheckReport) -> Result<(), DiskError> {
+        for problem in document_locks::check::problems(&self.reading)? {
+            note(report, problem);
+        }
         let (documents_before, entries_before) = (report.documents, report.index_entries);
         for collection in self.reading.catalog().iter() {
             self.check_collection(collection, report)?;

@@ -10,6 +10,7 @@ mod insert;
 mod modify;
 mod persist;
 mod private;
+mod single;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use build::Doubts;
 use expire::Expiry;
+
+pub(crate) use single::Match;
 
 use super::contained::contained;
 use super::history::History;
@@ -122,7 +125,12 @@ impl DocumentWriter {
     }
 
     /// Whether a document is still what it was on the reading of `sequence`. May say no of one that is.
-    fn is_unchanged(&self, sequence: u64, collection: CollectionId, record: RecordId) -> bool {
+    pub(crate) fn is_unchanged(
+        &self,
+        sequence: u64,
+        collection: CollectionId,
+        record: RecordId,
+    ) -> bool {
         // Of a transaction each task is a batch, and each document has one turn in it.
         let in_batch = !self.batch.has_older && self.batch.overlay.has_changed(collection, record);
         !in_batch && self.history.is_unchanged_since(sequence, collection, record)

@@ -80,7 +80,7 @@ impl Place<'_> {
     }
 
     /// The records that a query finds, at most `limit`.
-    pub(super) fn candidates(
+    pub(crate) fn candidates(
         &self,
         query: &Query,
         limit: Option<usize>,
