@@ -9,6 +9,7 @@
 //! has yet to leave.
 
 mod alone;
+mod answers;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +19,12 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
-use lockcore::{Command, Instant, Outcome};
+use lockcore::{Command, Instant};
 
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::commands::Cursors;
 use crate::disk::{Disk, DiskError};
-use crate::document_locks::{LockAnswer, Release, Taken};
 use crate::error::StoreError;
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
@@ -370,49 +370,6 @@ impl Engine {
         let callers: Vec<_> = backlog.iter().filter_map(Request::caller).cloned().collect();
         drop(seat);
         if !callers.iter().any(|slot| slot.offer_seat()) {
-            self.background.wake();
-        }
-    }
-
-    fn deliver(&self, answers: Answers) {
-        for (reply, answer) in answers {
-            match reply {
-                Reply::Caller(slot) => {
-                    if let Err(answer) = slot.answer(answer) {
-                        self.hand_on(&slot, &answer);
-                    }
-                }
-                Reply::KeptLease(lease) => lease.answered(&answer),
-                Reply::Nobody => {}
-            }
-        }
-    }
-
-    /// A grant whose caller has given up goes to the next. One that its holder had before stays.
-    fn hand_on(&self, slot: &Slot, answer: &Answer) {
-        let granted = match answer {
-            Answer::Done(Outcome::Granted(granted)) | Answer::HandedOff(granted) => granted,
-            Answer::DocumentLock(answer) => return self.hand_on_document(answer),
-            _ => return,
-        };
-        if let Some((key, holder)) = slot.acquires()
-            && !granted.rejoined
-        {
-            let (key, holder) = (key.clone(), holder.clone());
-            let task = Task::HandOn { key, holder, token: granted.token };
-            // Also while the store closes, which serves what is queued first.
-            self.send(Request { task, reply: Reply::Nobody });
-            self.background.wake();
-        }
-    }
-
-    /// As [`hand_on`](Self::hand_on), of a document.
-    fn hand_on_document(&self, answer: &LockAnswer) {
-        if let LockAnswer::Taken(Taken::Locked(lock)) = answer
-            && !lock.rejoined
-        {
-            let task = Task::UnlockDocument(Box::new(lock.give_back(Release::HandOn)));
-            self.send(Request { task, reply: Reply::Nobody });
             self.background.wake();
         }
     }

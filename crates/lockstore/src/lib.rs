@@ -42,13 +42,42 @@
 //! [`Collection`] has the requests, [`Database`] the collections, and [`Database::run_command`] takes MongoDB's commands
 //! as they are. What is not supported is an error, with MongoDB's code.
 //!
+//! # Document locks
+//!
+//! [`Collection::lock_document`] finds a document by a filter, locks it, and updates it in the same step; the [`DocumentLock`] releases it,
+//! with another update or a deletion if one was set. The lock stands in the document, in `lock_id` and `lock_time`: filters can ask for
+//! it, and an update that sets or clears it locks or unlocks. With a TTL or a session a lock ends when its holder is gone.
+//!
+//! ```
+//! use std::time::Duration;
+//! use lockstore::Store;
+//! use lockstore::bson::{Document, doc};
+//!
+//! let store = Store::in_memory()?; // or Store::open("jobs.redb")?
+//! let jobs = store.database("factory").collection::<Document>("jobs");
+//! jobs.insert_many([doc! { "state": "ready", "cost": 5 }, doc! { "state": "ready", "cost": 9 }]).run()?;
+//! let mut lock = jobs
+//!     .lock_document(doc! { "state": "ready" })
+//!     .sort(doc! { "cost": -1 })
+//!     .ttl(Duration::from_secs(60)) // unlocked by then if this program is killed
+//!     .acquire()?;
+//! lock.keep_alive();
+//! if let Some(job) = lock.locked_document() {
+//!     assert_eq!(job.get_i32("cost")?, 9);
+//!     lock.set_update_on_release(doc! { "$set": { "state": "done" } })?;
+//! }
+//! lock.release()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Bounds
 //!
 //! | what | bound |
 //! | --- | --- |
-//! | a key, a holder, the reason of a break | 1,024 bytes of UTF-8 |
+//! | a key, a holder, a `lock_id`, the reason of a break | 1,024 bytes of UTF-8; a key does not begin with NUL |
 //! | a TTL | 1 ms to 3,650 days |
-//! | locks, shared holders of one, waiters, sessions and what is bound to one | [`Limits`] |
+//! | locks, those of documents included; shared holders of one, waiters, sessions and what is bound to one | [`Limits`] |
+//! | documents that one call of [`Collection::unlock`] unlocks | 10,000 |
 //! | calls in the queue and in one commit, audit records, events in a receiver | [`StoreOptions`] |
 //! | subscriptions at once | 1,024 |
 //! | locks of one page of a listing | 10,000 |

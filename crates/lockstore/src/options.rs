@@ -86,7 +86,8 @@ impl StoreOptions {
         self
     }
 
-    /// How many locks may be held, callers wait and sessions live at once. Defaults: [`Limits::default`].
+    /// How many locks may be held, callers wait and sessions live at once, for documents too. Defaults:
+    /// [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self

@@ -1,8 +1,11 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
+mod breaks;
 mod document_locks;
 mod document_waiters;
 mod effects;
+mod lock_document;
+mod unlock_document;
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -10,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use lockcore::{
-    Command, Holder, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
+    Command, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
 };
 
 use document_locks::DocumentLocks;
@@ -21,9 +24,7 @@ use crate::disk::{Disk, DiskError};
 use crate::document_locks::DocumentAt;
 use crate::documents::{DocumentTask, DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
-use crate::info::BreakRecord;
 use crate::numbers::Numbers;
-use crate::records::BreakRecordV1;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::RowChange;
 use crate::slot::{Slot, Waiting};
@@ -356,41 +357,6 @@ impl Writer {
             }
         }
         self.batch.unfinished.push(Request { task: Task::Command(close.clone()), reply });
-    }
-
-    fn break_lock(&mut self, key: Key, token: Token, reason: String, moment: Moment<'_>) -> Answer {
-        let held = self.table.lock(&key).and_then(|lock| lock.grant_with(token));
-        let holder = held.map(|grant| grant.holder.clone());
-        let command = Command::Break { key: key.clone(), token };
-        let (transition, holder) = match (self.table.decide(moment.now, &command), holder) {
-            (Ok(transition), Some(holder)) => (transition, holder),
-            (Err(refusal), _) => return Answer::Refused(refusal),
-            (Ok(_), None) => unreachable!("what can be broken is held"),
-        };
-        self.apply(&transition, moment);
-        self.record_break(key, holder, token, reason, moment)
-    }
-
-    /// Records a break in the batch that makes it.
-    fn record_break(
-        &mut self,
-        key: Key,
-        holder: Holder,
-        token: Token,
-        reason: String,
-        moment: Moment<'_>,
-    ) -> Answer {
-        let record = BreakRecordV1 {
-            key: key.as_str().to_owned(),
-            holder: holder.as_str().to_owned(),
-            token: token.get(),
-            reason: reason.clone(),
-            at_wall_ms: moment.wall.as_millis(),
-        };
-        let audit_max = moment.around.audit_max;
-        let number = self.numbers.audit(&record, audit_max, &mut self.batch.rows);
-        let at = moment.wall;
-        Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at }))
     }
 
     /// Clears away what was dropped, when nothing else is to be done, or has been to be done for a while.

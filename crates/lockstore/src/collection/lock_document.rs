@@ -1,30 +1,25 @@
 //! Locking a document: what to ask for, and the ways to wait for it.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+mod begun;
+mod future;
+
 use std::time::Duration;
 
-use bson::{RawDocument, RawDocumentBuf};
-use docquery::raw::Elements;
-use docquery::{Error, Filter, Projection, Value, Writer};
-use lockcore::{Holder, Instant, SessionId, Ttl};
+use bson::RawDocumentBuf;
+use lockcore::SessionId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use future::LockDocumentFuture;
+
 use super::Collection;
 use super::document_lock::DocumentLock;
-use super::given::{Asked, Held, argument, read};
+use super::given::{Asked, Held, argument};
 use super::setters::setters;
-use crate::call::Call;
-use crate::document_locks::fields::{LOCK_KEY, LOCK_TIME_KEY};
-use crate::document_locks::{
-    Acquisition, LockUpdate, LockableCollection, Looked, Mode, Next, StoredCollection, Wanted,
-};
-use crate::error::{ArgumentError, DocumentError, LockDocumentError, ReleaseDocumentError};
-use crate::operations::{Place, Selector};
+use crate::error::{LockDocumentError, ReleaseDocumentError};
 use crate::session::Session;
+use begun::Begun;
+pub(super) use begun::Shown;
 
 impl<T> Collection<T> {
     /// Begins to lock the first document that matches `filter`: set what it needs, and then
@@ -238,8 +233,7 @@ impl<T> LockDocument<'_, T> {
     /// the thread that polls it, and waits in none. Nothing is looked for until it is first polled; dropping it ends the wait,
     /// and a document that was locked meanwhile is released.
     pub fn acquire_async(self) -> LockDocumentFuture<T> {
-        let collection = self.collection.clone();
-        LockDocumentFuture { collection, state: State::of(self.begin()) }
+        LockDocumentFuture::new(self.collection.clone(), self.begin())
     }
 
     /// Locks the document, runs `f` and releases it. `f` is run whatever was found: it asks
@@ -268,202 +262,5 @@ impl<T> LockDocument<'_, T> {
     }
 }
 
-impl<T> LockDocument<'_, T> {
-    /// Checks all that was given. The time to wait runs from here.
-    fn begin(self) -> Result<Begun, LockDocumentError> {
-        let place = self.asked.place(self.collection)?;
-        let mode = match (self.break_lock, self.sleep, self.get_locked_doc) {
-            (true, _, _) => Mode::Break,
-            (false, None, false) => Mode::Pass,
-            (false, _, _) => Mode::Meet,
-        };
-        let mut selector = self.asked.selector.clone();
-        if mode == Mode::Pass {
-            selector.filter = only_free(&selector.filter);
-        }
-        let update = self.update.map(|update| LockUpdate {
-            update: update.get().into(),
-            array_filters: self.array_filters,
-            variables: selector.variables.clone(),
-        });
-        let update = update.filter(|update| !update.is_empty());
-        if let Some(update) = &update {
-            update.check(place.now_ms())?;
-        }
-        let lock_id = self.lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        let wanted = Wanted {
-            mode,
-            lock_id: Holder::new(&lock_id).map_err(ArgumentError::from)?,
-            update,
-            ttl: self.ttl.map(Ttl::new).transpose().map_err(ArgumentError::from)?,
-            session: self.session,
-            show_token: self.show_token,
-        };
-        let filter = place.query(&selector)?.filter;
-        let projection = self.projection.filter(|projection| !projection.is_empty());
-        let projection = match projection {
-            Some(projection) => {
-                with_lock_fields(&projection, &place, &selector).map_err(DocumentError::from)?
-            }
-            None => None,
-        };
-        let shown = Shown { filter, projection };
-        let stored = StoredCollection {
-            store: self.collection.store.clone(),
-            namespace: place.namespace().clone(),
-            selector,
-            max_time: self.max_time,
-            wanted: Arc::new(wanted),
-        };
-        let sleep = self.sleep.filter(|_| mode == Mode::Meet);
-        let acquisition = Acquisition::new(sleep, self.max_wait, stored.now());
-        Ok(Begun { stored, acquisition, shown })
-    }
-}
-
-/// A request whose arguments have been checked.
-#[derive(Debug)]
-struct Begun {
-    stored: StoredCollection,
-    acquisition: Acquisition,
-    shown: Shown,
-}
-
-/// How a document is shown.
-#[derive(Debug)]
-pub(super) struct Shown {
-    filter: Arc<Filter>,
-    projection: Option<Projection>,
-}
-
-impl Shown {
-    pub(super) fn read<T>(&self, document: &RawDocument) -> Result<T, DocumentError>
-    where
-        T: DeserializeOwned + 'static,
-    {
-        match &self.projection {
-            Some(projection) => read(&projection.apply(document, &self.filter)?),
-            None => read(document),
-        }
-    }
-}
-
-/// A document that is being locked; see [`LockDocument::acquire_async`].
-#[derive(Debug)]
-#[must_use = "a future does nothing until it is polled"]
-pub struct LockDocumentFuture<T> {
-    collection: Collection<T>,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// A look is to be taken.
-    Looking(Box<Begun>),
-    /// The writer was asked then, and its answer is to come.
-    Asked(Box<Begun>, Instant, Box<Call>),
-    /// The result was given.
-    Done(Option<LockDocumentError>),
-}
-
-impl State {
-    fn of(begun: Result<Begun, LockDocumentError>) -> Self {
-        match begun {
-            Ok(begun) => Self::Looking(Box::new(begun)),
-            Err(error) => Self::Done(Some(error)),
-        }
-    }
-}
-
-impl<T: DeserializeOwned + 'static> Future for LockDocumentFuture<T> {
-    type Output = Result<DocumentLock<T>, LockDocumentError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            // Whatever the state was, it is `Done` unless something is still to come.
-            let (mut begun, looked) = match std::mem::replace(&mut self.state, State::Done(None)) {
-                State::Looking(begun) => {
-                    let asked_at = begun.stored.now();
-                    match begun.stored.plan(begun.acquisition.turn(asked_at))? {
-                        Some(task) => {
-                            let call = Call::new(&begun.stored.store, task, None);
-                            self.state = State::Asked(begun, asked_at, Box::new(call));
-                            continue;
-                        }
-                        None => (begun, Looked::Nothing),
-                    }
-                }
-                State::Asked(begun, asked_at, mut call) => match call.poll(context) {
-                    Poll::Ready(answer) => {
-                        let looked = begun.stored.looked(asked_at, answer)?;
-                        (begun, looked)
-                    }
-                    Poll::Pending => {
-                        self.state = State::Asked(begun, asked_at, call);
-                        return Poll::Pending;
-                    }
-                },
-                State::Done(Some(error)) => return Poll::Ready(Err(error)),
-                State::Done(None) => panic!("a future of the store was polled after it was ready"),
-            };
-            let now = begun.stored.now();
-            match begun.acquisition.looked(looked, now) {
-                Next::Done(found) => {
-                    let (collection, stored) = (self.collection.clone(), &begun.stored);
-                    return Poll::Ready(DocumentLock::found(
-                        collection,
-                        stored,
-                        found,
-                        &begun.shown,
-                    ));
-                }
-                Next::Look => self.state = State::Looking(begun),
-                Next::Wait(_) => unreachable!("a stored collection waits in its writer"),
-            }
-        }
-    }
-}
-
-/// The filter that passes over what is locked, whatever the caller's own says of `lock_id`.
-fn only_free(filter: &RawDocument) -> RawDocumentBuf {
-    let mut fields = Writer::with_capacity(filter.as_bytes().len() + 16);
-    for element in Elements::of(filter.as_bytes()).filter(|element| element.name() != LOCK_KEY) {
-        fields.copy(&element);
-    }
-    fields.field(LOCK_KEY, Value::Null);
-    RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document")
-}
-
-/// The projection with what it always brings along.
-fn with_lock_fields(
-    projection: &RawDocument,
-    place: &Place<'_>,
-    selector: &Selector,
-) -> Result<Option<Projection>, Error> {
-    let environment = place.environment(selector.variables.as_ref())?;
-    let given = Projection::parse(projection, &environment)?;
-    if given.is_positional() {
-        return Err(Error::bad_value(
-            "cannot use a positional projection and return the new document",
-        ));
-    }
-    let is_brought =
-        |path: &str| matches!(path.split('.').next(), Some("_id" | LOCK_KEY | LOCK_TIME_KEY));
-    let mut fields = Writer::with_capacity(projection.as_bytes().len() + 48);
-    for element in Elements::of(projection.as_bytes()).filter(|it| !is_brought(it.name())) {
-        fields.copy(&element);
-    }
-    if given.is_inclusion() {
-        for field in ["_id", LOCK_KEY, LOCK_TIME_KEY] {
-            fields.field(field, Value::Int32(1));
-        }
-    } else if fields.is_empty() {
-        return Ok(None);
-    }
-    let fields =
-        RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
-    Projection::parse(&fields, &environment).map(Some)
-}
-
-/// How long is waited at most by default, as MongoLock does.
+/// How long is waited at most by default, as `MongoLock` does.
 const MAX_WAIT: Duration = Duration::from_secs(600);

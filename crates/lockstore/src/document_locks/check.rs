@@ -31,3 +31,34 @@ pub(crate) fn problems(reading: &Reading) -> Result<Vec<String>, DiskError> {
     }
     Ok(problems)
 }
+
+#[cfg(test)]
+mod tests {
+    use lockcore::{Acquire, Command, Holder, Mode, Wait};
+
+    use crate::document_locks::side_grant::side_key;
+    use crate::documents::{CollectionId, RecordId};
+    use crate::request::Task;
+    use crate::store::Store;
+
+    #[test]
+    fn a_grant_whose_document_nobody_has_locked_is_found() {
+        let store = Store::in_memory().unwrap();
+        let jobs = store.database("factory").collection::<bson::Document>("jobs");
+        jobs.insert_many([bson::doc! {}, bson::doc! { "lock_id": "other" }]).run().unwrap();
+        for record in 1..4 {
+            let acquire = Command::Acquire(Acquire {
+                key: side_key((CollectionId::new(1), RecordId::new(record))),
+                holder: Holder::new("me").unwrap(),
+                mode: Mode::Exclusive,
+                ttl: None,
+                session: None,
+                wait: Wait::No,
+            });
+            store.engine().call(Task::Command(acquire));
+        }
+        let problems = store.check().unwrap().problems;
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems.iter().all(|it| it.contains("the document is not locked so")));
+    }
+}

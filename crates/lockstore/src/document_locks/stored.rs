@@ -78,9 +78,12 @@ impl StoredCollection {
         match taken {
             Taken::Locked(lock) => {
                 // Who has waited has asked long ago; the lease counts from the hand-off, by the same clock.
-                let valid_until = lock.lease.map(|lease| match lock.waited {
-                    true => lease.expires_at,
-                    false => asked_at.saturating_add(lease.ttl.as_duration()),
+                let valid_until = lock.lease.map(|lease| {
+                    if lock.waited {
+                        lease.expires_at
+                    } else {
+                        asked_at.saturating_add(lease.ttl.as_duration())
+                    }
                 });
                 if !lock.waited {
                     rivals.note(Some(lock.tried));

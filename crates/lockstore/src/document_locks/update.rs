@@ -66,13 +66,8 @@ impl LockUpdate {
         } else {
             document
         };
-        let after = match filter {
-            Some(filter) => update.apply(before, filter)?,
-            None => {
-                let any = Filter::parse(&RawDocumentBuf::new(), &Environment::new(now_ms))?;
-                update.apply(before, &any)?
-            }
-        };
+        let any = Filter::parse(&RawDocumentBuf::new(), &Environment::new(now_ms))?;
+        let after = update.apply(before, filter.unwrap_or(&any))?;
         Ok(mark(after.as_deref().unwrap_or(before)))
     }
 

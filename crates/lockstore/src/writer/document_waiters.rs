@@ -12,7 +12,7 @@ use docquery::sort::SortKey;
 use lockcore::wheel::{Poll, TimerId, Wheel};
 use lockcore::{Instant, LeaveCause, Limit, Refusal, SessionId};
 
-use super::document_locks::NotTaken;
+use super::lock_document::NotTaken;
 use super::{Moment, Writer};
 use crate::disk::Direction;
 use crate::document_locks::{
@@ -205,7 +205,8 @@ impl Writer {
         moment: Moment<'_>,
     ) -> Result<Concern, DocumentError> {
         let is_candidate = candidate.record == at.1;
-        let Some(document) = self.matching(&take.filter, at, moment)? else {
+        let document = self.documents.matching(&take.filter, at, moment.ground)?;
+        let Some(document) = document else {
             return Ok(if is_candidate { Concern::Lost } else { Concern::Nothing });
         };
         let rank = contained(|| {
@@ -324,4 +325,4 @@ const COMPARISONS_PER_BATCH: usize = 4_096;
 
 /// How many documents that have changed since a look are compared before somebody waits. Where more have, it is cheaper to
 /// look again.
-const LOOKED_AT_MAX: usize = 1_024;
+const LOOKED_AT_MAX: usize = 4_096;

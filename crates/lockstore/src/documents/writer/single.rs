@@ -1,9 +1,11 @@
 //! The change of single documents that somebody else has decided on: those of document locks.
 
 use bson::{RawDocument, RawDocumentBuf};
+use docquery::Filter;
 
 use super::DocumentWriter;
 use super::modify::check_size;
+use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::write_set::WriteSet;
 use crate::documents::{CollectionId, RecordId};
@@ -45,6 +47,19 @@ impl DocumentWriter {
     ) -> Result<Option<RawDocumentBuf>, DocumentError> {
         let current = self.batch.overlay.document(collection, record, ground)?;
         Ok(current.map(|current| current.raw().to_owned()))
+    }
+
+    /// A document as it is now, if it is there and matches.
+    pub(crate) fn matching(
+        &self,
+        filter: &Filter,
+        (collection, record): (CollectionId, RecordId),
+        ground: &Ground<'_>,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        let current = self.batch.overlay.document(collection, record, ground)?;
+        let Some(current) = current else { return Ok(None) };
+        let matches = contained(|| Ok(filter.matches(current.raw())?))?;
+        Ok(matches.then(|| current.raw().to_owned()))
     }
 
     /// Finds out what else changes when a document becomes `after`. Nothing is changed yet.
