@@ -9,11 +9,10 @@ use std::time::Duration;
 use lockstore::bson::{Document, doc};
 use lockstore::{Collection, IndexModel, Session, Store};
 
-/// Does jobs until all are done. Gives how many it was.
-fn work(
-    jobs: &Collection<Document>,
-    session: &Session,
-) -> Result<u32, Box<dyn Error + Send + Sync>> {
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Does jobs until all are done.
+fn work(jobs: &Collection<Document>, session: &Session) -> Result<(), Failure> {
     let next = || {
         jobs.lock_document(doc! { "state": "todo" })
             .sort(doc! { "cost": -1 })
@@ -21,28 +20,26 @@ fn work(
             .session(session) // a process that is killed leaves nothing locked
             .ttl(Duration::from_secs(60)) // nor does one that hangs
     };
-    for done in 0.. {
+    loop {
         let mut lock = next().acquire()?; // what others have locked is passed over
         if !lock.holds() {
             lock = next().sleep(Duration::from_secs(1)).acquire()?; // somebody may yet give up
         }
-        let Some(job) = lock.locked_document() else { return Ok(done) };
+        let Some(job) = lock.locked_document() else { return Ok(()) };
         lock.keep_alive(); // renewed in the background for as long as it takes
         println!("job {} with token {:?}", job.get_i32("_id")?, lock.token());
         lock.set_update_on_release(doc! { "$set": { "state": "done" } })?;
         lock.release()?; // done and unlocked in one commit, or an error if the lock was lost
     }
-    unreachable!("there is an end to all jobs")
 }
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let folder = std::env::temp_dir().join(format!("job-queue-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let open = || Store::open(folder.join("jobs.redb"));
+fn main() -> Result<(), Failure> {
+    let path = std::env::temp_dir().join(format!("job-queue-{}.redb", std::process::id()));
+    let jobs_in = |store: &Store| store.database("factory").collection::<Document>("jobs");
 
     // The first run takes a job and dies: nobody releases it, or ends the session.
-    let store = open()?;
-    let (jobs, session) = (store.database("factory").collection("jobs"), store.session()?);
+    let store = Store::open(&path)?;
+    let (jobs, session) = (jobs_in(&store), store.session()?);
     jobs.create_index(IndexModel::new(doc! { "state": 1, "cost": -1 }))?;
     let todo = (1..=9).map(|id| doc! { "_id": id, "state": "todo", "cost": id * 7 % 10 });
     jobs.insert_many(todo).run()?;
@@ -50,12 +47,12 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     std::mem::forget((taken, session));
     store.close()?;
 
-    let store = open()?;
-    let (jobs, session) = (store.database("factory").collection("jobs"), store.session()?);
-    let done = thread::scope(|scope| {
+    let store = Store::open(&path)?;
+    let (jobs, session) = (jobs_in(&store), store.session()?);
+    thread::scope(|scope| {
         let workers = [(); 3].map(|()| scope.spawn(|| work(&jobs, &session)));
-        workers.into_iter().map(|it| it.join().expect("no worker panics")).sum::<Result<u32, _>>()
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
     })?;
-    assert_eq!((done, jobs.count_documents(doc! { "state": "done" }).run()?), (9, 9));
-    Ok(std::fs::remove_dir_all(&folder)?)
+    assert_eq!(jobs.count_documents(doc! { "state": "done", "lock_id": null }).run()?, 9);
+    Ok(std::fs::remove_file(&path)?)
 }
