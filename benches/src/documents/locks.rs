@@ -181,7 +181,7 @@ fn ping_pong(ours: &OurJobs, ball: &Names, times: usize) -> Latencies {
     let released = Mutex::new(Instant::now());
     let turns_left = AtomicUsize::new(times);
     let lock = || -> DocumentLock<RawDocumentBuf> {
-        let request = ours.jobs().lock_document(rawdoc! { "db_id": &*ball.db_id });
+        let request = ours.collection().lock_document(rawdoc! { "db_id": &*ball.db_id });
         request.sleep(PATIENCE).acquire().expect("it is handed on")
     };
     // A release begins as soon as so many wait.

@@ -52,7 +52,7 @@ impl OurJobs {
     }
 
     /// The collection itself.
-    pub(crate) fn jobs(&self) -> &Collection<RawDocumentBuf> {
+    pub(crate) fn collection(&self) -> &Collection<RawDocumentBuf> {
         &self.jobs
     }
 
