@@ -478,3 +478,37 @@ fn the_locked_documents_are_listed_and_unlocked_with_a_record() {
     let next = jobs.lock_document(doc! { "_id": 1 }).acquire().unwrap();
     assert!(next.token().unwrap() > text(1).1);
 }
+
+/// The writer evaluates nothing that may be much work: whoever asks for it works it out, on what is there now.
+#[test]
+fn filters_and_updates_that_may_be_much_work_lock_and_release_too() {
+    let text = "x".repeat(2_000);
+    let jobs = filled([doc! { "_id": 1, "n": 1, "text": &text }, doc! { "_id": 2, "n": 5 }]);
+    let dear = || doc! { "text": { "$regex": "(x+x+)+$" }, "n": { "$gte": 0 } };
+    let repeated = || {
+        let all = doc! { "$range": [0, 1_000] };
+        let sum = doc! { "$reduce": { "input": all, "initialValue": "$n", "in": { "$add": ["$$value", 1] } } };
+        vec![doc! { "$set": { "n": sum, "by": "$lock_id" } }]
+    };
+    for mode in [PLAIN, MEETING[0], MEETING[1], BREAKING] {
+        let n = get(&jobs, 1).get_i32("n").unwrap();
+        let ask = mode(jobs.lock_document(dear()).update(repeated()).lock_id("mine"));
+        let mut lock = ask.acquire().unwrap();
+        let locked = lock.locked_document().expect("it is free");
+        assert_eq!(locked.get_i32("n").unwrap(), n + 1_000);
+        assert_eq!(locked.get_str("by").unwrap(), "mine");
+        lock.set_update_on_release(repeated()).unwrap();
+        jobs.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).run().unwrap();
+        lock.release().unwrap();
+        let released = get(&jobs, 1);
+        assert_eq!(released.get_i32("n").unwrap(), n + 2_001);
+        assert_eq!(released.get(LOCK_KEY), Some(&Bson::Null));
+    }
+    let mut lock = jobs.lock_document(doc! { "_id": 1 }).acquire().unwrap();
+    let failing = doc! { "$map": { "input": "$text", "in": "$$this" } };
+    lock.set_update_on_release(vec![doc! { "$set": { "a": failing } }]).unwrap();
+    assert!(matches!(lock.release(), Err(ReleaseDocumentError::NotUpdated(_))));
+    assert_eq!(get(&jobs, 1).get(LOCK_KEY), Some(&Bson::Null));
+    let _lock = jobs.lock_document(doc! { "_id": 1 }).acquire().unwrap();
+    assert_eq!(jobs.unlock(dear(), "by a filter that is much work").unwrap().len(), 1);
+}

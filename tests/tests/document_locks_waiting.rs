@@ -359,7 +359,10 @@ fn those_who_wait_are_bounded_and_told_when_the_store_closes() {
     factory.store.clone().close().unwrap();
     match waiter.outcome() {
         Err(LockDocumentError::Document(error)) => {
-            assert!(matches!(error, lockstore::DocumentError::Store(StoreError::Closed)), "{error}")
+            assert!(
+                matches!(error, lockstore::DocumentError::Store(StoreError::Closed)),
+                "{error}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -403,8 +406,31 @@ fn threads_that_wait_for_one_document_hold_it_one_after_the_other() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let job = jobs.find_one(doc! {}).run().unwrap().unwrap();
     assert_eq!(job.get_i32("n").unwrap(), 80);
+    assert_eq!(factory.waiters(), 0);
+}
+
+/// The writer leaves what may be much work to the waiters themselves.
+#[test]
+fn a_waiter_whose_filter_or_update_may_be_much_work_looks_for_itself() {
+    let factory = Factory::new(1);
+    let all = doc! { "$range": [0, 100] };
+    let sum =
+        doc! { "$reduce": { "input": all, "initialValue": 0, "in": { "$add": ["$$value", 1] } } };
+    let update = vec![doc! { "$set": { "sum": sum } }];
+    let lock = factory.lock(1);
+    let cheap_filter = factory.wait_as(factory.ask(doc! {}).update(&update));
+    let dear_filter =
+        factory.ask(doc! { "$expr": { "$gt": [{ "$size": { "$range": [0, "$cost"] } }, 5] } });
+    let dear_filter = factory.wait_as(dear_filter);
+    lock.release().unwrap();
+    let (lock, _) = got(cheap_filter);
+    assert_eq!(lock.locked_document().unwrap().get_i32("sum").unwrap(), 100);
+    lock.release().unwrap();
+    assert_eq!(got(dear_filter).1, 1);
     assert_eq!(factory.waiters(), 0);
 }

@@ -15,10 +15,11 @@ pub(crate) mod task;
 pub(crate) mod update;
 
 pub(crate) use acquisition::{Acquisition, Found, LockableCollection, Looked, Next, Turn};
+pub(crate) use fields::LockFields;
 pub(crate) use side_grant::DocumentAt;
 pub(crate) use stored::{HeldDocument, StoredCollection};
 pub(crate) use task::{
     BreakDocument, GiveBack, GivenBack, LockAnswer, Meeting, Mode, Release, Take, Taken, TakenLock,
     Ticket, Wanted,
 };
-pub(crate) use update::LockUpdate;
+pub(crate) use update::{LockUpdate, WorkedOut};

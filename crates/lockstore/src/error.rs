@@ -81,8 +81,8 @@ pub enum ArgumentError {
     /// A key or holder that is empty or too long.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A key that begins with a NUL character: the store keeps these for itself.
-    #[error("a key must not begin with a NUL character: those keys are the store's own")]
+    /// A key that begins with a NUL character and `document/`: the store keeps these for itself.
+    #[error("a key must not begin with \"\\0document/\": those keys are the store's own")]
     ReservedKey,
     /// A TTL of 0 or beyond the bound.
     #[error(transparent)]

@@ -74,7 +74,7 @@
 //!
 //! | what | bound |
 //! | --- | --- |
-//! | a key, a holder, a `lock_id`, the reason of a break | 1,024 bytes of UTF-8; a key does not begin with NUL |
+//! | a key, a holder, a `lock_id`, the reason of a break | 1,024 bytes of UTF-8; a key does not begin with `"\0document/"` |
 //! | a TTL | 1 ms to 3,650 days |
 //! | locks, those of documents included; shared holders of one, waiters, sessions and what is bound to one | [`Limits`] |
 //! | documents that one call of [`Collection::unlock`] unlocks | 10,000 |

@@ -16,7 +16,7 @@ use super::lock_document::Shown;
 use crate::document_locks::fields;
 use crate::document_locks::{
     DocumentAt, Found, GiveBack, GivenBack, HeldDocument, LockAnswer, LockUpdate, Release,
-    StoredCollection,
+    StoredCollection, WorkedOut,
 };
 use crate::error::{
     ArgumentError, DocumentError, LockDocumentError, ReleaseDocumentError, RenewError, unexpected,
@@ -270,33 +270,64 @@ impl<T> DocumentLock<T> {
     }
 
     fn give_back(&mut self, release: Release) -> Result<(), ReleaseDocumentError> {
-        let Some(task) = self.let_go(release) else { return Ok(()) };
-        let given_back = match self.collection.store.engine().call(task) {
-            Answer::DocumentLock(answer) => match *answer {
-                LockAnswer::GivenBack(given_back) => given_back,
-                other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
-            },
-            Answer::Failed(error) => return Err(error.into()),
-            answer => return Err(unexpected(&answer).into()),
-        };
-        match given_back {
-            GivenBack::Released => Ok(()),
-            GivenBack::NotUpdated(error) => Err(ReleaseDocumentError::NotUpdated(error)),
-            GivenBack::Lost(now_held_by) => {
-                Err(ReleaseDocumentError::LockLost { lock_id: self.lock_id.clone(), now_held_by })
+        let Some(mut give_back) = self.let_go(release) else { return Ok(()) };
+        let mut not_updated = None;
+        loop {
+            let task = Task::UnlockDocument(Box::new(give_back.clone()));
+            let outcome = match self.collection.store.engine().call(task) {
+                Answer::DocumentLock(answer) => match *answer {
+                    LockAnswer::GivenBack(outcome) => outcome,
+                    other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
+                },
+                Answer::Failed(error) => return Err(error.into()),
+                answer => return Err(unexpected(&answer).into()),
+            };
+            match outcome {
+                GivenBack::Released => {
+                    return not_updated
+                        .map_or(Ok(()), |it| Err(ReleaseDocumentError::NotUpdated(it)));
+                }
+                GivenBack::NotUpdated(error) => {
+                    return Err(ReleaseDocumentError::NotUpdated(error));
+                }
+                GivenBack::Lost(now_held_by) => {
+                    let lock_id = self.lock_id.clone();
+                    return Err(ReleaseDocumentError::LockLost { lock_id, now_held_by });
+                }
+                GivenBack::TooMuch => match self.work_out(&give_back) {
+                    Ok(worked_out) => give_back.worked_out = worked_out,
+                    Err(error) => {
+                        give_back.release = Release::Unlock;
+                        not_updated = Some(error);
+                    }
+                },
+                GivenBack::Failed(error) => return Err(error.into()),
             }
-            GivenBack::Failed(error) => Err(error.into()),
         }
     }
 
+    /// What the update on release makes of the document, as of now; `None` if it is gone.
+    fn work_out(&self, give_back: &GiveBack) -> Result<Option<WorkedOut>, DocumentError> {
+        let Release::Update(update) = &give_back.release else { return Ok(None) };
+        let (collection, record) = give_back.at;
+        let reading = self.collection.store.engine().reading()?;
+        if reading.catalog().collection_with(collection).is_none() {
+            return Ok(None);
+        }
+        let Some(document) = reading.document(collection, record)? else { return Ok(None) };
+        let (seen, now_ms) = (reading.sequence(), self.collection.place(None)?.now_ms());
+        let after = update.apply(document.raw(), None, now_ms, u64::MAX, fields::unlocked)?;
+        Ok(after.map(|(after, _)| WorkedOut { record, seen, after }))
+    }
+
     /// Ends renewals, and gives the release that is to be asked for, if something is held.
-    fn let_go(&mut self, release: Release) -> Option<Task> {
+    fn let_go(&mut self, release: Release) -> Option<GiveBack> {
         let HeldLock { at, lease, .. } = self.held.take()?;
         let engine = self.collection.store.engine();
         engine.kept.let_go(&lease, engine);
         let (key, lock_id) = (lease.key.clone(), self.lock_id.clone());
-        let give_back = GiveBack { at, key, lock_id, token: lease.token, release };
-        Some(Task::UnlockDocument(Box::new(give_back)))
+        let (token, worked_out) = (lease.token, None);
+        Some(GiveBack { at, key, lock_id, token, release, worked_out })
     }
 
     fn skip_on_release(&mut self, why: &str) {
@@ -321,7 +352,8 @@ impl<T> Drop for DocumentLock<T> {
         let has_end = held.ttl.is_some();
         let release = std::mem::take(&mut self.on_release);
         if has_end && matches!(release, Release::Unlock) {
-            if let Some(task) = self.let_go(release) {
+            if let Some(give_back) = self.let_go(release) {
+                let task = Task::UnlockDocument(Box::new(give_back));
                 self.collection.store.engine().post_or_warn(task);
             }
         } else if let Err(error) = self.give_back(release) {

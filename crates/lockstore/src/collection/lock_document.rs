@@ -196,7 +196,7 @@ impl<T> LockDocument<'_, T> {
 
     /// Ends the lock by itself after `ttl`, unless it is [renewed](DocumentLock::renew): the document is unlocked then, whatever
     /// has become of this program. The document shows when, in `lock_expires_at`. At least 1 ms and at most
-    /// [`Ttl::MAX`]. Default: it lasts until it is released.
+    /// [`Ttl::MAX`](crate::Ttl::MAX). Default: it lasts until it is released.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, DateTime, RawDocument, rawdoc};
@@ -15,12 +16,13 @@ use super::Collection;
 use super::given::{Asked, parsed};
 use crate::document_locks::fields::{LOCK_TIME_KEY, holder};
 use crate::document_locks::side_grant::side_key;
-use crate::document_locks::{BreakDocument, LockAnswer};
+use crate::document_locks::{BreakDocument, DocumentAt, LockAnswer};
 use crate::documents::execution::Extent;
+use crate::documents::plan::Query;
 use crate::documents::{CollectionId, RecordId};
 use crate::error::{ArgumentError, DocumentError, LockDocumentError, unexpected};
 use crate::info::BreakRecord;
-use crate::operations::{self, AHEAD, FindRequest, Selector};
+use crate::operations::{self, AHEAD, FindRequest, Place, Selector};
 use crate::records::REASON_BYTES_MAX;
 use crate::request::{Answer, Task};
 use crate::store::Store;
@@ -87,7 +89,7 @@ impl<T> Collection<T> {
         let asked = Asked::about(&filter);
         let place = asked.place(self)?;
         let query = place.query(&asked.selector)?;
-        let (mut execution, _) = place.execute(&query, Extent::default())?;
+        let (mut execution, sequence) = place.execute(&query, Extent::default())?;
         let Some(collection) = execution.collection() else { return Ok(Vec::new()) };
         let (mut records, mut seen) = (Vec::new(), HashSet::new());
         execution.run(place.engine(), &mut |row| {
@@ -100,24 +102,46 @@ impl<T> Collection<T> {
         drop(execution);
         let mut broken = Vec::with_capacity(records.len());
         for record in records {
-            let task = BreakDocument {
-                at: (collection, record),
-                filter: query.filter.clone(),
-                namespace: place.namespace().clone(),
-                reason: reason.into(),
-            };
-            match place.engine().call(Task::BreakDocument(Box::new(task))) {
-                Answer::Broken(record) => broken.push(*record),
-                Answer::DocumentLock(answer) => match *answer {
-                    LockAnswer::NothingToBreak => {}
-                    LockAnswer::NotBroken(error) => return Err(error.into()),
-                    other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
-                },
-                Answer::Failed(error) => return Err(error.into()),
-                answer => return Err(unexpected(&answer).into()),
-            }
+            let at = (collection, record);
+            broken.extend(break_document(&place, at, &query, sequence, reason)?);
         }
         Ok(broken)
+    }
+}
+
+/// Unlocks one document by force, if it matches still and is locked.
+fn break_document(
+    place: &Place<'_>,
+    at: DocumentAt,
+    query: &Query,
+    mut seen: u64,
+    reason: &str,
+) -> Result<Option<BreakRecord>, LockDocumentError> {
+    let engine = place.engine();
+    loop {
+        let (filter, namespace) = (Arc::clone(&query.filter), place.namespace().clone());
+        let task = BreakDocument { at, filter, seen, namespace, reason: reason.into() };
+        match engine.call(Task::BreakDocument(Box::new(task))) {
+            Answer::Broken(record) => return Ok(Some(*record)),
+            Answer::DocumentLock(answer) => match *answer {
+                LockAnswer::NothingToBreak => return Ok(None),
+                LockAnswer::NotBroken(error) => return Err(error.into()),
+                LockAnswer::BreakAgain => {}
+                other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
+            },
+            Answer::Failed(error) => return Err(error.into()),
+            answer => return Err(unexpected(&answer).into()),
+        }
+        let reading = engine.reading()?;
+        if reading.catalog().collection_with(at.0).is_none() {
+            return Ok(None);
+        }
+        let document = reading.document(at.0, at.1).map_err(DocumentError::from)?;
+        let Some(document) = document else { return Ok(None) };
+        if !query.filter.matches(document.raw()).map_err(DocumentError::from)? {
+            return Ok(None);
+        }
+        seen = reading.sequence();
     }
 }
 

@@ -2,12 +2,18 @@
 //! the writer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bson::RawDocument;
+use docquery::Filter;
 use lockcore::{Instant, LeaveCause, Refusal};
 
-use super::{LockAnswer, LockableCollection, Looked, Take, Taken, TakenLock, Turn, Wanted};
-use crate::documents::Namespace;
+use super::{
+    LockAnswer, LockFields, LockUpdate, LockableCollection, Looked, Take, Taken, TakenLock, Turn,
+    Wanted, WorkedOut,
+};
+use crate::documents::{CollectionId, Namespace, RecordId};
 use crate::error::{DocumentError, LockDocumentError, unexpected};
 use crate::operations::{Candidates, Place, Selector};
 use crate::request::{Answer, Task};
@@ -22,7 +28,7 @@ pub(crate) struct HeldDocument {
 }
 
 /// Where a document is to be locked, and which one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct StoredCollection {
     pub(crate) store: Store,
     pub(crate) namespace: Namespace,
@@ -30,6 +36,8 @@ pub(crate) struct StoredCollection {
     /// How long one look may take.
     pub(crate) max_time: Option<Duration>,
     pub(crate) wanted: Arc<Wanted>,
+    /// Whether the update is more work than the writer has time for.
+    pub(crate) works_out: AtomicBool,
 }
 
 impl StoredCollection {
@@ -45,6 +53,12 @@ impl StoredCollection {
             return Err(error);
         }
         let Some(collection) = collection.filter(|_| !records.is_empty()) else { return Ok(None) };
+        let worked_out = match &self.wanted.update {
+            Some(update) if self.works_out.load(Ordering::Relaxed) => {
+                self.work_out(update, &query.filter, collection, records[0])?
+            }
+            _ => None,
+        };
         let take = Take {
             collection,
             candidates: records,
@@ -52,9 +66,42 @@ impl StoredCollection {
             order: query.order,
             wanted: Arc::clone(&self.wanted),
             seen: sequence,
+            worked_out,
             turn,
         };
         Ok(Some(Task::LockDocument(Box::new(take))))
+    }
+
+    /// What the update makes of a document, as of now; `None` if it is gone or does not match any more.
+    fn work_out(
+        &self,
+        update: &LockUpdate,
+        filter: &Filter,
+        collection: CollectionId,
+        record: RecordId,
+    ) -> Result<Option<WorkedOut>, DocumentError> {
+        let engine = self.store.engine();
+        let reading = engine.reading()?;
+        if reading.catalog().collection_with(collection).is_none() {
+            return Ok(None);
+        }
+        let Some(document) = reading.document(collection, record)? else { return Ok(None) };
+        if !filter.matches(document.raw())? {
+            return Ok(None);
+        }
+        let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
+        let fields = LockFields {
+            lock_id: &self.wanted.lock_id,
+            since_ms: now_ms,
+            expires_at_ms: self.wanted.ttl.map(|ttl| {
+                now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
+            }),
+            token: None,
+        };
+        let stamp = |document: &RawDocument| fields.stamp(document);
+        let seen = reading.sequence();
+        let after = update.apply(document.raw(), Some(filter), now_ms, u64::MAX, stamp)?;
+        Ok(after.map(|(after, _)| WorkedOut { record, seen, after }))
     }
 
     /// What a look has come to, by the answer of the writer, who was asked then.
@@ -96,6 +143,10 @@ impl StoredCollection {
                 Ok(Looked::Changed(None))
             }
             Taken::LookAgain(number) => Ok(Looked::Changed(Some(number))),
+            Taken::TooMuch(number) => {
+                self.works_out.store(true, Ordering::Relaxed);
+                Ok(Looked::Changed(number))
+            }
             Taken::Failed(error) => Err(error.into()),
             Taken::Refused(refusal) => Err(self.refused(refusal)),
         }

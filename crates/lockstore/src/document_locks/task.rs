@@ -9,7 +9,7 @@ use lockcore::{Holder, Key, Lease, Refusal, SessionId, Token, Ttl};
 use super::acquisition::Turn;
 use super::fields::locked_by;
 use super::side_grant::DocumentAt;
-use super::update::LockUpdate;
+use super::update::{LockUpdate, WorkedOut};
 use crate::documents::plan::Order;
 use crate::documents::{CollectionId, Namespace, RecordId};
 use crate::error::DocumentError;
@@ -27,6 +27,8 @@ pub(crate) struct Take {
     pub(crate) wanted: Arc<Wanted>,
     /// The sequence of the reading that was scanned.
     pub(crate) seen: u64,
+    /// What the update makes of one of the candidates, if the writer has left that to the caller.
+    pub(crate) worked_out: Option<WorkedOut>,
     /// How long to wait when it is locked; not at all by default.
     pub(crate) turn: Option<Turn>,
 }
@@ -94,6 +96,9 @@ pub(crate) enum Taken {
     Again,
     /// It is time to look again, or worth it. Who waits on has this number.
     LookAgain(u64),
+    /// As [`Taken::Again`]: and what the update makes of the first document is to be worked out by the caller. Its number, if it
+    /// has waited.
+    TooMuch(Option<u64>),
     /// The table of locks does not allow it. Nothing was done.
     Refused(Refusal),
     /// Nothing was done.
@@ -122,18 +127,21 @@ impl TakenLock {
     /// Its release.
     pub(crate) fn give_back(&self, release: Release) -> GiveBack {
         let (key, lock_id) = (self.key.clone(), self.lock_id.clone());
-        GiveBack { at: self.at, key, lock_id, token: self.token, release }
+        let (at, token, worked_out) = (self.at, self.token, None);
+        GiveBack { at, key, lock_id, token, release, worked_out }
     }
 }
 
 /// The release of a document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct GiveBack {
     pub(crate) at: DocumentAt,
     pub(crate) key: Key,
     pub(crate) lock_id: Holder,
     pub(crate) token: Token,
     pub(crate) release: Release,
+    /// What the update on release makes of the document, if the writer has left that to the caller.
+    pub(crate) worked_out: Option<WorkedOut>,
 }
 
 /// How a document is released.
@@ -159,6 +167,8 @@ pub(crate) enum GivenBack {
     NotUpdated(DocumentError),
     /// It was not locked by this grant any more, and nothing was done. Who has locked it now, if anybody has.
     Lost(Option<String>),
+    /// What the update on release makes of the document is to be worked out by the caller. It is locked as before.
+    TooMuch,
     /// It is locked as before.
     Failed(DocumentError),
 }
@@ -167,8 +177,9 @@ pub(crate) enum GivenBack {
 #[derive(Debug)]
 pub(crate) struct BreakDocument {
     pub(crate) at: DocumentAt,
-    /// What the document must still match.
+    /// What the document must still match, if it has changed since the reading of `seen`.
     pub(crate) filter: Arc<Filter>,
+    pub(crate) seen: u64,
     pub(crate) namespace: Namespace,
     pub(crate) reason: Box<str>,
 }
@@ -180,6 +191,8 @@ pub(crate) enum LockAnswer {
     GivenBack(GivenBack),
     /// The document is gone, does not match any more, or is not locked.
     NothingToBreak,
+    /// The document has changed, and whether it matches is too much work to find out: to be asked on a new reading.
+    BreakAgain,
     /// The document could not be unlocked, and nothing was done.
     NotBroken(DocumentError),
 }

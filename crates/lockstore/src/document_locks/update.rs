@@ -4,6 +4,7 @@ use bson::{RawBson, RawDocument, RawDocumentBuf};
 use docquery::{Document, Environment, Error, Filter, OwnedValue, Update, Value};
 
 use super::fields::FIELDS;
+use crate::documents::RecordId;
 use crate::error::DocumentError;
 
 /// An update as it was given. It is parsed at the moment at which it is made, for it may ask for the time.
@@ -13,6 +14,15 @@ pub(crate) struct LockUpdate {
     pub(crate) array_filters: Vec<RawDocumentBuf>,
     /// The variables of the request.
     pub(crate) variables: Option<RawDocumentBuf>,
+}
+
+/// What an update makes of a document, worked out by the caller on a reading, as it may be more work than the writer has time for.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkedOut {
+    pub(crate) record: RecordId,
+    /// The sequence of the reading.
+    pub(crate) seen: u64,
+    pub(crate) after: RawDocumentBuf,
 }
 
 impl LockUpdate {
@@ -49,16 +59,27 @@ impl LockUpdate {
         }
     }
 
-    /// What it makes of a document that `filter` has found, and that is locked or released by `mark`, which sets the lock's own
-    /// fields. A pipeline sees them as they will be, and they are set once more behind it.
+    /// What it makes, in at most `steps_max` steps, of a document that `filter` has found, and that is locked or released by `mark`, which sets the lock's own
+    /// fields. A pipeline sees them as they will be, and they are set once more behind it. Gives how many steps it took at most
+    /// too; `None` when it may be more work.
     pub(crate) fn apply(
         &self,
         document: &RawDocument,
         filter: Option<&Filter>,
         now_ms: i64,
+        steps_max: u64,
         mark: impl Fn(&RawDocument) -> RawDocumentBuf,
-    ) -> Result<RawDocumentBuf, DocumentError> {
+    ) -> Result<Option<(RawDocumentBuf, u64)>, DocumentError> {
+        if steps_max < u64::MAX && self.bytes() > BYTES_PARSED_MAX {
+            return Ok(None);
+        }
         let update = self.parse(now_ms)?;
+        let any = Filter::parse(&RawDocumentBuf::new(), &Environment::new(now_ms))?;
+        let filter = filter.unwrap_or(&any);
+        let steps = update.cost(filter).of(document);
+        if steps > steps_max {
+            return Ok(None);
+        }
         let marked;
         let before = if update.is_pipeline() {
             marked = mark(document);
@@ -66,9 +87,19 @@ impl LockUpdate {
         } else {
             document
         };
-        let any = Filter::parse(&RawDocumentBuf::new(), &Environment::new(now_ms))?;
-        let after = update.apply(before, filter.unwrap_or(&any))?;
-        Ok(mark(after.as_deref().unwrap_or(before)))
+        let after = update.apply(before, filter)?;
+        Ok(Some((mark(after.as_deref().unwrap_or(before)), steps)))
+    }
+
+    /// How large it is, with what belongs to it.
+    fn bytes(&self) -> usize {
+        let update = match &self.update {
+            RawBson::Document(update) => update.as_bytes().len(),
+            RawBson::Array(stages) => stages.as_bytes().len(),
+            _ => 0,
+        };
+        let others = self.array_filters.iter().chain(&self.variables);
+        update + others.map(|other| other.as_bytes().len()).sum::<usize>()
     }
 
     fn parse(&self, now_ms: i64) -> Result<Update, DocumentError> {
@@ -101,6 +132,9 @@ fn stages_name(pipeline: &RawBson, field: &str) -> bool {
         }
     })
 }
+
+/// How large an update may be that the writer parses.
+const BYTES_PARSED_MAX: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -145,9 +179,10 @@ mod tests {
             { "$replaceWith": { "_id": "$_id", "was": "$was", "lock_id": "thief" } },
         ]));
         pipeline.check(0).unwrap();
-        let after = pipeline.apply(&rawdoc! { "_id": 1, "lock_id": "me" }, None, 0, unlocked);
+        let locked = rawdoc! { "_id": 1, "lock_id": "me" };
+        let after = pipeline.apply(&locked, None, 0, u64::MAX, unlocked).unwrap();
         assert_eq!(
-            after.unwrap(),
+            after.unwrap().0,
             rawdoc! { "_id": 1, "was": "nobody", "lock_id": null, "lock_time": null }
         );
     }

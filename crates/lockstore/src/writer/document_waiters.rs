@@ -20,7 +20,7 @@ use crate::document_locks::{
 };
 use crate::documents::contained::contained;
 use crate::documents::plan::Order;
-use crate::documents::{CollectionId, RecordId};
+use crate::documents::{CollectionId, Match, RecordId};
 use crate::error::DocumentError;
 use crate::request::{Answer, Reply};
 use crate::slot::{Slot, Waiting};
@@ -65,6 +65,8 @@ enum Concern {
     Candidate(Candidate),
     /// It was, and is no more: which one is now, only a look can tell.
     Lost,
+    /// That is too much work for the writer to find out.
+    Unknown,
 }
 
 impl DocumentWaiters {
@@ -164,7 +166,7 @@ impl Writer {
 
     /// The candidate of somebody who may wait; `None` when it is worth looking again.
     fn may_wait(
-        &self,
+        &mut self,
         take: &Take,
         record: RecordId,
         moment: Moment<'_>,
@@ -178,36 +180,46 @@ impl Writer {
         }
         let at = (take.collection, record);
         let nobody = Candidate { record, rank: None };
-        let candidate = match self.concern(take, &nobody, at, moment)? {
+        let seen = Some(take.seen);
+        let candidate = match self.concern(take, &nobody, at, seen, moment)? {
             Concern::Candidate(candidate) => candidate,
             Concern::Nothing => nobody,
-            Concern::Takeable | Concern::Lost => return Ok(None),
+            Concern::Takeable | Concern::Lost | Concern::Unknown => return Ok(None),
         };
         let Some(changed) = self.documents.changed_since(take.seen, take.collection) else {
             return Ok(None);
         };
-        for (looked_at, changed) in changed.filter(|changed| *changed != record).enumerate() {
+        let others = changed.filter(|changed| *changed != record);
+        let changed: Vec<_> = others.take(LOOKED_AT_MAX + 1).collect();
+        if changed.len() > LOOKED_AT_MAX {
+            return Ok(None);
+        }
+        for changed in changed {
             let at = (take.collection, changed);
-            let is_news = !matches!(self.concern(take, &candidate, at, moment)?, Concern::Nothing);
-            if is_news || looked_at >= LOOKED_AT_MAX {
+            let is_news =
+                !matches!(self.concern(take, &candidate, at, None, moment)?, Concern::Nothing);
+            if is_news || self.documents.has_no_steps_left() {
                 return Ok(None);
             }
         }
         Ok(Some(candidate))
     }
 
-    /// What a document is, as it is now, to somebody who waits.
+    /// What a document is, as it is now, to somebody who waits. On the reading of `seen` it matched.
     fn concern(
-        &self,
+        &mut self,
         take: &Take,
         candidate: &Candidate,
         at: DocumentAt,
+        seen: Option<u64>,
         moment: Moment<'_>,
     ) -> Result<Concern, DocumentError> {
         let is_candidate = candidate.record == at.1;
-        let document = self.documents.matching(&take.filter, at, moment.ground)?;
-        let Some(document) = document else {
-            return Ok(if is_candidate { Concern::Lost } else { Concern::Nothing });
+        let document = match self.documents.matching(&take.filter, seen, at, moment.ground)? {
+            Match::Found(document) => document,
+            Match::Passed if is_candidate => return Ok(Concern::Lost),
+            Match::Passed => return Ok(Concern::Nothing),
+            Match::Left => return Ok(Concern::Unknown),
         };
         let rank = contained(|| {
             Ok(match &take.order {
@@ -237,15 +249,18 @@ impl Writer {
                 self.document_waiters.remove(ticket);
                 continue;
             }
-            let Some(left) = self.document_waiters.comparisons_left.checked_sub(1) else {
+            let left = self.document_waiters.comparisons_left.checked_sub(1);
+            let Some(left) = left.filter(|_| !self.documents.has_no_steps_left()) else {
                 self.tell_waiter(ticket, Taken::LookAgain(ticket.number));
                 continue;
             };
             self.document_waiters.comparisons_left = left;
-            let take = Arc::clone(&waiter.take);
-            match self.concern(&take, &waiter.candidate, at, moment) {
+            let (take, candidate) = (Arc::clone(&waiter.take), waiter.candidate.clone());
+            match self.concern(&take, &candidate, at, None, moment) {
                 Ok(Concern::Nothing) => {}
-                Ok(Concern::Lost) => self.tell_waiter(ticket, Taken::LookAgain(ticket.number)),
+                Ok(Concern::Lost | Concern::Unknown) => {
+                    self.tell_waiter(ticket, Taken::LookAgain(ticket.number));
+                }
                 Ok(Concern::Candidate(candidate)) => {
                     if let Some(waiter) = self.document_waiters.waiters.get_mut(&ticket) {
                         waiter.candidate = candidate;
@@ -259,6 +274,10 @@ impl Writer {
                         return;
                     }
                     Ok(None) => self.tell_waiter(ticket, Taken::LookAgain(ticket.number)),
+                    // It looks again with the update worked out.
+                    Err(NotTaken::TooMuch) => {
+                        self.tell_waiter(ticket, Taken::TooMuch(Some(ticket.number)));
+                    }
                     Err(error) => self.tell_waiter(ticket, error.into()),
                 },
                 Err(error) => self.tell_waiter(ticket, Taken::Failed(error)),

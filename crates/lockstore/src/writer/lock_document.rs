@@ -1,6 +1,7 @@
 //! The lock of a document, in the writer: decided on the document as it is now, and made with its update and its grant at once.
 
 use bson::{RawDocument, RawDocumentBuf};
+use docquery::Filter;
 use lockcore::{
     Acquire, Command, Granted, Holder, Key, Lease, Mode, Outcome, Refusal, Token, Wait,
 };
@@ -8,9 +9,9 @@ use lockcore::{
 use super::document_locks::{millis, shown};
 use super::{Moment, Writer};
 use crate::document_locks::fields::{self, LockFields, with_expiry};
-use crate::document_locks::{DocumentAt, Meeting, Take, Taken, TakenLock};
-use crate::documents::RecordId;
+use crate::document_locks::{DocumentAt, LockUpdate, Meeting, Take, Taken, TakenLock, WorkedOut};
 use crate::documents::contained::contained;
+use crate::documents::{Match, RecordId, STEPS_PER_TASK};
 use crate::error::DocumentError;
 use crate::request::Reply;
 
@@ -27,6 +28,10 @@ enum Look {
 pub(super) enum NotTaken {
     Refused(Refusal),
     Failed(DocumentError),
+    /// Whether the document matches is too much work to find out.
+    LookAgain,
+    /// What the update makes of it is too much work.
+    TooMuch,
 }
 
 impl Writer {
@@ -67,8 +72,12 @@ impl Writer {
         if moment.around.with_timers && self.expire_overdue(at, moment) {
             self.follow(moment);
         }
-        let before = self.documents.matching(&take.filter, at, moment.ground)?;
-        let Some(before) = before else { return Ok(Look::Passed) };
+        let seen = Some(take.seen);
+        let before = match self.documents.matching(&take.filter, seen, at, moment.ground)? {
+            Match::Found(before) => before,
+            Match::Passed => return Ok(Look::Passed),
+            Match::Left => return Err(NotTaken::LookAgain),
+        };
         let locked = self.take_if_had(take, at, &before, moment)?;
         Ok(match locked {
             Some(lock) => Look::Locked(Box::new(lock)),
@@ -83,9 +92,9 @@ impl Writer {
         at: DocumentAt,
         moment: Moment<'_>,
     ) -> Result<Option<TakenLock>, NotTaken> {
-        match self.documents.matching(&take.filter, at, moment.ground)? {
-            Some(before) => self.take_if_had(take, at, &before, moment),
-            None => Ok(None),
+        match self.documents.matching(&take.filter, None, at, moment.ground)? {
+            Match::Found(before) => self.take_if_had(take, at, &before, moment),
+            Match::Passed | Match::Left => Ok(None),
         }
     }
 
@@ -133,10 +142,14 @@ impl Writer {
             token: wanted.show_token.then_some(token),
         };
         let stamp = |document: &RawDocument| lock_fields.stamp(document);
-        let after = contained(|| match &wanted.update {
-            Some(update) => update.apply(before, Some(&take.filter), millis(moment), stamp),
-            None => Ok(stamp(before)),
-        })?;
+        let after = match &wanted.update {
+            Some(update) => {
+                let filter = Some(&*take.filter);
+                let source = (update, filter, take.worked_out.as_ref());
+                self.updated(at, before, source, stamp, moment)?.ok_or(NotTaken::TooMuch)?
+            }
+            None => stamp(before),
+        };
         let prepared = self.documents.prepare(at, before, Some(after.clone()), moment.ground)?;
         // From here on nothing can fail.
         if let Some(token) = broken {
@@ -162,6 +175,28 @@ impl Writer {
             waited: false,
             tried: 1,
         })
+    }
+
+    /// What an update makes of a document; `None` when the caller is to work that out, and has not on what is there now.
+    pub(super) fn updated(
+        &mut self,
+        at: DocumentAt,
+        before: &RawDocument,
+        (update, filter, worked_out): (&LockUpdate, Option<&Filter>, Option<&WorkedOut>),
+        mark: impl Fn(&RawDocument) -> RawDocumentBuf,
+        moment: Moment<'_>,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        let is_good =
+            |it: &&WorkedOut| it.record == at.1 && self.documents.is_unchanged(it.seen, at.0, at.1);
+        if let Some(worked_out) = worked_out.filter(is_good) {
+            return Ok(Some(mark(&worked_out.after)));
+        }
+        let updated =
+            contained(|| update.apply(before, filter, millis(moment), STEPS_PER_TASK, mark))?;
+        Ok(updated.map(|(after, steps)| {
+            self.documents.spend(steps);
+            after
+        }))
     }
 
     /// Whether a side grant can be had once the one that is there is over: that one's token.
@@ -247,6 +282,8 @@ impl From<NotTaken> for Taken {
         match error {
             NotTaken::Refused(refusal) => Self::Refused(refusal),
             NotTaken::Failed(error) => Self::Failed(error),
+            NotTaken::LookAgain => Self::Again,
+            NotTaken::TooMuch => Self::TooMuch(None),
         }
     }
 }

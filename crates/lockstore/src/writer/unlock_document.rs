@@ -4,12 +4,10 @@ use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf};
 use lockcore::{Command, Holder, Key};
 
-use super::document_locks::millis;
 use super::{Moment, Writer};
 use crate::document_locks::fields::{self, is_locked_by};
-use crate::document_locks::{BreakDocument, DocumentAt, GiveBack, GivenBack, LockAnswer, Release};
-use crate::documents::contained::contained;
-use crate::documents::{Namespace, Prepared};
+use crate::document_locks::{BreakDocument, GiveBack, GivenBack, LockAnswer, Release};
+use crate::documents::{Match, Namespace};
 use crate::error::{DocumentError, Shell};
 use crate::request::{Answer, Reply};
 
@@ -42,7 +40,7 @@ impl Writer {
         give_back: &GiveBack,
         moment: Moment<'_>,
     ) -> Result<GivenBack, DocumentError> {
-        let GiveBack { at, key, lock_id, token, release } = give_back;
+        let GiveBack { at, key, lock_id, token, release, worked_out } = give_back;
         let before = self.documents.document(*at, moment.ground)?;
         let command =
             Command::Release { key: key.clone(), holder: lock_id.clone(), token: Some(*token) };
@@ -52,31 +50,25 @@ impl Writer {
                 return Ok(GivenBack::Lost(before.as_deref().and_then(fields::holder)));
             }
         };
-        let (prepared, not_updated) = match self.released(*at, &before, release, moment) {
+        let after = match release {
+            Release::Unlock | Release::HandOn => Ok(Some(fields::unlocked(&before))),
+            Release::Delete => Ok(None),
+            Release::Update(update) => {
+                let source = (update, None, worked_out.as_ref());
+                match self.updated(*at, &before, source, fields::unlocked, moment) {
+                    Ok(None) => return Ok(GivenBack::TooMuch),
+                    updated => updated,
+                }
+            }
+        };
+        let prepare = |after| self.documents.prepare(*at, &before, after, moment.ground);
+        let (prepared, not_updated) = match after.and_then(prepare) {
             Ok(prepared) => (prepared, None),
-            Err(error) => (self.released(*at, &before, &Release::Unlock, moment)?, Some(error)),
+            Err(error) => (prepare(Some(fields::unlocked(&before)))?, Some(error)),
         };
         self.documents.put(prepared);
         self.apply(&released, moment);
         Ok(not_updated.map_or(GivenBack::Released, GivenBack::NotUpdated))
-    }
-
-    /// What a release makes of a document.
-    fn released(
-        &self,
-        at: DocumentAt,
-        before: &RawDocument,
-        release: &Release,
-        moment: Moment<'_>,
-    ) -> Result<Prepared, DocumentError> {
-        let after = match release {
-            Release::Unlock | Release::HandOn => Some(fields::unlocked(before)),
-            Release::Update(update) => {
-                Some(contained(|| update.apply(before, None, millis(moment), fields::unlocked))?)
-            }
-            Release::Delete => None,
-        };
-        self.documents.prepare(at, before, after, moment.ground)
     }
 
     /// Unlocks a document by force, and records that.
@@ -86,11 +78,8 @@ impl Writer {
         reply: Reply,
         moment: Moment<'_>,
     ) {
-        let answer = match self.try_break(task, moment) {
-            Ok(Some(broken)) => broken,
-            Ok(None) => Answer::DocumentLock(Box::new(LockAnswer::NothingToBreak)),
-            Err(error) => Answer::DocumentLock(Box::new(LockAnswer::NotBroken(error))),
-        };
+        let answer =
+            self.try_break(task, moment).unwrap_or_else(|error| told(LockAnswer::NotBroken(error)));
         self.batch.answers.push((reply, answer));
     }
 
@@ -98,17 +87,22 @@ impl Writer {
         &mut self,
         task: &BreakDocument,
         moment: Moment<'_>,
-    ) -> Result<Option<Answer>, DocumentError> {
-        if self.documents.catalog().collection_with(task.at.0).is_none() {
-            return Ok(None);
+    ) -> Result<Answer, DocumentError> {
+        let BreakDocument { at, filter, seen, namespace, reason } = task;
+        if self.documents.catalog().collection_with(at.0).is_none() {
+            return Ok(told(LockAnswer::NothingToBreak));
         }
-        let Some(before) = self.documents.matching(&task.filter, task.at, moment.ground)? else {
-            return Ok(None);
+        let before = match self.documents.matching(filter, Some(*seen), *at, moment.ground)? {
+            Match::Found(before) => before,
+            Match::Passed => return Ok(told(LockAnswer::NothingToBreak)),
+            Match::Left => return Ok(told(LockAnswer::BreakAgain)),
         };
-        let Some(lock_id) = fields::holder(&before) else { return Ok(None) };
+        let Some(lock_id) = fields::holder(&before) else {
+            return Ok(told(LockAnswer::NothingToBreak));
+        };
         let after = Some(fields::unlocked(&before));
-        let prepared = self.documents.prepare(task.at, &before, after, moment.ground)?;
-        let token = if let Some((key, grant)) = self.side_grant(task.at) {
+        let prepared = self.documents.prepare(*at, &before, after, moment.ground)?;
+        let token = if let Some((key, grant)) = self.side_grant(*at) {
             let (key, token) = (key.clone(), grant.token);
             self.end_grant(&key, token, moment);
             token
@@ -121,9 +115,13 @@ impl Writer {
         self.documents.put(prepared);
         let holder = if lock_id.is_empty() { "\"\"" } else { shortened(&lock_id) };
         let holder = Holder::new(holder).expect("it is short, and not empty");
-        let key = document_name(&task.namespace, &before);
-        Ok(Some(self.record_break(key, holder, token, task.reason.to_string(), moment)))
+        let key = document_name(namespace, &before);
+        Ok(self.record_break(key, holder, token, reason.to_string(), moment))
     }
+}
+
+fn told(answer: LockAnswer) -> Answer {
+    Answer::DocumentLock(Box::new(answer))
 }
 
 /// What a document is called in a record of a break: `document factory.jobs { _id: 1 }`.

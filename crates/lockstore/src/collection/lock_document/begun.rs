@@ -1,6 +1,7 @@
 //! A lock of a document that was asked for: its arguments, checked.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
@@ -63,6 +64,7 @@ impl<T> LockDocument<'_, T> {
             selector,
             max_time: self.max_time,
             wanted: Arc::new(wanted),
+            works_out: AtomicBool::new(false),
         };
         let sleep = self.sleep.filter(|_| mode == Mode::Meet);
         let acquisition = Acquisition::new(sleep, self.max_wait, stored.now());

@@ -3,13 +3,25 @@
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::Filter;
 
-use super::DocumentWriter;
-use super::modify::check_size;
+use super::{DocumentWriter, STEPS_PER_BATCH};
+use crate::documents::change::check_size;
 use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
+use crate::documents::task::STEPS_PER_TASK;
 use crate::documents::write_set::WriteSet;
 use crate::documents::{CollectionId, RecordId};
 use crate::error::DocumentError;
+
+/// Whether a document matches.
+#[derive(Debug)]
+pub(crate) enum Match {
+    /// It is gone, or does not.
+    Passed,
+    /// To find that out is too much work.
+    Left,
+    /// It does, and is this.
+    Found(RawDocumentBuf),
+}
 
 /// A change that can no longer fail.
 #[derive(Debug)]
@@ -49,17 +61,37 @@ impl DocumentWriter {
         Ok(current.map(|current| current.raw().to_owned()))
     }
 
-    /// A document as it is now, if it is there and matches.
+    /// Whether a document, as it is now, matches. One that has not changed since the reading of `seen`, on which it did, does
+    /// still.
     pub(crate) fn matching(
-        &self,
+        &mut self,
         filter: &Filter,
+        seen: Option<u64>,
         (collection, record): (CollectionId, RecordId),
         ground: &Ground<'_>,
-    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+    ) -> Result<Match, DocumentError> {
         let current = self.batch.overlay.document(collection, record, ground)?;
-        let Some(current) = current else { return Ok(None) };
-        let matches = contained(|| Ok(filter.matches(current.raw())?))?;
-        Ok(matches.then(|| current.raw().to_owned()))
+        let Some(current) = current else { return Ok(Match::Passed) };
+        let document = current.raw();
+        let unchanged = seen.is_some_and(|seen| self.is_unchanged(seen, collection, record));
+        let steps = if unchanged { 0 } else { filter.cost().of(document) };
+        if steps > STEPS_PER_TASK {
+            return Ok(Match::Left);
+        }
+        let matches = unchanged || contained(|| Ok(filter.matches(document)?))?;
+        let found = if matches { Match::Found(document.to_owned()) } else { Match::Passed };
+        self.batch.steps = self.batch.steps.saturating_add(steps);
+        Ok(found)
+    }
+
+    /// Notes that the batch has evaluated something.
+    pub(crate) fn spend(&mut self, steps: u64) {
+        self.batch.steps = self.batch.steps.saturating_add(steps);
+    }
+
+    /// Whether the batch has evaluated as much as it may.
+    pub(crate) fn has_no_steps_left(&self) -> bool {
+        self.batch.steps >= STEPS_PER_BATCH
     }
 
     /// Finds out what else changes when a document becomes `after`. Nothing is changed yet.
