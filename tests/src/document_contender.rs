@@ -118,7 +118,7 @@ impl DocumentContender<'_> {
         let lock = answer.unwrap_or_else(|error| panic!("{error}"));
         let outcome = match (lock.token(), wait) {
             (Some(token), _) => {
-                self.check_document(wish, &lock, token);
+                check_document(wish, &lock, token);
                 Outcome::Granted { token, valid_until: self.valid_until(&lock) }
             }
             (None, Wait::No) => Outcome::Refused,
@@ -126,14 +126,6 @@ impl DocumentContender<'_> {
         };
         self.client.returned(asked, outcome);
         lock.token().is_some().then_some(lock)
-    }
-
-    /// What was locked says by whom.
-    fn check_document(&self, wish: &Wish<'_>, lock: &DocumentLock, token: Token) {
-        let document = lock.locked_document().expect("it is locked");
-        let shown = (document.get_str("lock_id").ok(), document.get_i64("lock_token").ok());
-        assert_eq!(shown, (Some(wish.holder.as_str()), Some(token.get().cast_signed())));
-        assert_eq!(document.get_str("_id").ok(), Some(wish.key.as_str()));
     }
 
     /// Asks, and gives up at once. The document may have been locked by then, and is handed on.
@@ -254,6 +246,14 @@ impl<'a> Wish<'a> {
     fn call(&self, wait: Wait) -> Call {
         Call::Acquire { mode: Mode::Exclusive, ttl: self.ttl, wait }
     }
+}
+
+/// What was locked says by whom.
+fn check_document(wish: &Wish<'_>, lock: &DocumentLock, token: Token) {
+    let document = lock.locked_document().expect("it is locked");
+    let shown = (document.get_str("lock_id").ok(), document.get_i64("lock_token").ok());
+    assert_eq!(shown, (Some(wish.holder.as_str()), Some(token.get().cast_signed())));
+    assert_eq!(document.get_str("_id").ok(), Some(wish.key.as_str()));
 }
 
 fn locked_with(key: &Key, token: Token) -> Document {
