@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use lockstore::WallTime;
 use lockstore::collection::LockedDocument;
+use lockstore::{Token, WallTime};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -74,7 +74,7 @@ impl Report {
             _id: json_of_value(id)?,
             lock_id,
             since,
-            token: token.map(|token| token.get()),
+            token: token.map(Token::get),
             expires_at: remaining.map(|left| rfc3339(after(now, left))),
             remaining_seconds: remaining.map(|left| left.as_secs_f64()),
             in_session: session.is_some(),
