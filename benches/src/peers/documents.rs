@@ -64,3 +64,19 @@ pub(crate) trait JobCaller: WriteCaller {
     /// All with this `uuid`, which has no index.
     fn by_uuid(&mut self, names: &Names) -> usize;
 }
+
+/// Something that jobs can be locked in, by many threads: found, locked, and released again.
+pub(crate) trait JobLocker: Sync {
+    /// A way in for one thread.
+    fn locker(&self) -> Box<dyn LockCaller + '_>;
+}
+
+/// One thread's way to lock. What a call has done is durable when it returns; it is two steps, a lock that gives the document
+/// and a release.
+pub(crate) trait LockCaller {
+    /// Locks the job with this `db_id`, which is indexed, and releases it.
+    fn by_index(&mut self, names: &Names, mark: &Mark);
+
+    /// Locks the first job of the queue that is free, and puts it to the end as it is released.
+    fn next_of_queue(&mut self, mark: &Mark, index: i64);
+}
