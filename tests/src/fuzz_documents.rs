@@ -1,11 +1,12 @@
 //! What the fuzz targets of the document language do: any filter, update, pipeline and key on any documents.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use docquery::key::{KeyPattern, encode};
-use docquery::pipeline::{Collections, Documents};
+use docquery::pipeline::{Database, Documents, documents};
 use docquery::{
     Document, Environment, Filter, Pipeline, Projection, Sort, Update, Value, limits, order,
 };
@@ -102,11 +103,10 @@ pub fn pipeline(bytes: &[u8]) {
     let documents: Vec<_> = documents.into_iter().map(|any| any.0).collect();
     let environment = Environment::new(0);
     if let Ok(pipeline) = Pipeline::parse(stages.stages(), &environment) {
-        let other = Other(documents.clone());
-        let source = documents.iter().cloned().map(Ok);
-        for document in pipeline.run(Box::new(source), &other).flatten().take(RESULTS_MAX) {
-            check_sound(&document);
-        }
+        let database: Arc<dyn Database> = Arc::new(Other(documents.clone()));
+        let mut found = pipeline.run(source(&documents), &database);
+        let found = std::iter::from_fn(|| found.next().ok().flatten());
+        found.take(RESULTS_MAX).for_each(|document| check_sound(&document));
     }
     let everything =
         Filter::parse(RawDocument::from_bytes(EMPTY).expect("a document"), &environment);
@@ -162,14 +162,14 @@ fn check_sound(document: &RawDocument) {
 #[derive(Debug)]
 struct Other(Vec<RawDocumentBuf>);
 
-impl Collections for Other {
-    fn documents<'a>(
-        &'a self,
-        _: &str,
-        _: Option<&RawDocument>,
-    ) -> docquery::Result<Documents<'a>> {
-        Ok(Box::new(self.0.iter().cloned().map(Ok)))
+impl Database for Other {
+    fn documents(&self, _: &str, _: Option<&RawDocument>) -> docquery::Result<Documents> {
+        Ok(source(&self.0))
     }
+}
+
+fn source(found: &[RawDocumentBuf]) -> Documents {
+    documents(found.to_vec().into_iter().map(Ok))
 }
 
 /// An `$unwind` may give many documents for one.

@@ -1,11 +1,13 @@
 //! Pipelines: stages over an iterator of documents.
 //!
-//! Stages that make at most one document of each run one behind the other on values in an arena (`streaming.rs`); what
-//! comes out is written once. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in memory of
-//! their own, which is bounded.
+//! A stage is a [`Source`] of documents that asks the one before it when it is asked. Stages that make at most one document of
+//! each run one behind the other on values in an arena (`streaming.rs`); what comes out is written once, or shown
+//! as it is to a stage that only looks. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in
+//! memory of their own, which is bounded, and put the rest into a [`Scratch`].
 
 mod accumulator;
 mod count;
+mod database;
 mod distinct;
 mod documents;
 mod engine;
@@ -14,7 +16,10 @@ mod limit;
 mod lookup;
 mod replace_root;
 mod run;
+mod scratch;
 mod sort;
+mod sorted;
+mod source;
 mod stage;
 mod streaming;
 #[cfg(test)]
@@ -24,13 +29,20 @@ mod tests;
 mod unset;
 mod unwind;
 
-use std::fmt;
+use std::sync::Arc;
 
 use bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::{
-    Arena, Environment, Error, ErrorCode, Filter, OwnedValue, Result, Sort, Value, Writer, limits,
+    Arena, Document, Environment, Error, ErrorCode, Filter, OwnedValue, Result, Sort, Value,
+    Writer, limits,
 };
+pub use database::Database;
+pub use scratch::Scratch;
+pub use source::{Documents, Source, Visit, documents};
+
+use database::NoDatabase;
+use source::{later, ready};
 use stage::{Place, Stage};
 use streaming::{Streaming, too_large};
 
@@ -42,26 +54,12 @@ pub struct Pipeline {
     on_slots: usize,
 }
 
-/// Documents, one after the other.
-pub type Documents<'a> = Box<dyn Iterator<Item = Result<RawDocumentBuf>> + 'a>;
-
-/// The other collections of the database, for `$lookup`.
-pub trait Collections: fmt::Debug {
-    /// The documents of the collection `name` that match `filter`, or a superset of them; none where there is no such
-    /// collection. The implementation may use an index for the filter; the caller filters again.
-    ///
-    /// # Errors
-    ///
-    /// They cannot be read.
-    fn documents<'a>(&'a self, name: &str, filter: Option<&RawDocument>) -> Result<Documents<'a>>;
-}
-
 /// What the first stages of a pipeline ask of its source. A source that does some of it, by an index, tells
 /// [`Pipeline::run_after`] how many stages it has done.
 #[derive(Clone, Debug)]
 pub struct Leading<'a> {
     /// The filters of the `$match` stages that come first, one for each stage.
-    pub filters: Vec<&'a Filter>,
+    pub filters: Vec<&'a Arc<Filter>>,
     /// The order of a `$sort` right behind them.
     pub sort: Option<&'a Sort>,
     /// How many documents are needed at most, behind the filters and the order.
@@ -136,30 +134,25 @@ impl Pipeline {
     }
 
     /// The documents that come out when `source` goes in.
-    pub fn run<'a>(
-        &'a self,
-        source: Documents<'a>,
-        collections: &'a dyn Collections,
-    ) -> Documents<'a> {
-        self.run_after(0, source, collections)
+    pub fn run(&self, source: Documents, database: &Arc<dyn Database>) -> Documents {
+        self.run_after(0, source, database)
     }
 
     /// The documents that come out when `source` goes in, which has done what the first `done` stages do.
-    pub fn run_after<'a>(
-        &'a self,
+    pub fn run_after(
+        &self,
         done: usize,
-        source: Documents<'a>,
-        collections: &'a dyn Collections,
-    ) -> Documents<'a> {
+        source: Documents,
+        database: &Arc<dyn Database>,
+    ) -> Documents {
         let (on_slots, others) = self.stages.split_at(self.on_slots);
         let mut documents = source;
         if done < on_slots.len() {
-            let first = run::run(&on_slots[done..], documents, collections);
-            documents = Box::new(first.map(|document| document.map_err(engine::error_on_slots)));
+            documents = engine::on_slots(run::run(&on_slots[done..], documents, database));
         }
         let done = done.saturating_sub(on_slots.len());
-        let documents = run::run(others.get(done..).unwrap_or_default(), documents, collections);
-        Box::new(documents.map(|document| document.and_then(result)))
+        let documents = run::run(others.get(done..).unwrap_or_default(), documents, database);
+        Box::new(Results(documents))
     }
 
     /// Checks that an update may be this pipeline: it sets, takes away and replaces, no more.
@@ -186,28 +179,28 @@ impl Pipeline {
     ///
     /// An expression failed, or the document would be too large or too deep.
     pub fn apply_to_document(&self, document: &RawDocument) -> Result<RawDocumentBuf> {
-        let (streaming, _) = Streaming::take(&self.stages, &NoCollections, limits::DEPTH_MAX);
+        let database: Arc<dyn Database> = Arc::new(NoDatabase);
+        let (streaming, _) = Streaming::take(&self.stages, &database, limits::DEPTH_MAX);
         let changed = streaming.run(document.to_owned(), &Arena::new())?;
         result(changed.unwrap_or_default())
     }
 }
 
-/// A database without collections.
+/// What comes out at the end.
 #[derive(Debug)]
-struct NoCollections;
+struct Results(Documents);
 
-impl Collections for NoCollections {
-    fn documents<'a>(&'a self, _: &str, _: Option<&RawDocument>) -> Result<Documents<'a>> {
-        Ok(Box::new(std::iter::empty()))
+impl Source for Results {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        self.0.next()?.map(result).transpose()
     }
-}
 
-/// What goes into a stage.
-struct Input<'a>(Documents<'a>);
-
-impl fmt::Debug for Input<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Input")
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        // What comes out must be short as it is written.
+        self.0.for_each(&mut |document| match document.raw_bytes() {
+            Some(bytes) if bytes.len() <= limits::DOCUMENT_BYTES_MAX => visit(document),
+            _ => visit(Document::from(&*result(document.to_raw())?)),
+        })
     }
 }
 
@@ -232,9 +225,6 @@ fn check_size(bytes: usize) -> Result<()> {
 
 /// How many stages a pipeline may have.
 const STAGES_MAX: usize = 1000;
-
-/// How many bytes `$sort`, `$group` and each accumulator may take.
-const MEMORY_BYTES_MAX: usize = 100 * 1024 * 1024;
 
 /// How long a document may be between two stages, in bytes. Only what comes out at the end must be short.
 const INNER_BYTES_MAX: usize = 128 * 1024 * 1024;

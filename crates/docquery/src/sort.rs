@@ -108,6 +108,18 @@ impl Sort {
 }
 
 impl SortKey {
+    /// The key of one value, ascending.
+    pub(crate) fn of(value: Value<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(16);
+        encode(if value.is_missing() { Value::Null } else { value }, &mut bytes);
+        Self(bytes.into())
+    }
+
+    /// The bytes that sort as the key does.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// How much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len()

@@ -24,6 +24,8 @@ mod reply;
 mod update;
 mod write_batch;
 
+use std::sync::Arc;
+
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value, limits};
 
@@ -40,7 +42,7 @@ pub(crate) use cursors::Cursors;
 /// One command on its way.
 #[derive(Clone, Copy, Debug)]
 struct Call<'c> {
-    engine: &'c Engine,
+    engine: &'c Arc<Engine>,
     database: &'c str,
     /// What the command is, in its own spelling, and what it is about: a collection mostly.
     name: &'c str,
@@ -57,7 +59,7 @@ struct Known {
 }
 
 /// Runs a command in a database, and gives its reply, which tells of errors too.
-pub(crate) fn run(engine: &Engine, database: &str, command: &RawDocument) -> RawDocumentBuf {
+pub(crate) fn run(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> RawDocumentBuf {
     match dispatch(engine, database, command) {
         Ok(reply) => reply.finish(),
         Err(error) => Reply::failure(&error),
@@ -65,7 +67,7 @@ pub(crate) fn run(engine: &Engine, database: &str, command: &RawDocument) -> Raw
 }
 
 fn dispatch(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     database: &str,
     command: &RawDocument,
 ) -> Result<Reply, DocumentError> {

@@ -12,6 +12,7 @@ mod alone;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
@@ -45,6 +46,8 @@ pub(crate) struct Engine {
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
     pub(crate) rivals: Rivals,
+    /// The folder for what pipelines cannot hold in memory.
+    pub(crate) scratch: PathBuf,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -81,6 +84,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         disk: Disk,
         writer: Writer,
+        scratch: PathBuf,
     ) -> Result<Self, DiskError> {
         let catalog = writer.documents().catalog();
         let published = Published::new(writer.table().locks(), catalog, &disk)?;
@@ -94,6 +98,7 @@ impl Engine {
             background: Background::default(),
             cursors: Cursors::default(),
             rivals: Rivals::default(),
+            scratch,
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {

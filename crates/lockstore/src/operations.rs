@@ -14,8 +14,10 @@ mod indexes;
 mod insert;
 mod modify;
 mod rivals;
+mod scratch;
 mod select;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use docquery::{Document, Environment, Error, ErrorCode};
 use lockcore::Instant;
 use uuid::Uuid;
 
-pub(crate) use aggregate::AggregateRequest;
+pub(crate) use aggregate::{AggregateRequest, Leading};
 pub(crate) use catalogue::{collections, databases, drop_database};
 pub(crate) use cursor::{AHEAD, Cursor};
 pub(crate) use find::FindRequest;
@@ -43,7 +45,7 @@ use crate::error::DocumentError;
 /// Where and when one operation runs.
 #[derive(Debug)]
 pub(crate) struct Place<'s> {
-    engine: &'s Engine,
+    engine: &'s Arc<Engine>,
     namespace: Namespace,
     now_ms: i64,
     deadline: Option<Instant>,
@@ -53,12 +55,22 @@ pub(crate) struct Place<'s> {
 impl<'s> Place<'s> {
     /// An operation on a collection, which may take as long as `max_time`.
     pub(crate) fn new(
-        engine: &'s Engine,
+        engine: &'s Arc<Engine>,
         namespace: Namespace,
         max_time: Option<Duration>,
     ) -> Self {
         let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
         let deadline = max_time.map(|limit| engine.clock.now().saturating_add(limit));
+        Self::at(engine, namespace, now_ms, deadline)
+    }
+
+    /// A part of an operation that began at `now_ms`.
+    fn at(
+        engine: &'s Arc<Engine>,
+        namespace: Namespace,
+        now_ms: i64,
+        deadline: Option<Instant>,
+    ) -> Self {
         Self { engine, namespace, now_ms, deadline, unacknowledged: false }
     }
 
@@ -71,7 +83,7 @@ impl<'s> Place<'s> {
         self.unacknowledged
     }
 
-    pub(crate) fn engine(&self) -> &'s Engine {
+    pub(crate) fn engine(&self) -> &'s Arc<Engine> {
         self.engine
     }
 
@@ -108,11 +120,6 @@ impl<'s> Place<'s> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The same operation in another collection.
-    fn neighbour(&self, namespace: Namespace) -> Self {
-        Self { namespace, ..*self }
     }
 
     fn deadline(&self) -> Option<Instant> {

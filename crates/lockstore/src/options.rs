@@ -205,7 +205,14 @@ impl StoreOptions {
     fn start(self, disk: Disk, clock: Arc<dyn Clock>, path: &Path) -> Result<Store, OpenError> {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
         let (writer, recovery) = recover(&disk, &self.settings, &*clock).map_err(failed)?;
-        let engine = Arc::new(Engine::new(self.settings, clock, disk, writer).map_err(failed)?);
+        // Large pipelines are put beside the store: where there is room for that, there is room for them.
+        let scratch = match path.parent() {
+            Some(folder) if path.exists() && folder.as_os_str().is_empty() => ".".into(),
+            Some(folder) if path.exists() => folder.to_owned(),
+            _ => std::env::temp_dir(),
+        };
+        let engine = Engine::new(self.settings, clock, disk, writer, scratch).map_err(failed)?;
+        let engine = Arc::new(engine);
         let started = engine.background.start(&engine);
         started.map_err(|source| OpenError::Thread { path: path.to_owned(), source })?;
         let weak = Arc::downgrade(&engine);

@@ -4,7 +4,10 @@
 //! order, a limit, a projection. It gives errors codes of its own, and a few values and places of fields differ in
 //! what it gives. Programs see that, so it is done here as well.
 
+use bson::RawDocumentBuf;
+
 use super::stage::Stage;
+use super::{Documents, Source};
 use crate::expression::division_by_zero;
 use crate::path::array_index;
 use crate::{Arena, Document, Error, Result, Value};
@@ -53,8 +56,22 @@ const FIND: [(IsStage, bool); 4] = [
 
 type IsStage = fn(&Stage) -> bool;
 
+/// `documents`, whose errors are those of the second engine.
+pub(crate) fn on_slots(documents: Documents) -> Documents {
+    Box::new(OnSlots(documents))
+}
+
+#[derive(Debug)]
+struct OnSlots(Documents);
+
+impl Source for OnSlots {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        self.0.next().map_err(error_on_slots)
+    }
+}
+
 /// The error that the second engine gives where the first gives `error`.
-pub(crate) fn error_on_slots(error: Error) -> Error {
+fn error_on_slots(error: Error) -> Error {
     let code = match error.code().value() {
         16610 => 4_848_403,
         40400 => 5_911_200,

@@ -3,6 +3,7 @@
 mod join;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
@@ -10,7 +11,7 @@ use join::Join;
 
 use super::engine::Engine;
 use super::stage::{Place, object};
-use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, run};
+use super::{Database, Documents, INNER_BYTES_MAX, Pipeline, Source, Visit, ready, run};
 use crate::expression::{Context, Scope, check_bound_name};
 use crate::path::Path;
 use crate::{
@@ -117,7 +118,7 @@ impl Lookup {
     pub(crate) fn apply<'a>(
         &'a self,
         document: Document<'a>,
-        collections: &dyn Collections,
+        database: &Arc<dyn Database>,
         kept: &Kept,
         arena: &'a Arena,
     ) -> Result<Document<'a>> {
@@ -126,11 +127,11 @@ impl Lookup {
                 let mut kept = kept.0.borrow_mut();
                 let documents = match &mut *kept {
                     Some(documents) => documents,
-                    empty => empty.insert(self.find(document, collections, arena)?),
+                    empty => empty.insert(self.find(document, database, arena)?),
                 };
                 in_arena(documents, arena)?
             }
-            _ => in_arena(&self.find(document, collections, arena)?, arena)?,
+            _ => in_arena(&self.find(document, database, arena)?, arena)?,
         };
         match self.engine {
             Engine::Classic => nested::set(document, &self.into, self.into.len(), found, arena),
@@ -142,13 +143,13 @@ impl Lookup {
     fn find(
         &self,
         document: Document<'_>,
-        collections: &dyn Collections,
+        database: &Arc<dyn Database>,
         arena: &Arena,
     ) -> Result<Vec<RawDocumentBuf>> {
         let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
         let joined = joined.as_deref();
         match &self.sub {
-            None => collect(self.source(joined, collections)?),
+            None => collect(self.source(joined, database)?),
             Some(sub) => {
                 let reparsed = sub.reparse(&self.environment, document, arena)?;
                 let pipeline = reparsed.as_ref().unwrap_or(&sub.parsed);
@@ -156,26 +157,25 @@ impl Lookup {
                     // The join asks what the pipeline's own documents are.
                     Some(joined) if pipeline.has_own_documents() => {
                         let (first, _) = pipeline.stages.split_at(1);
-                        let none = Box::new(std::iter::empty());
-                        let documents = matching(run::run(first, none, collections), joined)?;
-                        collect(pipeline.run_after(1, documents, collections))
+                        let documents = matching(run::run(first, ready(None), database), joined)?;
+                        collect(pipeline.run_after(1, documents, database))
                     }
-                    joined => collect(pipeline.run(self.source(joined, collections)?, collections)),
+                    joined => collect(pipeline.run(self.source(joined, database)?, database)),
                 }
             }
         }
     }
 
     /// The documents of the other collection that `joined` matches.
-    fn source<'a>(
+    fn source(
         &self,
         joined: Option<&RawDocument>,
-        collections: &'a dyn Collections,
-    ) -> Result<Documents<'a>> {
+        database: &Arc<dyn Database>,
+    ) -> Result<Documents> {
         let Some(from) = &self.from else {
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(ready(None));
         };
-        let documents = collections.documents(from, joined)?;
+        let documents = database.documents(from, joined)?;
         match joined {
             Some(joined) => matching(documents, joined),
             None => Ok(documents),
@@ -184,16 +184,34 @@ impl Lookup {
 }
 
 /// Those of `documents` that `filter` matches.
-fn matching<'a>(documents: Documents<'a>, filter: &RawDocument) -> Result<Documents<'a>> {
+fn matching(input: Documents, filter: &RawDocument) -> Result<Documents> {
     let filter = Filter::parse(filter, &Environment::default())?;
-    Ok(Box::new(documents.filter_map(move |document| match document {
-        Ok(document) => match filter.matches(&document) {
-            Ok(true) => Some(Ok(document)),
-            Ok(false) => None,
-            Err(error) => Some(Err(error)),
-        },
-        Err(error) => Some(Err(error)),
-    })))
+    Ok(Box::new(Matching { input, filter }))
+}
+
+#[derive(Debug)]
+struct Matching {
+    input: Documents,
+    filter: Filter,
+}
+
+impl Source for Matching {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        while let Some(document) = self.input.next()? {
+            if self.filter.matches(&document)? {
+                return Ok(Some(document));
+            }
+        }
+        Ok(None)
+    }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        let Self { input, filter } = self;
+        input.for_each(&mut |document| match filter.find(document)? {
+            Some(_) => visit(document),
+            None => Ok(()),
+        })
+    }
 }
 
 impl SubPipeline {
@@ -230,10 +248,10 @@ impl SubPipeline {
     }
 }
 
-fn collect(documents: Documents<'_>) -> Result<Vec<RawDocumentBuf>> {
+fn collect(mut documents: Documents) -> Result<Vec<RawDocumentBuf>> {
     let (mut found, mut bytes) = (Vec::new(), 0);
-    for document in documents {
-        let document = document?;
+    documents.for_each(&mut |document| {
+        let document = document.to_raw();
         bytes += document.as_bytes().len();
         if bytes > FOUND_BYTES_MAX {
             let message =
@@ -241,7 +259,8 @@ fn collect(documents: Documents<'_>) -> Result<Vec<RawDocumentBuf>> {
             return Err(Error::location(4568, message));
         }
         found.push(document);
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 

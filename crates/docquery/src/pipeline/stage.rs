@@ -1,5 +1,7 @@
 //! The stages of a pipeline, and how each is read.
 
+use std::sync::Arc;
+
 use super::count::Count;
 use super::documents::LiteralDocuments;
 use super::engine::Engine;
@@ -13,31 +15,31 @@ use super::unwind::Unwind;
 use crate::projection::Transformation;
 use crate::{Document, Environment, Error, Expression, Filter, Result, Value};
 
-/// A stage, parsed.
+/// A stage, parsed. A copy shares what was parsed.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     /// `$match`
-    Match(Filter),
+    Match(Arc<Filter>),
     /// `$project`, `$unset`, `$set`, `$addFields`
-    Transform(Transformation),
+    Transform(Arc<Transformation>),
     /// `$replaceRoot`, `$replaceWith`
-    ReplaceRoot(Expression),
+    ReplaceRoot(Arc<Expression>),
     /// `$lookup`
-    Lookup(Box<Lookup>),
+    Lookup(Arc<Lookup>),
     /// `$unwind`
-    Unwind(Unwind),
+    Unwind(Arc<Unwind>),
     /// `$sort`
-    Sort(SortStage),
+    Sort(Arc<SortStage>),
     /// `$limit`
     Limit(u64),
     /// `$skip`
     Skip(u64),
     /// `$group`
-    Group(Box<Group>),
+    Group(Arc<Group>),
     /// `$count`
     Count(Count),
     /// `$documents`
-    Documents(LiteralDocuments),
+    Documents(Arc<LiteralDocuments>),
 }
 
 /// Where a stage stands.
@@ -65,32 +67,41 @@ impl Stage {
         let (name, spec) = name_and_spec(item)?;
         let environment = place.environment;
         match name {
-            "$match" => match_filter(spec, environment).map(Self::Match),
+            "$match" => match_filter(spec, environment).map(|filter| Self::Match(Arc::new(filter))),
             "$project" => {
                 let spec = object(name, spec, 15969)?;
-                Transformation::project(spec, environment).map(Self::Transform)
+                Transformation::project(spec, environment).map(Self::transform)
             }
             "$set" | "$addFields" => {
                 let spec = object(name, spec, 40272)?;
-                Transformation::set(spec, environment).map(Self::Transform)
+                Transformation::set(spec, environment).map(Self::transform)
             }
-            "$unset" => unset::parse(spec, environment).map(Self::Transform),
-            "$replaceRoot" => replace_root::parse(spec, environment).map(Self::ReplaceRoot),
-            "$replaceWith" => replace_root::parse_with(spec, environment).map(Self::ReplaceRoot),
-            "$lookup" => Lookup::parse(spec, place).map(|lookup| Self::Lookup(Box::new(lookup))),
-            "$unwind" => Unwind::parse(spec).map(Self::Unwind),
-            "$sort" => SortStage::parse(spec).map(Self::Sort),
+            "$unset" => unset::parse(spec, environment).map(Self::transform),
+            "$replaceRoot" => replace_root::parse(spec, environment).map(Self::replace_root),
+            "$replaceWith" => replace_root::parse_with(spec, environment).map(Self::replace_root),
+            "$lookup" => Lookup::parse(spec, place).map(|lookup| Self::Lookup(Arc::new(lookup))),
+            "$unwind" => Unwind::parse(spec).map(|unwind| Self::Unwind(Arc::new(unwind))),
+            "$sort" => SortStage::parse(spec).map(|sort| Self::Sort(Arc::new(sort))),
             "$limit" => limit::parse_limit(spec).map(Self::Limit),
             "$skip" => limit::parse_skip(spec).map(Self::Skip),
-            "$group" => Group::parse(spec, environment).map(|group| Self::Group(Box::new(group))),
+            "$group" => Group::parse(spec, environment).map(|group| Self::Group(Arc::new(group))),
             "$count" => Count::parse(spec).map(Self::Count),
-            "$documents" => LiteralDocuments::parse(spec, place).map(Self::Documents),
+            "$documents" => LiteralDocuments::parse(spec, place)
+                .map(|documents| Self::Documents(Arc::new(documents))),
             _ => Err(unknown(name)),
         }
     }
 
+    fn transform(transformation: Transformation) -> Self {
+        Self::Transform(Arc::new(transformation))
+    }
+
+    fn replace_root(expression: Expression) -> Self {
+        Self::ReplaceRoot(Arc::new(expression))
+    }
+
     /// Its filter, if it does nothing but filter.
-    pub(crate) fn filter(&self) -> Option<&Filter> {
+    pub(crate) fn filter(&self) -> Option<&Arc<Filter>> {
         if let Self::Match(filter) = self { Some(filter) } else { None }
     }
 
@@ -111,8 +122,8 @@ impl Stage {
     /// Tells it that the second engine runs it, and whether its documents go on to the first.
     pub(crate) fn run_on_slots(&mut self, is_last: bool) {
         match self {
-            Self::Group(group) => group.run_on(Engine::Slots, is_last),
-            Self::Lookup(lookup) => lookup.run_on(Engine::Slots),
+            Self::Group(group) => Arc::make_mut(group).run_on(Engine::Slots, is_last),
+            Self::Lookup(lookup) => Arc::make_mut(lookup).run_on(Engine::Slots),
             _ => {}
         }
     }
