@@ -163,8 +163,12 @@ fn check_sound(document: &RawDocument) {
 struct Other(Vec<RawDocumentBuf>);
 
 impl Database for Other {
-    fn documents(&self, _: &str, _: Option<&RawDocument>) -> docquery::Result<Documents> {
-        Ok(source(&self.0))
+    fn documents(&self, _: &str, filter: Option<&Arc<Filter>>) -> docquery::Result<Documents> {
+        let matches = |document: &&RawDocumentBuf| {
+            filter.is_none_or(|filter| filter.matches(document).unwrap_or(false))
+        };
+        let matching: Vec<_> = self.0.iter().filter(matches).cloned().collect();
+        Ok(source(&matching))
     }
 }
 

@@ -89,6 +89,14 @@ impl Filter {
         Ok(Self { predicate, has_expression })
     }
 
+    /// The filter that matches what all of `filters` match.
+    pub(crate) fn all_of(filters: &[impl AsRef<Self>]) -> Self {
+        let parts = filters.iter().map(|filter| filter.as_ref().predicates().clone());
+        let predicate = Predicate::And(parts.collect());
+        let has_expression = filters.iter().any(|filter| filter.as_ref().has_expression);
+        Self { predicate: ObjectPredicate::new(optimize::optimize(predicate)), has_expression }
+    }
+
     /// Whether `document` matches.
     ///
     /// # Errors

@@ -6,26 +6,37 @@
 //! memory of their own, which is bounded, and put the rest into a [`Scratch`].
 
 mod accumulator;
+mod bucket_auto;
+mod buffered;
 mod count;
 mod database;
+mod desugar;
 mod distinct;
 mod documents;
 mod engine;
+mod facet;
+mod graph_lookup;
 mod group;
 mod limit;
 mod lookup;
+mod redact;
 mod replace_root;
 mod run;
+mod sample;
 mod scratch;
 mod sort;
 mod sorted;
 mod source;
 mod stage;
+mod statistics;
 mod streaming;
+mod sub_pipeline;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unavailable;
+mod union_with;
 mod unset;
 mod unwind;
 
@@ -40,10 +51,11 @@ use crate::{
 pub use database::Database;
 pub use scratch::Scratch;
 pub use source::{Documents, Source, Visit, documents};
+pub use statistics::Statistics;
 
 use database::NoDatabase;
 use source::{later, ready};
-use stage::{Place, Stage};
+use stage::{Place, Stage, Within, check_depth};
 use streaming::{Streaming, too_large};
 
 /// A pipeline, parsed.
@@ -75,7 +87,7 @@ impl Pipeline {
     pub fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
         let stages = OwnedValue::from(RawBsonRef::Array(stages));
         Self::check_shape(stages.get())?;
-        Self::parse_inner(stages.get(), environment, 0)
+        Self::parse_inner(stages.get(), Place::outermost(environment))
     }
 
     /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
@@ -97,24 +109,34 @@ impl Pipeline {
             let message = format!("a pipeline has at most {STAGES_MAX} stages");
             return Err(Error::location(7_749_501, message));
         }
+        if depth > 0 {
+            check_depth(depth - 1)?;
+        }
         stages.iter().try_for_each(|stage| Stage::check_shape(stage, depth))
     }
 
-    /// Parses a pipeline in `depth` others.
-    fn parse_inner(stages: Value<'_>, environment: &Environment, depth: usize) -> Result<Self> {
-        let parsed = stages
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-            .map(|(index, stage)| Stage::parse(stage, Place { environment, depth, index }));
-        let mut parsed: Vec<_> = parsed.collect::<Result<_>>()?;
-        let on_slots = engine::stages_on_slots(stages, &parsed);
+    /// Parses the pipeline that stands at `place`.
+    fn parse_inner(stages: Value<'_>, place: Place<'_>) -> Result<Self> {
+        let mut parsed = Vec::new();
+        for item in stages.as_array().into_iter().flatten() {
+            Stage::parse_item(item, place, &mut parsed)?;
+        }
+        let (written, mut parsed): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
+        check_places(&parsed, place.within)?;
+        let on_slots = engine::stages_on_slots(&written, &parsed);
         let is_whole = on_slots == parsed.len();
         for (index, stage) in parsed.iter_mut().enumerate().take(on_slots) {
             stage.run_on_slots(!is_whole && index + 1 == on_slots);
         }
         Ok(Self { stages: parsed, on_slots })
+    }
+
+    /// The statistics that it begins with in the place of documents, if it does.
+    pub fn statistics(&self) -> Option<Statistics> {
+        match self.stages.first() {
+            Some(Stage::Statistics(statistics)) => Some(*statistics),
+            _ => None,
+        }
     }
 
     /// Whether its first stage brings the documents, `$documents`: then it takes none from a collection.
@@ -183,6 +205,24 @@ impl Pipeline {
         let (streaming, _) = Streaming::take(&self.stages, &database, limits::DEPTH_MAX);
         let changed = streaming.run(document.to_owned(), &Arena::new())?;
         result(changed.unwrap_or_default())
+    }
+}
+
+/// Checks that each stage may stand where it does.
+fn check_places(stages: &[Stage], within: Within) -> Result<()> {
+    if within == Within::Facet
+        && let Some(stage) = stages.iter().find(|stage| !stage.fits_facet())
+    {
+        let message = format!("{} is not allowed in a $facet", stage.name());
+        return Err(Error::location(40600, message));
+    }
+    match stages.iter().skip(1).find(|stage| stage.begins()) {
+        Some(stage) => {
+            let message =
+                format!("{} is only valid as the first stage of a pipeline", stage.name());
+            Err(Error::location(40602, message))
+        }
+        None => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
+use docquery::Random;
 use lockcore::{Command, Instant, Outcome};
 
 use crate::background::Background;
@@ -48,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) rivals: Rivals,
     /// The folder for what pipelines cannot hold in memory.
     pub(crate) scratch: PathBuf,
+    pub(crate) random: Random,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -99,6 +101,7 @@ impl Engine {
             cursors: Cursors::default(),
             rivals: Rivals::default(),
             scratch,
+            random: Random::new(settings.seed),
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {

@@ -16,6 +16,7 @@ mod modify;
 mod rivals;
 mod scratch;
 mod select;
+mod statistics;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -104,7 +105,7 @@ impl<'s> Place<'s> {
         &self,
         variables: Option<&RawDocumentBuf>,
     ) -> Result<Environment, Error> {
-        let environment = Environment::new(self.now_ms);
+        let environment = Environment::new(self.now_ms).with_random(&self.engine.random);
         match variables {
             Some(variables) => environment.with_let(variables),
             None => Ok(environment),

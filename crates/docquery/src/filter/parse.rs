@@ -76,7 +76,7 @@ impl Place<'_> {
             "$expr" => Predicate::Expression(Expression::parse(argument, self.scope)?),
             "$alwaysTrue" => parse_flag(operator, argument).map(|()| Predicate::Always(true))?,
             "$alwaysFalse" => parse_flag(operator, argument).map(|()| Predicate::Always(false))?,
-            "$sampleRate" => parse_sample_rate(argument)?,
+            "$sampleRate" => parse_sample_rate(argument, self.scope)?,
             "$ref" | "$id" | "$db" if self.in_elem_match => {
                 compare(operator, Comparison::Equal, argument)?
             }

@@ -1,22 +1,21 @@
 //! What a pipeline asks of the database that it runs in.
 
 use std::fmt;
-
-use bson::RawDocument;
+use std::sync::Arc;
 
 use super::scratch::Scratch;
 use super::source::{Documents, ready};
-use crate::Result;
+use crate::{Filter, Result};
 
 /// The database that a pipeline runs in: its other collections, and room outside memory.
 pub trait Database: fmt::Debug + Send + Sync {
-    /// The documents of the collection `name` that match `filter`, or a superset of them; none where there is no such
-    /// collection. The implementation may use an index for the filter; the caller filters again.
+    /// The documents of the collection `name` that `filter` matches, and no others; none where there is no such
+    /// collection. The implementation may use an index for the filter.
     ///
     /// # Errors
     ///
     /// They cannot be read.
-    fn documents(&self, name: &str, filter: Option<&RawDocument>) -> Result<Documents>;
+    fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> Result<Documents>;
 
     /// Room for what a stage cannot hold in memory; `None` where it must do without, which is an error of the stage
     /// (`QueryExceededMemoryLimitNoDiskUseAllowed`). The default has none.
@@ -39,7 +38,7 @@ pub trait Database: fmt::Debug + Send + Sync {
 pub(crate) struct NoDatabase;
 
 impl Database for NoDatabase {
-    fn documents(&self, _: &str, _: Option<&RawDocument>) -> Result<Documents> {
+    fn documents(&self, _: &str, _: Option<&Arc<Filter>>) -> Result<Documents> {
         Ok(ready(None))
     }
 }

@@ -10,7 +10,7 @@ use super::stage::Stage;
 use super::{Documents, Source};
 use crate::expression::division_by_zero;
 use crate::path::array_index;
-use crate::{Arena, Document, Error, Result, Value};
+use crate::{Arena, Document, Error, OwnedValue, Result, Value};
 
 /// An engine of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Engine {
 }
 
 /// How many of the first `stages`, which are `written` so, run on slots.
-pub(crate) fn stages_on_slots(written: Value<'_>, stages: &[Stage]) -> usize {
+pub(crate) fn stages_on_slots(written: &[OwnedValue], stages: &[Stage]) -> usize {
     let mut first = 0;
     for (part, many) in FIND {
         while stages.get(first).is_some_and(part) {
@@ -37,9 +37,9 @@ pub(crate) fn stages_on_slots(written: Value<'_>, stages: &[Stage]) -> usize {
     while stages.get(end).is_some_and(|stage| runs_on_slots(stage, stages.get(end + 1))) {
         end += 1;
     }
-    let written: Vec<_> = written.as_array().into_iter().flatten().collect();
-    let paths_fit = !written.iter().take(first).any(|spec| names_places(*spec, SPEC_DEPTH_MAX));
-    let operators_fit = !written.iter().any(|spec| is_classic_stage(*spec));
+    let mut written_first = written.iter().take(first);
+    let paths_fit = !written_first.any(|spec| names_places(spec.get(), SPEC_DEPTH_MAX));
+    let operators_fit = !written.iter().any(|spec| is_classic_stage(spec.get()));
     if end > first && paths_fit && operators_fit { end } else { 0 }
 }
 
@@ -74,6 +74,7 @@ impl Source for OnSlots {
 fn error_on_slots(error: Error) -> Error {
     let code = match error.code().value() {
         16610 => 4_848_403,
+        40066 => 4_934_200,
         40400 => 5_911_200,
         _ if error == division_by_zero() => 4_848_401,
         _ => return error,

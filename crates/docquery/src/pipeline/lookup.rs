@@ -5,18 +5,18 @@ mod join;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocumentBuf;
 
-use join::Join;
+pub(super) use join::{Join, values_at};
 
 use super::engine::Engine;
-use super::stage::{Place, object};
-use super::{Database, Documents, INNER_BYTES_MAX, Pipeline, Source, Visit, ready, run};
+use super::stage::{Place, Within, check_depth, object};
+use super::sub_pipeline::run_over;
+use super::{Database, Documents, INNER_BYTES_MAX, Pipeline, ready};
 use crate::expression::{Context, Scope, check_bound_name};
 use crate::path::Path;
 use crate::{
-    Arena, Document, Environment, Error, ErrorCode, Expression, Filter, OwnedValue, Result, Value,
-    nested,
+    Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Value, nested,
 };
 
 /// `$lookup`, parsed.
@@ -65,7 +65,7 @@ impl Lookup {
         let pipeline = spec.get("pipeline");
         match spec.get("from") {
             Value::Missing => check_own_documents(pipeline)?,
-            from => check_namespace(from)?,
+            from => check_namespace("$lookup", from)?,
         }
         if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape_in(pipeline, depth + 1) }
     }
@@ -147,70 +147,23 @@ impl Lookup {
         arena: &Arena,
     ) -> Result<Vec<RawDocumentBuf>> {
         let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
-        let joined = joined.as_deref();
+        let joined = joined.map(Arc::new);
         match &self.sub {
-            None => collect(self.source(joined, database)?),
+            None => collect(match &self.from {
+                Some(from) => database.documents(from, joined.as_ref())?,
+                None => ready(None),
+            }),
             Some(sub) => {
                 let reparsed = sub.reparse(&self.environment, document, arena)?;
                 let pipeline = reparsed.as_ref().unwrap_or(&sub.parsed);
-                match joined {
-                    // The join asks what the pipeline's own documents are.
-                    Some(joined) if pipeline.has_own_documents() => {
-                        let (first, _) = pipeline.stages.split_at(1);
-                        let documents = matching(run::run(first, ready(None), database), joined)?;
-                        collect(pipeline.run_after(1, documents, database))
-                    }
-                    joined => collect(pipeline.run(self.source(joined, database)?, database)),
-                }
+                collect(run_over(pipeline, self.from.as_deref(), joined, database)?)
             }
         }
     }
 
-    /// The documents of the other collection that `joined` matches.
-    fn source(
-        &self,
-        joined: Option<&RawDocument>,
-        database: &Arc<dyn Database>,
-    ) -> Result<Documents> {
-        let Some(from) = &self.from else {
-            return Ok(ready(None));
-        };
-        let documents = database.documents(from, joined)?;
-        match joined {
-            Some(joined) => matching(documents, joined),
-            None => Ok(documents),
-        }
-    }
-}
-
-/// Those of `documents` that `filter` matches.
-fn matching(input: Documents, filter: &RawDocument) -> Result<Documents> {
-    let filter = Filter::parse(filter, &Environment::default())?;
-    Ok(Box::new(Matching { input, filter }))
-}
-
-#[derive(Debug)]
-struct Matching {
-    input: Documents,
-    filter: Filter,
-}
-
-impl Source for Matching {
-    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
-        while let Some(document) = self.input.next()? {
-            if self.filter.matches(&document)? {
-                return Ok(Some(document));
-            }
-        }
-        Ok(None)
-    }
-
-    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
-        let Self { input, filter } = self;
-        input.for_each(&mut |document| match filter.find(document)? {
-            Some(_) => visit(document),
-            None => Ok(()),
-        })
+    /// The pipeline that the other documents run through.
+    pub(crate) fn pipeline(&self) -> Option<&Pipeline> {
+        self.sub.as_ref().map(|sub| &sub.parsed)
     }
 }
 
@@ -224,9 +177,9 @@ impl SubPipeline {
             expressions.push((name.into(), Expression::parse(value, &scope)?));
             environment.declare(name);
         }
-        let depth = place.depth + 1;
-        let parsed = Pipeline::parse_inner(written, &environment, depth)?;
-        Ok(Self { variables: expressions, written: written.into(), parsed, depth })
+        let place = Place { environment: &environment, ..place.inside(Within::Lookup)? };
+        let parsed = Pipeline::parse_inner(written, place)?;
+        Ok(Self { variables: expressions, written: written.into(), parsed, depth: place.depth })
     }
 
     /// The pipeline with the variables that `document` gives; `None` if it has none.
@@ -244,7 +197,8 @@ impl SubPipeline {
         for (name, expression) in &self.variables {
             inner.define(name, expression.evaluate(context)?);
         }
-        Pipeline::parse_inner(self.written.get(), &inner, self.depth).map(Some)
+        let place = Place { environment: &inner, depth: self.depth, within: Within::Lookup };
+        Pipeline::parse_inner(self.written.get(), place).map(Some)
     }
 }
 
@@ -264,7 +218,8 @@ fn collect(mut documents: Documents) -> Result<Vec<RawDocumentBuf>> {
     Ok(found)
 }
 
-fn in_arena<'a>(documents: &[RawDocumentBuf], arena: &'a Arena) -> Result<Value<'a>> {
+/// `documents` as an array in `arena`.
+pub(super) fn in_arena<'a>(documents: &[RawDocumentBuf], arena: &'a Arena) -> Result<Value<'a>> {
     let documents = documents
         .iter()
         .map(|document| Value::Document(Document::of_bytes(arena.bytes(document.as_bytes()))));
@@ -321,17 +276,9 @@ fn check_own_documents(pipeline: Value<'_>) -> Result<()> {
     }
 }
 
-fn check_depth(depth: usize) -> Result<()> {
-    if depth < DEPTH_MAX {
-        return Ok(());
-    }
-    let message = format!("$lookups are nested deeper than {DEPTH_MAX} levels");
-    Err(Error::new(ErrorCode::MAX_SUB_PIPELINE_DEPTH_EXCEEDED, message))
-}
-
-fn check_namespace(from: Value<'_>) -> Result<()> {
+pub(super) fn check_namespace(stage: &str, from: Value<'_>) -> Result<()> {
     let Value::String(from) = from else {
-        let message = format!("'from' of $lookup takes a string, not {}", from.type_name());
+        let message = format!("'from' of {stage} takes a string, not {}", from.type_name());
         return Err(Error::failed_to_parse(message));
     };
     if from.is_empty() || from.starts_with('.') || from.contains('\0') {
@@ -340,9 +287,6 @@ fn check_namespace(from: Value<'_>) -> Result<()> {
     }
     Ok(())
 }
-
-/// How many `$lookup`s may stand in each other.
-const DEPTH_MAX: usize = 20;
 
 /// How many bytes of documents a `$lookup` may find for one document.
 const FOUND_BYTES_MAX: usize = 100 * 1024 * 1024;

@@ -24,7 +24,12 @@ pub(crate) fn run(
         rest = behind;
         let database = Arc::clone(database);
         input = match first.clone() {
-            Stage::Match(_) | Stage::Transform(_) | Stage::ReplaceRoot(_) | Stage::Lookup(_) => {
+            Stage::Match(_)
+            | Stage::Transform(_)
+            | Stage::ReplaceRoot(_)
+            | Stage::Lookup(_)
+            | Stage::GraphLookup(_)
+            | Stage::Redact(_) => {
                 let streaming;
                 (streaming, rest) = Streaming::take(here, &database, depth_max);
                 depth_max = NESTING_MAX;
@@ -52,6 +57,20 @@ pub(crate) fn run(
                 depth_max = NESTING_MAX;
                 later(move || Ok(ready(documents.documents()?)))
             }
+            Stage::BucketAuto(bucket) => {
+                depth_max = NESTING_MAX;
+                later(move || bucket.run(input, &*database))
+            }
+            Stage::Facet(facet) => {
+                depth_max = NESTING_MAX;
+                later(move || Ok(ready([facet.run(input, &database)?])))
+            }
+            Stage::Union(union) => {
+                depth_max = NESTING_MAX;
+                union.run(input, database)
+            }
+            Stage::Sample(sample) => later(move || sample.run(input, &*database)),
+            Stage::Statistics(_) => input,
         };
     }
     input

@@ -30,7 +30,7 @@ pub(crate) struct Shelf {
 }
 
 /// Records in the order in which they were put away.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Run {
     blocks: Vec<Block>,
     /// What is not put away yet.

@@ -31,7 +31,7 @@ impl Streaming {
         let count = stages.iter().take_while(|stage| stage.is_streaming()).count();
         let (stages, rest) = stages.split_at(count);
         // What $lookup brings in may be nested as deeply as what comes out of a pipeline.
-        let looks_up = stages.iter().any(|stage| matches!(stage, Stage::Lookup(_)));
+        let looks_up = stages.iter().any(|stage| stage.looks_up());
         let depth_max = if looks_up { NESTING_MAX } else { depth_max };
         let stages = stages.iter().map(|stage| (stage.clone(), Kept::default())).collect();
         (Self { stages, database: Arc::clone(database), depth_max }, rest)
@@ -52,13 +52,23 @@ impl Streaming {
                 Stage::Transform(transformation) => transformation.apply(document, arena)?,
                 Stage::ReplaceRoot(expression) => replace_root::apply(expression, document, arena)?,
                 Stage::Lookup(lookup) => lookup.apply(document, &self.database, kept, arena)?,
+                Stage::GraphLookup(lookup) => lookup.apply(document, &self.database, arena)?,
+                Stage::Redact(redact) => match redact.apply(document, arena)? {
+                    Some(document) => document,
+                    None => return Ok(None),
+                },
                 Stage::Unwind(_)
                 | Stage::Sort(_)
                 | Stage::Limit(_)
                 | Stage::Skip(_)
                 | Stage::Group(_)
                 | Stage::Count(_)
-                | Stage::Documents(_) => unreachable!("these stages are not streaming"),
+                | Stage::Documents(_)
+                | Stage::BucketAuto(_)
+                | Stage::Facet(_)
+                | Stage::Union(_)
+                | Stage::Sample(_)
+                | Stage::Statistics(_) => unreachable!("these stages are not streaming"),
             };
             // What was computed may hold the same values many times: whoever reads or writes it walks over all of them.
             if encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none() {

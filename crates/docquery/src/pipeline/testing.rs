@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawBson, RawDocumentBuf};
 
 use super::{Database, Documents, Pipeline, Scratch, ready};
-use crate::{Environment, Result};
+use crate::{Environment, Filter, Result};
 
 /// Collections in memory.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +63,9 @@ impl Scratch for Room {
 }
 
 impl Database for Memory {
-    fn documents(&self, name: &str, _: Option<&RawDocument>) -> Result<Documents> {
-        Ok(ready(self.collections.get(name).cloned().unwrap_or_default()))
+    fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> Result<Documents> {
+        let documents = ready(self.collections.get(name).cloned().unwrap_or_default());
+        Ok(super::sub_pipeline::matching(documents, filter.cloned()))
     }
 
     fn scratch(&self) -> Result<Option<Box<dyn Scratch>>> {

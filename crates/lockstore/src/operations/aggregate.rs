@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 use docquery::pipeline::{Database, Documents, Scratch, Source, Visit, documents};
-use docquery::{Document, Error, Pipeline, limits};
+use docquery::{Document, Error, Filter, Pipeline, limits};
 use lockcore::Instant;
 
 use super::Place;
@@ -16,7 +16,7 @@ use super::scratch::ScratchFile;
 use super::select::Selector;
 use crate::documents::Namespace;
 use crate::documents::execution::{Execution, Extent};
-use crate::documents::plan::Hint;
+use crate::documents::plan::{Hint, Query};
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError};
 
@@ -73,7 +73,9 @@ impl Place<'_> {
     /// Runs a pipeline over the documents of the collection. Its stages work when the cursor is asked.
     pub(crate) fn aggregate(&self, request: &AggregateRequest) -> Result<Cursor, DocumentError> {
         let pipeline = self.pipeline(request)?;
-        let (source, done) = if pipeline.has_own_documents() {
+        let (source, done) = if let Some(statistics) = pipeline.statistics() {
+            (documents(self.statistics(statistics)?.into_iter().map(Ok)), 0)
+        } else if pipeline.has_own_documents() {
             (documents(None), 0)
         } else {
             let Leading { selector, limit, stages } = request.leading(&pipeline);
@@ -137,17 +139,19 @@ struct Neighbours {
 }
 
 impl Database for Neighbours {
-    fn documents(&self, name: &str, filter: Option<&RawDocument>) -> docquery::Result<Documents> {
+    fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> docquery::Result<Documents> {
         // What may not be the name of a collection is the name of none.
         let Ok(namespace) = Namespace::new(&self.database, name) else {
             return Ok(documents(None));
         };
         let engine = upgrade(&self.engine)?;
         let place = Place::at(&engine, namespace, self.now_ms, self.deadline);
-        let filter = filter.map(RawDocument::to_owned).unwrap_or_default();
-        let selector = Selector { filter, ..Selector::default() };
-        let (source, _) = place.source(selector, None, 0).map_err(refusal)?;
-        Ok(source)
+        let query = match filter {
+            Some(filter) => Query::new(Arc::clone(filter)),
+            None => place.query(&Selector::default()).map_err(refusal)?,
+        };
+        let (execution, _) = place.execute(&query, Extent::default()).map_err(refusal)?;
+        Ok(Found::new(&engine, execution))
     }
 
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
