@@ -5,6 +5,7 @@ mod filter;
 mod growth;
 /// The documents that are measured with.
 pub(crate) mod job;
+mod pipelines;
 mod reads;
 mod updates;
 
@@ -51,6 +52,7 @@ const SUITE: Suite<Scale> = Suite {
     scenarios: &[
         Scenario { name: "updates", run: updates::run },
         Scenario { name: "reads", run: reads::run },
+        Scenario { name: "pipelines", run: pipelines::run },
         Scenario { name: "filter", run: |_, scale| filter::run(scale) },
         Scenario { name: "growth", run: growth::run },
     ],

@@ -9,7 +9,7 @@ mod sqlite;
 mod timers;
 
 pub(crate) use documents::{
-    JobCaller, JobStore, JobWriter, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs,
+    JobCaller, JobStore, JobWriter, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs, Pipeline,
 };
 pub(crate) use log::SyncedLog;
 pub(crate) use ours::Ours;

@@ -4,12 +4,46 @@
 //! each run one behind the other on values in an arena (`streaming.rs`); what comes out is written once, or shown
 //! as it is to a stage that only looks. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in
 //! memory of their own, which is bounded, and put the rest into a [`Scratch`].
+//!
+//! # What there is
+//!
+//! All expressions of MongoDB 6.0 but `$function` and `$accumulator`, which run `JavaScript`, and these stages:
+//!
+//! | stage | how it works |
+//! | --- | --- |
+//! | `$match`, `$project`, `$set`, `$addFields`, `$unset`, `$replaceRoot`, `$replaceWith`, `$redact` | one document at a time; `$match` stages in front, and a `$sort` behind them, are done by the source, with its indexes |
+//! | `$unwind`, `$limit`, `$skip`, `$count` | one document at a time |
+//! | `$sort`, `$group`, `$bucket`, `$bucketAuto`, `$sortByCount`, `$sample` | hold up to [`Database::memory_bytes`], and the rest in a [`Scratch`]: sorted runs are merged, groups are divided and gone through part by part. Without room `QueryExceededMemoryLimitNoDiskUseAllowed` (292) |
+//! | `$lookup`, `$graphLookup` | ask the other collection for each document, with its indexes; what is found for one document is held, up to 100 MiB |
+//! | `$unionWith` | streams the other collection behind the first |
+//! | `$facet` | holds what comes in as `$sort` does, and goes through it once for each pipeline |
+//! | `$setWindowFields`, `$fill` | sort as `$sort` does, and hold one partition (5414201 if that is too large) |
+//! | `$densify` | sorts as `$sort` does, and makes at most 500,000 documents |
+//! | `$documents`, `$collStats`, `$indexStats` | first in a pipeline |
+//! | `$out`, `$merge` | last in a pipeline; the one who runs it writes, see [`Pipeline::output`] |
+//!
+//! # What is left, and why
+//!
+//! | | |
+//! | --- | --- |
+//! | `$geoNear` | there are no geographic indexes: it is answered as a collection without one is (27) |
+//! | `$changeStream` | there is no log of operations that it could follow: the answer of a server without one (40573) |
+//! | `$currentOp`, `$listSessions`, `$listLocalSessions` | there are no operations or sessions of other clients to list (73) |
+//! | `$search`, `$searchMeta` | parts of Atlas; a plain server does not know them either (40324) |
+//! | `$planCacheStats`, `$listCatalog`, `$_internal...` | they show how a server works inside (40324) |
+//! | `$shardedDataDistribution` | needs a sharded cluster (6789101) |
+//! | `$covariancePop`, `$covarianceSamp` of decimals | computed with doubles, and given as decimals of 15 digits |
+//! | `$meta` | there is no text search or geographic distance to tell of |
+//!
+//! Two collections are never joined as of one moment: a pipeline reads each as of the commit that is the last when it asks,
+//! as a server does without a snapshot.
 
 mod accumulator;
 mod bucket_auto;
 mod buffered;
 mod count;
 mod database;
+mod densify;
 mod desugar;
 mod distinct;
 mod documents;
@@ -19,6 +53,7 @@ mod graph_lookup;
 mod group;
 mod limit;
 mod lookup;
+mod output;
 mod redact;
 mod replace_root;
 mod run;
@@ -39,6 +74,7 @@ mod unavailable;
 mod union_with;
 mod unset;
 mod unwind;
+mod windows;
 
 use std::sync::Arc;
 
@@ -49,6 +85,7 @@ use crate::{
     Writer, limits,
 };
 pub use database::Database;
+pub use output::{Matched, Merge, Output, Target, WhenNotMatched};
 pub use scratch::Scratch;
 pub use source::{Documents, Source, Visit, documents};
 pub use statistics::Statistics;
@@ -131,6 +168,14 @@ impl Pipeline {
         Ok(Self { stages: parsed, on_slots })
     }
 
+    /// Where its documents go in the place of the caller, if it ends with `$out` or `$merge`.
+    pub fn output(&self) -> Option<&Output> {
+        match self.stages.last() {
+            Some(Stage::Output(output)) => Some(output),
+            _ => None,
+        }
+    }
+
     /// The statistics that it begins with in the place of documents, if it does.
     pub fn statistics(&self) -> Option<Statistics> {
         match self.stages.first() {
@@ -208,6 +253,17 @@ impl Pipeline {
     }
 }
 
+/// All of `documents`, which are found before the first is given.
+///
+/// # Errors
+///
+/// They cannot be found, or there is no room for them.
+pub fn all_at_once(mut documents: Documents, database: &dyn Database) -> Result<Documents> {
+    let mut held = buffered::Buffered::new("a pipeline that writes what it reads", database);
+    documents.for_each(&mut |document| held.push(document))?;
+    Ok(held.finish()?.documents())
+}
+
 /// Checks that each stage may stand where it does.
 fn check_places(stages: &[Stage], within: Within) -> Result<()> {
     if within == Within::Facet
@@ -215,6 +271,21 @@ fn check_places(stages: &[Stage], within: Within) -> Result<()> {
     {
         let message = format!("{} is not allowed in a $facet", stage.name());
         return Err(Error::location(40600, message));
+    }
+    let output = stages.iter().position(|stage| matches!(stage, Stage::Output(_)));
+    if let Some(output) = output {
+        let name = stages[output].name();
+        let problem = match within {
+            Within::Lookup => Some((51047, "in a $lookup")),
+            Within::Union => Some((31441, "in a $unionWith")),
+            Within::Command | Within::Facet => {
+                (output + 1 < stages.len()).then_some((40601, "before other stages"))
+            }
+        };
+        if let Some((code, place)) = problem {
+            let message = format!("{name} is not allowed {place}: it ends a pipeline");
+            return Err(Error::location(code, message));
+        }
     }
     match stages.iter().skip(1).find(|stage| stage.begins()) {
         Some(stage) => {

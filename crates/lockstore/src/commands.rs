@@ -20,6 +20,7 @@ mod find;
 mod find_and_modify;
 mod insert;
 mod listing;
+mod rename_collection;
 mod reply;
 mod update;
 mod write_batch;
@@ -140,6 +141,7 @@ const COMMANDS: &[Known] = &[
     known("listDatabases", Takes::ReadConcern, listing::databases),
     known("listIndexes", Takes::ReadConcern, listing::indexes),
     known("ping", Takes::ReadConcern, listing::ping),
+    known("renameCollection", Takes::WriteConcern, rename_collection::run),
     known("update", Takes::WriteConcern, update::run),
 ];
 

@@ -32,7 +32,7 @@ pub(crate) use definition::Definition;
 pub(crate) use edge::Edge;
 pub(crate) use ids::{CollectionId, IndexId, RecordId};
 pub(crate) use index::{Index, IndexState};
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{Namespace, TEMPORARY};
 pub(crate) use overlay::Ground;
 pub(crate) use reading::Reading;
 pub(crate) use task::{

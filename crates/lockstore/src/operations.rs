@@ -13,6 +13,7 @@ mod index_spec;
 mod indexes;
 mod insert;
 mod modify;
+mod output;
 mod rivals;
 mod scratch;
 mod select;

@@ -3,7 +3,7 @@
 use bson::{DateTime, RawDocumentBuf, rawdoc};
 use lockstore::{Collection, Store};
 
-use super::{JobCaller, JobStore, JobWriter, WriteCaller};
+use super::{JobCaller, JobStore, JobWriter, Pipeline, WriteCaller};
 use crate::Result;
 use crate::documents::job::{self, Mark, Names};
 
@@ -117,6 +117,12 @@ impl JobCaller for OurCaller<'_> {
 
     fn by_uuid(&mut self, names: &Names) -> usize {
         let found = self.jobs.find(rawdoc! { "uuid": &*names.uuid }).run();
+        found.expect("the store is open").flatten().count()
+    }
+
+    fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize {
+        let stages = pipeline.stages.into_iter().flatten().map(|stage| stage.to_raw_bson());
+        let found = self.jobs.aggregate(stages).with_type::<RawDocumentBuf>().run();
         found.expect("the store is open").flatten().count()
     }
 }

@@ -1,6 +1,7 @@
 //! Stages that are short for others.
 
 mod bucket;
+mod fill;
 mod sort_by_count;
 
 use crate::{Environment, OwnedValue, Result, Value};
@@ -13,6 +14,7 @@ pub(crate) fn desugar(
 ) -> Result<Option<Vec<OwnedValue>>> {
     match name {
         "$bucket" => bucket::stages(spec, environment).map(Some),
+        "$fill" => fill::stages(spec).map(Some),
         "$sortByCount" => sort_by_count::stages(spec).map(Some),
         _ => Ok(None),
     }

@@ -82,6 +82,9 @@ fn is_object(stage: Value<'_>) -> bool {
 
 /// Checks the name of a field of the result.
 fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::location(15998, "a field of $facet has a name"));
+    }
     if name.contains('.') {
         let message = format!("the field '{name}' of $facet must not contain '.'");
         return Err(Error::location(16412, message));

@@ -69,8 +69,16 @@ pub(crate) fn run(
                 depth_max = NESTING_MAX;
                 union.run(input, database)
             }
+            Stage::Windows(windows) => {
+                depth_max = NESTING_MAX;
+                later(move || windows.run(input, &*database))
+            }
+            Stage::Densify(densify) => {
+                depth_max = NESTING_MAX;
+                later(move || densify.run(input, &*database))
+            }
             Stage::Sample(sample) => later(move || sample.run(input, &*database)),
-            Stage::Statistics(_) => input,
+            Stage::Statistics(_) | Stage::Output(_) => input,
         };
     }
     input

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bucket_auto::BucketAuto;
 use super::count::Count;
+use super::densify::Densify;
 use super::desugar::desugar;
 use super::documents::LiteralDocuments;
 use super::engine::Engine;
@@ -11,12 +12,14 @@ use super::facet::Facet;
 use super::graph_lookup::GraphLookup;
 use super::group::Group;
 use super::lookup::Lookup;
+use super::output::{Merge, Output};
 use super::redact::Redact;
 use super::sample::Sample;
 use super::sort::SortStage;
 use super::statistics::Statistics;
 use super::union_with::UnionWith;
 use super::unwind::Unwind;
+use super::windows::Windows;
 use super::{Pipeline, limit, replace_root, unavailable, unset};
 use crate::projection::Transformation;
 use crate::{
@@ -62,6 +65,12 @@ pub(crate) enum Stage {
     Sample(Sample),
     /// `$collStats`, `$indexStats`: the source brings them.
     Statistics(Statistics),
+    /// `$setWindowFields`
+    Windows(Arc<Windows>),
+    /// `$densify`
+    Densify(Arc<Densify>),
+    /// `$out`, `$merge`: whoever runs the pipeline writes.
+    Output(Arc<Output>),
 }
 
 /// Where a pipeline stands.
@@ -119,6 +128,7 @@ impl Stage {
         parsed: &mut Vec<(OwnedValue, Self)>,
     ) -> Result<()> {
         let (name, spec) = name_and_spec(item)?;
+        unavailable::check_place(name, place.within, parsed.len())?;
         match desugar(name, spec, place.environment)? {
             None => parsed.push((item.into(), Self::parse(name, spec, place)?)),
             Some(stages) => {
@@ -167,6 +177,15 @@ impl Stage {
             "$sample" => Sample::parse(spec, environment).map(Self::Sample),
             "$collStats" => Statistics::parse_collection(spec).map(Self::Statistics),
             "$indexStats" => Statistics::parse_indexes(spec).map(Self::Statistics),
+            "$setWindowFields" => {
+                Windows::parse(spec, environment).map(|windows| Self::Windows(Arc::new(windows)))
+            }
+            "$densify" => Densify::parse(spec).map(|densify| Self::Densify(Arc::new(densify))),
+            "$out" => Output::parse_out(spec).map(|output| Self::Output(Arc::new(output))),
+            "$merge" => {
+                let merge = Merge::parse(spec, environment)?;
+                Ok(Self::Output(Arc::new(Output::Merge(Box::new(merge)))))
+            }
             _ => Err(unavailable::error(name).unwrap_or_else(|| unknown(name))),
         }
     }
@@ -204,7 +223,10 @@ impl Stage {
             | Self::Facet(_)
             | Self::Union(_)
             | Self::Sample(_)
-            | Self::Statistics(_) => false,
+            | Self::Statistics(_)
+            | Self::Windows(_)
+            | Self::Densify(_)
+            | Self::Output(_) => false,
         }
     }
 
@@ -225,7 +247,7 @@ impl Stage {
             Self::Facet(_) => false,
             Self::Lookup(lookup) => lookup.pipeline().is_none_or(fits),
             Self::Union(union) => fits(union.pipeline()),
-            stage => !stage.begins(),
+            stage => !stage.begins() && !matches!(stage, Self::Output(_)),
         }
     }
 
@@ -260,6 +282,12 @@ impl Stage {
             Self::Sample(_) => "$sample",
             Self::Statistics(Statistics::Collection { .. }) => "$collStats",
             Self::Statistics(Statistics::Indexes) => "$indexStats",
+            Self::Windows(_) => "$setWindowFields",
+            Self::Densify(_) => "$densify",
+            Self::Output(output) => match **output {
+                Output::Replace(_) => "$out",
+                Output::Merge(_) => "$merge",
+            },
         }
     }
 
@@ -270,26 +298,31 @@ impl Stage {
 }
 
 /// The stages that there are.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 30] = [
     "$addFields",
     "$bucket",
     "$bucketAuto",
     "$collStats",
     "$count",
+    "$densify",
     "$documents",
     "$facet",
+    "$fill",
     "$graphLookup",
     "$group",
     "$indexStats",
     "$limit",
     "$lookup",
     "$match",
+    "$merge",
+    "$out",
     "$project",
     "$redact",
     "$replaceRoot",
     "$replaceWith",
     "$sample",
     "$set",
+    "$setWindowFields",
     "$skip",
     "$sort",
     "$sortByCount",

@@ -68,7 +68,10 @@ impl Streaming {
                 | Stage::Facet(_)
                 | Stage::Union(_)
                 | Stage::Sample(_)
-                | Stage::Statistics(_) => unreachable!("these stages are not streaming"),
+                | Stage::Statistics(_)
+                | Stage::Windows(_)
+                | Stage::Densify(_)
+                | Stage::Output(_) => unreachable!("these stages are not streaming"),
             };
             // What was computed may hold the same values many times: whoever reads or writes it walks over all of them.
             if encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none() {

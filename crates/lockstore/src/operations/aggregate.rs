@@ -70,7 +70,8 @@ impl AggregateRequest {
 }
 
 impl Place<'_> {
-    /// Runs a pipeline over the documents of the collection. Its stages work when the cursor is asked.
+    /// Runs a pipeline over the documents of the collection. Its stages work when the cursor is asked; what ends with
+    /// `$out` or `$merge` is written before this returns.
     pub(crate) fn aggregate(&self, request: &AggregateRequest) -> Result<Cursor, DocumentError> {
         let pipeline = self.pipeline(request)?;
         let (source, done) = if let Some(statistics) = pipeline.statistics() {
@@ -82,7 +83,14 @@ impl Place<'_> {
             self.source(selector, limit, stages)?
         };
         let database: Arc<dyn Database> = Arc::new(self.neighbours(request.disk_use));
-        Ok(Cursor::piped(pipeline.run_after(done, source, &database)))
+        let found = pipeline.run_after(done, source, &database);
+        match pipeline.output() {
+            None => Ok(Cursor::piped(found)),
+            Some(output) => {
+                self.write_output(output, found, &database)?;
+                Ok(Cursor::over(Vec::new()))
+            }
+        }
     }
 
     /// The stages, parsed.
