@@ -146,7 +146,7 @@ impl MovingOrder {
 #[derive(Clone, Debug, Default)]
 pub(super) struct MovingDeviation {
     sum: MovingSum,
-    squares: f64,
+    squares: Summation,
     count: i64,
     not_finite: i64,
 }
@@ -172,7 +172,7 @@ impl MovingDeviation {
         self.count += by;
         self.sum.update(number, by);
         let added = x * x * by as f64 / (self.count as f64 * (self.count - by) as f64);
-        self.squares += added;
+        self.squares.add(added);
     }
 
     /// The deviation of a sample, or of all there is. What the server gives of very few is given as well.
@@ -182,7 +182,7 @@ impl MovingDeviation {
         if self.not_finite > 0 || count == 0 {
             return Value::Null;
         }
-        let squares = self.squares;
+        let squares = self.squares.to_double();
         if squares < 0.0 || (!is_sample && self.count == 1) {
             return Value::Int32(0);
         }
