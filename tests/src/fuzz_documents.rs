@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arbitrary::{Arbitrary, Unstructured};
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use docquery::key::{KeyPattern, encode};
-use docquery::pipeline::{Database, Documents, documents};
+use docquery::pipeline::{Database, Documents, Output, Scratch, documents};
 use docquery::{
     Document, Environment, Filter, Pipeline, Projection, Sort, Update, Value, limits, order,
 };
@@ -106,7 +106,16 @@ pub fn pipeline(bytes: &[u8]) {
         let database: Arc<dyn Database> = Arc::new(Other(documents.clone()));
         let mut found = pipeline.run(source(&documents), &database);
         let found = std::iter::from_fn(|| found.next().ok().flatten());
-        found.take(RESULTS_MAX).for_each(|document| check_sound(&document));
+        let found: Vec<_> = found.take(RESULTS_MAX).collect();
+        found.iter().for_each(|document| check_sound(document));
+        if let Some(Output::Merge(merge)) = pipeline.output() {
+            for document in found.iter().map(|document| Document::from(&**document)) {
+                if let Ok(Some(filter)) = merge.filter(document) {
+                    check_sound(&filter);
+                }
+                let _ = merge.matched(document);
+            }
+        }
     }
     let everything =
         Filter::parse(RawDocument::from_bytes(EMPTY).expect("a document"), &environment);
@@ -170,11 +179,43 @@ impl Database for Other {
         let matching: Vec<_> = self.0.iter().filter(matches).cloned().collect();
         Ok(source(&matching))
     }
+
+    fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
+        Ok(Some(Box::new(Room::default())))
+    }
+
+    /// So little that stages put away what they hold.
+    fn memory_bytes(&self) -> usize {
+        2_000
+    }
+}
+
+/// Room that is in memory as well, and bounded.
+#[derive(Debug, Default)]
+struct Room(Vec<u8>);
+
+impl Scratch for Room {
+    fn append(&mut self, bytes: &[u8]) -> docquery::Result<()> {
+        if self.0.len() + bytes.len() > ROOM_BYTES_MAX {
+            return Err(docquery::Error::bad_value("the room is full"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> docquery::Result<()> {
+        let offset = usize::try_from(offset).expect("it was given");
+        bytes.copy_from_slice(&self.0[offset..offset + bytes.len()]);
+        Ok(())
+    }
 }
 
 fn source(found: &[RawDocumentBuf]) -> Documents {
     documents(found.to_vec().into_iter().map(Ok))
 }
+
+/// How much stages may put away.
+const ROOM_BYTES_MAX: usize = 16 << 20;
 
 /// An `$unwind` may give many documents for one.
 const RESULTS_MAX: usize = 1_000;

@@ -28,7 +28,7 @@ use evaluate::Notes;
 
 use crate::expression::{Context, Scope};
 use crate::path::Path;
-use crate::{Arena, Document, Environment, Error, Result, Value};
+use crate::{Arena, Cost, Document, Environment, Error, Result, Value};
 
 /// A filter, parsed.
 ///
@@ -46,6 +46,7 @@ pub struct Filter {
     predicate: ObjectPredicate,
     /// As it was written: a part that can never hold may be gone from the predicate.
     has_expression: bool,
+    cost: Cost,
 }
 
 /// What a match found besides: the place in an array that the positional operator `$` stands for.
@@ -86,7 +87,14 @@ impl Filter {
         let predicate = parse::parse(filter, scope)?;
         let has_expression = predicate.has_expression();
         let predicate = ObjectPredicate::new(optimize::optimize(predicate));
-        Ok(Self { predicate, has_expression })
+        Ok(Self { predicate, has_expression, cost: Cost::of_filter(filter) })
+    }
+
+    /// The filter `{path: {$eq: value}}`.
+    pub(crate) fn equal(path: &str, value: Value<'_>) -> Result<Self> {
+        let predicate = parse::compare(path, Comparison::Equal, value)?;
+        let predicate = ObjectPredicate::new(predicate);
+        Ok(Self { predicate, has_expression: false, cost: Cost::Unbounded })
     }
 
     /// The filter that matches what all of `filters` match.
@@ -94,7 +102,10 @@ impl Filter {
         let parts = filters.iter().map(|filter| filter.as_ref().predicates().clone());
         let predicate = Predicate::And(parts.collect());
         let has_expression = filters.iter().any(|filter| filter.as_ref().has_expression);
-        Self { predicate: ObjectPredicate::new(optimize::optimize(predicate)), has_expression }
+        let cost =
+            filters.iter().fold(Cost::PerByte(0), |cost, filter| cost.and(filter.as_ref().cost));
+        let predicate = ObjectPredicate::new(optimize::optimize(predicate));
+        Self { predicate, has_expression, cost }
     }
 
     /// Whether `document` matches.
@@ -143,6 +154,11 @@ impl Filter {
     /// Whether it has a `$expr`, which is not allowed in an upsert.
     pub fn has_expression(&self) -> bool {
         self.has_expression
+    }
+
+    /// How much work it is to evaluate.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     fn find_in<'a>(

@@ -8,6 +8,7 @@
 //! evaluation gives some answer, and neither panics nor reads out of bounds.
 
 pub mod arena;
+mod cost;
 pub mod decimal;
 pub mod environment;
 pub mod error;
@@ -30,6 +31,7 @@ pub mod value;
 pub mod write;
 
 pub use arena::Arena;
+pub use cost::Cost;
 pub use decimal::Decimal;
 pub use environment::Environment;
 pub use error::{Error, ErrorCode, Result};

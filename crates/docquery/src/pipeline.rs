@@ -212,14 +212,9 @@ impl Pipeline {
         source: Documents,
         database: &Arc<dyn Database>,
     ) -> Documents {
-        let (on_slots, others) = self.stages.split_at(self.on_slots);
-        let mut documents = source;
-        if done < on_slots.len() {
-            documents = engine::on_slots(run::run(&on_slots[done..], documents, database));
-        }
-        let done = done.saturating_sub(on_slots.len());
-        let documents = run::run(others.get(done..).unwrap_or_default(), documents, database);
-        Box::new(Results(documents))
+        let on_slots = self.on_slots.saturating_sub(done);
+        let stages = self.stages.get(done..).unwrap_or_default();
+        Box::new(Results(run::run(stages, on_slots, source, database)))
     }
 
     /// Checks that an update may be this pipeline: it sets, takes away and replaces, no more.
@@ -247,7 +242,7 @@ impl Pipeline {
     /// An expression failed, or the document would be too large or too deep.
     pub fn apply_to_document(&self, document: &RawDocument) -> Result<RawDocumentBuf> {
         let database: Arc<dyn Database> = Arc::new(NoDatabase);
-        let (streaming, _) = Streaming::take(&self.stages, &database, limits::DEPTH_MAX);
+        let (streaming, _) = Streaming::take(&self.stages, 0, &database, limits::DEPTH_MAX);
         let changed = streaming.run(document.to_owned(), &Arena::new())?;
         result(changed.unwrap_or_default())
     }

@@ -88,6 +88,12 @@ impl Regex {
         Ok(Self { pattern: pattern.into(), options: options.into(), program })
     }
 
+    /// Whether a search by such a pattern looks at each byte of the text at most as often as the pattern is long: it is
+    /// plain text, or has nothing in it that repeats or chooses. May say no of a pattern that is as cheap.
+    pub fn never_backtracks(pattern: &str, options: &str) -> bool {
+        Literal::of(pattern, options).is_some() || !pattern.contains(['*', '+', '?', '{', '|', '('])
+    }
+
     /// The pattern, as it was written.
     pub fn pattern(&self) -> &str {
         &self.pattern

@@ -28,7 +28,7 @@ use self::pipeline::PipelineUpdate;
 use self::replacement::Replacement;
 use self::walk::Purpose;
 use crate::expression::Scope;
-use crate::{Document, Environment, Error, ErrorCode, Filter, Result, Value};
+use crate::{Array, Cost, Document, Environment, Error, ErrorCode, Filter, Result, Value};
 
 /// An update, parsed: operators, a pipeline, or a replacement.
 ///
@@ -46,7 +46,10 @@ use crate::{Document, Environment, Error, ErrorCode, Filter, Result, Value};
 /// # Ok::<(), docquery::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Update(Kind);
+pub struct Update {
+    kind: Kind,
+    cost: Cost,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -67,12 +70,14 @@ impl Update {
         array_filters: &[&RawDocument],
         environment: &Environment,
     ) -> Result<Self> {
-        Ok(Self(match update {
+        let (kind, cost) = match update {
             RawBsonRef::Document(document) if is_replacement(document.into()) => {
-                Kind::Replacement(Replacement::parse(document.into(), environment.now_ms()))
+                let replacement = Replacement::parse(document.into(), environment.now_ms());
+                (Kind::Replacement(replacement), Cost::PerByte(1))
             }
             RawBsonRef::Document(document) => {
-                Kind::Operators(Operators::parse(document.into(), array_filters, environment)?)
+                let operators = Operators::parse(document.into(), array_filters, environment)?;
+                (Kind::Operators(operators), Cost::of_operators(document.into(), array_filters))
             }
             RawBsonRef::Array(_) if !array_filters.is_empty() => {
                 return Err(Error::failed_to_parse(
@@ -80,7 +85,8 @@ impl Update {
                 ));
             }
             RawBsonRef::Array(stages) => {
-                Kind::Pipeline(PipelineUpdate::parse(stages, environment)?)
+                let pipeline = PipelineUpdate::parse(stages, environment)?;
+                (Kind::Pipeline(pipeline), Cost::of_pipeline(Array::of_bytes(stages.as_bytes())))
             }
             other => {
                 return Err(Error::failed_to_parse(format!(
@@ -88,22 +94,28 @@ impl Update {
                     other.element_type()
                 )));
             }
-        }))
+        };
+        Ok(Self { kind, cost })
     }
 
     /// Whether it replaces the whole document. Only operators and pipelines may change many.
     pub fn is_replacement(&self) -> bool {
-        matches!(self.0, Kind::Replacement(_))
+        matches!(self.kind, Kind::Replacement(_))
     }
 
     /// Whether it is a pipeline. Only pipelines take constants.
     pub fn is_pipeline(&self) -> bool {
-        matches!(self.0, Kind::Pipeline(_))
+        matches!(self.kind, Kind::Pipeline(_))
+    }
+
+    /// How much work it is to apply to a document that `filter` has found.
+    pub fn cost(&self, filter: &Filter) -> Cost {
+        if self.is_positional() { self.cost.and(filter.cost()) } else { self.cost }
     }
 
     /// Whether it may change what is at `path`, or above or below it. Places in arrays count for nothing.
     pub fn touches(&self, path: &str) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Operators(operators) => operators.touches(path),
             Kind::Pipeline(_) | Kind::Replacement(_) => true,
         }
@@ -116,12 +128,8 @@ impl Update {
     ///
     /// MongoDB's; the document is to stay as it is.
     pub fn apply(&self, document: &RawDocument, filter: &Filter) -> Result<Option<RawDocumentBuf>> {
-        let matched = match &self.0 {
-            Kind::Operators(operators) if operators.is_positional() => {
-                filter.find(document.into())?.and_then(|matched| matched.position)
-            }
-            Kind::Operators(_) | Kind::Pipeline(_) | Kind::Replacement(_) => None,
-        };
+        let matched = if self.is_positional() { filter.find(document.into())? } else { None };
+        let matched = matched.and_then(|matched| matched.position);
         self.change(document, matched, Purpose::Update)
     }
 
@@ -137,13 +145,18 @@ impl Update {
         upsert::finish((&*document).into()).and_then(to_document)
     }
 
+    /// Whether it has the positional `$`.
+    fn is_positional(&self) -> bool {
+        matches!(&self.kind, Kind::Operators(operators) if operators.is_positional())
+    }
+
     fn change(
         &self,
         document: &RawDocument,
         matched: Option<usize>,
         purpose: Purpose,
     ) -> Result<Option<RawDocumentBuf>> {
-        let changed = match &self.0 {
+        let changed = match &self.kind {
             Kind::Operators(operators) => operators.apply(document.into(), matched, purpose)?,
             Kind::Pipeline(pipeline) => pipeline.apply(document, purpose)?,
             Kind::Replacement(replacement) => replacement.apply(document.into(), purpose)?,

@@ -11,6 +11,7 @@ use crate::commands::break_lock::Break;
 use crate::commands::check::Check;
 use crate::commands::compact::Compact;
 use crate::commands::completions::Completions;
+use crate::commands::doc::Doc;
 use crate::commands::ls::Ls;
 use crate::commands::release::Release;
 use crate::commands::renew::Renew;
@@ -21,7 +22,7 @@ use crate::commands::wait::Wait;
 use crate::failure::{Codes, Failure};
 use crate::store_file::StoreArgs;
 
-/// Durable locks for scripts, cron jobs and people
+/// Durable locks and documents for scripts, cron jobs and people
 #[derive(Debug, Parser)]
 #[command(name = "lockstore", version, long_about = ABOUT, after_long_help = AFTER)]
 #[command(max_term_width = 100)]
@@ -43,6 +44,7 @@ enum Command {
     Show(Show),
     Break(Break),
     Audit(Audit),
+    Doc(Doc),
     Check(Check),
     Stats(Stats),
     Backup(Backup),
@@ -72,6 +74,7 @@ impl Cli {
             Command::Show(show) => show.execute(&store.locate()?),
             Command::Break(break_lock) => break_lock.execute(&store.locate()?),
             Command::Audit(audit) => audit.execute(&store.locate()?),
+            Command::Doc(doc) => doc.execute(&store.locate()?),
             Command::Check(check) => check.execute(&store.locate()?),
             Command::Stats(stats) => stats.execute(&store.locate()?),
             Command::Backup(backup) => backup.execute(&store.locate()?),
@@ -82,12 +85,14 @@ impl Cli {
 }
 
 const ABOUT: &str = "\
-Durable locks for scripts, cron jobs and people.
+Durable locks and documents for scripts, cron jobs and people.
 
 A lock is a key that one holder has at a time (or several, if all of them share it). Locks live in one \
 file, the store: they survive kill -9, power loss and restarts. A lock with a TTL is a lease, which ends \
 by itself unless it is renewed. Every grant has a fencing token, a number that rises with each grant of \
-the store: pass it along to what the lock protects, and refuse there whatever comes with a lower one.";
+the store: pass it along to what the lock protects, and refuse there whatever comes with a lower one.
+
+Beside the locks, the same file has collections of documents, with MongoDB's language: see `lockstore doc`.";
 
 /// Lines are written out here, and short enough not to be wrapped.
 const AFTER: &str = "\
@@ -96,14 +101,15 @@ Examples:
   lockstore run deploy --wait 30s -- make deploy   give up after a while
   lockstore ls                                     who holds what
   lockstore break deploy --reason 'host is gone'   take it from its holder
+  lockstore doc find shop.orders                   the documents of a collection
 
 `lockstore COMMAND --help` has examples for each command.
 
 The store:
   Named by --store or LOCKSTORE_PATH. Without either it is
   $XDG_STATE_HOME/lockstore/locks.redb, or ~/.local/state/lockstore/locks.redb.
-  `run` and `acquire` make it when there is none; every other command says
-  that there is no store.
+  `run`, `acquire`, `doc insert` and `doc import` make it when there is none;
+  every other command says that there is no store.
 
 Several processes:
   A command has the file open only for as long as it needs it, and waits its

@@ -7,6 +7,7 @@ pub(crate) mod break_lock;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
+pub(crate) mod doc;
 pub(crate) mod ls;
 pub(crate) mod release;
 pub(crate) mod renew;

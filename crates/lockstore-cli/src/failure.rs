@@ -5,8 +5,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use lockstore::{
-    AcquireError, ArgumentError, BreakError, MaintenanceError, OpenError, ReadError, ReleaseError,
-    RenewError, StoreError,
+    AcquireError, ArgumentError, BreakError, DocumentError, ErrorCode, MaintenanceError, OpenError,
+    ReadError, ReleaseError, RenewError, StoreError,
 };
 
 use crate::holders;
@@ -183,6 +183,16 @@ impl From<BreakError> for Failure {
         match error {
             BreakError::Argument(error) => error.into(),
             BreakError::Store(error) => error.into(),
+            error => Self::no(error.to_string()),
+        }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Store(error) => error.into(),
+            error if error.code() == ErrorCode::INVALID_NAMESPACE => Self::usage(error.to_string()),
             error => Self::no(error.to_string()),
         }
     }

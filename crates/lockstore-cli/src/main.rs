@@ -1,4 +1,4 @@
-//! The `lockstore` program: durable locks for scripts, cron jobs and people.
+//! The `lockstore` program: durable locks and documents for scripts, cron jobs and people.
 //!
 //! One file a command stands in [`commands`]; what they share stands beside it. A command opens the
 //! store's file through [`store_file`], for as long as it needs it and no longer, and prints only once the
@@ -9,14 +9,20 @@ mod backoff;
 mod cli;
 mod commands;
 mod event;
+mod extended;
 mod failure;
 mod holders;
+mod importing;
 mod keeper;
+mod lines;
+mod lock_args;
 mod logging;
 mod names;
 mod output;
+mod progress;
 mod report;
 mod signals;
+mod spool;
 mod store_file;
 mod supervisor;
 mod table;

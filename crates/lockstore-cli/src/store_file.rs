@@ -151,7 +151,7 @@ impl StoreFile {
                 if access != Access::OrNew =>
             {
                 NotOpen::Failed(Failure::store(format!(
-                    "there is no store at {}; `lockstore run` and `lockstore acquire` make one",
+                    "there is no store at {}; `lockstore run`, `acquire`, `doc insert` and `doc import` make one",
                     path.display()
                 )))
             }

@@ -18,7 +18,8 @@ pub(crate) fn answer(error: &Error) -> ExitCode {
             Err(failure) => failure,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            Failure::usage("a command is missing; `lockstore --help` lists them")
+            let command = command_in(&rendered);
+            Failure::usage(format!("a command is missing; `{command} --help` lists them"))
         }
         ErrorKind::ValueValidation => Failure::usage(bad_value(error)),
         _ => Failure::usage(sentence(&rendered)),
@@ -32,6 +33,7 @@ fn bad_value(error: &Error) -> String {
     let told = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let (argument, value) = (told(ContextKind::InvalidArg), told(ContextKind::InvalidValue));
     let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    let argument = argument.trim_end_matches("...");
     format!("{} is no {argument}: {reason}", shortened(&value))
 }
 
@@ -52,8 +54,12 @@ fn sentence(rendered: &str) -> String {
             && !paragraph.starts_with("For more information")
     });
     let told: Vec<_> = told.map(one_line).collect();
-    let command = rendered.lines().find_map(command_in_usage).unwrap_or("lockstore");
-    format!("{}; see `{command} --help`", told.join("; "))
+    format!("{}; see `{} --help`", told.join("; "), command_in(rendered))
+}
+
+/// The command that clap is talking about.
+fn command_in(rendered: &str) -> &str {
+    rendered.lines().find_map(command_in_usage).unwrap_or("lockstore")
 }
 
 fn one_line(paragraph: &str) -> String {
@@ -63,8 +69,9 @@ fn one_line(paragraph: &str) -> String {
 /// The command that a line such as `Usage: lockstore run [OPTIONS] <KEY>` is about.
 fn command_in_usage(line: &str) -> Option<&str> {
     let usage = line.strip_prefix("Usage: ")?;
-    let end = usage.find(|c: char| !(c.is_ascii_lowercase() || c == ' ')).unwrap_or(usage.len());
-    Some(usage[..end].trim_end())
+    let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    let names: usize = usage.split(' ').take_while(is_name).map(|name| name.len() + 1).sum();
+    usage.get(..names.saturating_sub(1))
 }
 
 const VALUE_CHARS_MAX: usize = 60;
@@ -90,5 +97,7 @@ mod tests {
             "unexpected argument '--tll' found; tip: a similar argument exists: '--ttl'; \
              see `lockstore run --help`"
         );
+        let rendered = "error: that\n\nUsage: lockstore doc create-index [OPTIONS] <KEYS>\n";
+        assert_eq!(sentence(rendered), "that; see `lockstore doc create-index --help`");
     }
 }

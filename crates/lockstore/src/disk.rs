@@ -9,6 +9,7 @@ mod error;
 mod gate;
 mod guard;
 mod open;
+mod own_pages;
 mod owner;
 mod read;
 mod staging;

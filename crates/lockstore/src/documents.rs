@@ -7,6 +7,7 @@
 mod build;
 mod calls;
 mod catalog;
+mod change;
 mod check;
 mod conflict;
 mod contained;
@@ -27,6 +28,7 @@ mod writer;
 
 pub(crate) use calls::Attempt;
 pub(crate) use catalog::{Catalog, Collection};
+pub(crate) use change::{After, Modification};
 pub(crate) use check::DocumentCheck;
 pub(crate) use definition::Definition;
 pub(crate) use edge::Edge;
@@ -36,8 +38,8 @@ pub(crate) use namespace::{Namespace, TEMPORARY};
 pub(crate) use overlay::Ground;
 pub(crate) use reading::Reading;
 pub(crate) use task::{
-    BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found, Insert,
-    Inserted, Modification, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
+    Apply, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found,
+    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
 };
 pub(crate) use writer::DocumentWriter;
 

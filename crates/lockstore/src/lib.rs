@@ -127,3 +127,8 @@ pub use recovery::Recovery;
 pub use session::Session;
 pub use store::Store;
 pub use wait::WaitFuture;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -14,6 +14,7 @@ mod indexes;
 mod insert;
 mod modify;
 mod output;
+mod prepare;
 mod rivals;
 mod scratch;
 mod select;

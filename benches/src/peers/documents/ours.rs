@@ -1,6 +1,6 @@
 //! lockstore, through the calls that its users make.
 
-use bson::{DateTime, RawDocumentBuf, rawdoc};
+use bson::{DateTime, RawBson, RawDocumentBuf, rawdoc};
 use lockstore::{Collection, Store};
 
 use super::{JobCaller, JobStore, JobWriter, Pipeline, WriteCaller};
@@ -121,7 +121,7 @@ impl JobCaller for OurCaller<'_> {
     }
 
     fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize {
-        let stages = pipeline.stages.into_iter().flatten().map(|stage| stage.to_raw_bson());
+        let stages = pipeline.stages.into_iter().flatten().map(RawBson::from);
         let found = self.jobs.aggregate(stages).with_type::<RawDocumentBuf>().run();
         found.expect("the store is open").flatten().count()
     }

@@ -271,7 +271,7 @@ fn has_operators(document: Document<'_>, db_refs: DbRefs) -> bool {
     }
 }
 
-fn compare(path: &str, comparison: Comparison, operand: Value<'_>) -> Result<Predicate> {
+pub(super) fn compare(path: &str, comparison: Comparison, operand: Value<'_>) -> Result<Predicate> {
     match operand {
         Value::Regex { .. } if comparison != Comparison::Equal => Err(Error::bad_value(format!(
             "'{path}' cannot be less or greater than a regular expression"

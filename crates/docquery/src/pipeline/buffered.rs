@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bson::RawDocumentBuf;
 
 use super::Database;
-use super::scratch::{Run, RunReader, Shelf};
+use super::scratch::{Room, Run, RunReader};
 use super::sorted::stored;
 use super::source::{Documents, Source};
 use crate::{Document, Result};
@@ -19,14 +19,14 @@ pub(crate) struct Buffered<'d> {
     ready: Vec<RawDocumentBuf>,
     bytes: usize,
     bytes_max: usize,
-    away: Option<(Shelf, Run)>,
+    away: Option<(Room, Run)>,
 }
 
 /// Documents that were taken up.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     ready: Arc<[RawDocumentBuf]>,
-    away: Option<(Arc<Mutex<Shelf>>, Run)>,
+    away: Option<(Arc<Mutex<Room>>, Run)>,
 }
 
 /// Goes through them once.
@@ -34,7 +34,7 @@ pub(crate) struct Held {
 struct Pass {
     ready: Arc<[RawDocumentBuf]>,
     next: usize,
-    away: Option<(Arc<Mutex<Shelf>>, RunReader)>,
+    away: Option<(Arc<Mutex<Room>>, RunReader)>,
 }
 
 impl<'d> Buffered<'d> {
@@ -52,18 +52,18 @@ impl<'d> Buffered<'d> {
             return Ok(());
         }
         if self.away.is_none() {
-            self.away = Some((Shelf::new(self.stage, self.database)?, Run::default()));
+            self.away = Some((Room::new(self.stage, self.database)?, Run::default()));
         }
-        if let Some((shelf, run)) = &mut self.away {
-            run.push(&[], document.as_bytes(), shelf)?;
+        if let Some((room, run)) = &mut self.away {
+            run.push(&[], document.as_bytes(), room)?;
         }
         Ok(())
     }
 
     pub(crate) fn finish(self) -> Result<Held> {
-        let away = self.away.map(|(mut shelf, run)| {
-            let run = run.finish(&mut shelf)?;
-            Ok((Arc::new(Mutex::new(shelf)), run))
+        let away = self.away.map(|(mut room, run)| {
+            let run = run.finish(&mut room)?;
+            Ok((Arc::new(Mutex::new(room)), run))
         });
         Ok(Held { ready: self.ready.into(), away: away.transpose()? })
     }
@@ -73,7 +73,7 @@ impl Held {
     /// All of them, from the first.
     pub(crate) fn documents(&self) -> Documents {
         let away = self.away.as_ref();
-        let away = away.map(|(shelf, run)| (Arc::clone(shelf), run.clone().into_reader()));
+        let away = away.map(|(room, run)| (Arc::clone(room), run.clone().into_reader()));
         Box::new(Pass { ready: Arc::clone(&self.ready), next: 0, away })
     }
 }
@@ -84,8 +84,8 @@ impl Source for Pass {
             self.next += 1;
             return Ok(Some(document.clone()));
         }
-        let Some((shelf, reader)) = &mut self.away else { return Ok(None) };
-        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(if reader.advance(&mut shelf)? { Some(stored(reader.item())?) } else { None })
+        let Some((room, reader)) = &mut self.away else { return Ok(None) };
+        let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(if reader.advance(&mut room)? { Some(stored(reader.item())?) } else { None })
     }
 }

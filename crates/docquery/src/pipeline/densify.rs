@@ -31,7 +31,7 @@ impl Densify {
             match (name, value) {
                 ("field", Value::String(path)) => field = Some(Path::field(path)?),
                 ("partitionByFields", Value::Array(fields)) => {
-                    for value in fields.iter() {
+                    for value in fields {
                         let path =
                             value.as_str().ok_or_else(|| wrong_type(name, "strings", value))?;
                         partition.push(Path::field(path)?);
@@ -153,22 +153,21 @@ impl Densified {
         }
         self.greatest = Some(value.into());
         let key = densify.partition_key(fields);
-        let grid = match self.places.get(&key) {
-            Some(grid) => *grid,
-            None => {
-                let start = match &densify.range.bounds {
-                    Bounds::Full => self.least.clone().unwrap_or_else(|| value.into()),
-                    Bounds::Partition => value.into(),
-                    Bounds::Between(lower, _) => densify.range.start(lower.get())?,
-                };
-                let arena = Arena::new();
-                let mut partition = Document::EMPTY;
-                for path in &densify.partition {
-                    let value = nested::get(fields, path);
-                    partition = nested::set(partition, path, path.len(), value, &arena)?;
-                }
-                self.add_grid(key, start, partition.to_raw())
+        let grid = if let Some(grid) = self.places.get(&key) {
+            *grid
+        } else {
+            let start = match &densify.range.bounds {
+                Bounds::Full => self.least.clone().unwrap_or_else(|| value.into()),
+                Bounds::Partition => value.into(),
+                Bounds::Between(lower, _) => densify.range.start(lower.get())?,
+            };
+            let arena = Arena::new();
+            let mut partition = Document::EMPTY;
+            for path in &densify.partition {
+                let value = nested::get(fields, path);
+                partition = nested::set(partition, path, path.len(), value, &arena)?;
             }
+            self.add_grid(key, start, partition.to_raw())
         };
         let until = match &densify.range.bounds {
             Bounds::Between(_, upper) if order::compare(upper.get(), value).is_lt() => {
@@ -250,16 +249,13 @@ impl Source for Densified {
             if self.at_end {
                 return Ok(None);
             }
-            match self.documents.next()? {
-                Some(document) => {
-                    if let Some(document) = self.take(document)? {
-                        return Ok(Some(document));
-                    }
+            if let Some(document) = self.documents.next()? {
+                if let Some(document) = self.take(document)? {
+                    return Ok(Some(document));
                 }
-                None => {
-                    self.at_end = true;
-                    self.finish()?;
-                }
+            } else {
+                self.at_end = true;
+                self.finish()?;
             }
         }
     }

@@ -7,7 +7,7 @@
 use bson::RawDocumentBuf;
 
 use super::stage::Stage;
-use super::{Documents, Source};
+use super::{Documents, Source, Visit};
 use crate::expression::division_by_zero;
 use crate::path::array_index;
 use crate::{Arena, Document, Error, OwnedValue, Result, Value};
@@ -68,10 +68,21 @@ impl Source for OnSlots {
     fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
         self.0.next().map_err(error_on_slots)
     }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        // The errors of those behind are their own.
+        let mut is_behind = false;
+        let shown = self.0.for_each(&mut |document| {
+            let visited = visit(document);
+            is_behind = visited.is_err();
+            visited
+        });
+        if is_behind { shown } else { shown.map_err(error_on_slots) }
+    }
 }
 
 /// The error that the second engine gives where the first gives `error`.
-fn error_on_slots(error: Error) -> Error {
+pub(crate) fn error_on_slots(error: Error) -> Error {
     let code = match error.code().value() {
         16610 => 4_848_403,
         40066 => 4_934_200,

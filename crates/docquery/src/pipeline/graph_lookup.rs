@@ -68,28 +68,24 @@ impl GraphLookup {
         let spec = object("$graphLookup", spec, ErrorCode::FAILED_TO_PARSE.value())?;
         let options = Options::parse(spec, place.environment)?;
         let Options { depth_max, depth_field, restriction, .. } = options;
-        match (options.from, options.into, options.start, options.connect_from, options.connect_to)
-        {
-            (Some(from), Some(into), Some(start), Some(connect_from), Some(connect_to)) => {
-                let connect_to = Join::to(connect_to)?;
-                let from = from.into();
-                Ok(Self {
-                    from,
-                    into,
-                    start,
-                    connect_from,
-                    connect_to,
-                    depth_max,
-                    depth_field,
-                    restriction,
-                })
-            }
-            _ => {
-                let message =
-                    "$graphLookup needs from, as, startWith, connectFromField and connectToField";
-                Err(Error::location(40105, message))
-            }
-        }
+        let (Some(from), Some(into), Some(start), Some(connect_from), Some(connect_to)) =
+            (options.from, options.into, options.start, options.connect_from, options.connect_to)
+        else {
+            let message =
+                "$graphLookup needs from, as, startWith, connectFromField and connectToField";
+            return Err(Error::location(40105, message));
+        };
+        let (from, connect_to) = (from.into(), Join::to(connect_to)?);
+        Ok(Self {
+            from,
+            into,
+            start,
+            connect_from,
+            connect_to,
+            depth_max,
+            depth_field,
+            restriction,
+        })
     }
 
     /// `document` with what is reached from it.

@@ -15,6 +15,7 @@ use super::sub_pipeline::run_over;
 use super::{Database, Documents, INNER_BYTES_MAX, Pipeline, ready};
 use crate::expression::{Context, Scope, check_bound_name};
 use crate::path::Path;
+use crate::write::encoded_bytes;
 use crate::{
     Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Value, nested,
 };
@@ -127,11 +128,21 @@ impl Lookup {
                 let mut kept = kept.0.borrow_mut();
                 let documents = match &mut *kept {
                     Some(documents) => documents,
-                    empty => empty.insert(self.find(document, database, arena)?),
+                    empty => {
+                        let (mut documents, mut found) =
+                            (Vec::new(), self.find(document, database, arena)?);
+                        collect(&mut found, |document| documents.push(document.to_raw()))?;
+                        empty.insert(documents)
+                    }
                 };
                 in_arena(documents, arena)?
             }
-            _ => in_arena(&self.find(document, database, arena)?, arena)?,
+            _ => {
+                let mut documents = Vec::new();
+                let mut found = self.find(document, database, arena)?;
+                collect(&mut found, |document| documents.push(copy(document, arena)))?;
+                arena.array(&documents)?
+            }
         };
         match self.engine {
             Engine::Classic => nested::set(document, &self.into, self.into.len(), found, arena),
@@ -145,18 +156,18 @@ impl Lookup {
         document: Document<'_>,
         database: &Arc<dyn Database>,
         arena: &Arena,
-    ) -> Result<Vec<RawDocumentBuf>> {
+    ) -> Result<Documents> {
         let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
         let joined = joined.map(Arc::new);
         match &self.sub {
-            None => collect(match &self.from {
-                Some(from) => database.documents(from, joined.as_ref())?,
-                None => ready(None),
-            }),
+            None => match &self.from {
+                Some(from) => database.documents(from, joined.as_ref()),
+                None => Ok(ready(None)),
+            },
             Some(sub) => {
                 let reparsed = sub.reparse(&self.environment, document, arena)?;
                 let pipeline = reparsed.as_ref().unwrap_or(&sub.parsed);
-                collect(run_over(pipeline, self.from.as_deref(), joined, database)?)
+                run_over(pipeline, self.from.as_deref(), joined, database)
             }
         }
     }
@@ -202,20 +213,31 @@ impl SubPipeline {
     }
 }
 
-fn collect(mut documents: Documents) -> Result<Vec<RawDocumentBuf>> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
+/// Gives each of `documents` to `take`; an error if they are too many.
+fn collect(documents: &mut Documents, mut take: impl FnMut(Document<'_>)) -> Result<()> {
+    let mut bytes = 0;
     documents.for_each(&mut |document| {
-        let document = document.to_raw();
-        bytes += document.as_bytes().len();
+        bytes += document.raw_bytes().map_or(0, <[u8]>::len);
+        if document.raw_bytes().is_none() {
+            bytes +=
+                encoded_bytes(Value::Document(document), FOUND_BYTES_MAX).unwrap_or(usize::MAX / 2);
+        }
         if bytes > FOUND_BYTES_MAX {
             let message =
                 format!("$lookup has found more than {FOUND_BYTES_MAX} bytes of documents");
             return Err(Error::location(4568, message));
         }
-        found.push(document);
+        take(document);
         Ok(())
-    })?;
-    Ok(found)
+    })
+}
+
+/// A copy of `document` in `arena`.
+fn copy<'a>(document: Document<'_>, arena: &'a Arena) -> Value<'a> {
+    Value::Document(Document::of_bytes(match document.raw_bytes() {
+        Some(bytes) => arena.bytes(bytes),
+        None => arena.bytes(document.to_raw().as_bytes()),
+    }))
 }
 
 /// `documents` as an array in `arena`.

@@ -76,16 +76,16 @@ impl Output {
     pub(crate) fn parse_out(spec: Value<'_>) -> Result<Self> {
         let target = match spec {
             Value::String(collection) => Target { database: None, collection: collection.into() },
-            Value::Document(spec) => match (spec.get("db"), spec.get("coll"), spec.len()) {
-                (Value::String(database), Value::String(collection), 2) => {
-                    Target { database: Some(database.into()), collection: collection.into() }
-                }
-                _ => {
+            Value::Document(spec) => {
+                let (Value::String(database), Value::String(collection), 2) =
+                    (spec.get("db"), spec.get("coll"), spec.len())
+                else {
                     let message =
                         "the object of $out has exactly the fields db and coll, two strings";
                     return Err(Error::location(16994, message));
-                }
-            },
+                };
+                Target { database: Some(database.into()), collection: collection.into() }
+            }
             _ => {
                 let message = format!("$out takes a string or an object, not {}", spec.type_name());
                 return Err(Error::location(16990, message));

@@ -76,7 +76,7 @@ impl Redact {
 
     fn redact_items<'a>(&'a self, array: Array<'a>, context: Context<'_, 'a>) -> Result<Value<'a>> {
         let mut items = Vec::new();
-        for item in array.iter() {
+        for item in array {
             items.extend(self.redact_value(item, context)?);
         }
         context.arena.array(&items)

@@ -7,20 +7,26 @@ use bson::RawDocumentBuf;
 use super::stage::Stage;
 use super::streaming::{NESTING_MAX, Streaming, Transformed};
 use super::unwind::Unwinding;
-use super::{Database, Documents, Source, Visit, later, ready};
+use super::{Database, Documents, Source, Visit, engine, later, ready};
 use crate::{Result, limits};
 
-/// The documents that come out of `stages` when `input` goes in.
+/// The documents that come out of `stages` when `input` goes in. The first `on_slots` stages run on the second engine, and
+/// their errors are those that it gives.
 pub(crate) fn run(
     stages: &[Stage],
+    on_slots: usize,
     mut input: Documents,
     database: &Arc<dyn Database>,
 ) -> Documents {
+    if on_slots > 0 {
+        input = engine::on_slots(input);
+    }
     let mut rest = stages;
     // What is stored is less deep than what comes out of stages.
     let mut depth_max = limits::DEPTH_MAX;
     while let [first, behind @ ..] = rest {
         let here = rest;
+        let on_slots = on_slots.saturating_sub(stages.len() - rest.len());
         rest = behind;
         let database = Arc::clone(database);
         input = match first.clone() {
@@ -31,13 +37,13 @@ pub(crate) fn run(
             | Stage::GraphLookup(_)
             | Stage::Redact(_) => {
                 let streaming;
-                (streaming, rest) = Streaming::take(here, &database, depth_max);
+                (streaming, rest) = Streaming::take(here, on_slots, &database, depth_max);
                 depth_max = NESTING_MAX;
                 Box::new(Transformed::new(input, streaming))
             }
             Stage::Unwind(unwind) => {
                 let streaming;
-                (streaming, rest) = Streaming::take(behind, &database, depth_max);
+                (streaming, rest) = Streaming::take(behind, 0, &database, depth_max);
                 depth_max = NESTING_MAX;
                 Box::new(Unwinding::new(unwind, input, streaming))
             }
@@ -50,7 +56,8 @@ pub(crate) fn run(
             Stage::Skip(left) => Box::new(Skipping { input, left }),
             Stage::Group(group) => {
                 depth_max = NESTING_MAX;
-                later(move || group.run(input, database))
+                let groups = later(move || group.run(input, database));
+                if on_slots > 0 { engine::on_slots(groups) } else { groups }
             }
             Stage::Count(count) => later(move || Ok(ready(count.count(input)?))),
             Stage::Documents(documents) => {

@@ -24,7 +24,7 @@ pub trait Scratch: fmt::Debug + Send {
 
 /// A scratch, and how much has been put there.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct Room {
     scratch: Box<dyn Scratch>,
     end: u64,
 }
@@ -53,7 +53,7 @@ pub(crate) struct RunReader {
     at: usize,
 }
 
-impl Shelf {
+impl Room {
     /// Room for `stage`, which takes more memory than it may.
     ///
     /// # Errors
@@ -77,30 +77,30 @@ pub(crate) fn no_room(stage: &str, bytes_max: usize) -> Error {
 
 impl Run {
     /// Puts a record away: its key and what belongs to it.
-    pub(crate) fn push(&mut self, key: &[u8], item: &[u8], shelf: &mut Shelf) -> Result<()> {
+    pub(crate) fn push(&mut self, key: &[u8], item: &[u8], room: &mut Room) -> Result<()> {
         for part in [key, item] {
             let bytes =
                 u32::try_from(part.len()).map_err(|_| super::too_large(u32::MAX as usize))?;
             self.open.extend_from_slice(&bytes.to_le_bytes());
             self.open.extend_from_slice(part);
         }
-        if self.open.len() >= BLOCK_BYTES { self.put_away(shelf) } else { Ok(()) }
+        if self.open.len() >= BLOCK_BYTES { self.put_away(room) } else { Ok(()) }
     }
 
-    fn put_away(&mut self, shelf: &mut Shelf) -> Result<()> {
+    fn put_away(&mut self, room: &mut Room) -> Result<()> {
         let bytes = self.open.len();
         if bytes > 0 {
-            shelf.scratch.append(&self.open)?;
-            self.blocks.push(Block { offset: shelf.end, bytes });
-            shelf.end += bytes as u64;
+            room.scratch.append(&self.open)?;
+            self.blocks.push(Block { offset: room.end, bytes });
+            room.end += bytes as u64;
             self.open = Vec::new();
         }
         Ok(())
     }
 
     /// Nothing more comes: it takes no memory from now on.
-    pub(crate) fn finish(mut self, shelf: &mut Shelf) -> Result<Self> {
-        self.put_away(shelf)?;
+    pub(crate) fn finish(mut self, room: &mut Room) -> Result<Self> {
+        self.put_away(room)?;
         Ok(self)
     }
 
@@ -111,14 +111,14 @@ impl Run {
 
 impl RunReader {
     /// Goes to the next record; `false` behind the last.
-    pub(crate) fn advance(&mut self, shelf: &mut Shelf) -> Result<bool> {
+    pub(crate) fn advance(&mut self, room: &mut Room) -> Result<bool> {
         self.at = self.next_at();
         while self.at >= self.block.len() {
             self.at = 0;
             if let Some(block) = self.run.blocks.get(self.next) {
                 self.next += 1;
                 self.block.resize(block.bytes, 0);
-                shelf.scratch.read(block.offset, &mut self.block)?;
+                room.scratch.read(block.offset, &mut self.block)?;
             } else if self.run.open.is_empty() {
                 self.block = Vec::new();
                 return Ok(false);
@@ -165,34 +165,34 @@ mod tests {
 
     #[test]
     fn a_run_gives_what_was_put_away_in_its_order() {
-        let mut shelf = Shelf::new("$sort", &Memory::default().with_scratch()).unwrap();
+        let mut room = Room::new("$sort", &Memory::default().with_scratch()).unwrap();
         let mut runs = [Run::default(), Run::default()];
         let large = vec![7; 3 * BLOCK_BYTES];
         for number in 0..20_000_u32 {
             for run in &mut runs {
-                run.push(&number.to_le_bytes(), b"some item", &mut shelf).unwrap();
+                run.push(&number.to_le_bytes(), b"some item", &mut room).unwrap();
             }
         }
         for mut run in runs {
-            run.push(&[], &large, &mut shelf).unwrap();
-            let mut reader = run.finish(&mut shelf).unwrap().into_reader();
+            run.push(&[], &large, &mut room).unwrap();
+            let mut reader = run.finish(&mut room).unwrap().into_reader();
             for number in 0..20_000_u32 {
-                assert!(reader.advance(&mut shelf).unwrap());
+                assert!(reader.advance(&mut room).unwrap());
                 assert_eq!(
                     (reader.key(), reader.item()),
                     (&number.to_le_bytes()[..], &b"some item"[..])
                 );
             }
-            assert!(reader.advance(&mut shelf).unwrap());
+            assert!(reader.advance(&mut room).unwrap());
             assert_eq!((reader.key(), reader.item()), (&[][..], &large[..]));
-            assert!(!reader.advance(&mut shelf).unwrap());
-            assert!(!reader.advance(&mut shelf).unwrap());
+            assert!(!reader.advance(&mut room).unwrap());
+            assert!(!reader.advance(&mut room).unwrap());
         }
     }
 
     #[test]
     fn without_room_it_is_an_error() {
-        let error = Shelf::new("$sort", &Memory::default()).unwrap_err();
+        let error = Room::new("$sort", &Memory::default()).unwrap_err();
         assert_eq!(error.code(), ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use bson::RawDocumentBuf;
 
 use super::Database;
-use super::scratch::{Run, RunReader, Shelf};
+use super::scratch::{Room, Run, RunReader};
 use super::source::{Documents, Source, ready};
 use crate::sort::{SortKey, Sorter};
 use crate::{Document, Error, ErrorCode, Result};
@@ -21,13 +21,13 @@ pub(crate) struct Sorted<'d> {
     bytes: usize,
     bytes_max: usize,
     database: &'d dyn Database,
-    away: Option<(Shelf, Vec<Run>)>,
+    away: Option<(Room, Vec<Run>)>,
 }
 
 /// The documents of sorted runs.
 #[derive(Debug)]
 struct Merge {
-    shelf: Shelf,
+    room: Room,
     readers: Vec<RunReader>,
     /// The next key of each run. Of equal ones that of the earlier run comes first.
     heads: BinaryHeap<Reverse<(Box<[u8]>, usize)>>,
@@ -62,16 +62,16 @@ impl<'d> Sorted<'d> {
     /// Puts what is in memory away as a run.
     fn put_away(&mut self) -> Result<()> {
         if self.away.is_none() {
-            self.away = Some((Shelf::new(self.stage, self.database)?, Vec::new()));
+            self.away = Some((Room::new(self.stage, self.database)?, Vec::new()));
         }
-        let Some((shelf, runs)) = &mut self.away else { return Ok(()) };
+        let Some((room, runs)) = &mut self.away else { return Ok(()) };
         let sorter = std::mem::replace(&mut self.sorter, Sorter::new(self.limit));
         self.bytes = 0;
         let mut run = Run::default();
         for (key, (_, document)) in sorter.into_sorted_pairs() {
-            run.push(key.as_bytes(), document.as_bytes(), shelf)?;
+            run.push(key.as_bytes(), document.as_bytes(), room)?;
         }
-        runs.push(run.finish(shelf)?);
+        runs.push(run.finish(room)?);
         Ok(())
     }
 
@@ -80,17 +80,17 @@ impl<'d> Sorted<'d> {
         if self.away.is_some() {
             self.put_away()?;
         }
-        let Some((mut shelf, runs)) = self.away else {
+        let Some((mut room, runs)) = self.away else {
             return Ok(ready(self.sorter.into_sorted_pairs().map(|(_, (_, document))| document)));
         };
         let mut readers: Vec<_> = runs.into_iter().map(Run::into_reader).collect();
         let mut heads = BinaryHeap::new();
         for (number, reader) in readers.iter_mut().enumerate() {
-            if reader.advance(&mut shelf)? {
+            if reader.advance(&mut room)? {
                 heads.push(Reverse((reader.key().into(), number)));
             }
         }
-        Ok(Box::new(Merge { shelf, readers, heads }))
+        Ok(Box::new(Merge { room, readers, heads }))
     }
 }
 
@@ -99,7 +99,7 @@ impl Source for Merge {
         let Some(Reverse((_, number))) = self.heads.pop() else { return Ok(None) };
         let reader = &mut self.readers[number];
         let document = stored(reader.item())?;
-        if reader.advance(&mut self.shelf)? {
+        if reader.advance(&mut self.room)? {
             self.heads.push(Reverse((reader.key().into(), number)));
         }
         Ok(Some(document))

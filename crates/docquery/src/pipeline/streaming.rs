@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
+use super::engine::error_on_slots;
 use super::lookup::Kept;
 use super::stage::Stage;
 use super::{Database, Documents, INNER_BYTES_MAX, Source, Visit, replace_root};
@@ -16,6 +17,8 @@ use crate::{Arena, Document, Error, ErrorCode, Result, Value, limits};
 pub(crate) struct Streaming {
     /// The stages, and what each keeps, if it is a `$lookup`.
     stages: Vec<(Stage, Kept)>,
+    /// How many of them, from the first on, run on the second engine.
+    on_slots: usize,
     database: Arc<dyn Database>,
     /// How deep the documents may be nested that come in.
     depth_max: usize,
@@ -25,60 +28,73 @@ impl Streaming {
     /// The first of `stages` that are streaming, and those that follow.
     pub(crate) fn take<'s>(
         stages: &'s [Stage],
+        on_slots: usize,
         database: &Arc<dyn Database>,
         depth_max: usize,
     ) -> (Self, &'s [Stage]) {
         let count = stages.iter().take_while(|stage| stage.is_streaming()).count();
         let (stages, rest) = stages.split_at(count);
         // What $lookup brings in may be nested as deeply as what comes out of a pipeline.
-        let looks_up = stages.iter().any(|stage| stage.looks_up());
+        let looks_up = stages.iter().any(Stage::looks_up);
         let depth_max = if looks_up { NESTING_MAX } else { depth_max };
         let stages = stages.iter().map(|stage| (stage.clone(), Kept::default())).collect();
-        (Self { stages, database: Arc::clone(database), depth_max }, rest)
+        (Self { stages, on_slots, database: Arc::clone(database), depth_max }, rest)
     }
 
-    /// What the stages make of `document`; `None` if a `$match` leaves it out.
+    /// What the stages make of `document`; `None` if one of them leaves it out.
     fn apply<'d>(
         &'d self,
         mut document: Document<'d>,
         arena: &'d Arena,
     ) -> Result<Option<Document<'d>>> {
-        for (stage, kept) in &self.stages {
-            document = match stage {
-                Stage::Match(filter) => match filter.find(document)? {
-                    Some(_) => continue,
-                    None => return Ok(None),
-                },
-                Stage::Transform(transformation) => transformation.apply(document, arena)?,
-                Stage::ReplaceRoot(expression) => replace_root::apply(expression, document, arena)?,
-                Stage::Lookup(lookup) => lookup.apply(document, &self.database, kept, arena)?,
-                Stage::GraphLookup(lookup) => lookup.apply(document, &self.database, arena)?,
-                Stage::Redact(redact) => match redact.apply(document, arena)? {
-                    Some(document) => document,
-                    None => return Ok(None),
-                },
-                Stage::Unwind(_)
-                | Stage::Sort(_)
-                | Stage::Limit(_)
-                | Stage::Skip(_)
-                | Stage::Group(_)
-                | Stage::Count(_)
-                | Stage::Documents(_)
-                | Stage::BucketAuto(_)
-                | Stage::Facet(_)
-                | Stage::Union(_)
-                | Stage::Sample(_)
-                | Stage::Statistics(_)
-                | Stage::Windows(_)
-                | Stage::Densify(_)
-                | Stage::Output(_) => unreachable!("these stages are not streaming"),
-            };
+        for (index, (stage, kept)) in self.stages.iter().enumerate() {
+            let applied = self.apply_stage(stage, kept, document, arena);
+            let applied =
+                if index < self.on_slots { applied.map_err(error_on_slots) } else { applied };
+            let Some(next) = applied? else { return Ok(None) };
+            document = next;
             // What was computed may hold the same values many times: whoever reads or writes it walks over all of them.
-            if encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none() {
+            if document.built_depth() > 0
+                && encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none()
+            {
                 return Err(too_large(INNER_BYTES_MAX));
             }
         }
         Ok(Some(document))
+    }
+
+    fn apply_stage<'d>(
+        &'d self,
+        stage: &'d Stage,
+        kept: &Kept,
+        document: Document<'d>,
+        arena: &'d Arena,
+    ) -> Result<Option<Document<'d>>> {
+        match stage {
+            Stage::Match(filter) => Ok(filter.find(document)?.map(|_| document)),
+            Stage::Transform(transformation) => transformation.apply(document, arena).map(Some),
+            Stage::ReplaceRoot(expression) => {
+                replace_root::apply(expression, document, arena).map(Some)
+            }
+            Stage::Lookup(lookup) => lookup.apply(document, &self.database, kept, arena).map(Some),
+            Stage::GraphLookup(lookup) => lookup.apply(document, &self.database, arena).map(Some),
+            Stage::Redact(redact) => redact.apply(document, arena),
+            Stage::Unwind(_)
+            | Stage::Sort(_)
+            | Stage::Limit(_)
+            | Stage::Skip(_)
+            | Stage::Group(_)
+            | Stage::Count(_)
+            | Stage::Documents(_)
+            | Stage::BucketAuto(_)
+            | Stage::Facet(_)
+            | Stage::Union(_)
+            | Stage::Sample(_)
+            | Stage::Statistics(_)
+            | Stage::Windows(_)
+            | Stage::Densify(_)
+            | Stage::Output(_) => unreachable!("these stages are not streaming"),
+        }
     }
 
     /// What the stages make of `document`, written.

@@ -17,7 +17,7 @@ pub(crate) fn run_over(
     database: &Arc<dyn Database>,
 ) -> Result<Documents> {
     if pipeline.has_own_documents() {
-        let own = run::run(&pipeline.stages[..1], ready(None), database);
+        let own = run::run(&pipeline.stages[..1], 0, ready(None), database);
         return Ok(pipeline.run_after(1, matching(own, joined), database));
     }
     let Some(from) = from else { return Ok(ready(None)) };

@@ -4,39 +4,27 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
 use clap::Args;
-use lockstore::{Holder, Key, Mode};
 
-use crate::acquiring::{Grant, Wanted};
+use crate::acquiring::Grant;
 use crate::event;
 use crate::failure::Failure;
-use crate::names::{own_holder, parse_holder, parse_key};
+use crate::lock_args::WantedArgs;
 use crate::output::{printable, to_json, unwritten, write};
 use crate::report::GrantReport;
 use crate::signals;
 use crate::store_file::StoreFile;
-use crate::times::{Lease, Patience, parse_lease, parse_patience};
+use crate::times::{Lease, parse_lease};
 
 /// Acquire a lock, and print its token and holder
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Acquire {
-    /// The lock: any string of 1 to 1024 bytes
-    #[arg(value_parser = parse_key)]
-    key: Key,
-    /// Who is to hold it [default: user@host:pid-random, another one each time]
-    #[arg(long, value_parser = parse_holder)]
-    holder: Option<Holder>,
+    #[command(flatten)]
+    lock: WantedArgs,
     /// After which time it ends by itself unless it is renewed
     #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "none")]
     #[arg(allow_hyphen_values = true)]
     ttl: Lease,
-    /// How long to wait for it: a time, 0 to try once, or `forever`
-    #[arg(long, value_name = "TIME", value_parser = parse_patience, default_value = "forever")]
-    #[arg(allow_hyphen_values = true)]
-    wait: Patience,
-    /// Hold it beside others that share it
-    #[arg(long)]
-    shared: bool,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -46,14 +34,8 @@ impl Acquire {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         let (sender, events) = channel();
         signals::catch(sender)?;
-        let wanted = Wanted {
-            key: self.key,
-            holder: self.holder.unwrap_or_else(own_holder),
-            mode: if self.shared { Mode::Shared } else { Mode::Exclusive },
-            lease: self.ttl,
-            again: true,
-        };
-        let grant = wanted.acquire(file, self.wait, |time| event::sleep(&events, time))?;
+        let wanted = self.lock.wanted(self.ttl, true);
+        let grant = wanted.acquire(file, self.lock.wait, |time| event::sleep(&events, time))?;
         // Nobody but the reader of the output knows how to release the lock.
         let told = event::check(&events).and_then(|()| {
             let text =

@@ -3,30 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use lockstore::{Holder, Key, Token};
 
 use crate::failure::Failure;
-use crate::names::{parse_holder, parse_key, parse_token};
+use crate::lock_args::GrantArgs;
 use crate::store_file::{Access, StoreFile};
 
 /// Release a lock
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Release {
-    /// The lock
-    #[arg(value_parser = parse_key)]
-    key: Key,
-    /// Who holds it
-    #[arg(long, value_parser = parse_holder)]
-    holder: Holder,
-    /// Release only the grant of this token
-    #[arg(long, value_parser = parse_token, allow_hyphen_values = true)]
-    token: Option<Token>,
+    #[command(flatten)]
+    grant: GrantArgs,
 }
 
 impl Release {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let Self { key, holder, token } = self;
+        let GrantArgs { key, holder, token } = self.grant;
         file.with(Access::Existing, |store| Ok(store.release(&key, &holder, token)?))?;
         Ok(ExitCode::SUCCESS)
     }

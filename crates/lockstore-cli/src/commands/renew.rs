@@ -4,11 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use lockstore::{Holder, Key, Token};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::names::{parse_holder, parse_key, parse_token};
+use crate::lock_args::GrantArgs;
 use crate::output::{print, print_json};
 use crate::store_file::{Access, StoreFile};
 use crate::times::{parse_ttl, rough};
@@ -17,15 +16,8 @@ use crate::times::{parse_ttl, rough};
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Renew {
-    /// The lock
-    #[arg(value_parser = parse_key)]
-    key: Key,
-    /// Who holds it
-    #[arg(long, value_parser = parse_holder)]
-    holder: Holder,
-    /// Renew only the grant of this token
-    #[arg(long, value_parser = parse_token, allow_hyphen_values = true)]
-    token: Option<Token>,
+    #[command(flatten)]
+    grant: GrantArgs,
     /// For how long from now on [default: the TTL that it has]
     #[arg(long, value_name = "TIME", value_parser = parse_ttl, allow_hyphen_values = true)]
     ttl: Option<Duration>,
@@ -44,7 +36,7 @@ struct Renewed {
 
 impl Renew {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let Self { key, holder, token, ttl, json } = self;
+        let Self { grant: GrantArgs { key, holder, token }, ttl, json } = self;
         let ttl =
             file.with(Access::Existing, |store| Ok(store.renew(&key, &holder, token, ttl)?))?;
         if json {

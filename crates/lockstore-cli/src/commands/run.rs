@@ -8,40 +8,28 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use clap::Args;
-use lockstore::{Holder, Key, Mode};
 use signal_hook::low_level::signal_name;
 
-use crate::acquiring::{Grant, Wanted};
+use crate::acquiring::Grant;
 use crate::event::{self, Event};
 use crate::failure::{Failure, Kind};
 use crate::keeper::{Keeper, Report};
-use crate::names::{own_holder, parse_holder, parse_key};
+use crate::lock_args::WantedArgs;
 use crate::signals::{self, SIGCHLD};
 use crate::store_file::StoreFile;
 use crate::supervisor::{Ended, Supervisor};
-use crate::times::{Lease, Patience, parse_lease, parse_patience, parse_time};
+use crate::times::{Lease, parse_lease, parse_time};
 
 /// Hold a lock while a command runs
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_long_help = AFTER)]
 pub(crate) struct Run {
-    /// The lock: any string of 1 to 1024 bytes
-    #[arg(value_parser = parse_key)]
-    key: Key,
-    /// Who holds it, for people to read [default: user@host:pid-random]
-    #[arg(long, value_parser = parse_holder)]
-    holder: Option<Holder>,
+    #[command(flatten)]
+    lock: WantedArgs,
     /// How long the lock outlives this program if it is killed; `none` is for ever
     #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "1m")]
     #[arg(allow_hyphen_values = true)]
     ttl: Lease,
-    /// How long to wait for the lock: a time, 0 to try once, or `forever`
-    #[arg(long, value_name = "TIME", value_parser = parse_patience, default_value = "forever")]
-    #[arg(allow_hyphen_values = true)]
-    wait: Patience,
-    /// Hold it beside others that share it
-    #[arg(long)]
-    shared: bool,
     /// How long the command may take to end when the lock is lost, before it is killed
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
     #[arg(allow_hyphen_values = true)]
@@ -55,15 +43,9 @@ impl Run {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         let (sender, events) = channel();
         signals::catch(sender.clone())?;
-        let wanted = Wanted {
-            key: self.key.clone(),
-            holder: self.holder.clone().unwrap_or_else(own_holder),
-            mode: if self.shared { Mode::Shared } else { Mode::Exclusive },
-            lease: self.ttl,
-            // Two runs by one holder exclude each other like any two: its name is for people.
-            again: false,
-        };
-        let grant = wanted.acquire(file, self.wait, |time| event::sleep(&events, time))?;
+        // Two runs by one holder exclude each other like any two: its name is for people.
+        let wanted = self.lock.wanted(self.ttl, false);
+        let grant = wanted.acquire(file, self.lock.wait, |time| event::sleep(&events, time))?;
         let keeper = match Keeper::start(file.clone(), grant.clone(), sender) {
             Ok(keeper) => keeper,
             Err(failure) => return Err(give_back(failure, || grant.release(file))),

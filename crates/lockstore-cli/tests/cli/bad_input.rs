@@ -80,6 +80,59 @@ fn command_lines_that_make_no_sense_are_told_of() {
 }
 
 #[test]
+fn documents_that_make_no_sense_are_told_of() {
+    usage(&["doc"], &["a command is missing", "lockstore doc --help"]);
+    usage(&["doc", "fnd"], &["'fnd'", "'find'"]);
+    for command in [&["find"][..], &["count"], &["get"], &["export"], &["import"], &["indexes"]] {
+        let words = format!("lockstore doc {} --help", command[0]);
+        usage(&[&["doc"], command].concat(), &["<COLLECTION>", &words]);
+    }
+    let no_database = ["\"orders\" has no database in front", "DATABASE.orders", "--db"];
+    let with_collection: [&[&str]; 8] = [
+        &["find", "orders"],
+        &["get", "orders", "1"],
+        &["insert", "orders", "{}"],
+        &["update", "orders", "{$set: {a: 1}}", "--filter", "{}"],
+        &["delete", "orders", "--filter", "{}"],
+        &["import", "orders", "/dev/null"],
+        &["export", "orders", "out"],
+        &["create-index", "orders", "{a: 1}"],
+    ];
+    for command in with_collection {
+        usage(&[&["doc"], command].concat(), &no_database);
+    }
+    let filters = [
+        ("{state: 'new' price: 3}", "expected comma, at column 15: \"price: 3}\""),
+        ("{state: ", "it ends too early"),
+        ("", "it ends too early"),
+        ("new", "is no --filter <DOCUMENT>: expected"),
+        ("[]", "a document such as {\"a\": 1} was expected, not an array"),
+        ("{_id: {$oid: 'xyz'}}", "24-character"),
+    ];
+    for (filter, words) in filters {
+        for command in [&["find", "d.c"][..], &["count", "d.c"], &["delete", "d.c"]] {
+            let arguments = [&["doc"], command, &["--filter", filter]].concat();
+            usage(&arguments, &["is no --filter <DOCUMENT>", words]);
+        }
+    }
+    usage(&["doc", "insert", "d.c", "{a: 1}", "{a"], &["\"{a\" is no <DOCUMENT>: "]);
+    for limit in ["0", "-1", "x", "1.5", "18446744073709551616"] {
+        let find = ["doc", "find", "d.c", "--limit", limit];
+        usage(&find, &["--limit <N>", "a whole number from 1 on was expected"]);
+    }
+    usage(&["doc", "find", "d.c", "--skip", "-1"], &["--skip <N>", "a whole number was expected"]);
+    usage(&["doc", "import", "d.c", "--mode", "replace"], &["'replace'", "upsert"]);
+    usage(&["doc", "create-index", "d.c", "{a: 1}", "--expire-after", "5"], &["it has no unit"]);
+    let sandbox = Sandbox::with_store();
+    for name in ["d.", ".c", "d.$c", "a b.c"] {
+        sandbox.fails_with(2, &["doc", "find", name], &["Invalid namespace"]);
+    }
+    let deep = format!("{{a: {}1{}}}", "[".repeat(190), "]".repeat(190));
+    sandbox.fails(1, &["doc", "insert", "d.c", &deep]);
+    sandbox.fails_with(1, &["doc", "find", "d.c", "--filter", "{$where: 'x'}"], &["$where"]);
+}
+
+#[test]
 fn keys_that_look_like_options_can_be_named_behind_two_dashes() {
     let sandbox = Sandbox::new();
     usage(&["acquire", "--k"], &["'--k'"]);

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "acquire",
     "release",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 14] = [
     "show",
     "break",
     "audit",
+    "doc",
     "check",
     "stats",
     "backup",
@@ -39,6 +40,27 @@ fn every_command_has_help_with_examples() {
     let run = sandbox.ok(&["run", "--help"]);
     for words in ["LOCKSTORE_TOKEN", "121", "122", "123", "not promised yet", "SIGKILL", "Ctrl-C"] {
         assert!(run.contains(words), "{words:?} in {run}");
+    }
+}
+
+#[test]
+fn every_command_about_documents_has_help_with_examples() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.ok(&["doc", "--help"]);
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let commands: Vec<_> = commands.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    assert_eq!(commands.len(), 15, "{commands:?}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let of_command = sandbox.ok(&["doc", command, "--help"]);
+        let (_, examples) = of_command.split_once("Examples:\n").unwrap();
+        assert!(
+            examples.contains(&format!("lockstore doc {command} shop."))
+                || command == "collections"
+        );
+        let widest = examples.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "it is wrapped in a terminal of 80 columns: {examples}");
+        assert!(of_command.contains("Exit codes:"), "{of_command}");
     }
 }
 

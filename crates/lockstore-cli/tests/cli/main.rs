@@ -6,11 +6,16 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, and so are the functions that they share")]
 
 mod bad_input;
+mod documents;
 mod help;
+mod indexes;
 mod looking;
+mod readme;
 mod run;
 mod run_lost;
 mod run_signals;
 mod scripts;
 mod store_file;
 mod support;
+mod transfer;
+mod transfer_ended;

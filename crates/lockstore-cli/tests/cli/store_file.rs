@@ -49,9 +49,9 @@ fn a_store_that_is_named_wins_over_the_environment() {
 }
 
 #[test]
-fn only_run_and_acquire_make_a_store() {
+fn only_what_puts_something_in_makes_a_store() {
     let sandbox = Sandbox::new();
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 18] = [
         &["release", "k", "--holder", "me"],
         &["renew", "k", "--holder", "me"],
         &["wait", "k"],
@@ -63,6 +63,13 @@ fn only_run_and_acquire_make_a_store() {
         &["stats"],
         &["backup", "copy.redb"],
         &["compact"],
+        &["doc", "find", "d.c"],
+        &["doc", "get", "d.c", "1"],
+        &["doc", "update", "d.c", "{$set: {a: 1}}", "--filter", "{}", "--upsert"],
+        &["doc", "delete", "d.c", "--filter", "{}", "--many"],
+        &["doc", "export", "d.c", "out.jsonl"],
+        &["doc", "collections"],
+        &["doc", "create-index", "d.c", "{a: 1}"],
     ];
     for command in commands {
         sandbox.fails_with(4, command, &["there is no store at", "locks.redb"]);
@@ -70,8 +77,13 @@ fn only_run_and_acquire_make_a_store() {
         sandbox.fails_with(4, &elsewhere, &["there is no store at", "missing/locks.redb"]);
     }
     assert_eq!(fs::read_dir(sandbox.path("")).unwrap().count(), 0, "nothing was made");
+    sandbox.ok(&["doc", "import", "d.c", "/dev/null"]);
+    assert_eq!(fs::read_dir(sandbox.path("")).unwrap().count(), 0, "there was nothing to import");
     sandbox.ok(&["run", "k", "--", "true"]);
     assert_eq!(sandbox.ok(&["ls"]), "");
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["doc", "insert", "d.c", "{}"]);
+    assert_eq!(sandbox.ok(&["doc", "count", "d.c"]), "1\n");
 }
 
 #[test]

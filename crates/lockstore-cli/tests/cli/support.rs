@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -172,6 +172,22 @@ impl Running {
         }
         // Whatever it says from now on must find a reader.
         thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
+    }
+
+    /// Waits until it has printed something, and reads one byte of it.
+    #[track_caller]
+    pub(crate) fn printed_some(&mut self) {
+        self.child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    }
+
+    /// Writes to its stdin, which stays open.
+    pub(crate) fn type_in(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Its stdin, for somebody else to write to.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     /// Lets what it runs, which reads a line, go on.

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileTypeExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -10,6 +11,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, T
 
 use super::gate::Gate;
 use super::guard::{guarded, guarded_drop};
+use super::own_pages;
 use super::owner::pid_of_locker;
 use super::staging::{Staged, folder_of, sync_folder_of};
 use super::{
@@ -197,15 +199,33 @@ fn database(
     pid: impl FnOnce() -> Option<u32>,
 ) -> Result<Database, OpenError> {
     let mut builder = builder(options.cache_bytes);
-    builder.set_check_integrity_on_open(match verify {
+    let all_pages = match verify {
         Verify::AsAsked => options.verify || gate.bytes() <= VERIFIED_BYTES_MAX,
         Verify::No => false,
-    });
+    };
+    builder.set_check_integrity_on_open(all_pages);
     let opened = guarded("open", || {
         // redb's own errors are told apart below; only its panics are dealt with here.
         Ok::<_, redb::Error>(builder.create_with_backend(gate.clone()))
     });
-    opened.map_err(|source| disk_error(path, source))?.map_err(|error| open_error(path, error, pid))
+    let opened = opened.map_err(|source| disk_error(path, source))?;
+    let db = opened.map_err(|error| open_error(path, error, pid))?;
+    if !all_pages && let Err(source) = own_pages::verify(gate) {
+        abandon(db);
+        return Err(disk_error(path, source));
+    }
+    Ok(db)
+}
+
+/// Closes a file without the commit with which redb closes one: it would use the pages that are damaged.
+fn abandon(db: Database) {
+    // redb leaves a file as it is in which a transaction ended by unwinding. This unwinds without a panic and its report.
+    let unwound = guarded("close", || -> Result<(), redb::Error> {
+        let _transaction = db.begin_write()?;
+        resume_unwind(Box::new("the file is left as it is"))
+    });
+    drop(unwound);
+    guarded_drop(db);
 }
 
 /// Makes a disk of what is known to be a store. Its gate is opened by the first change.

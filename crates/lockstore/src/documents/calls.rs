@@ -2,7 +2,7 @@
 
 use super::Definition;
 use super::task::{
-    Defined, DocumentAnswer, DocumentTask, Insert, Inserted, Modified, Modify, Upsert,
+    Apply, Defined, DocumentAnswer, DocumentTask, Insert, Inserted, Modified, Modify, Upsert,
 };
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError, unexpected};
@@ -29,7 +29,15 @@ impl Engine {
     /// Changes documents, as many as one task takes.
     pub(crate) fn modify(&self, modify: Modify) -> Result<Attempt<Modified>, DocumentError> {
         self.ask(DocumentTask::Modify(modify), |answer| match answer {
-            DocumentAnswer::Modified(modified) => Ok(modified),
+            DocumentAnswer::Modified(modified) => Ok(*modified),
+            other => Err(other),
+        })
+    }
+
+    /// Makes changes that were worked out, as many as one task takes.
+    pub(crate) fn apply(&self, apply: Apply) -> Result<Attempt<Modified>, DocumentError> {
+        self.ask(DocumentTask::Apply(apply), |answer| match answer {
+            DocumentAnswer::Modified(modified) => Ok(*modified),
             other => Err(other),
         })
     }

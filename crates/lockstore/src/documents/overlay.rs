@@ -51,6 +51,11 @@ impl Overlay {
         }
     }
 
+    /// Whether the batch has written or deleted a document.
+    pub(crate) fn has_changed(&self, collection: CollectionId, record: RecordId) -> bool {
+        self.documents.contains_key(&(collection, record))
+    }
+
     /// Whether the batch has written documents of the collection that are there still.
     pub(crate) fn has_documents(&self, collection: CollectionId) -> bool {
         let all = (collection, RecordId::MIN)..=(collection, RecordId::MAX);

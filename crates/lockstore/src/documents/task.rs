@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
-use docquery::{Filter, Update};
+use docquery::Filter;
 
-use super::{Collection, CollectionId, Definition, IndexId, Namespace, RecordId};
+use super::{
+    After, Collection, CollectionId, Definition, IndexId, Modification, Namespace, RecordId,
+};
 use crate::error::DocumentError;
 
 /// One task.
@@ -17,6 +19,7 @@ use crate::error::DocumentError;
 pub(crate) enum DocumentTask {
     Insert(Insert),
     Modify(Modify),
+    Apply(Apply),
     Upsert(Upsert),
     Define(Definition),
     Build(Steps),
@@ -26,7 +29,7 @@ pub(crate) enum DocumentTask {
 #[derive(Clone, Debug)]
 pub(crate) enum DocumentAnswer {
     Inserted(Inserted),
-    Modified(Modified),
+    Modified(Box<Modified>),
     /// An upsert inserted its document.
     Upserted,
     Defined(Defined),
@@ -73,19 +76,22 @@ pub(crate) struct Modify {
     pub(crate) collection: CollectionId,
     /// What the scan has found, in its order, each record once.
     pub(crate) candidates: Vec<RecordId>,
-    /// What a document must still match when its turn comes.
+    /// The sequence of the reading on which the scan began.
+    pub(crate) seen: u64,
+    /// What a document that has changed since must still match when its turn comes.
     pub(crate) filter: Arc<Filter>,
     pub(crate) change: Modification,
     pub(crate) reach: Reach,
 }
 
-/// What is done to a document.
-#[derive(Clone, Debug)]
-pub(crate) enum Modification {
-    /// It is updated or replaced.
-    Update(Arc<Update>),
-    /// It is deleted.
-    Delete,
+/// Changes of documents that their caller has worked out, as they may be more work than the writer has time for.
+#[derive(Debug)]
+pub(crate) struct Apply {
+    pub(crate) collection: CollectionId,
+    /// The sequence of the reading on which they were worked out.
+    pub(crate) seen: u64,
+    /// What each document is to be, each record once.
+    pub(crate) changes: Vec<(RecordId, After)>,
 }
 
 /// How many of the candidates are changed.
@@ -97,12 +103,15 @@ pub(crate) enum Reach {
     Each,
 }
 
-/// What has become of [`Modify`].
+/// What has become of [`Modify`], or of [`Apply`].
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_field_names, reason = "matched and modified are MongoDB's words")]
 pub(crate) struct Modified {
     /// How many candidates have had their turn. The rest was too much for one task, and is to be asked for by another.
     pub(crate) taken: usize,
+    /// Those of them that were left as they are: working out what they are to be is more work than the writer may have,
+    /// or they are not what their caller has worked it out for any more. To be worked out by the caller, for [`Apply`].
+    pub(crate) left: Vec<RecordId>,
     /// How many matched.
     pub(crate) matched: u64,
     /// How many of these are different now, or gone.
@@ -193,6 +202,10 @@ pub(crate) const DOCUMENTS_PER_TASK: usize = 256;
 
 /// After how many bytes of documents a task ends, unless it has none left.
 pub(crate) const BYTES_PER_TASK: usize = 4 << 20;
+
+/// After how many steps, as [`docquery::Cost`] counts them, of working out what documents are to be a task ends. They take
+/// some 10 ms, and are enough to set a field of the largest document. One that alone is more work is left to the caller.
+pub(crate) const STEPS_PER_TASK: u64 = 32 << 20;
 
 /// How many documents one step of a build adds at most.
 pub(crate) const BUILD_RECORDS_PER_TASK: usize = 512;

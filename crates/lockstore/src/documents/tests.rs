@@ -8,6 +8,7 @@ mod expiring;
 mod finding;
 mod modifying;
 mod pacing;
+mod preparing;
 mod reopening;
 mod writing;
 

@@ -1,5 +1,6 @@
 //! The writer's half of documents: what only the thread in the writer's seat touches.
 
+mod apply;
 mod build;
 mod clear;
 mod define;
@@ -19,6 +20,7 @@ use expire::Expiry;
 use super::contained::contained;
 use super::history::History;
 use super::overlay::{Ground, Overlay};
+use super::task::STEPS_PER_TASK;
 use super::write_set::WriteSet;
 use super::{Catalog, Collection, CollectionId, DocumentAnswer, DocumentTask, IndexId, RecordId};
 use crate::error::DocumentError;
@@ -60,6 +62,8 @@ struct Batch {
     /// How many documents it has looked at, and how many bytes it has written.
     documents: usize,
     bytes: usize,
+    /// How many steps it has taken at most to work out what documents are to be.
+    steps: u64,
 }
 
 /// What is left of a collection, or of some of its indexes.
@@ -77,7 +81,9 @@ impl DocumentWriter {
 
     /// Whether the batch has had its share of work: further tasks wait for the next.
     pub(crate) fn is_spent(&self) -> bool {
-        self.batch.documents >= DOCUMENTS_PER_BATCH || self.batch.bytes >= BYTES_PER_BATCH
+        self.batch.documents >= DOCUMENTS_PER_BATCH
+            || self.batch.bytes >= BYTES_PER_BATCH
+            || self.batch.steps >= STEPS_PER_BATCH
     }
 
     /// Whether the batch had rows, so that a new view must be published: the next batch stands on it.
@@ -90,10 +96,17 @@ impl DocumentWriter {
         match task {
             DocumentTask::Insert(insert) => self.insert(insert, ground),
             DocumentTask::Modify(modify) => self.modify(&modify, ground),
+            DocumentTask::Apply(apply) => self.apply(apply, ground),
             DocumentTask::Upsert(upsert) => self.upsert(upsert, ground),
             DocumentTask::Define(definition) => self.define(definition, ground),
             DocumentTask::Build(steps) => self.build(&steps, ground),
         }
+    }
+
+    /// Whether a document is still what it was on the reading of `sequence`. May say no of one that is.
+    fn is_unchanged(&self, sequence: u64, collection: CollectionId, record: RecordId) -> bool {
+        !self.batch.overlay.has_changed(collection, record)
+            && self.history.is_unchanged_since(sequence, collection, record)
     }
 
     /// The batch is durable, and published under `sequence`.
@@ -140,6 +153,20 @@ impl DocumentWriter {
         }
     }
 
+    /// The write set of a document that is there, and is to become `new`; `None` when it is gone already.
+    fn change_set(
+        &self,
+        collection: CollectionId,
+        record: RecordId,
+        new: Option<&RawDocument>,
+        ground: &Ground<'_>,
+    ) -> Result<Option<WriteSet>, DocumentError> {
+        let old = self.batch.overlay.document(collection, record, ground)?;
+        let Some(old) = old else { return Ok(None) };
+        let known = self.catalog.collection_with(collection).expect("it has documents");
+        self.write_set(known, record, (Some(old.raw()), new), ground).map(Some)
+    }
+
     /// The write set of a document that is to become `new`, and was `old`.
     fn write_set(
         &self,
@@ -158,3 +185,6 @@ const DOCUMENTS_PER_BATCH: usize = 1_024;
 
 /// How many bytes of documents one batch writes, before further tasks wait for the next.
 const BYTES_PER_BATCH: usize = 16 << 20;
+
+/// After how many steps of working out what documents are to be further tasks wait for the next batch.
+const STEPS_PER_BATCH: u64 = 2 * STEPS_PER_TASK;

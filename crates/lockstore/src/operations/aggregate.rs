@@ -116,12 +116,12 @@ impl Place<'_> {
         let query = self.query(&selector)?;
         let (execution, _) = self.execute(&query, Extent { limit, ..Extent::default() })?;
         if execution.plan().sort().is_none() {
-            return Ok((Found::new(self.engine(), execution), stages));
+            return Ok((Found::later(self.engine(), execution), stages));
         }
         selector.sort = None;
         let query = self.query(&selector)?;
         let (execution, _) = self.execute(&query, Extent::default())?;
-        Ok((Found::new(self.engine(), execution), stages - 1))
+        Ok((Found::later(self.engine(), execution), stages - 1))
     }
 
     fn neighbours(&self, disk_use: bool) -> Neighbours {
@@ -159,7 +159,8 @@ impl Database for Neighbours {
             None => place.query(&Selector::default()).map_err(refusal)?,
         };
         let (execution, _) = place.execute(&query, Extent::default()).map_err(refusal)?;
-        Ok(Found::new(&engine, execution))
+        // It is asked at once, and lets go of the reading then.
+        Ok(Found::begun(&engine, execution))
     }
 
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
@@ -179,9 +180,14 @@ struct Found {
 }
 
 impl Found {
-    fn new(engine: &Arc<Engine>, mut execution: Execution) -> Documents {
+    fn later(engine: &Arc<Engine>, mut execution: Execution) -> Documents {
         // It may be long until it is asked, and the pipeline may write.
         execution.rest();
+        Self::begun(engine, execution)
+    }
+
+    /// The same on the reading on which it was planned.
+    fn begun(engine: &Arc<Engine>, execution: Execution) -> Documents {
         let engine = Arc::downgrade(engine);
         Box::new(Self { engine, execution, ready: VecDeque::new(), ahead: AHEAD })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bson::{RawBson, RawDocumentBuf};
-use docquery::{Document, Error, ErrorCode, Update, Value};
+use docquery::{Cost, Document, Error, ErrorCode, Update, Value};
 
 use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
@@ -66,11 +66,12 @@ impl Place<'_> {
             }
             let outcome = match collection {
                 Some(collection) if !records.is_empty() && request.many => {
-                    let outcome = self.modify_each(&query, &request.change, collection, &records);
+                    let outcome =
+                        self.modify_each(&query, &request.change, collection, records, sequence);
                     Some(ModifyOutcome { error: outcome.error.or(error), ..outcome })
                 }
                 Some(collection) if !records.is_empty() => {
-                    self.modify_first(&query, &request.change, collection, records)?
+                    self.modify_first(&query, &request.change, collection, records, sequence)?
                 }
                 _ => match error {
                     Some(error) => return Err(error),
@@ -92,11 +93,19 @@ impl Place<'_> {
         change: &Change,
         collection: CollectionId,
         candidates: Vec<RecordId>,
+        seen: u64,
     ) -> Result<Option<ModifyOutcome>, DocumentError> {
         let filter = Arc::clone(&query.filter);
         let change = change.modification();
-        let task = Modify { collection, candidates, filter, change, reach: Reach::First };
+        if change.cost(&filter) == Cost::Unbounded {
+            return self.modify_first_prepared(query, &change, collection, &candidates);
+        }
+        let reach = Reach::First;
+        let task = Modify { collection, candidates, seen, filter, change: change.clone(), reach };
         match self.engine().modify(task)? {
+            Attempt::Done(Modified { left, .. }) if !left.is_empty() => {
+                self.modify_first_prepared(query, &change, collection, &left)
+            }
             Attempt::Done(modified) => {
                 self.rivals().note(Some(modified.taken));
                 Ok(Some(modified.into()))
@@ -114,16 +123,22 @@ impl Place<'_> {
         query: &Query,
         change: &Change,
         collection: CollectionId,
-        candidates: &[RecordId],
+        candidates: Vec<RecordId>,
+        seen: u64,
     ) -> ModifyOutcome {
+        let change = change.modification();
+        if change.cost(&query.filter) == Cost::Unbounded {
+            return self.modify_prepared(query, &change, collection, candidates);
+        }
         let mut outcome = ModifyOutcome::default();
-        let mut rest = candidates;
+        let mut rest = &candidates[..];
         while !rest.is_empty() && outcome.error.is_none() {
             let task = Modify {
                 collection,
                 candidates: rest[..rest.len().min(DOCUMENTS_PER_TASK)].to_vec(),
+                seen,
                 filter: Arc::clone(&query.filter),
-                change: change.modification(),
+                change: change.clone(),
                 reach: Reach::Each,
             };
             match self.check_time().and_then(|()| self.engine().modify(task)) {
@@ -132,6 +147,10 @@ impl Place<'_> {
                     outcome.modified += modified.modified;
                     outcome.error = modified.error;
                     rest = &rest[modified.taken..];
+                    let left = self.modify_prepared(query, &change, collection, modified.left);
+                    outcome.matched += left.matched;
+                    outcome.modified += left.modified;
+                    outcome.error = left.error.or(outcome.error);
                 }
                 // A collection that was dropped meanwhile has no documents that match.
                 Ok(Attempt::Again) => break,

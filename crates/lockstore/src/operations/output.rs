@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::pipeline::{
     Database, Documents, Matched, Merge, Output, Target, WhenNotMatched, all_at_once,
 };
@@ -85,8 +85,7 @@ impl Place<'_> {
         mut documents: Documents,
     ) -> Result<(), DocumentError> {
         self.create(like.map(|like| like.options().to_owned()).unwrap_or_default())?;
-        let indexes =
-            like.into_iter().flat_map(|like| like.indexes()).filter(|index| !index.is_id());
+        let indexes = like.into_iter().flat_map(Collection::indexes).filter(|index| !index.is_id());
         let specs: Vec<_> = indexes.map(|index| index.spec().to_owned()).collect();
         if !specs.is_empty() {
             let (namespace, create) = (self.namespace().clone(), Some(new_collection()));
@@ -94,7 +93,7 @@ impl Place<'_> {
         }
         let mut batch = Batch::default();
         while let Some(document) = documents.next()? {
-            batch.push(document, self)?;
+            batch.push(&document, self)?;
         }
         batch.write(self)
     }
@@ -143,7 +142,7 @@ impl Place<'_> {
             let mut batch = Batch { unordered: true, ..Batch::default() };
             for document in together {
                 self.check_time()?;
-                note(self.merge_one(merge, document, &mut batch))?;
+                note(self.merge_one(merge, &document, &mut batch))?;
             }
             note(batch.write(self))?;
             if let Some(error) = failed {
@@ -157,15 +156,15 @@ impl Place<'_> {
     fn merge_one(
         &self,
         merge: &Merge,
-        document: RawDocumentBuf,
+        document: &RawDocument,
         batch: &mut Batch,
     ) -> Result<(), DocumentError> {
-        let filter = merge.filter(Document::from(&*document))?;
+        let filter = merge.filter(Document::from(document))?;
         let filter = filter.map(|filter| Selector { filter, ..Selector::default() });
         let is_there = match &filter {
             // Of two that belong to the same, the first may stand in the batch.
             Some(selector) => {
-                if !batch.keys.insert(merge.key(Document::from(&*document))) {
+                if !batch.keys.insert(merge.key(Document::from(document))) {
                     batch.write(self)?;
                 }
                 self.is_there(selector)?
@@ -183,7 +182,7 @@ impl Place<'_> {
             };
         };
         batch.write(self)?;
-        match merge.matched(Document::from(&*document))? {
+        match merge.matched(Document::from(document))? {
             Matched::Keep => Ok(()),
             Matched::Fail => {
                 let message = "$merge with whenMatched: fail found an existing document with the same values for the 'on' field(s)";
@@ -208,8 +207,8 @@ impl Place<'_> {
 
 impl Batch {
     /// Adds a document; writes them all if they are many.
-    fn push(&mut self, document: RawDocumentBuf, place: &Place<'_>) -> Result<(), DocumentError> {
-        let document = completed(&document, place)?;
+    fn push(&mut self, document: &RawDocument, place: &Place<'_>) -> Result<(), DocumentError> {
+        let document = completed(document, place)?;
         self.bytes += document.as_bytes().len();
         self.documents.push(document);
         let is_full = self.documents.len() >= DOCUMENTS_PER_TASK || self.bytes >= BYTES_PER_TASK;

@@ -191,7 +191,7 @@ fn power_of_two(number: Number, toward: Toward) -> Value<'static> {
     let floor = exponent_of(double);
     let exponent = match toward {
         Toward::Up => floor + 1,
-        Toward::Down if double == power(floor) => floor - 1,
+        Toward::Down if double <= power(floor) => floor - 1,
         Toward::Down => floor,
     };
     if number.is_decimal() {

@@ -57,7 +57,7 @@ impl Range {
             |name| Error::location(40414, format!("the range of $densify needs the option {name}"));
         let (step, written) = step.ok_or_else(|| missing("step"))?;
         let bounds = bounds.ok_or_else(|| missing("bounds"))?;
-        if !(step.to_double() > 0.0) {
+        if step.is_nan() || step.to_double() <= 0.0 {
             let message = "the step of $densify must be greater than 0";
             return Err(Error::location(5_733_401, message));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use super::super::scratch::Shelf;
+use super::super::scratch::Room;
 use super::super::source::Source;
 use super::table::{Met, Part, Parts, Table};
 use super::{Database, Group};
@@ -17,7 +17,7 @@ pub(super) struct Grouped {
     database: Arc<dyn Database>,
     giving: std::vec::IntoIter<Met>,
     /// What is to be gone through yet, for each time that groups were divided.
-    parts: Vec<(Shelf, std::vec::IntoIter<Part>)>,
+    parts: Vec<(Room, std::vec::IntoIter<Part>)>,
 }
 
 impl Grouped {
@@ -27,28 +27,28 @@ impl Grouped {
         met: Vec<Met>,
         parts: Option<Parts>,
     ) -> Self {
-        let parts = parts.into_iter().map(|Parts { shelf, parts }| (shelf, parts.into_iter()));
+        let parts = parts.into_iter().map(|Parts { room, parts }| (room, parts.into_iter()));
         let parts = parts.collect();
         Self { group, database, giving: met.into_iter(), parts }
     }
 
     /// Takes up the next part; `false` if there is none.
     fn next_part(&mut self) -> Result<bool> {
-        let Some((shelf, parts)) = self.parts.last_mut() else { return Ok(false) };
+        let Some((room, parts)) = self.parts.last_mut() else { return Ok(false) };
         let Some(part) = parts.next() else {
             self.parts.pop();
             return Ok(true);
         };
         let (mut table, documents) = Table::of_part(&self.group, &*self.database, part);
         let mut documents = documents.into_reader();
-        while documents.advance(shelf)? {
+        while documents.advance(room)? {
             let document = RawDocument::from_bytes(documents.item())
                 .map_err(|error| Error::new(ErrorCode::INTERNAL_ERROR, error.to_string()))?;
             table.add(Document::from(document))?;
         }
         let (met, divided) = table.finish()?;
         self.giving = met.into_iter();
-        self.parts.extend(divided.map(|Parts { shelf, parts }| (shelf, parts.into_iter())));
+        self.parts.extend(divided.map(|Parts { room, parts }| (room, parts.into_iter())));
         Ok(true)
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::super::accumulator::Accumulator;
-use super::super::scratch::{Run, Shelf, no_room};
+use super::super::scratch::{Room, Run, no_room};
 use super::{Database, Group};
 use crate::expression::Context;
 use crate::{Arena, Document, OwnedValue, Result, Value, key};
@@ -44,7 +44,7 @@ pub(super) struct Met {
 /// The parts that groups were divided into.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) shelf: Shelf,
+    pub(super) room: Room,
     pub(super) parts: Vec<Part>,
 }
 
@@ -93,22 +93,21 @@ impl<'g> Table<'g> {
         };
         self.scratch.clear();
         key::encode(id, &mut self.scratch);
-        if let Some(Parts { shelf, parts }) = &mut self.parts {
+        if let Some(Parts { room, parts }) = &mut self.parts {
             let part = &mut parts[part_of(&self.scratch, self.level)];
             return match document.raw_bytes() {
-                Some(bytes) => part.documents.push(&[], bytes, shelf),
-                None => part.documents.push(&[], document.to_raw().as_bytes(), shelf),
+                Some(bytes) => part.documents.push(&[], bytes, room),
+                None => part.documents.push(&[], document.to_raw().as_bytes(), room),
             };
         }
-        let place = match self.places.get(&*self.scratch) {
-            Some(place) => *place,
-            None => {
-                let met = self.start(id)?;
-                self.places.insert(met.key.clone(), self.met.len());
-                self.bytes += met.bytes;
-                self.met.push(met);
-                self.met.len() - 1
-            }
+        let place = if let Some(place) = self.places.get(&*self.scratch) {
+            *place
+        } else {
+            let met = self.start(id)?;
+            self.places.insert(met.key.clone(), self.met.len());
+            self.bytes += met.bytes;
+            self.met.push(met);
+            self.met.len() - 1
         };
         let met = &mut self.met[place];
         let mut more = 0;
@@ -137,7 +136,7 @@ impl<'g> Table<'g> {
 
     /// Divides the groups into parts.
     fn divide(&mut self) -> Result<()> {
-        let shelf = Shelf::new("$group", self.database)?;
+        let room = Room::new("$group", self.database)?;
         if self.met.len() < 2 || self.level >= LEVELS_MAX {
             return Err(no_room("$group", self.bytes_max));
         }
@@ -148,18 +147,18 @@ impl<'g> Table<'g> {
             parts[part_of(&met.key, self.level)].met.push(met);
         }
         self.places = HashMap::new();
-        self.parts = Some(Parts { shelf, parts });
+        self.parts = Some(Parts { room, parts });
         Ok(())
     }
 
     /// The groups, or what they were divided into.
     pub(super) fn finish(self) -> Result<(Vec<Met>, Option<Parts>)> {
-        let Some(Parts { mut shelf, parts }) = self.parts else { return Ok((self.met, None)) };
+        let Some(Parts { mut room, parts }) = self.parts else { return Ok((self.met, None)) };
         let parts = parts
             .into_iter()
-            .map(|part| Ok(Part { documents: part.documents.finish(&mut shelf)?, ..part }));
+            .map(|part| Ok(Part { documents: part.documents.finish(&mut room)?, ..part }));
         let parts = parts.collect::<Result<_>>()?;
-        Ok((Vec::new(), Some(Parts { shelf, parts })))
+        Ok((Vec::new(), Some(Parts { room, parts })))
     }
 }
 

@@ -37,6 +37,11 @@ impl Join {
 
     /// The filter for the documents whose field is equal to one of `values`; without any, to null.
     pub(crate) fn filter_of(&self, values: &[Value<'_>]) -> Result<Filter> {
+        if let [value] = values
+            && !matches!(value, Value::Undefined)
+        {
+            return Filter::equal(self.foreign.as_str(), *value);
+        }
         Filter::parse(&self.written(values)?, &Environment::default())
     }
 

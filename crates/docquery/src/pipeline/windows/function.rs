@@ -133,7 +133,7 @@ impl Call<'_> {
                 Ok(Function::LastFill(self.expression(self.argument)?))
             }
             name if ACCUMULATORS.contains(&name) => self.accumulate(field),
-            name => Err(self.wrong(&format!("{name} is no window function"))),
+            name => Err(wrong(&format!("{name} is no window function"))),
         }
     }
 
@@ -145,15 +145,11 @@ impl Call<'_> {
         Ok(window_of(self.spec, self.order)?.unwrap_or(Window::ALL))
     }
 
-    fn wrong(self, what: &str) -> Error {
-        Error::failed_to_parse(what)
-    }
-
     fn refuse_window(self) -> Result<()> {
         if self.spec.get("window").is_missing() {
             return Ok(());
         }
-        Err(self.wrong(&format!("{} takes no window", self.name)))
+        Err(wrong(&format!("{} takes no window", self.name)))
     }
 
     fn accumulate(self, field: &str) -> Result<Function> {
@@ -190,11 +186,11 @@ impl Call<'_> {
 
     fn shift(self) -> Result<Function> {
         let Value::Document(spec) = self.argument else {
-            return Err(self.wrong("$shift takes an object"));
+            return Err(wrong("$shift takes an object"));
         };
         self.refuse_window()?;
         if self.order.fields == 0 {
-            return Err(self.wrong("$shift needs a sortBy"));
+            return Err(wrong("$shift needs a sortBy"));
         }
         let (mut output, mut by, mut default) = (None, None, None);
         for (name, value) in spec {
@@ -203,53 +199,50 @@ impl Call<'_> {
                 "by" => {
                     let distance = Number::of(value).and_then(Number::as_exact_i64);
                     let distance = distance.and_then(|by| i32::try_from(by).ok());
-                    by = Some(
-                        distance.ok_or_else(|| self.wrong("'by' of $shift is a whole number"))?,
-                    );
+                    by = Some(distance.ok_or_else(|| wrong("'by' of $shift is a whole number"))?);
                 }
                 "default" => {
                     let expression = self.expression(value)?;
                     let constant = expression.constant().map(OwnedValue::from);
                     default = Some(
-                        constant
-                            .ok_or_else(|| self.wrong("'default' of $shift must be constant"))?,
+                        constant.ok_or_else(|| wrong("'default' of $shift must be constant"))?,
                     );
                 }
-                _ => return Err(self.wrong("$shift takes output, by, default")),
+                _ => return Err(wrong("$shift takes output, by, default")),
             }
         }
-        let by = by.ok_or_else(|| self.wrong("$shift needs 'by', a whole number"))?;
-        let output = output.ok_or_else(|| self.wrong("$shift needs an 'output'"))?;
+        let by = by.ok_or_else(|| wrong("$shift needs 'by', a whole number"))?;
+        let output = output.ok_or_else(|| wrong("$shift needs an 'output'"))?;
         let default = default.unwrap_or_else(|| Value::Null.into());
         Ok(Function::Shift { output, by: i64::from(by), default })
     }
 
     fn moving_average(self) -> Result<Function> {
         let Value::Document(spec) = self.argument else {
-            return Err(self.wrong("$expMovingAvg takes an object"));
+            return Err(wrong("$expMovingAvg takes an object"));
         };
         self.refuse_window()?;
         if self.order.fields == 0 {
-            return Err(self.wrong("$expMovingAvg needs a sortBy"));
+            return Err(wrong("$expMovingAvg needs a sortBy"));
         }
         let (input, n, alpha) = (spec.get("input"), spec.get("N"), spec.get("alpha"));
         let alpha = match (spec.len(), input.is_missing(), n.is_missing(), alpha.is_missing()) {
             (2, false, false, true) => {
                 let n = Number::of(n).and_then(Number::as_exact_i64).filter(|n| *n > 0);
-                let n = n.ok_or_else(|| self.wrong("'N' is a whole number greater than 0"))?;
+                let n = n.ok_or_else(|| wrong("'N' is a whole number greater than 0"))?;
                 Decimal::from(2_i64).divide(Decimal::from(n.saturating_add(1)))
             }
             (2, false, true, false) => {
-                let number = Number::of(alpha).ok_or_else(|| self.wrong("'alpha' is a number"))?;
+                let number = Number::of(alpha).ok_or_else(|| wrong("'alpha' is a number"))?;
                 if number.to_double() <= 0.0 || number.to_double() >= 1.0 {
-                    return Err(self.wrong("'alpha' lies between 0 and 1"));
+                    return Err(wrong("'alpha' lies between 0 and 1"));
                 }
                 match number {
                     Number::Double(alpha) => Decimal::from_double(alpha),
                     alpha => alpha.to_decimal(),
                 }
             }
-            _ => return Err(self.wrong("$expMovingAvg takes 'input', and either 'N' or 'alpha'")),
+            _ => return Err(wrong("$expMovingAvg takes 'input', and either 'N' or 'alpha'")),
         };
         Ok(Function::MovingAverage { input: self.expression(input)?, alpha })
     }
@@ -257,7 +250,7 @@ impl Call<'_> {
     fn derivative(self) -> Result<Function> {
         let (input, unit_ms) = self.points()?;
         let Some(window) = window_of(self.spec, self.order)? else {
-            return Err(self.wrong("$derivative needs a window"));
+            return Err(wrong("$derivative needs a window"));
         };
         Ok(Function::Derivative { input, unit_ms, slope: Formula::slope(unit_ms)?, window })
     }
@@ -270,10 +263,10 @@ impl Call<'_> {
     /// The input of a function of points, and how many milliseconds its unit has.
     fn points(self) -> Result<(Expression, Option<i64>)> {
         let Value::Document(spec) = self.argument else {
-            return Err(self.wrong(&format!("{} takes an object", self.name)));
+            return Err(wrong(&format!("{} takes an object", self.name)));
         };
         if self.order.fields != 1 {
-            return Err(self.wrong(&format!("{} needs a sortBy of one field", self.name)));
+            return Err(wrong(&format!("{} needs a sortBy of one field", self.name)));
         }
         let (mut input, mut unit_ms) = (None, None);
         for (name, value) in spec {
@@ -285,12 +278,16 @@ impl Call<'_> {
                         Error::location(5_490_710, "unit must be 'week' or smaller")
                     })?);
                 }
-                _ => return Err(self.wrong(&format!("{} takes input, unit", self.name))),
+                _ => return Err(wrong(&format!("{} takes input, unit", self.name))),
             }
         }
-        let input = input.ok_or_else(|| self.wrong(&format!("{} needs an 'input'", self.name)))?;
+        let input = input.ok_or_else(|| wrong(&format!("{} needs an 'input'", self.name)))?;
         Ok((input, unit_ms))
     }
+}
+
+fn wrong(what: &str) -> Error {
+    Error::failed_to_parse(what)
 }
 
 /// The accumulators that are window functions too.

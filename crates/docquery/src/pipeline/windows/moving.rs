@@ -216,21 +216,16 @@ impl MovingCovariance {
             return;
         }
         if by > 0 {
-            let far = x.to_double() - self.mean_of(&self.x);
+            let far = x.to_double() - mean_of(&self.x);
             self.x.update(x, 1);
             self.y.update(y, 1);
-            self.products += far * (y.to_double() - self.mean_of(&self.y));
+            self.products += far * (y.to_double() - mean_of(&self.y));
         } else {
             self.x.update(x, -1);
-            let far = x.to_double() - self.mean_of(&self.x);
-            self.products -= far * (y.to_double() - self.mean_of(&self.y));
+            let far = x.to_double() - mean_of(&self.x);
+            self.products -= far * (y.to_double() - mean_of(&self.y));
             self.y.update(y, -1);
         }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "no count of documents comes near 2^53")]
-    fn mean_of(&self, sum: &MovingSum) -> f64 {
-        if sum.numbers() == 0 { 0.0 } else { sum.to_double() / sum.numbers() as f64 }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no count of documents comes near 2^53")]
@@ -248,4 +243,10 @@ impl MovingCovariance {
         }
         Value::Double(covariance)
     }
+}
+
+/// The mean of numbers; 0 of none.
+#[expect(clippy::cast_precision_loss, reason = "no count of documents comes near 2^53")]
+fn mean_of(sum: &MovingSum) -> f64 {
+    if sum.numbers() == 0 { 0.0 } else { sum.to_double() / sum.numbers() as f64 }
 }

@@ -227,10 +227,63 @@ fn a_damaged_store_that_was_not_verified_is_refused_or_right() {
                 Err(DiskError::Corrupted { .. } | DiskError::Record(_)) => {}
                 Err(error) => panic!("byte {at} ^ {flip:#x}: {error}"),
             }
-            // Whatever comes of these, it is not a panic.
+            // Whatever comes of these, it is not a panic, nor the end of the process.
             let committed = disk.commit(&[put(1_000), delete(1)]);
             let closed = disk.close();
             drop((committed, closed));
+        }
+    }
+}
+
+/// The pages of redb's own are looked at before they are used. A panic in redb's iterator over them would end the process,
+/// in the commit or in the closing. After a kill redb looks at them itself.
+#[test]
+fn damage_in_the_pages_of_redbs_own_is_found_at_the_opening() {
+    let image = image(true);
+    let mut found = 0;
+    for at in places(&image).filter(|at| *at >= 320) {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0xff;
+        let medium = Medium::new(&damaged);
+        match open::in_backend(Box::new(medium.clone()), &ONLY_EXISTING, Verify::No) {
+            Ok(disk) => drop((disk.commit(&[put(1_000)]), disk.close())),
+            Err(OpenError::Disk { source: DiskError::Corrupted { what, .. }, .. })
+                if what.contains("redb's own") =>
+            {
+                assert!(medium.bytes() == damaged, "byte {at}: it was changed");
+                found += 1;
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(found > 0);
+}
+
+/// Closed or killed, with many pages to be used again, and with the state that lets redb reopen a large file at once.
+#[test]
+fn a_sound_store_whose_pages_are_not_all_verified_opens() {
+    for (quick_repair, batches) in [(false, 1), (false, 40), (true, 40)] {
+        let medium = Medium::default();
+        let disk = Disk::open_backend(medium.clone(), &OPTIONS).unwrap();
+        let reader = disk.snapshot().unwrap();
+        for batch in 0..batches {
+            // As a reader holds on to what there was, the pages of each batch are remembered as not free yet.
+            fill(&disk, batch * 500 + 1..=batch * 500 + 500);
+            disk.commit(&(batch * 500 + 1..=batch * 500 + 490).map(delete).collect::<Vec<_>>())
+                .unwrap();
+            let mut transaction = disk.db().begin_write().unwrap();
+            transaction.set_quick_repair(quick_repair);
+            transaction.commit().unwrap();
+        }
+        let killed = medium.bytes();
+        drop(reader);
+        let rows = grants(&disk).unwrap();
+        disk.close().unwrap();
+        for bytes in [killed, medium.bytes()] {
+            let medium = Box::new(Medium::new(&bytes));
+            let disk = open::in_backend(medium, &ONLY_EXISTING, Verify::No).unwrap();
+            assert_eq!(grants(&disk).unwrap(), rows, "{quick_repair}, {batches}");
+            fill(&disk, 1_000_000..=1_000_000);
         }
     }
 }

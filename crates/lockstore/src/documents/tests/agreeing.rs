@@ -88,6 +88,7 @@ fn run(store: &Store, step: &Step, expected: &mut Vec<RawDocumentBuf>) {
             let modify = Modify {
                 collection,
                 candidates: vec![record],
+                seen: 0,
                 filter: Arc::new(Filter::parse(&filter, &Environment::new(0)).unwrap()),
                 change: Modification::Delete,
                 reach: Reach::First,
@@ -105,6 +106,7 @@ fn run(store: &Store, step: &Step, expected: &mut Vec<RawDocumentBuf>) {
             let modify = Modify {
                 collection,
                 candidates: vec![record],
+                seen: 0,
                 filter: Arc::new(Filter::parse(&rawdoc! {}, &Environment::new(0)).unwrap()),
                 change: Modification::Update(Arc::new(update)),
                 reach: Reach::First,

@@ -27,7 +27,7 @@ fn modify(
     let collection = collection(store).id();
     let candidates = records.iter().copied().map(RecordId::new).collect();
     let filter = filter(query);
-    store.engine().modify(Modify { collection, candidates, filter, change, reach })
+    store.engine().modify(Modify { collection, candidates, seen: 0, filter, change, reach })
 }
 
 fn delete(
@@ -96,6 +96,7 @@ fn a_plan_for_a_collection_that_was_dropped_is_out_of_date() {
     let modify = Modify {
         collection: id,
         candidates: vec![RecordId::new(1)],
+        seen: 0,
         filter: filter(&rawdoc! {}),
         change: Modification::Delete,
         reach: Reach::Each,

@@ -16,7 +16,6 @@ use super::{Batch, DocumentWriter};
 use crate::clock::WallTime;
 use crate::disk::Direction;
 use crate::documents::overlay::Ground;
-use crate::documents::write_set::WriteSet;
 use crate::documents::{Collection, CollectionId, Edge, Index, IndexId, RecordId};
 use crate::error::DocumentError;
 
@@ -107,7 +106,7 @@ impl DocumentWriter {
         let head = self.head(index, watched, *documents_left, ground)?;
         for record in head.expired {
             *documents_left -= 1;
-            if let Some(set) = self.removal(watched.collection, record, ground)? {
+            if let Some(set) = self.change_set(watched.collection, record, None, ground)? {
                 self.write(watched.collection, record, None, set, true);
             }
         }
@@ -118,20 +117,6 @@ impl DocumentWriter {
         };
         self.expiry.arm(index, delay);
         Ok(())
-    }
-
-    /// What goes with a document; `None` when it is gone already.
-    fn removal(
-        &self,
-        collection: CollectionId,
-        record: RecordId,
-        ground: &Ground<'_>,
-    ) -> Result<Option<WriteSet>, DocumentError> {
-        let document = self.batch.overlay.document(collection, record, ground)?;
-        let Some(document) = document else { return Ok(None) };
-        let known = self.catalog.collection_with(collection);
-        let known = known.expect("an index goes with its collection");
-        self.write_set(known, record, (Some(document.raw()), None), ground).map(Some)
     }
 
     /// Looks at the head of an index.

@@ -8,7 +8,8 @@ use super::DocumentWriter;
 use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
-    BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Insert, Inserted, NewCollection, Upsert,
+    BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Insert, Inserted, NewCollection,
+    STEPS_PER_TASK, Upsert,
 };
 use crate::documents::{Collection, CollectionId, Namespace, RecordId};
 use crate::error::DocumentError;
@@ -72,13 +73,15 @@ impl DocumentWriter {
         let in_batch = self.batch.changed.iter().rev();
         let in_batch =
             in_batch.filter(|(other, _)| *other == collection).map(|(_, record)| *record);
+        let mut steps = 0_u64;
         for (looked_at, record) in in_batch.chain(since).enumerate() {
             let current = self.batch.overlay.document(collection, record, ground)?;
-            let matches = match current {
-                Some(document) => contained(|| Ok(upsert.filter.matches(document.raw())?))?,
-                None => false,
-            };
-            if matches || looked_at >= LOOKED_AT_MAX {
+            let Some(document) = current else { continue };
+            steps = steps.saturating_add(upsert.filter.cost().of(document.raw()));
+            if steps > STEPS_PER_TASK || looked_at >= LOOKED_AT_MAX {
+                return Ok(false);
+            }
+            if contained(|| Ok(upsert.filter.matches(document.raw())?))? {
                 return Ok(false);
             }
         }
@@ -112,6 +115,6 @@ impl DocumentWriter {
     }
 }
 
-/// How many documents are looked at once more for an upsert. Where more have changed since it was planned, it is
-/// cheaper to plan it anew.
+/// How many documents are looked at once more for an upsert, where that is not more than [`STEPS_PER_TASK`]. Where more
+/// have changed since it was planned, it is cheaper to plan it anew.
 const LOOKED_AT_MAX: usize = 1_024;

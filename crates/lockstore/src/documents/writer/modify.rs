@@ -1,30 +1,42 @@
 //! Updates, replacements and deletions of documents that a scan has found.
+//!
+//! A document that has not changed since the scan matches still. One that has is looked at again, if that is little
+//! work: what may be much is left to the caller, who comes back with an [`Apply`](crate::documents::Apply).
 
 use std::ops::ControlFlow;
 
 use bson::RawDocumentBuf;
-use docquery::limits::DOCUMENT_BYTES_MAX;
-use docquery::{Error, ErrorCode};
 
 use super::DocumentWriter;
-use crate::documents::RecordId;
 use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
-    BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Found, Modification, Modified, Modify,
-    Reach,
+    BYTES_PER_TASK, DOCUMENTS_PER_TASK, DocumentAnswer, Found, Modified, Modify, Reach,
+    STEPS_PER_TASK,
 };
 use crate::documents::write_set::WriteSet;
+use crate::documents::{After, RecordId};
 use crate::error::DocumentError;
 
 /// What is to become of a document.
 enum Outcome {
     /// It is not there any more, or matches no more.
     Passed,
+    /// To find that out is too much work.
+    Left,
     /// It matches, and is already as it is to be.
     Same(RawDocumentBuf),
     /// It becomes `after`, or is gone.
     Changed { before: RawDocumentBuf, after: Option<RawDocumentBuf>, set: WriteSet },
+}
+
+/// What a task has taken so far.
+#[derive(Default)]
+struct Spent {
+    /// The bytes of documents, read and made.
+    bytes: usize,
+    /// See [`STEPS_PER_TASK`].
+    steps: u64,
 }
 
 impl DocumentWriter {
@@ -33,12 +45,12 @@ impl DocumentWriter {
             return DocumentAnswer::Again;
         }
         let mut done = Modified::default();
-        let mut bytes = 0;
+        let mut spent = Spent::default();
         for record in &modify.candidates {
-            if done.taken >= DOCUMENTS_PER_TASK || bytes >= BYTES_PER_TASK {
+            if done.taken >= DOCUMENTS_PER_TASK || spent.is_enough() {
                 break;
             }
-            match self.modify_one(modify, *record, &mut done, &mut bytes, ground) {
+            match self.modify_one(modify, *record, &mut done, &mut spent, ground) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => break,
                 Err(error) => {
@@ -47,12 +59,15 @@ impl DocumentWriter {
                 }
             }
         }
+        self.batch.steps += spent.steps;
         match (modify.reach, &done) {
             (Reach::First, Modified { error: Some(error), .. }) => {
                 DocumentAnswer::Failed(error.clone())
             }
-            (Reach::First, Modified { found: None, .. }) => DocumentAnswer::Again,
-            (Reach::First | Reach::Each, _) => DocumentAnswer::Modified(done),
+            (Reach::First, Modified { found: None, left, .. }) if left.is_empty() => {
+                DocumentAnswer::Again
+            }
+            (Reach::First | Reach::Each, _) => DocumentAnswer::Modified(Box::new(done)),
         }
     }
 
@@ -61,16 +76,24 @@ impl DocumentWriter {
         modify: &Modify,
         record: RecordId,
         done: &mut Modified,
-        bytes: &mut usize,
+        spent: &mut Spent,
         ground: &Ground<'_>,
     ) -> Result<ControlFlow<()>, DocumentError> {
-        let outcome = contained(|| self.outcome(modify, record, bytes, ground))?;
+        let outcome = contained(|| self.outcome(modify, record, spent, ground))?;
         done.taken += 1;
         if !matches!(outcome, Outcome::Changed { .. }) {
             self.batch.documents += 1;
         }
         let (before, after) = match outcome {
             Outcome::Passed => return Ok(ControlFlow::Continue(())),
+            Outcome::Left => {
+                done.left.push(record);
+                // Nobody behind it comes first before it is known whether it does.
+                return Ok(match modify.reach {
+                    Reach::Each => ControlFlow::Continue(()),
+                    Reach::First => ControlFlow::Break(()),
+                });
+            }
             Outcome::Same(before) => {
                 let after = Some(before.clone());
                 (before, after)
@@ -91,45 +114,46 @@ impl DocumentWriter {
         }
     }
 
-    /// What is to become of a document as it is now. Nothing is changed yet; `bytes` grows by what was read and made.
+    /// What is to become of a document as it is now. Nothing is changed yet.
     fn outcome(
         &self,
         modify: &Modify,
         record: RecordId,
-        bytes: &mut usize,
+        spent: &mut Spent,
         ground: &Ground<'_>,
     ) -> Result<Outcome, DocumentError> {
-        let current = self.batch.overlay.document(modify.collection, record, ground)?;
+        let Modify { collection, filter, change, .. } = modify;
+        let current = self.batch.overlay.document(*collection, record, ground)?;
         let Some(current) = current else { return Ok(Outcome::Passed) };
         let before = current.raw();
-        *bytes += before.as_bytes().len();
-        if !modify.filter.matches(before)? {
+        spent.bytes += before.as_bytes().len();
+
+        let unchanged = self.is_unchanged(modify.seen, *collection, record);
+        let change_cost = change.cost(filter);
+        let cost = if unchanged { change_cost } else { change_cost.and(filter.cost()) };
+        let steps = cost.of(before);
+        if steps > STEPS_PER_TASK {
+            return Ok(Outcome::Left);
+        }
+        spent.steps += steps;
+
+        if !unchanged && !filter.matches(before)? {
             return Ok(Outcome::Passed);
         }
-        let after = match &modify.change {
-            Modification::Delete => None,
-            Modification::Update(update) => match update.apply(before, &modify.filter)? {
-                None => return Ok(Outcome::Same(before.to_owned())),
-                Some(after) => {
-                    *bytes += after.as_bytes().len();
-                    Some(check_size(after)?)
-                }
-            },
+        let after = match change.of(before, filter)? {
+            After::Same => return Ok(Outcome::Same(before.to_owned())),
+            After::Becomes(after) => Some(after),
+            After::Deleted => None,
         };
-        let collection = self.catalog.collection_with(modify.collection).expect("it was found");
-        let set = self.write_set(collection, record, (Some(before), after.as_deref()), ground)?;
+        spent.bytes += after.as_ref().map_or(0, |after| after.as_bytes().len());
+        let known = self.catalog.collection_with(*collection).expect("it was found");
+        let set = self.write_set(known, record, (Some(before), after.as_deref()), ground)?;
         Ok(Outcome::Changed { before: before.to_owned(), after, set })
     }
 }
 
-/// An update may make a document larger than it may be.
-fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
-    let bytes = document.as_bytes().len();
-    if bytes <= DOCUMENT_BYTES_MAX {
-        return Ok(document);
+impl Spent {
+    fn is_enough(&self) -> bool {
+        self.bytes >= BYTES_PER_TASK || self.steps >= STEPS_PER_TASK
     }
-    let message = format!(
-        "the document would be {bytes} bytes long after the update; at most {DOCUMENT_BYTES_MAX} are allowed"
-    );
-    Err(Error::new(ErrorCode::BSON_OBJECT_TOO_LARGE, message))
 }
