@@ -1,16 +1,12 @@
 //! BSON as a fuzzer makes it: documents of nasty values, under names that MongoDB's language gives a meaning.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use bson::{RawDocumentBuf, rawbson, rawdoc};
+use bson::RawDocumentBuf;
 use docquery::{Decimal, Value, Writer};
 
 /// A document of any content. Sound: what is damaged is made of plain bytes.
 #[derive(Clone, Debug)]
 pub struct AnyDocument(pub RawDocumentBuf);
-
-/// An array of documents and other values, as the stages of a pipeline are.
-#[derive(Clone, Debug)]
-pub struct AnyStages(pub RawDocumentBuf);
 
 impl<'a> Arbitrary<'a> for AnyDocument {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
@@ -20,47 +16,7 @@ impl<'a> Arbitrary<'a> for AnyDocument {
     }
 }
 
-impl<'a> Arbitrary<'a> for AnyStages {
-    fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
-        let mut writer = Writer::new();
-        writer.open_array("stages");
-        for _ in 0..bytes.int_in_range(0..=3)? {
-            if bytes.ratio(1, 3)? {
-                writer.item(Value::from(&*sound_stage(bytes)?));
-                continue;
-            }
-            writer.open_document_item();
-            let (stage, options) = *bytes.choose(STAGES)?;
-            if options.is_empty() || bytes.ratio(1, 4)? {
-                value(bytes, &mut writer, stage, DEPTH_MAX)?;
-            } else {
-                writer.open_document(stage);
-                for option in options {
-                    if bytes.ratio(7, 8)? {
-                        value(bytes, &mut writer, option, DEPTH_MAX - 1)?;
-                    }
-                }
-                writer.close();
-            }
-            writer.close();
-        }
-        writer.close();
-        Ok(Self(finish(writer)))
-    }
-}
-
-impl AnyStages {
-    /// The array.
-    ///
-    /// # Panics
-    ///
-    /// Never: the field was written.
-    pub fn stages(&self) -> &bson::RawArray {
-        self.0.get_array("stages").expect("it was written")
-    }
-}
-
-fn finish(writer: Writer) -> RawDocumentBuf {
+pub(crate) fn finish(writer: Writer) -> RawDocumentBuf {
     RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document")
 }
 
@@ -74,7 +30,12 @@ fn fields(bytes: &mut Unstructured<'_>, writer: &mut Writer, depth: u32) -> Resu
 }
 
 /// Writes a field `name`, with any value.
-fn value(bytes: &mut Unstructured<'_>, writer: &mut Writer, name: &str, depth: u32) -> Result<()> {
+pub(crate) fn value(
+    bytes: &mut Unstructured<'_>,
+    writer: &mut Writer,
+    name: &str,
+    depth: u32,
+) -> Result<()> {
     match bytes.int_in_range(0..=9)? {
         0..=2 if depth > 0 => {
             writer.open_document(name);
@@ -156,7 +117,7 @@ fn text<'a>(bytes: &mut Unstructured<'a>) -> Result<&'a str> {
 }
 
 /// Deep enough for every operator inside another, shallow enough to be explored.
-const DEPTH_MAX: u32 = 5;
+pub(crate) const DEPTH_MAX: u32 = 5;
 
 const FIELDS: &[&str] = &[
     "a",
@@ -323,120 +284,7 @@ const OPERATORS: &[&str] = &[
     "$nothing",
 ];
 
-/// The stages, and the options of those that have some.
-const STAGES: &[(&str, &[&str])] = &[
-    ("$match", &[]),
-    ("$project", &[]),
-    ("$set", &[]),
-    ("$addFields", &[]),
-    ("$unset", &[]),
-    ("$sort", &[]),
-    ("$limit", &[]),
-    ("$skip", &[]),
-    ("$count", &[]),
-    ("$group", &[]),
-    ("$replaceRoot", &["newRoot"]),
-    ("$replaceWith", &[]),
-    ("$unwind", &["path", "includeArrayIndex", "preserveNullAndEmptyArrays"]),
-    ("$lookup", &["from", "localField", "foreignField", "let", "pipeline", "as"]),
-    ("$sortByCount", &[]),
-    ("$bucket", &["groupBy", "boundaries", "default", "output"]),
-    ("$bucketAuto", &["groupBy", "buckets", "output", "granularity"]),
-    ("$facet", &["a", "b"]),
-    ("$unionWith", &["coll", "pipeline"]),
-    (
-        "$graphLookup",
-        &[
-            "from",
-            "startWith",
-            "connectFromField",
-            "connectToField",
-            "as",
-            "maxDepth",
-            "restrictSearchWithMatch",
-        ],
-    ),
-    ("$redact", &[]),
-    ("$sample", &["size"]),
-    ("$setWindowFields", &["partitionBy", "sortBy", "output"]),
-    ("$fill", &["partitionBy", "partitionByFields", "sortBy", "output"]),
-    ("$densify", &["field", "partitionByFields", "range"]),
-    ("$out", &["db", "coll"]),
-    ("$merge", &["into", "on", "let", "whenMatched", "whenNotMatched"]),
-    ("$documents", &[]),
-    ("$collStats", &["count", "storageStats"]),
-    ("$nothing", &[]),
-];
-
-/// A stage that is sound, with numbers and names of any kind: most of what is made up is refused.
-fn sound_stage(bytes: &mut Unstructured<'_>) -> Result<RawDocumentBuf> {
-    let (a, b) = (*bytes.choose(TEXTS)?, *bytes.choose(TEXTS)?);
-    let number = i32::from(i8::arbitrary(bytes)?);
-    let path = format!("${a}");
-    let sort = rawdoc! { "a": if number % 2 == 0 { 1 } else { -1 } };
-    let function = *bytes.choose(&[
-        "$sum",
-        "$avg",
-        "$min",
-        "$max",
-        "$push",
-        "$addToSet",
-        "$stdDevPop",
-        "$first",
-        "$last",
-        "$locf",
-        "$linearFill",
-        "$covariancePop",
-    ])?;
-    let bounds = rawbson!([number.min(1), "current"]);
-    let range = if bytes.ratio(1, 2)? { "range" } else { "documents" };
-    Ok(match bytes.int_in_range(0..=15)? {
-        0 => {
-            rawdoc! { "$bucket": { "groupBy": path, "boundaries": [number, number + 3, 200], "default": b } }
-        }
-        1 => rawdoc! { "$bucketAuto": { "groupBy": path, "buckets": number } },
-        2 => {
-            let series = *bytes.choose(&["R5", "E192", "1-2-5", "POWERSOF2"])?;
-            rawdoc! { "$bucketAuto": { "groupBy": path, "buckets": number, "granularity": series } }
-        }
-        3 => rawdoc! { "$facet": { "a": [{ "$limit": 2 }], "b": [{ "$sortByCount": path }] } },
-        4 => rawdoc! { "$unionWith": { "coll": b, "pipeline": [{ "$limit": number }] } },
-        5 => rawdoc! { "$graphLookup": {
-            "from": "c", "startWith": path, "connectFromField": "a", "connectToField": "b", "as": "r",
-        } },
-        6 => rawdoc! { "$setWindowFields": {
-            "partitionBy": path, "sortBy": sort, "output": { "r": { function: "$b", "window": { range: bounds } } },
-        } },
-        7 => rawdoc! { "$setWindowFields": { "sortBy": sort, "output": {
-            "r": { "$shift": { "output": path, "by": number } }, "s": { "$rank": {} },
-            "t": { "$expMovingAvg": { "input": "$b", "N": 3 } },
-        } } },
-        8 => rawdoc! { "$setWindowFields": { "sortBy": sort, "output": {
-            "r": { "$derivative": { "input": "$b" }, "window": { "documents": [-1, 1] } }, "s": { "$integral": { "input": "$b" } },
-        } } },
-        9 => {
-            rawdoc! { "$fill": { "sortBy": sort, "output": { "b": { "method": "linear" }, "c": { "value": path } } } }
-        }
-        10 => {
-            rawdoc! { "$densify": { "field": "a", "range": { "step": number, "bounds": "full" } } }
-        }
-        11 => {
-            rawdoc! { "$densify": { "field": "a", "partitionByFields": ["b"], "range": { "step": 1, "bounds": [0, number] } } }
-        }
-        12 => {
-            rawdoc! { "$redact": { "$cond": [{ "$gt": [path, number] }, "$$DESCEND", "$$KEEP"] } }
-        }
-        13 => rawdoc! { "$sample": { "size": number } },
-        14 => {
-            rawdoc! { "$group": { "_id": path, "r": { function: "$b" }, "s": { "$push": "$$ROOT" } } }
-        }
-        _ => {
-            rawdoc! { "$merge": { "into": "c", "on": "a", "whenMatched": [{ "$set": { "b": "$$new.b" } }] } }
-        }
-    })
-}
-
-const TEXTS: &[&str] = &[
+pub(crate) const TEXTS: &[&str] = &[
     "$a",
     "$a.b",
     "$$ROOT",

@@ -11,7 +11,8 @@ use docquery::{
     Document, Environment, Filter, Pipeline, Projection, Sort, Update, Value, limits, order,
 };
 
-use crate::any_bson::{AnyDocument, AnyStages};
+use crate::any_bson::AnyDocument;
+use crate::any_stages::AnyStages;
 
 /// A document: of nasty values, or whatever bytes there are.
 #[derive(Arbitrary, Debug)]
@@ -104,10 +105,12 @@ pub fn pipeline(bytes: &[u8]) {
     let environment = Environment::new(0);
     if let Ok(pipeline) = Pipeline::parse(stages.stages(), &environment) {
         let database: Arc<dyn Database> = Arc::new(Other(documents.clone()));
-        let mut found = pipeline.run(source(&documents), &database);
+        let mut found = pipeline.run(source(documents.clone()), &database);
         let found = std::iter::from_fn(|| found.next().ok().flatten());
         let found: Vec<_> = found.take(RESULTS_MAX).collect();
-        found.iter().for_each(|document| check_sound(document));
+        for document in &found {
+            check_sound(document);
+        }
         if let Some(Output::Merge(merge)) = pipeline.output() {
             for document in found.iter().map(|document| Document::from(&**document)) {
                 if let Ok(Some(filter)) = merge.filter(document) {
@@ -177,7 +180,7 @@ impl Database for Other {
             filter.is_none_or(|filter| filter.matches(document).unwrap_or(false))
         };
         let matching: Vec<_> = self.0.iter().filter(matches).cloned().collect();
-        Ok(source(&matching))
+        Ok(source(matching))
     }
 
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
@@ -210,8 +213,8 @@ impl Scratch for Room {
     }
 }
 
-fn source(found: &[RawDocumentBuf]) -> Documents {
-    documents(found.to_vec().into_iter().map(Ok))
+fn source(found: Vec<RawDocumentBuf>) -> Documents {
+    documents(found.into_iter().map(Ok))
 }
 
 /// How much stages may put away.

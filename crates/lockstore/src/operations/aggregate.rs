@@ -148,24 +148,37 @@ struct Neighbours {
 
 impl Database for Neighbours {
     fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> docquery::Result<Documents> {
-        // What may not be the name of a collection is the name of none.
-        let Ok(namespace) = Namespace::new(&self.database, name) else {
-            return Ok(documents(None));
-        };
         let engine = upgrade(&self.engine)?;
-        let place = Place::at(&engine, namespace, self.now_ms, self.deadline);
-        let query = match filter {
-            Some(filter) => Query::new(Arc::clone(filter)),
-            None => place.query(&Selector::default()).map_err(refusal)?,
-        };
-        let (execution, _) = place.execute(&query, Extent::default()).map_err(refusal)?;
-        // It is asked at once, and lets go of the reading then.
-        Ok(Found::begun(&engine, execution))
+        match self.execution(&engine, name, filter)? {
+            // It is asked at once, and lets go of the reading then.
+            Some(execution) => Ok(Found::begun(&engine, execution)),
+            None => Ok(documents(None)),
+        }
     }
 
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
         let Some(folder) = &self.scratch else { return Ok(None) };
         Ok(Some(Box::new(ScratchFile::new(folder)?)))
+    }
+}
+
+impl Neighbours {
+    /// The search for what `filter` matches in the collection `name`.
+    fn execution(
+        &self,
+        engine: &Arc<Engine>,
+        name: &str,
+        filter: Option<&Arc<Filter>>,
+    ) -> docquery::Result<Option<Execution>> {
+        // What may not be the name of a collection is the name of none.
+        let Ok(namespace) = Namespace::new(&self.database, name) else { return Ok(None) };
+        let place = Place::at(engine, namespace, self.now_ms, self.deadline);
+        let query = match filter {
+            Some(filter) => Query::new(Arc::clone(filter)),
+            None => place.query(&Selector::default()).map_err(refusal)?,
+        };
+        let (execution, _) = place.execute(&query, Extent::default()).map_err(refusal)?;
+        Ok(Some(execution))
     }
 }
 
@@ -232,3 +245,31 @@ fn refusal(error: DocumentError) -> Error {
 
 /// How many documents a source finds at a time at most.
 const AHEAD_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use docquery::Environment;
+
+    use super::*;
+    use crate::Store;
+    use crate::documents::plan::Access;
+
+    #[test]
+    fn a_join_asks_the_index_of_the_other_collection() {
+        let store = Store::in_memory().unwrap();
+        let database = store.database("factory");
+        let jobs = database.collection::<bson::Document>("jobs");
+        jobs.insert_many((0..10).map(|n| bson::doc! { "n": n })).run().unwrap();
+        let index =
+            rawdoc! { "createIndexes": "jobs", "indexes": [{ "key": { "n": 1 }, "name": "n" }] };
+        assert!(database.run_command(&index).get_f64("ok").is_ok_and(|ok| ok > 0.0));
+        let place = Place::new(store.engine(), Namespace::new("factory", "other").unwrap(), None);
+        let filter = Filter::parse(&rawdoc! { "n": 7 }, &Environment::new(0)).unwrap();
+        let neighbours = place.neighbours(true);
+        let found = neighbours.execution(store.engine(), "jobs", Some(&Arc::new(filter)));
+        let mut execution = found.unwrap().unwrap();
+        assert!(matches!(execution.plan().access(), Access::Indexes(_)));
+        assert_eq!(execution.next_batch(store.engine(), 5, 1_000).unwrap().len(), 1);
+        assert_eq!(execution.counts().documents_examined, 1);
+    }
+}
