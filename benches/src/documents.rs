@@ -6,6 +6,7 @@ mod growth;
 /// The documents that are measured with.
 pub(crate) mod job;
 mod locks;
+mod pipelines;
 mod reads;
 mod updates;
 
@@ -56,6 +57,7 @@ const SUITE: Suite<Scale> = Suite {
     scenarios: &[
         Scenario { name: "updates", run: updates::run },
         Scenario { name: "reads", run: reads::run },
+        Scenario { name: "pipelines", run: pipelines::run },
         Scenario { name: "filter", run: |_, scale| filter::run(scale) },
         Scenario { name: "growth", run: growth::run },
         Scenario { name: "locks", run: locks::run },

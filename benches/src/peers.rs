@@ -10,6 +10,7 @@ mod timers;
 
 pub(crate) use documents::{
     JobCaller, JobLocker, JobStore, JobWriter, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs,
+    Pipeline,
 };
 pub(crate) use log::SyncedLog;
 pub(crate) use ours::Ours;

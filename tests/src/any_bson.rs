@@ -8,10 +8,6 @@ use docquery::{Decimal, Value, Writer};
 #[derive(Clone, Debug)]
 pub struct AnyDocument(pub RawDocumentBuf);
 
-/// An array of documents and other values, as the stages of a pipeline are.
-#[derive(Clone, Debug)]
-pub struct AnyStages(pub RawDocumentBuf);
-
 impl<'a> Arbitrary<'a> for AnyDocument {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
         let mut writer = Writer::new();
@@ -20,33 +16,7 @@ impl<'a> Arbitrary<'a> for AnyDocument {
     }
 }
 
-impl<'a> Arbitrary<'a> for AnyStages {
-    fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
-        let mut writer = Writer::new();
-        writer.open_array("stages");
-        for _ in 0..bytes.int_in_range(0..=3)? {
-            writer.open_document_item();
-            let stage = bytes.choose(STAGES)?;
-            value(bytes, &mut writer, stage, DEPTH_MAX)?;
-            writer.close();
-        }
-        writer.close();
-        Ok(Self(finish(writer)))
-    }
-}
-
-impl AnyStages {
-    /// The array.
-    ///
-    /// # Panics
-    ///
-    /// Never: the field was written.
-    pub fn stages(&self) -> &bson::RawArray {
-        self.0.get_array("stages").expect("it was written")
-    }
-}
-
-fn finish(writer: Writer) -> RawDocumentBuf {
+pub(crate) fn finish(writer: Writer) -> RawDocumentBuf {
     RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document")
 }
 
@@ -60,7 +30,12 @@ fn fields(bytes: &mut Unstructured<'_>, writer: &mut Writer, depth: u32) -> Resu
 }
 
 /// Writes a field `name`, with any value.
-fn value(bytes: &mut Unstructured<'_>, writer: &mut Writer, name: &str, depth: u32) -> Result<()> {
+pub(crate) fn value(
+    bytes: &mut Unstructured<'_>,
+    writer: &mut Writer,
+    name: &str,
+    depth: u32,
+) -> Result<()> {
     match bytes.int_in_range(0..=9)? {
         0..=2 if depth > 0 => {
             writer.open_document(name);
@@ -142,7 +117,7 @@ fn text<'a>(bytes: &mut Unstructured<'a>) -> Result<&'a str> {
 }
 
 /// Deep enough for every operator inside another, shallow enough to be explored.
-const DEPTH_MAX: u32 = 5;
+pub(crate) const DEPTH_MAX: u32 = 5;
 
 const FIELDS: &[&str] = &[
     "a",
@@ -309,26 +284,7 @@ const OPERATORS: &[&str] = &[
     "$nothing",
 ];
 
-const STAGES: &[&str] = &[
-    "$match",
-    "$project",
-    "$set",
-    "$addFields",
-    "$unset",
-    "$sort",
-    "$limit",
-    "$skip",
-    "$count",
-    "$group",
-    "$replaceRoot",
-    "$replaceWith",
-    "$unwind",
-    "$lookup",
-    "$sortByCount",
-    "$nothing",
-];
-
-const TEXTS: &[&str] = &[
+pub(crate) const TEXTS: &[&str] = &[
     "$a",
     "$a.b",
     "$$ROOT",

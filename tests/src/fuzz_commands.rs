@@ -5,7 +5,8 @@ use bson::raw::CString;
 use bson::{RawArrayBuf, RawBson, RawDocumentBuf, rawdoc};
 use lockstore::Store;
 
-use crate::any_bson::{AnyDocument, AnyStages};
+use crate::any_bson::AnyDocument;
+use crate::any_stages::AnyStages;
 
 /// Runs commands, each of them damaged, nonsense, or sensible in parts.
 ///

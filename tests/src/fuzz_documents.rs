@@ -1,16 +1,18 @@
 //! What the fuzz targets of the document language do: any filter, update, pipeline and key on any documents.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use docquery::key::{KeyPattern, encode};
-use docquery::pipeline::{Collections, Documents};
+use docquery::pipeline::{Database, Documents, Output, Scratch, documents};
 use docquery::{
     Document, Environment, Filter, Pipeline, Projection, Sort, Update, Value, limits, order,
 };
 
-use crate::any_bson::{AnyDocument, AnyStages};
+use crate::any_bson::AnyDocument;
+use crate::any_stages::AnyStages;
 
 /// A document: of nasty values, or whatever bytes there are.
 #[derive(Arbitrary, Debug)]
@@ -102,10 +104,20 @@ pub fn pipeline(bytes: &[u8]) {
     let documents: Vec<_> = documents.into_iter().map(|any| any.0).collect();
     let environment = Environment::new(0);
     if let Ok(pipeline) = Pipeline::parse(stages.stages(), &environment) {
-        let other = Other(documents.clone());
-        let source = documents.iter().cloned().map(Ok);
-        for document in pipeline.run(Box::new(source), &other).flatten().take(RESULTS_MAX) {
-            check_sound(&document);
+        let database: Arc<dyn Database> = Arc::new(Other(documents.clone()));
+        let mut found = pipeline.run(source(documents.clone()), &database);
+        let found = std::iter::from_fn(|| found.next().ok().flatten());
+        let found: Vec<_> = found.take(RESULTS_MAX).collect();
+        for document in &found {
+            check_sound(document);
+        }
+        if let Some(Output::Merge(merge)) = pipeline.output() {
+            for document in found.iter().map(|document| Document::from(&**document)) {
+                if let Ok(Some(filter)) = merge.filter(document) {
+                    check_sound(&filter);
+                }
+                let _ = merge.matched(document);
+            }
         }
     }
     let everything =
@@ -162,15 +174,51 @@ fn check_sound(document: &RawDocument) {
 #[derive(Debug)]
 struct Other(Vec<RawDocumentBuf>);
 
-impl Collections for Other {
-    fn documents<'a>(
-        &'a self,
-        _: &str,
-        _: Option<&RawDocument>,
-    ) -> docquery::Result<Documents<'a>> {
-        Ok(Box::new(self.0.iter().cloned().map(Ok)))
+impl Database for Other {
+    fn documents(&self, _: &str, filter: Option<&Arc<Filter>>) -> docquery::Result<Documents> {
+        let matches = |document: &&RawDocumentBuf| {
+            filter.is_none_or(|filter| filter.matches(document).unwrap_or(false))
+        };
+        let matching: Vec<_> = self.0.iter().filter(matches).cloned().collect();
+        Ok(source(matching))
+    }
+
+    fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
+        Ok(Some(Box::new(Room::default())))
+    }
+
+    /// So little that stages put away what they hold.
+    fn memory_bytes(&self) -> usize {
+        2_000
     }
 }
+
+/// Room that is in memory as well, and bounded.
+#[derive(Debug, Default)]
+struct Room(Vec<u8>);
+
+impl Scratch for Room {
+    fn append(&mut self, bytes: &[u8]) -> docquery::Result<()> {
+        if self.0.len() + bytes.len() > ROOM_BYTES_MAX {
+            return Err(docquery::Error::bad_value("the room is full"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> docquery::Result<()> {
+        let offset = usize::try_from(offset).expect("it was given");
+        bytes.copy_from_slice(&self.0[offset..offset + bytes.len()]);
+        Ok(())
+    }
+}
+
+fn source(found: Vec<RawDocumentBuf>) -> Documents {
+    documents(found.into_iter().map(Ok))
+}
+
+/// How much stages may put away.
+const ROOM_BYTES_MAX: usize = 16 << 20;
 
 /// An `$unwind` may give many documents for one.
 const RESULTS_MAX: usize = 1_000;

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod any_bson;
 pub mod any_row;
+pub mod any_stages;
 pub mod call;
 pub mod conformance;
 pub mod contender;

@@ -56,6 +56,105 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn an_expression_agrees_with_the_operator_of_the_same_name(
+        values in proptest::collection::vec(any_of_one_class(), 1..20),
+        operand in any_of_one_class(),
+        operator in proptest::sample::select(vec!["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$mod"]),
+    ) {
+        let store = Store::in_memory().unwrap();
+        let database = store.database("test");
+        let same_class = values.into_iter().filter(|value| class(value) == class(&operand));
+        let documents = same_class.enumerate().map(|(number, value)| {
+            doc! { "_id": i32::try_from(number).unwrap(), "v": value }
+        });
+        let documents: Vec<_> = documents.collect();
+        if !documents.is_empty() && (operator != "$mod" || class(&operand) == Some(Class::Number)) {
+            run(&database, "insert", COLLECTIONS[1], &doc! { "documents": documents });
+            let literal = doc! { "$literal": &operand };
+            let (argument, expression) = match operator {
+                "$in" => (bson!([&operand]), doc! { "$in": ["$v", [literal]] }),
+                "$mod" => (bson!([3, 1]), doc! { "$eq": [{ "$mod": [{ "$trunc": "$v" }, 3] }, 1] }),
+                _ => (operand, doc! { operator: ["$v", literal] }),
+            };
+            let by_operator = doc! { "filter": { "v": { operator: argument } }, "sort": { "_id": 1 } };
+            let by_expression = doc! { "filter": { "$expr": expression }, "sort": { "_id": 1 } };
+            let found = find(&database, COLLECTIONS[1], &by_operator);
+            prop_assert_eq!(&found, &find(&database, COLLECTIONS[1], &by_expression), "{}", by_operator);
+            prop_assert!(found.is_ok(), "{:?}", found);
+        }
+    }
+}
+
+/// Values that are compared with each other by both: `$expr` compares all values, an operator those of one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Number,
+    String,
+    Date,
+    Truth,
+}
+
+fn class(value: &Bson) -> Option<Class> {
+    match value {
+        Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_) => {
+            Some(Class::Number)
+        }
+        Bson::String(_) => Some(Class::String),
+        Bson::DateTime(_) => Some(Class::Date),
+        Bson::Boolean(_) => Some(Class::Truth),
+        _ => None,
+    }
+}
+
+/// A value of a class. NaN is in none: an operator finds it with no range, and for an expression it is the least number.
+fn any_of_one_class() -> impl Strategy<Value = Bson> {
+    any_scalar().prop_filter("of a class", |value| {
+        let is_nan = value.to_string().contains("NaN") || value.to_string().contains("Infinity");
+        class(value).is_some()
+            && !is_nan
+            && !matches!(value, Bson::Double(number) if !number.is_finite())
+    })
+}
+
+/// Pipelines about `filter` that must give the same with and without indexes.
+fn pipelines(filter: &Document, sort: &Document, collection: &str) -> [Vec<Document>; 6] {
+    let (found, by_id) = (doc! { "$match": filter }, doc! { "$sort": { "_id": 1 } });
+    let inner = [found.clone(), by_id.clone()];
+    [
+        vec![found.clone(), doc! { "$match": { "n": { "$gte": 0 } } }, doc! { "$sort": sort }],
+        vec![
+            found.clone(),
+            by_id.clone(),
+            doc! { "$group": { "_id": "$n", "ids": { "$push": "$_id" } } },
+        ],
+        vec![
+            found.clone(),
+            by_id.clone(),
+            doc! { "$lookup": {
+                "from": collection, "localField": "n", "foreignField": "a", "pipeline": [by_id.clone()], "as": "same",
+            } },
+        ],
+        vec![
+            by_id.clone(),
+            doc! { "$limit": 3 },
+            doc! { "$unionWith": { "coll": collection, "pipeline": &inner[..] } },
+        ],
+        vec![
+            doc! { "$facet": { "found": &inner[..], "count": [found.clone(), doc! { "$count": "n" }] } },
+        ],
+        vec![
+            found,
+            by_id,
+            doc! { "$lookup": {
+                "from": collection, "let": { "n": "$n" }, "as": "least",
+                "pipeline": [{ "$match": { "$expr": { "$eq": ["$n", "$$n"] } } }, { "$sort": sort }, { "$limit": 2 }],
+            } },
+        ],
+    ]
+}
+
 fn check_step(database: &Database, number: usize, step: Step) -> Result<(), TestCaseError> {
     match step {
         Step::Insert(document) => {
@@ -103,6 +202,17 @@ fn check_question(database: &Database, question: &Question) -> Result<(), TestCa
     }
     check_same(database, "count", &doc! { "query": filter })?;
     check_same(database, "count", &doc! { "query": filter, "skip": skip, "limit": limit })?;
+    for number in 0..6 {
+        let [indexed, plain] = COLLECTIONS.map(|collection| {
+            let stages = pipelines(filter, sort, collection).into_iter().nth(number);
+            let rest = doc! { "pipeline": stages.unwrap(), "cursor": {} };
+            let mut reply = run(database, "aggregate", collection, &rest);
+            reply.get_document_mut("cursor").map(|cursor| cursor.remove("ns")).ok();
+            reply.remove("errmsg");
+            raw(&reply)
+        });
+        prop_assert_eq!(indexed, plain, "{:?}", pipelines(filter, sort, "itself")[number]);
+    }
     let stages = [
         doc! { "$match": filter },
         doc! { "$sort": sort },

@@ -379,6 +379,44 @@ fn a_pipeline_gives_values_of_another_type() {
 }
 
 #[test]
+fn a_pipeline_works_when_its_cursor_is_asked() {
+    let jobs = filled((0..200).map(|n| doc! { "_id": n, "n": 150 - n }));
+    let share = [doc! { "$project": { "share": { "$divide": [300, "$n"] } } }];
+    let mut found = jobs.aggregate(share).batch_size(2).run().unwrap();
+    assert_eq!(found.next().unwrap().unwrap(), doc! { "_id": 0, "share": 2.0 });
+    jobs.delete_many(doc! { "_id": { "$gte": 110, "$lt": 140 } }).run().unwrap();
+    let mut rest: Vec<_> = found.collect();
+    fails(rest.pop().unwrap(), ErrorCode::BAD_VALUE);
+    let ids = rest.into_iter().map(|document| document.unwrap().get_i32("_id").unwrap());
+    assert!(ids.eq((1..110).chain(140..150)), "it sees what was deleted, and ends with the error");
+}
+
+#[test]
+fn a_sort_and_groups_larger_than_memory_go_by_the_disk_if_they_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("jobs.redb")).unwrap();
+    let jobs: Collection = store.database("factory").collection("jobs");
+    let text = "x".repeat(1 << 20);
+    for n in 0..110 {
+        jobs.insert_one(doc! { "_id": n, "k": (n * 7) % 110, "text": &text }).unwrap();
+    }
+    let sort = [doc! { "$sort": { "k": 1 } }, doc! { "$project": { "_id": 0, "k": 1 } }];
+    let refused = jobs.aggregate(sort.clone()).allow_disk_use(false).run();
+    fails(refused, ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT);
+    let sorted: Vec<_> = jobs.aggregate(sort).run().unwrap().map(Result::unwrap).collect();
+    assert!(sorted.iter().map(|job| job.get_i32("k").unwrap()).eq(0..110));
+    let group =
+        doc! { "$group": { "_id": "$k", "text": { "$first": "$text" }, "n": { "$sum": 1 } } };
+    let group = [group, doc! { "$project": { "n": 1 } }];
+    let refused = jobs.aggregate(group.clone()).allow_disk_use(false).run();
+    fails(refused, ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT);
+    let groups: Vec<_> = jobs.aggregate(group).run().unwrap().map(Result::unwrap).collect();
+    let ids: HashSet<_> = groups.iter().map(|group| group.get_i32("_id").unwrap()).collect();
+    assert_eq!((groups.len(), ids.len()), (110, 110));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the store, and nothing else");
+}
+
+#[test]
 fn indexes_are_made_listed_and_dropped() {
     let jobs = filled((0..10).map(|n| doc! { "_id": n, "a": n % 5, "at": n }));
     let made = jobs

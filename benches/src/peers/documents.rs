@@ -15,7 +15,16 @@ pub(crate) use ours::OurJobs;
 pub(crate) use redb::JobsOfRedb;
 pub(crate) use sqlite::JobsOfSqlite;
 
+use bson::RawArray;
+
 use crate::documents::job::{Mark, Names};
+
+/// What a pipeline is, to those who know stages and to those who know SQL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pipeline<'p> {
+    pub(crate) stages: &'p RawArray,
+    pub(crate) sql: &'p str,
+}
 
 /// Something that jobs can be updated in, by many threads.
 pub(crate) trait JobWriter: Sync {
@@ -63,6 +72,9 @@ pub(crate) trait JobCaller: WriteCaller {
 
     /// All with this `uuid`, which has no index.
     fn by_uuid(&mut self, names: &Names) -> usize;
+
+    /// What comes out of a pipeline over the jobs.
+    fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize;
 }
 
 /// Something that jobs can be locked in, by many threads: found, locked, and released again.

@@ -3,9 +3,9 @@
 use bson::RawDocument;
 
 use crate::expression::{self, Scope};
-use crate::{Document, Error, Expression, OwnedValue, Result, Value};
+use crate::{Document, Error, Expression, OwnedValue, Random, Result, Value};
 
-/// The time, and the variables that a command gives (`let`). It is asked while something is parsed: what was parsed
+/// The time, random numbers, and the variables that a command gives (`let`). It is asked while something is parsed: what was parsed
 /// carries the values that it needs.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -13,6 +13,7 @@ pub struct Environment {
     /// The names and what is known of them; of several with one name, the last.
     variables: Vec<(Box<str>, Variable)>,
     keeps_constants: bool,
+    random: Option<Random>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,6 +27,14 @@ impl Environment {
     /// An environment without variables, at `now_ms` milliseconds since the epoch.
     pub fn new(now_ms: i64) -> Self {
         Self { now_ms, ..Self::default() }
+    }
+
+    /// The same with random numbers for `$rand`, `$sampleRate` and `$sample`. Without them, each time that something is
+    /// parsed the same numbers come again.
+    #[must_use]
+    pub fn with_random(mut self, random: &Random) -> Self {
+        self.random = Some(random.clone());
+        self
     }
 
     /// The same with more variables: their names and values, which are not evaluated.
@@ -90,6 +99,11 @@ impl Environment {
             }
             Err(error)
         })
+    }
+
+    /// Random numbers.
+    pub(crate) fn random(&self) -> Random {
+        self.random.clone().unwrap_or_default()
     }
 
     /// The time that `$$NOW` and `$currentDate` give, in milliseconds since the epoch.

@@ -24,6 +24,7 @@ mod number_text;
 mod objects;
 mod operator;
 mod powers;
+mod random;
 mod regex_search;
 mod rounding;
 mod scope;

@@ -90,6 +90,24 @@ impl Filter {
         Ok(Self { predicate, has_expression, cost: Cost::of_filter(filter) })
     }
 
+    /// The filter `{path: {$eq: value}}`.
+    pub(crate) fn equal(path: &str, value: Value<'_>) -> Result<Self> {
+        let predicate = parse::compare(path, Comparison::Equal, value)?;
+        let predicate = ObjectPredicate::new(predicate);
+        Ok(Self { predicate, has_expression: false, cost: Cost::Unbounded })
+    }
+
+    /// The filter that matches what all of `filters` match.
+    pub(crate) fn all_of(filters: &[impl AsRef<Self>]) -> Self {
+        let parts = filters.iter().map(|filter| filter.as_ref().predicates().clone());
+        let predicate = Predicate::And(parts.collect());
+        let has_expression = filters.iter().any(|filter| filter.as_ref().has_expression);
+        let cost =
+            filters.iter().fold(Cost::PerByte(0), |cost, filter| cost.and(filter.as_ref().cost));
+        let predicate = ObjectPredicate::new(optimize::optimize(predicate));
+        Self { predicate, has_expression, cost }
+    }
+
     /// Whether `document` matches.
     ///
     /// # Errors

@@ -1,37 +1,98 @@
 //! Pipelines: stages over an iterator of documents.
 //!
-//! Stages that make at most one document of each run one behind the other on values in an arena (`streaming.rs`); what
-//! comes out is written once. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in memory of
-//! their own, which is bounded.
+//! A stage is a [`Source`] of documents that asks the one before it when it is asked. Stages that make at most one document of
+//! each run one behind the other on values in an arena (`streaming.rs`); what comes out is written once, or shown
+//! as it is to a stage that only looks. `$unwind` feeds such a run itself. `$sort` and `$group` hold what they need in
+//! memory of their own, which is bounded, and put the rest into a [`Scratch`].
+//!
+//! # What there is
+//!
+//! All expressions of MongoDB 6.0 but `$function` and `$accumulator`, which run `JavaScript`, and these stages:
+//!
+//! | stage | how it works |
+//! | --- | --- |
+//! | `$match`, `$project`, `$set`, `$addFields`, `$unset`, `$replaceRoot`, `$replaceWith`, `$redact` | one document at a time; `$match` stages in front, and a `$sort` behind them, are done by the source, with its indexes |
+//! | `$unwind`, `$limit`, `$skip`, `$count` | one document at a time |
+//! | `$sort`, `$group`, `$bucket`, `$bucketAuto`, `$sortByCount`, `$sample` | hold up to [`Database::memory_bytes`], and the rest in a [`Scratch`]: sorted runs are merged, groups are divided and gone through part by part. Without room `QueryExceededMemoryLimitNoDiskUseAllowed` (292) |
+//! | `$lookup`, `$graphLookup` | ask the other collection for each document, with its indexes; what is found for one document is held, up to 100 MiB |
+//! | `$unionWith` | streams the other collection behind the first |
+//! | `$facet` | holds what comes in as `$sort` does, and goes through it once for each pipeline |
+//! | `$setWindowFields`, `$fill` | sort as `$sort` does, and hold one partition (5414201 if that is too large) |
+//! | `$densify` | sorts as `$sort` does, and makes at most 500,000 documents |
+//! | `$documents`, `$collStats`, `$indexStats` | first in a pipeline |
+//! | `$out`, `$merge` | last in a pipeline; the one who runs it writes, see [`Pipeline::output`] |
+//!
+//! # What is left, and why
+//!
+//! | | |
+//! | --- | --- |
+//! | `$geoNear` | there are no geographic indexes: it is answered as a collection without one is (27) |
+//! | `$changeStream` | there is no log of operations that it could follow: the answer of a server without one (40573) |
+//! | `$currentOp`, `$listSessions`, `$listLocalSessions` | there are no operations or sessions of other clients to list (73) |
+//! | `$search`, `$searchMeta` | parts of Atlas; a plain server does not know them either (40324) |
+//! | `$planCacheStats`, `$listCatalog`, `$_internal...` | they show how a server works inside (40324) |
+//! | `$shardedDataDistribution` | needs a sharded cluster (6789101) |
+//! | `$covariancePop`, `$covarianceSamp` of decimals | computed with doubles, and given as decimals of 15 digits |
+//! | `$meta` | there is no text search or geographic distance to tell of |
+//!
+//! Two collections are never joined as of one moment: a pipeline reads each as of the commit that is the last when it asks,
+//! as a server does without a snapshot.
 
 mod accumulator;
+mod bucket_auto;
+mod buffered;
 mod count;
+mod database;
+mod densify;
+mod desugar;
 mod distinct;
 mod documents;
 mod engine;
+mod facet;
+mod graph_lookup;
 mod group;
 mod limit;
 mod lookup;
+mod output;
+mod redact;
 mod replace_root;
 mod run;
+mod sample;
+mod scratch;
 mod sort;
+mod sorted;
+mod source;
 mod stage;
+mod statistics;
 mod streaming;
+mod sub_pipeline;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unavailable;
+mod union_with;
 mod unset;
 mod unwind;
+mod windows;
 
-use std::fmt;
+use std::sync::Arc;
 
 use bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::{
-    Arena, Environment, Error, ErrorCode, Filter, OwnedValue, Result, Sort, Value, Writer, limits,
+    Arena, Document, Environment, Error, ErrorCode, Filter, OwnedValue, Result, Sort, Value,
+    Writer, limits,
 };
-use stage::{Place, Stage};
+pub use database::Database;
+pub use output::{Matched, Merge, Output, Target, WhenNotMatched};
+pub use scratch::Scratch;
+pub use source::{Documents, Source, Visit, documents};
+pub use statistics::Statistics;
+
+use database::NoDatabase;
+use source::{later, ready};
+use stage::{Place, Stage, Within, check_depth};
 use streaming::{Streaming, too_large};
 
 /// A pipeline, parsed.
@@ -42,26 +103,12 @@ pub struct Pipeline {
     on_slots: usize,
 }
 
-/// Documents, one after the other.
-pub type Documents<'a> = Box<dyn Iterator<Item = Result<RawDocumentBuf>> + 'a>;
-
-/// The other collections of the database, for `$lookup`.
-pub trait Collections: fmt::Debug {
-    /// The documents of the collection `name` that match `filter`, or a superset of them; none where there is no such
-    /// collection. The implementation may use an index for the filter; the caller filters again.
-    ///
-    /// # Errors
-    ///
-    /// They cannot be read.
-    fn documents<'a>(&'a self, name: &str, filter: Option<&RawDocument>) -> Result<Documents<'a>>;
-}
-
 /// What the first stages of a pipeline ask of its source. A source that does some of it, by an index, tells
 /// [`Pipeline::run_after`] how many stages it has done.
 #[derive(Clone, Debug)]
 pub struct Leading<'a> {
     /// The filters of the `$match` stages that come first, one for each stage.
-    pub filters: Vec<&'a Filter>,
+    pub filters: Vec<&'a Arc<Filter>>,
     /// The order of a `$sort` right behind them.
     pub sort: Option<&'a Sort>,
     /// How many documents are needed at most, behind the filters and the order.
@@ -77,7 +124,8 @@ impl Pipeline {
     pub fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
         let stages = OwnedValue::from(RawBsonRef::Array(stages));
         Self::check_shape(stages.get())?;
-        environment.parse(|environment| Self::parse_inner(stages.get(), environment, 0))
+        environment
+            .parse(|environment| Self::parse_inner(stages.get(), Place::outermost(environment)))
     }
 
     /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
@@ -99,19 +147,21 @@ impl Pipeline {
             let message = format!("a pipeline has at most {STAGES_MAX} stages");
             return Err(Error::location(7_749_501, message));
         }
+        if depth > 0 {
+            check_depth(depth - 1)?;
+        }
         stages.iter().try_for_each(|stage| Stage::check_shape(stage, depth))
     }
 
-    /// Parses a pipeline in `depth` others.
-    fn parse_inner(stages: Value<'_>, environment: &Environment, depth: usize) -> Result<Self> {
-        let parsed = stages
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-            .map(|(index, stage)| Stage::parse(stage, Place { environment, depth, index }));
-        let mut parsed: Vec<_> = parsed.collect::<Result<_>>()?;
-        let on_slots = engine::stages_on_slots(stages, &parsed);
+    /// Parses the pipeline that stands at `place`.
+    fn parse_inner(stages: Value<'_>, place: Place<'_>) -> Result<Self> {
+        let mut parsed = Vec::new();
+        for item in stages.as_array().into_iter().flatten() {
+            Stage::parse_item(item, place, &mut parsed)?;
+        }
+        let (written, mut parsed): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
+        check_places(&parsed, place.within)?;
+        let on_slots = engine::stages_on_slots(&written, &parsed);
         let is_whole = on_slots == parsed.len();
         for (index, stage) in parsed.iter_mut().enumerate().take(on_slots) {
             stage.run_on_slots(!is_whole && index + 1 == on_slots);
@@ -120,6 +170,22 @@ impl Pipeline {
         filter_before_sorting(first);
         filter_before_sorting(others);
         Ok(Self { stages: parsed, on_slots })
+    }
+
+    /// Where its documents go in the place of the caller, if it ends with `$out` or `$merge`.
+    pub fn output(&self) -> Option<&Output> {
+        match self.stages.last() {
+            Some(Stage::Output(output)) => Some(output),
+            _ => None,
+        }
+    }
+
+    /// The statistics that it begins with in the place of documents, if it does.
+    pub fn statistics(&self) -> Option<Statistics> {
+        match self.stages.first() {
+            Some(Stage::Statistics(statistics)) => Some(*statistics),
+            _ => None,
+        }
     }
 
     /// Whether its first stage brings the documents, `$documents`: then it takes none from a collection.
@@ -139,30 +205,20 @@ impl Pipeline {
     }
 
     /// The documents that come out when `source` goes in.
-    pub fn run<'a>(
-        &'a self,
-        source: Documents<'a>,
-        collections: &'a dyn Collections,
-    ) -> Documents<'a> {
-        self.run_after(0, source, collections)
+    pub fn run(&self, source: Documents, database: &Arc<dyn Database>) -> Documents {
+        self.run_after(0, source, database)
     }
 
     /// The documents that come out when `source` goes in, which has done what the first `done` stages do.
-    pub fn run_after<'a>(
-        &'a self,
+    pub fn run_after(
+        &self,
         done: usize,
-        source: Documents<'a>,
-        collections: &'a dyn Collections,
-    ) -> Documents<'a> {
-        let (on_slots, others) = self.stages.split_at(self.on_slots);
-        let mut documents = source;
-        if done < on_slots.len() {
-            let first = run::run(&on_slots[done..], documents, collections);
-            documents = Box::new(first.map(|document| document.map_err(engine::error_on_slots)));
-        }
-        let done = done.saturating_sub(on_slots.len());
-        let documents = run::run(others.get(done..).unwrap_or_default(), documents, collections);
-        Box::new(documents.map(|document| document.and_then(result)))
+        source: Documents,
+        database: &Arc<dyn Database>,
+    ) -> Documents {
+        let on_slots = self.on_slots.saturating_sub(done);
+        let stages = self.stages.get(done..).unwrap_or_default();
+        Box::new(Results(run::run(stages, on_slots, source, database)))
     }
 
     /// Checks that an update may be this pipeline: it sets, takes away and replaces, no more.
@@ -189,7 +245,8 @@ impl Pipeline {
     ///
     /// An expression failed, or the document would be too large or too deep.
     pub fn apply_to_document(&self, document: &RawDocument) -> Result<RawDocumentBuf> {
-        let (streaming, _) = Streaming::take(&self.stages, &NoCollections, limits::DEPTH_MAX);
+        let database: Arc<dyn Database> = Arc::new(NoDatabase);
+        let (streaming, _) = Streaming::take(&self.stages, 0, &database, limits::DEPTH_MAX);
         let changed = streaming.run(document.to_owned(), &Arena::new())?;
         result(changed.unwrap_or_default())
     }
@@ -207,22 +264,65 @@ fn filter_before_sorting(stages: &mut [Stage]) {
     }
 }
 
-/// A database without collections.
-#[derive(Debug)]
-struct NoCollections;
+/// All of `documents`, which are found before the first is given.
+///
+/// # Errors
+///
+/// They cannot be found, or there is no room for them.
+pub fn all_at_once(mut documents: Documents, database: &dyn Database) -> Result<Documents> {
+    let mut held = buffered::Buffered::new("a pipeline that writes what it reads", database);
+    documents.for_each(&mut |document| held.push(document))?;
+    Ok(held.finish()?.documents())
+}
 
-impl Collections for NoCollections {
-    fn documents<'a>(&'a self, _: &str, _: Option<&RawDocument>) -> Result<Documents<'a>> {
-        Ok(Box::new(std::iter::empty()))
+/// Checks that each stage may stand where it does.
+fn check_places(stages: &[Stage], within: Within) -> Result<()> {
+    if within == Within::Facet
+        && let Some(stage) = stages.iter().find(|stage| !stage.fits_facet())
+    {
+        let message = format!("{} is not allowed in a $facet", stage.name());
+        return Err(Error::location(40600, message));
+    }
+    let output = stages.iter().position(|stage| matches!(stage, Stage::Output(_)));
+    if let Some(output) = output {
+        let name = stages[output].name();
+        let problem = match within {
+            Within::Lookup => Some((51047, "in a $lookup")),
+            Within::Union => Some((31441, "in a $unionWith")),
+            Within::Command | Within::Facet => {
+                (output + 1 < stages.len()).then_some((40601, "before other stages"))
+            }
+        };
+        if let Some((code, place)) = problem {
+            let message = format!("{name} is not allowed {place}: it ends a pipeline");
+            return Err(Error::location(code, message));
+        }
+    }
+    match stages.iter().skip(1).find(|stage| stage.begins()) {
+        Some(stage) => {
+            let message =
+                format!("{} is only valid as the first stage of a pipeline", stage.name());
+            Err(Error::location(40602, message))
+        }
+        None => Ok(()),
     }
 }
 
-/// What goes into a stage.
-struct Input<'a>(Documents<'a>);
+/// What comes out at the end.
+#[derive(Debug)]
+struct Results(Documents);
 
-impl fmt::Debug for Input<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Input")
+impl Source for Results {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        self.0.next()?.map(result).transpose()
+    }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        // What comes out must be short as it is written.
+        self.0.for_each(&mut |document| match document.raw_bytes() {
+            Some(bytes) if bytes.len() <= limits::DOCUMENT_BYTES_MAX => visit(document),
+            _ => visit(Document::from(&*result(document.to_raw())?)),
+        })
     }
 }
 
@@ -247,9 +347,6 @@ fn check_size(bytes: usize) -> Result<()> {
 
 /// How many stages a pipeline may have.
 const STAGES_MAX: usize = 1000;
-
-/// How many bytes `$sort`, `$group` and each accumulator may take.
-const MEMORY_BYTES_MAX: usize = 100 * 1024 * 1024;
 
 /// How long a document may be between two stages, in bytes. Only what comes out at the end must be short.
 const INNER_BYTES_MAX: usize = 128 * 1024 * 1024;

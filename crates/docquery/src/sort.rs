@@ -40,7 +40,7 @@ pub struct SortField {
 }
 
 /// Where a document stands in the order of the sort that gave the key. Keys of one sort compare as the documents sort.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SortKey(
     /// The values as [`encode`] writes them, those of descending fields turned over.
     Box<[u8]>,
@@ -108,6 +108,23 @@ impl Sort {
 }
 
 impl SortKey {
+    /// The key of one value, ascending.
+    pub(crate) fn of(value: Value<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(16);
+        encode(if value.is_missing() { Value::Null } else { value }, &mut bytes);
+        Self(bytes.into())
+    }
+
+    /// The key of one order, and where that leaves documents equal of another. No key is the beginning of another.
+    pub(crate) fn then(&self, next: &Self) -> Self {
+        Self([&*self.0, &*next.0].concat().into())
+    }
+
+    /// The bytes that sort as the key does.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// How much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len()

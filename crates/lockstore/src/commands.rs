@@ -21,6 +21,7 @@ mod find;
 mod find_and_modify;
 mod insert;
 mod listing;
+mod rename_collection;
 mod reply;
 mod update;
 mod write_batch;
@@ -44,7 +45,7 @@ pub(crate) use cursors::Cursors;
 /// One command on its way.
 #[derive(Clone, Copy, Debug)]
 struct Call<'c> {
-    engine: &'c Engine,
+    engine: &'c Arc<Engine>,
     /// The transaction in which it runs, if it runs in one.
     transaction: Option<&'c Arc<TransactionState>>,
     database: &'c str,
@@ -64,7 +65,7 @@ struct Known {
 
 /// Runs a command in a database, and gives its reply, which tells of errors too.
 pub(crate) fn run(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
@@ -76,7 +77,7 @@ pub(crate) fn run(
 }
 
 fn dispatch(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
@@ -162,6 +163,7 @@ const COMMANDS: &[Known] = &[
     known("listDatabases", Takes::ReadConcern, listing::databases),
     known("listIndexes", Takes::ReadConcern, listing::indexes),
     known("ping", Takes::ReadConcern, listing::ping),
+    known("renameCollection", Takes::WriteConcern, rename_collection::run),
     known("update", Takes::WriteConcern, update::run),
 ];
 

@@ -37,7 +37,7 @@ pub(crate) use definition::Definition;
 pub(crate) use edge::{Edge, is_empty};
 pub(crate) use ids::{CollectionId, IndexId, RecordId};
 pub(crate) use index::{Index, IndexState};
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{Namespace, TEMPORARY};
 pub(crate) use overlay::{Became, Ground, Overlay};
 pub(crate) use reading::{Inside, Reading};
 pub(crate) use scope::Scope;

@@ -13,12 +13,14 @@ mod answers;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
+use docquery::Random;
 use lockcore::{Command, Instant};
 
 use crate::background::Background;
@@ -48,6 +50,9 @@ pub(crate) struct Engine {
     pub(crate) cursors: Cursors,
     pub(crate) rivals: Rivals,
     pub(crate) transactions: OpenTransactions,
+    /// The folder for what pipelines cannot hold in memory.
+    pub(crate) scratch: PathBuf,
+    pub(crate) random: Random,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -84,6 +89,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         disk: Disk,
         writer: Writer,
+        scratch: PathBuf,
     ) -> Result<Self, DiskError> {
         let catalog = writer.documents().catalog();
         let published = Published::new(writer.table().locks(), catalog, &disk)?;
@@ -98,6 +104,8 @@ impl Engine {
             cursors: Cursors::default(),
             rivals: Rivals::default(),
             transactions: OpenTransactions::default(),
+            scratch,
+            random: Random::new(settings.seed),
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {

@@ -13,10 +13,14 @@ mod index_spec;
 mod indexes;
 mod insert;
 mod modify;
+mod output;
 mod prepare;
 mod rivals;
+mod scratch;
 mod select;
+mod statistics;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -25,7 +29,7 @@ use docquery::{Document, Environment, Error, ErrorCode};
 use lockcore::Instant;
 use uuid::Uuid;
 
-pub(crate) use aggregate::AggregateRequest;
+pub(crate) use aggregate::{AggregateRequest, Leading};
 pub(crate) use catalogue::{collections, databases, drop_database};
 pub(crate) use cursor::{AHEAD, Cursor};
 pub(crate) use find::FindRequest;
@@ -57,6 +61,11 @@ impl<'s> Place<'s> {
         let clock = &scope.engine().clock;
         let now_ms = i64::try_from(clock.wall().as_millis()).unwrap_or(i64::MAX);
         let deadline = max_time.map(|limit| clock.now().saturating_add(limit));
+        Self::at(scope, namespace, now_ms, deadline)
+    }
+
+    /// A part of an operation that began at `now_ms`.
+    fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Instant>) -> Self {
         Self { scope, namespace, now_ms, deadline, unacknowledged: false }
     }
 
@@ -74,7 +83,7 @@ impl<'s> Place<'s> {
         self.now_ms
     }
 
-    pub(crate) fn engine(&self) -> &'s Engine {
+    pub(crate) fn engine(&self) -> &'s Arc<Engine> {
         self.scope.engine()
     }
 
@@ -101,7 +110,7 @@ impl<'s> Place<'s> {
         &self,
         variables: Option<&RawDocumentBuf>,
     ) -> Result<Environment, Error> {
-        let environment = Environment::new(self.now_ms);
+        let environment = Environment::new(self.now_ms).with_random(&self.engine().random);
         match variables {
             Some(variables) => environment.with_let(variables),
             None => Ok(environment),
@@ -117,11 +126,6 @@ impl<'s> Place<'s> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The same operation in another collection.
-    fn neighbour(&self, namespace: Namespace) -> Self {
-        Self { scope: self.scope.clone(), namespace, ..*self }
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -207,8 +207,15 @@ impl StoreOptions {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
         let Recovered { writer, lapsed, recovery } =
             recover(&disk, &self.settings, &*clock).map_err(failed)?;
+        // Large pipelines are put beside the store: where there is room for that, there is room for them.
+        let scratch = match path.parent() {
+            Some(folder) if path.exists() && folder.as_os_str().is_empty() => ".".into(),
+            Some(folder) if path.exists() => folder.to_owned(),
+            _ => std::env::temp_dir(),
+        };
         let still_locked = writer.document_locks_len() - lapsed;
-        let engine = Arc::new(Engine::new(self.settings, clock, disk, writer).map_err(failed)?);
+        let engine = Engine::new(self.settings, clock, disk, writer, scratch).map_err(failed)?;
+        let engine = Arc::new(engine);
         engine.settle_documents(still_locked).map_err(failed)?;
         let started = engine.background.start(&engine);
         started.map_err(|source| OpenError::Thread { path: path.to_owned(), source })?;

@@ -10,7 +10,7 @@ use bson::{DateTime, RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
 use super::ours::{AT_ONCE, indexes, marking, putting_back, taking, unlocking_all};
 use super::wire::Connection;
-use super::{JobCaller, JobLocker, JobStore, JobWriter, LockCaller, WriteCaller};
+use super::{JobCaller, JobLocker, JobStore, JobWriter, LockCaller, Pipeline, WriteCaller};
 use crate::Result;
 use crate::documents::job::{self, Mark, Names};
 
@@ -196,6 +196,16 @@ impl JobCaller for MongodCaller {
 
     fn by_uuid(&mut self, names: &Names) -> usize {
         self.find(rawdoc! { "uuid": &*names.uuid }, rawdoc! {}, 0)
+    }
+
+    fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize {
+        let command = addressed(rawdoc! {
+            "aggregate": "jobs",
+            "pipeline": pipeline.stages.to_owned(),
+            "cursor": { "batchSize": i32::MAX },
+        });
+        let reply = self.connection.run(&command).expect("mongod runs pipelines");
+        found(&reply).expect("mongod gives a cursor")
     }
 }
 

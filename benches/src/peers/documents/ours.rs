@@ -1,9 +1,9 @@
 //! lockstore, through the calls that its users make.
 
-use bson::{DateTime, RawDocumentBuf, rawdoc};
+use bson::{DateTime, RawBson, RawDocumentBuf, rawdoc};
 use lockstore::{Collection, Store};
 
-use super::{JobCaller, JobLocker, JobStore, JobWriter, LockCaller, WriteCaller};
+use super::{JobCaller, JobLocker, JobStore, JobWriter, LockCaller, Pipeline, WriteCaller};
 use crate::Result;
 use crate::documents::job::{self, Mark, Names};
 
@@ -133,6 +133,12 @@ impl JobCaller for OurCaller<'_> {
 
     fn by_uuid(&mut self, names: &Names) -> usize {
         let found = self.jobs.find(rawdoc! { "uuid": &*names.uuid }).run();
+        found.expect("the store is open").flatten().count()
+    }
+
+    fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize {
+        let stages = pipeline.stages.into_iter().flatten().map(RawBson::from);
+        let found = self.jobs.aggregate(stages).with_type::<RawDocumentBuf>().run();
         found.expect("the store is open").flatten().count()
     }
 }

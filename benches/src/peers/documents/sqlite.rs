@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Params, params};
 
-use super::{JobCaller, JobStore, JobWriter, WriteCaller};
+use super::{JobCaller, JobStore, JobWriter, Pipeline, WriteCaller};
 use crate::Result;
 use crate::documents::job::{self, Mark, Names};
 
@@ -122,6 +122,10 @@ impl JobCaller for SqliteCaller<'_> {
     fn by_uuid(&mut self, names: &Names) -> usize {
         let sql = "SELECT doc FROM jobs WHERE json_extract(doc, '$.uuid') = ?";
         self.jobs.find(sql, [&names.uuid])
+    }
+
+    fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize {
+        self.jobs.find(pipeline.sql, [])
     }
 }
 

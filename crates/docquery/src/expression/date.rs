@@ -20,9 +20,11 @@ mod truncate;
 mod unit;
 mod zone;
 
+pub(crate) use arithmetic::add as add_to_date;
 pub(crate) use calendar::Moment;
 pub(crate) use format::iso;
 pub(crate) use from_string::parse as parse_date;
+pub(crate) use unit::Unit;
 pub(crate) use zone::Zone;
 
 use super::arguments::Arguments;

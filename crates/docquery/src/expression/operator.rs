@@ -6,8 +6,8 @@ use super::node::Node;
 use super::scope::Scope;
 use super::{
     arithmetic, arrays, boolean, comparison, conditional, conversion, date, fields, first_n,
-    iteration, metadata, objects, powers, regex_search, rounding, sets, sizes, slices, sort_array,
-    statistics, strings, substrings, trigonometry, trim, types, variables,
+    iteration, metadata, objects, powers, random, regex_search, rounding, sets, sizes, slices,
+    sort_array, statistics, strings, substrings, trigonometry, trim, types, variables,
 };
 use crate::{Document, Error, Result, Value};
 
@@ -28,6 +28,7 @@ const TABLES: &[Table] = &[
     metadata::OPERATORS,
     objects::OPERATORS,
     powers::OPERATORS,
+    random::OPERATORS,
     regex_search::OPERATORS,
     rounding::OPERATORS,
     sets::OPERATORS,

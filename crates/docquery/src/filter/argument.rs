@@ -1,8 +1,9 @@
 //! The arguments of operators that are numbers.
 
 use super::predicate::{Predicate, Test};
+use crate::expression::Scope;
 use crate::number::Number;
-use crate::{Error, Result, Value};
+use crate::{Arena, Document, Error, Expression, Result, Value};
 
 /// The argument of `$size`: a whole number, not negative.
 pub(super) fn parse_count(operator: &str, argument: Value<'_>) -> Result<u32> {
@@ -56,8 +57,8 @@ pub(super) fn parse_flag(operator: &str, argument: Value<'_>) -> Result<()> {
     }
 }
 
-/// The argument of `$sampleRate`. Only none or all are supported: a filter has nothing random.
-pub(super) fn parse_sample_rate(argument: Value<'_>) -> Result<Predicate> {
+/// The argument of `$sampleRate`: the filter lets each document pass with this probability.
+pub(super) fn parse_sample_rate(argument: Value<'_>, scope: &Scope<'_>) -> Result<Predicate> {
     let Some(rate) = Number::of(argument).map(Number::to_double) else {
         return Err(Error::bad_value(format!(
             "$sampleRate takes a number, not {}",
@@ -67,9 +68,13 @@ pub(super) fn parse_sample_rate(argument: Value<'_>) -> Result<Predicate> {
     match rate {
         0.0 => Ok(Predicate::Always(false)),
         1.0 => Ok(Predicate::Always(true)),
-        _ if (0.0..=1.0).contains(&rate) => Err(Error::bad_value(
-            "unknown top level operator: $sampleRate; only the rates 0 and 1 are supported",
-        )),
+        _ if (0.0..=1.0).contains(&rate) => {
+            let arena = Arena::new();
+            let random = arena.document(&[("$rand", Value::Document(Document::EMPTY))])?;
+            let operands = arena.array(&[random, Value::Double(rate)])?;
+            let less = arena.document(&[("$lt", operands)])?;
+            Ok(Predicate::Expression(Expression::parse(less, scope)?))
+        }
         _ => Err(Error::bad_value(format!("$sampleRate takes a number from 0 to 1, not {rate}"))),
     }
 }

@@ -76,7 +76,7 @@ impl Place<'_> {
             "$expr" => Predicate::Expression(Expression::parse(argument, self.scope)?),
             "$alwaysTrue" => parse_flag(operator, argument).map(|()| Predicate::Always(true))?,
             "$alwaysFalse" => parse_flag(operator, argument).map(|()| Predicate::Always(false))?,
-            "$sampleRate" => parse_sample_rate(argument)?,
+            "$sampleRate" => parse_sample_rate(argument, self.scope)?,
             "$ref" | "$id" | "$db" if self.in_elem_match => {
                 compare(operator, Comparison::Equal, argument)?
             }
@@ -271,7 +271,7 @@ fn has_operators(document: Document<'_>, db_refs: DbRefs) -> bool {
     }
 }
 
-fn compare(path: &str, comparison: Comparison, operand: Value<'_>) -> Result<Predicate> {
+pub(super) fn compare(path: &str, comparison: Comparison, operand: Value<'_>) -> Result<Predicate> {
     match operand {
         Value::Regex { .. } if comparison != Comparison::Equal => Err(Error::bad_value(format!(
             "'{path}' cannot be less or greater than a regular expression"

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use best::{Best, Side};
 use few::{End, Few};
 
-use super::MEMORY_BYTES_MAX;
+use super::database::MEMORY_BYTES_MAX;
 use super::distinct::Distinct;
 use super::engine::Engine;
 use crate::expression::summation::{Deviation, Mean, Total};

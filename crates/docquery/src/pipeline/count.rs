@@ -36,12 +36,12 @@ impl Count {
     }
 
     /// The document with the number of documents in `input`; none where there is none.
-    pub(crate) fn count(&self, input: Documents<'_>) -> Result<Option<RawDocumentBuf>> {
+    pub(crate) fn count(&self, mut input: Documents) -> Result<Option<RawDocumentBuf>> {
         let mut count = 0;
-        for document in input {
-            document?;
+        input.for_each(&mut |_| {
             count += 1;
-        }
+            Ok(())
+        })?;
         if count == 0 {
             return Ok(None);
         }

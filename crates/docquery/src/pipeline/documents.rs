@@ -2,9 +2,8 @@
 
 use bson::RawDocumentBuf;
 
-use super::stage::Place;
 use crate::expression::{Context, Scope};
-use crate::{Arena, Error, Expression, Result, Value};
+use crate::{Arena, Environment, Error, Expression, Result, Value};
 
 /// `$documents`, parsed.
 #[derive(Clone, Debug)]
@@ -13,12 +12,8 @@ pub(crate) struct LiteralDocuments {
 }
 
 impl LiteralDocuments {
-    pub(crate) fn parse(spec: Value<'_>, place: Place<'_>) -> Result<Self> {
-        if place.index > 0 {
-            let message = "$documents is only valid as the first stage of a pipeline";
-            return Err(Error::location(40602, message));
-        }
-        let expression = Expression::parse(spec, &Scope::new(place.environment))?;
+    pub(crate) fn parse(spec: Value<'_>, environment: &Environment) -> Result<Self> {
+        let expression = Expression::parse(spec, &Scope::new(environment))?;
         Ok(Self { expression })
     }
 

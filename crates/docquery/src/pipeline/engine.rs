@@ -4,10 +4,13 @@
 //! order, a limit, a projection. It gives errors codes of its own, and a few values and places of fields differ in
 //! what it gives. Programs see that, so it is done here as well.
 
+use bson::RawDocumentBuf;
+
 use super::stage::Stage;
+use super::{Documents, Source, Visit};
 use crate::expression::division_by_zero;
 use crate::path::array_index;
-use crate::{Arena, Document, Error, Result, Value};
+use crate::{Arena, Document, Error, OwnedValue, Result, Value};
 
 /// An engine of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub(crate) enum Engine {
 }
 
 /// How many of the first `stages`, which are `written` so, run on slots.
-pub(crate) fn stages_on_slots(written: Value<'_>, stages: &[Stage]) -> usize {
+pub(crate) fn stages_on_slots(written: &[OwnedValue], stages: &[Stage]) -> usize {
     let mut first = 0;
     for (part, many) in FIND {
         while stages.get(first).is_some_and(part) {
@@ -34,9 +37,9 @@ pub(crate) fn stages_on_slots(written: Value<'_>, stages: &[Stage]) -> usize {
     while stages.get(end).is_some_and(|stage| runs_on_slots(stage, stages.get(end + 1))) {
         end += 1;
     }
-    let written: Vec<_> = written.as_array().into_iter().flatten().collect();
-    let paths_fit = !written.iter().take(first).any(|spec| names_places(*spec, SPEC_DEPTH_MAX));
-    let operators_fit = !written.iter().any(|spec| is_classic_stage(*spec));
+    let mut written_first = written.iter().take(first);
+    let paths_fit = !written_first.any(|spec| names_places(spec.get(), SPEC_DEPTH_MAX));
+    let operators_fit = !written.iter().any(|spec| is_classic_stage(spec.get()));
     if end > first && paths_fit && operators_fit { end } else { 0 }
 }
 
@@ -53,10 +56,36 @@ const FIND: [(IsStage, bool); 4] = [
 
 type IsStage = fn(&Stage) -> bool;
 
+/// `documents`, whose errors are those of the second engine.
+pub(crate) fn on_slots(documents: Documents) -> Documents {
+    Box::new(OnSlots(documents))
+}
+
+#[derive(Debug)]
+struct OnSlots(Documents);
+
+impl Source for OnSlots {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        self.0.next().map_err(error_on_slots)
+    }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        // The errors of those behind are their own.
+        let mut is_behind = false;
+        let shown = self.0.for_each(&mut |document| {
+            let visited = visit(document);
+            is_behind = visited.is_err();
+            visited
+        });
+        if is_behind { shown } else { shown.map_err(error_on_slots) }
+    }
+}
+
 /// The error that the second engine gives where the first gives `error`.
 pub(crate) fn error_on_slots(error: Error) -> Error {
     let code = match error.code().value() {
         16610 => 4_848_403,
+        40066 => 4_934_200,
         40400 => 5_911_200,
         _ if error == division_by_zero() => 4_848_401,
         _ => return error,

@@ -1,18 +1,20 @@
 //! `$group`: one document for all documents with the same `_id`.
 
-use std::collections::HashMap;
+mod grouped;
+mod table;
+
+use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::accumulator::{Accumulation, Accumulator};
 use super::engine::{Engine, leave_slots};
 use super::stage::object;
-use super::{Documents, MEMORY_BYTES_MAX, buffer};
+use super::{Database, Documents, buffer};
 use crate::expression::{Context, Scope};
-use crate::{
-    Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Value, Writer,
-    key,
-};
+use crate::{Arena, Document, Environment, Error, Expression, OwnedValue, Result, Value, Writer};
+use grouped::Grouped;
+use table::Table;
 
 /// `$group`, parsed.
 #[derive(Clone, Debug)]
@@ -26,20 +28,6 @@ pub(crate) struct Group {
     engine: Engine,
     /// Whether its documents go from the second engine to the first.
     leaves_slots: bool,
-}
-
-/// What a group takes besides its bytes.
-const GROUP_BYTES: usize = 128;
-
-/// The groups that were met, in the order in which they were.
-#[derive(Debug, Default)]
-struct Groups {
-    /// Where each stands, by its `_id` as index keys write it: values that are equal have one writing.
-    places: HashMap<Box<[u8]>, usize>,
-    /// The `_id` that was met first, and what is accumulated.
-    met: Vec<(OwnedValue, Vec<Accumulator>)>,
-    bytes: usize,
-    scratch: Vec<u8>,
 }
 
 impl Group {
@@ -79,20 +67,20 @@ impl Group {
     }
 
     /// The documents of the groups.
-    pub(crate) fn run(&self, input: Documents<'_>) -> Result<Vec<RawDocumentBuf>> {
-        let mut arena = Arena::new();
-        let mut groups = Groups::default();
-        for document in input {
-            let document = document?;
-            arena.reset();
-            self.add(Document::from(&*document), &arena, &mut groups)?;
-        }
-        groups.met.iter().map(|(id, accumulators)| self.document(id, accumulators)).collect()
+    pub(crate) fn run(
+        self: Arc<Self>,
+        mut input: Documents,
+        database: Arc<dyn Database>,
+    ) -> Result<Documents> {
+        let mut table = Table::new(&self, &*database);
+        input.for_each(&mut |document| table.add(document))?;
+        let (met, parts) = table.finish()?;
+        Ok(Box::new(Grouped::new(self, database, met, parts)))
     }
 
-    fn add(&self, document: Document<'_>, arena: &Arena, groups: &mut Groups) -> Result<()> {
-        let context = Context::new(arena, Value::Document(document));
-        let id = match self.id.evaluate(context)? {
+    /// The `_id` of the group of a document.
+    fn id_of<'a>(&'a self, context: Context<'_, 'a>, arena: &'a Arena) -> Result<Value<'a>> {
+        Ok(match self.id.evaluate(context)? {
             Value::Missing => Value::Null,
             Value::Document(built) if built.is_empty() => match &self.only_field {
                 // The server takes the value of an only field for the whole `_id`, and puts it into its object at last.
@@ -100,37 +88,10 @@ impl Group {
                 None => Value::Document(built),
             },
             id => id,
-        };
-        let place = self.place(id, groups, arena)?;
-        for ((_, accumulation), accumulator) in self.fields.iter().zip(&mut groups.met[place].1) {
-            groups.bytes += accumulation.add(accumulator, document, arena)?;
-        }
-        if groups.bytes > MEMORY_BYTES_MAX {
-            let message = format!("$group takes more than {MEMORY_BYTES_MAX} bytes");
-            return Err(Error::new(ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT, message));
-        }
-        Ok(())
+        })
     }
 
-    /// The place of the group of `id`, a new one if it is met for the first time.
-    fn place(&self, id: Value<'_>, groups: &mut Groups, arena: &Arena) -> Result<usize> {
-        groups.scratch.clear();
-        key::encode(id, &mut groups.scratch);
-        if let Some(place) = groups.places.get(&*groups.scratch) {
-            return Ok(*place);
-        }
-        let place = groups.met.len();
-        let start =
-            |(_, accumulation): &(_, Accumulation)| accumulation.start(self.engine, id, arena);
-        let accumulators = self.fields.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let id = OwnedValue::from(id);
-        groups.bytes += GROUP_BYTES + groups.scratch.len() + id.bytes();
-        groups.bytes += accumulators.len() * size_of::<Accumulator>();
-        groups.places.insert(groups.scratch.as_slice().into(), place);
-        groups.met.push((id, accumulators));
-        Ok(place)
-    }
-
+    /// The document of a group.
     fn document(&self, id: &OwnedValue, accumulators: &[Accumulator]) -> Result<RawDocumentBuf> {
         let mut writer = Writer::new();
         writer.field("_id", id.get());

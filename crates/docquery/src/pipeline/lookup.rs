@@ -3,19 +3,21 @@
 mod join;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocumentBuf;
 
-use join::Join;
+pub(super) use join::{Join, values_at};
 
 use super::engine::Engine;
-use super::stage::{Place, object};
-use super::{Collections, Documents, INNER_BYTES_MAX, Pipeline, run};
+use super::stage::{Place, Within, check_depth, object};
+use super::sub_pipeline::run_over;
+use super::{Database, Documents, INNER_BYTES_MAX, Pipeline, ready};
 use crate::expression::{Context, Scope, check_bound_name};
 use crate::path::Path;
+use crate::write::encoded_bytes;
 use crate::{
-    Arena, Document, Environment, Error, ErrorCode, Expression, Filter, OwnedValue, Result, Value,
-    nested,
+    Arena, Document, Environment, Error, ErrorCode, Expression, OwnedValue, Result, Value, nested,
 };
 
 /// `$lookup`, parsed.
@@ -64,7 +66,7 @@ impl Lookup {
         let pipeline = spec.get("pipeline");
         match spec.get("from") {
             Value::Missing => check_own_documents(pipeline)?,
-            from => check_namespace(from)?,
+            from => check_namespace("$lookup", from)?,
         }
         if pipeline.is_missing() { Ok(()) } else { Pipeline::check_shape_in(pipeline, depth + 1) }
     }
@@ -117,7 +119,7 @@ impl Lookup {
     pub(crate) fn apply<'a>(
         &'a self,
         document: Document<'a>,
-        collections: &dyn Collections,
+        database: &Arc<dyn Database>,
         kept: &Kept,
         arena: &'a Arena,
     ) -> Result<Document<'a>> {
@@ -126,11 +128,21 @@ impl Lookup {
                 let mut kept = kept.0.borrow_mut();
                 let documents = match &mut *kept {
                     Some(documents) => documents,
-                    empty => empty.insert(self.find(document, collections, arena)?),
+                    empty => {
+                        let (mut documents, mut found) =
+                            (Vec::new(), self.find(document, database, arena)?);
+                        collect(&mut found, |document| documents.push(document.to_raw()))?;
+                        empty.insert(documents)
+                    }
                 };
                 in_arena(documents, arena)?
             }
-            _ => in_arena(&self.find(document, collections, arena)?, arena)?,
+            _ => {
+                let mut documents = Vec::new();
+                let mut found = self.find(document, database, arena)?;
+                collect(&mut found, |document| documents.push(copy(document, arena)))?;
+                arena.array(&documents)?
+            }
         };
         match self.engine {
             Engine::Classic => nested::set(document, &self.into, self.into.len(), found, arena),
@@ -142,58 +154,28 @@ impl Lookup {
     fn find(
         &self,
         document: Document<'_>,
-        collections: &dyn Collections,
+        database: &Arc<dyn Database>,
         arena: &Arena,
-    ) -> Result<Vec<RawDocumentBuf>> {
+    ) -> Result<Documents> {
         let joined = self.join.as_ref().map(|join| join.filter(document)).transpose()?;
-        let joined = joined.as_deref();
+        let joined = joined.map(Arc::new);
         match &self.sub {
-            None => collect(self.source(joined, collections)?),
+            None => match &self.from {
+                Some(from) => database.documents(from, joined.as_ref()),
+                None => Ok(ready(None)),
+            },
             Some(sub) => {
                 let reparsed = sub.reparse(&self.environment, document, arena)?;
                 let pipeline = reparsed.as_ref().unwrap_or(&sub.parsed);
-                match joined {
-                    // The join asks what the pipeline's own documents are.
-                    Some(joined) if pipeline.has_own_documents() => {
-                        let (first, _) = pipeline.stages.split_at(1);
-                        let none = Box::new(std::iter::empty());
-                        let documents = matching(run::run(first, none, collections), joined)?;
-                        collect(pipeline.run_after(1, documents, collections))
-                    }
-                    joined => collect(pipeline.run(self.source(joined, collections)?, collections)),
-                }
+                run_over(pipeline, self.from.as_deref(), joined, database)
             }
         }
     }
 
-    /// The documents of the other collection that `joined` matches.
-    fn source<'a>(
-        &self,
-        joined: Option<&RawDocument>,
-        collections: &'a dyn Collections,
-    ) -> Result<Documents<'a>> {
-        let Some(from) = &self.from else {
-            return Ok(Box::new(std::iter::empty()));
-        };
-        let documents = collections.documents(from, joined)?;
-        match joined {
-            Some(joined) => matching(documents, joined),
-            None => Ok(documents),
-        }
+    /// The pipeline that the other documents run through.
+    pub(crate) fn pipeline(&self) -> Option<&Pipeline> {
+        self.sub.as_ref().map(|sub| &sub.parsed)
     }
-}
-
-/// Those of `documents` that `filter` matches.
-fn matching<'a>(documents: Documents<'a>, filter: &RawDocument) -> Result<Documents<'a>> {
-    let filter = Filter::parse(filter, &Environment::default())?;
-    Ok(Box::new(documents.filter_map(move |document| match document {
-        Ok(document) => match filter.matches(&document) {
-            Ok(true) => Some(Ok(document)),
-            Ok(false) => None,
-            Err(error) => Some(Err(error)),
-        },
-        Err(error) => Some(Err(error)),
-    })))
 }
 
 impl SubPipeline {
@@ -206,9 +188,9 @@ impl SubPipeline {
             expressions.push((name.into(), Expression::parse(value, &scope)?));
             environment.declare(name);
         }
-        let depth = place.depth + 1;
-        let parsed = Pipeline::parse_inner(written, &environment, depth)?;
-        Ok(Self { variables: expressions, written: written.into(), parsed, depth })
+        let place = Place { environment: &environment, ..place.inside(Within::Lookup)? };
+        let parsed = Pipeline::parse_inner(written, place)?;
+        Ok(Self { variables: expressions, written: written.into(), parsed, depth: place.depth })
     }
 
     /// The pipeline with the variables that `document` gives; `None` if it has none.
@@ -226,26 +208,40 @@ impl SubPipeline {
         for (name, expression) in &self.variables {
             inner.define(name, expression.evaluate(context)?);
         }
-        Pipeline::parse_inner(self.written.get(), &inner, self.depth).map(Some)
+        let place = Place { environment: &inner, depth: self.depth, within: Within::Lookup };
+        Pipeline::parse_inner(self.written.get(), place).map(Some)
     }
 }
 
-fn collect(documents: Documents<'_>) -> Result<Vec<RawDocumentBuf>> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    for document in documents {
-        let document = document?;
-        bytes += document.as_bytes().len();
+/// Gives each of `documents` to `take`; an error if they are too many.
+fn collect(documents: &mut Documents, mut take: impl FnMut(Document<'_>)) -> Result<()> {
+    let mut bytes = 0;
+    documents.for_each(&mut |document| {
+        bytes += document.raw_bytes().map_or(0, <[u8]>::len);
+        if document.raw_bytes().is_none() {
+            bytes +=
+                encoded_bytes(Value::Document(document), FOUND_BYTES_MAX).unwrap_or(usize::MAX / 2);
+        }
         if bytes > FOUND_BYTES_MAX {
             let message =
                 format!("$lookup has found more than {FOUND_BYTES_MAX} bytes of documents");
             return Err(Error::location(4568, message));
         }
-        found.push(document);
-    }
-    Ok(found)
+        take(document);
+        Ok(())
+    })
 }
 
-fn in_arena<'a>(documents: &[RawDocumentBuf], arena: &'a Arena) -> Result<Value<'a>> {
+/// A copy of `document` in `arena`.
+fn copy<'a>(document: Document<'_>, arena: &'a Arena) -> Value<'a> {
+    Value::Document(Document::of_bytes(match document.raw_bytes() {
+        Some(bytes) => arena.bytes(bytes),
+        None => arena.bytes(document.to_raw().as_bytes()),
+    }))
+}
+
+/// `documents` as an array in `arena`.
+pub(super) fn in_arena<'a>(documents: &[RawDocumentBuf], arena: &'a Arena) -> Result<Value<'a>> {
     let documents = documents
         .iter()
         .map(|document| Value::Document(Document::of_bytes(arena.bytes(document.as_bytes()))));
@@ -302,17 +298,9 @@ fn check_own_documents(pipeline: Value<'_>) -> Result<()> {
     }
 }
 
-fn check_depth(depth: usize) -> Result<()> {
-    if depth < DEPTH_MAX {
-        return Ok(());
-    }
-    let message = format!("$lookups are nested deeper than {DEPTH_MAX} levels");
-    Err(Error::new(ErrorCode::MAX_SUB_PIPELINE_DEPTH_EXCEEDED, message))
-}
-
-fn check_namespace(from: Value<'_>) -> Result<()> {
+pub(super) fn check_namespace(stage: &str, from: Value<'_>) -> Result<()> {
     let Value::String(from) = from else {
-        let message = format!("'from' of $lookup takes a string, not {}", from.type_name());
+        let message = format!("'from' of {stage} takes a string, not {}", from.type_name());
         return Err(Error::failed_to_parse(message));
     };
     if from.is_empty() || from.starts_with('.') || from.contains('\0') {
@@ -321,9 +309,6 @@ fn check_namespace(from: Value<'_>) -> Result<()> {
     }
     Ok(())
 }
-
-/// How many `$lookup`s may stand in each other.
-const DEPTH_MAX: usize = 20;
 
 /// How many bytes of documents a `$lookup` may find for one document.
 const FOUND_BYTES_MAX: usize = 100 * 1024 * 1024;

@@ -1,56 +1,91 @@
 //! Running stages: each takes the documents of the one before.
 
+use std::sync::Arc;
+
 use bson::RawDocumentBuf;
 
 use super::stage::Stage;
 use super::streaming::{NESTING_MAX, Streaming, Transformed};
 use super::unwind::Unwinding;
-use super::{Collections, Documents};
+use super::{Database, Documents, Source, Visit, engine, later, ready};
 use crate::{Result, limits};
 
-/// The documents that come out of `stages` when `input` goes in.
-pub(crate) fn run<'a>(
-    stages: &'a [Stage],
-    mut input: Documents<'a>,
-    collections: &'a dyn Collections,
-) -> Documents<'a> {
+/// The documents that come out of `stages` when `input` goes in. The first `on_slots` stages run on the second engine, and
+/// their errors are those that it gives.
+pub(crate) fn run(
+    stages: &[Stage],
+    on_slots: usize,
+    mut input: Documents,
+    database: &Arc<dyn Database>,
+) -> Documents {
+    if on_slots > 0 {
+        input = engine::on_slots(input);
+    }
     let mut rest = stages;
     // What is stored is less deep than what comes out of stages.
     let mut depth_max = limits::DEPTH_MAX;
     while let [first, behind @ ..] = rest {
         let here = rest;
+        let on_slots = on_slots.saturating_sub(stages.len() - rest.len());
         rest = behind;
-        input = match first {
-            Stage::Match(_) | Stage::Transform(_) | Stage::ReplaceRoot(_) | Stage::Lookup(_) => {
+        let database = Arc::clone(database);
+        input = match first.clone() {
+            Stage::Match(_)
+            | Stage::Transform(_)
+            | Stage::ReplaceRoot(_)
+            | Stage::Lookup(_)
+            | Stage::GraphLookup(_)
+            | Stage::Redact(_) => {
                 let streaming;
-                (streaming, rest) = Streaming::take(here, collections, depth_max);
+                (streaming, rest) = Streaming::take(here, on_slots, &database, depth_max);
                 depth_max = NESTING_MAX;
                 Box::new(Transformed::new(input, streaming))
             }
             Stage::Unwind(unwind) => {
                 let streaming;
-                (streaming, rest) = Streaming::take(behind, collections, depth_max);
+                (streaming, rest) = Streaming::take(behind, 0, &database, depth_max);
                 depth_max = NESTING_MAX;
                 Box::new(Unwinding::new(unwind, input, streaming))
             }
             Stage::Sort(sort) => {
                 let limit = documents_needed(behind)
                     .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-                blocking(move || sort.run(input, limit))
+                later(move || sort.run(input, limit, &*database))
             }
-            Stage::Limit(limit) => {
-                Box::new(input.take(usize::try_from(*limit).unwrap_or(usize::MAX)))
-            }
-            Stage::Skip(skip) => skipping(input, *skip),
+            Stage::Limit(left) => Box::new(Limited { input, left }),
+            Stage::Skip(left) => Box::new(Skipping { input, left }),
             Stage::Group(group) => {
                 depth_max = NESTING_MAX;
-                blocking(move || group.run(input))
+                let groups = later(move || group.run(input, database));
+                if on_slots > 0 { engine::on_slots(groups) } else { groups }
             }
-            Stage::Count(count) => blocking(move || count.count(input)),
+            Stage::Count(count) => later(move || Ok(ready(count.count(input)?))),
             Stage::Documents(documents) => {
                 depth_max = NESTING_MAX;
-                blocking(move || documents.documents())
+                later(move || Ok(ready(documents.documents()?)))
             }
+            Stage::BucketAuto(bucket) => {
+                depth_max = NESTING_MAX;
+                later(move || bucket.run(input, &*database))
+            }
+            Stage::Facet(facet) => {
+                depth_max = NESTING_MAX;
+                later(move || Ok(ready([facet.run(input, &database)?])))
+            }
+            Stage::Union(union) => {
+                depth_max = NESTING_MAX;
+                union.run(input, database)
+            }
+            Stage::Windows(windows) => {
+                depth_max = NESTING_MAX;
+                later(move || windows.run(input, &*database))
+            }
+            Stage::Densify(densify) => {
+                depth_max = NESTING_MAX;
+                later(move || densify.run(input, &*database))
+            }
+            Stage::Sample(sample) => later(move || sample.run(input, &*database)),
+            Stage::Statistics(_) | Stage::Output(_) => input,
         };
     }
     input
@@ -69,28 +104,47 @@ pub(crate) fn documents_needed(stages: &[Stage]) -> Option<u64> {
     None
 }
 
-/// The documents of `compute`, which runs when the first is asked for.
-fn blocking<'a, D>(compute: impl FnOnce() -> Result<D> + 'a) -> Documents<'a>
-where
-    D: IntoIterator<Item = RawDocumentBuf> + 'a,
-{
-    let computed = std::iter::once_with(compute).flat_map(|documents| -> Documents<'a> {
-        match documents {
-            Ok(documents) => Box::new(documents.into_iter().map(Ok)),
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        }
-    });
-    Box::new(computed)
+/// The first documents of a source.
+#[derive(Debug)]
+struct Limited {
+    input: Documents,
+    left: u64,
 }
 
-/// `input` without its first `skip` documents. Errors among them are not left out.
-fn skipping(input: Documents<'_>, skip: u64) -> Documents<'_> {
-    let mut left = skip;
-    Box::new(input.filter(move |document| {
-        if left == 0 || document.is_err() {
-            return true;
+impl Source for Limited {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        self.input.next()
+    }
+}
+
+/// A source without its first documents.
+#[derive(Debug)]
+struct Skipping {
+    input: Documents,
+    left: u64,
+}
+
+impl Source for Skipping {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        while let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            if self.input.next()?.is_none() {
+                return Ok(None);
+            }
         }
-        left -= 1;
-        false
-    }))
+        self.input.next()
+    }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        let left = &mut self.left;
+        self.input.for_each(&mut |document| {
+            if let Some(fewer) = left.checked_sub(1) {
+                *left = fewer;
+                return Ok(());
+            }
+            visit(document)
+        })
+    }
 }

@@ -1,70 +1,100 @@
 //! Stages that make at most one document of each: they run one behind the other on values in an arena, and only what
 //! comes out at the end is written.
 
+use std::sync::Arc;
+
 use bson::RawDocumentBuf;
 
+use super::engine::error_on_slots;
 use super::lookup::Kept;
 use super::stage::Stage;
-use super::{Collections, Documents, INNER_BYTES_MAX, Input, replace_root};
+use super::{Database, Documents, INNER_BYTES_MAX, Source, Visit, replace_root};
 use crate::write::encoded_bytes;
 use crate::{Arena, Document, Error, ErrorCode, Result, Value, limits};
 
 /// Such stages, side by side in a pipeline.
 #[derive(Debug)]
-pub(crate) struct Streaming<'a> {
-    stages: &'a [Stage],
-    /// What each of the stages keeps, if it is a `$lookup`.
-    kept: Vec<Kept>,
-    collections: &'a dyn Collections,
+pub(crate) struct Streaming {
+    /// The stages, and what each keeps, if it is a `$lookup`.
+    stages: Vec<(Stage, Kept)>,
+    /// How many of them, from the first on, run on the second engine.
+    on_slots: usize,
+    database: Arc<dyn Database>,
     /// How deep the documents may be nested that come in.
     depth_max: usize,
 }
 
-impl<'a> Streaming<'a> {
+impl Streaming {
     /// The first of `stages` that are streaming, and those that follow.
-    pub(crate) fn take(
-        stages: &'a [Stage],
-        collections: &'a dyn Collections,
+    pub(crate) fn take<'s>(
+        stages: &'s [Stage],
+        on_slots: usize,
+        database: &Arc<dyn Database>,
         depth_max: usize,
-    ) -> (Self, &'a [Stage]) {
+    ) -> (Self, &'s [Stage]) {
         let count = stages.iter().take_while(|stage| stage.is_streaming()).count();
         let (stages, rest) = stages.split_at(count);
         // What $lookup brings in may be nested as deeply as what comes out of a pipeline.
-        let looks_up = stages.iter().any(|stage| matches!(stage, Stage::Lookup(_)));
+        let looks_up = stages.iter().any(Stage::looks_up);
         let depth_max = if looks_up { NESTING_MAX } else { depth_max };
-        let kept = stages.iter().map(|_| Kept::default()).collect();
-        (Self { stages, kept, collections, depth_max }, rest)
+        let stages = stages.iter().map(|stage| (stage.clone(), Kept::default())).collect();
+        (Self { stages, on_slots, database: Arc::clone(database), depth_max }, rest)
     }
 
-    /// What the stages make of `document`; `None` if a `$match` leaves it out.
+    /// What the stages make of `document`; `None` if one of them leaves it out.
     fn apply<'d>(
         &'d self,
         mut document: Document<'d>,
         arena: &'d Arena,
     ) -> Result<Option<Document<'d>>> {
-        for (stage, kept) in self.stages.iter().zip(&self.kept) {
-            document = match stage {
-                Stage::Match(filter) => match filter.find(document)? {
-                    Some(_) => document,
-                    None => return Ok(None),
-                },
-                Stage::Transform(transformation) => transformation.apply(document, arena)?,
-                Stage::ReplaceRoot(expression) => replace_root::apply(expression, document, arena)?,
-                Stage::Lookup(lookup) => lookup.apply(document, self.collections, kept, arena)?,
-                Stage::Unwind(_)
-                | Stage::Sort(_)
-                | Stage::Limit(_)
-                | Stage::Skip(_)
-                | Stage::Group(_)
-                | Stage::Count(_)
-                | Stage::Documents(_) => unreachable!("these stages are not streaming"),
-            };
+        for (index, (stage, kept)) in self.stages.iter().enumerate() {
+            let applied = self.apply_stage(stage, kept, document, arena);
+            let applied =
+                if index < self.on_slots { applied.map_err(error_on_slots) } else { applied };
+            let Some(next) = applied? else { return Ok(None) };
+            document = next;
             // What was computed may hold the same values many times: whoever reads or writes it walks over all of them.
-            if encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none() {
+            if document.built_depth() > 0
+                && encoded_bytes(Value::Document(document), INNER_BYTES_MAX).is_none()
+            {
                 return Err(too_large(INNER_BYTES_MAX));
             }
         }
         Ok(Some(document))
+    }
+
+    fn apply_stage<'d>(
+        &'d self,
+        stage: &'d Stage,
+        kept: &Kept,
+        document: Document<'d>,
+        arena: &'d Arena,
+    ) -> Result<Option<Document<'d>>> {
+        match stage {
+            Stage::Match(filter) => Ok(filter.find(document)?.map(|_| document)),
+            Stage::Transform(transformation) => transformation.apply(document, arena).map(Some),
+            Stage::ReplaceRoot(expression) => {
+                replace_root::apply(expression, document, arena).map(Some)
+            }
+            Stage::Lookup(lookup) => lookup.apply(document, &self.database, kept, arena).map(Some),
+            Stage::GraphLookup(lookup) => lookup.apply(document, &self.database, arena).map(Some),
+            Stage::Redact(redact) => redact.apply(document, arena),
+            Stage::Unwind(_)
+            | Stage::Sort(_)
+            | Stage::Limit(_)
+            | Stage::Skip(_)
+            | Stage::Group(_)
+            | Stage::Count(_)
+            | Stage::Documents(_)
+            | Stage::BucketAuto(_)
+            | Stage::Facet(_)
+            | Stage::Union(_)
+            | Stage::Sample(_)
+            | Stage::Statistics(_)
+            | Stage::Windows(_)
+            | Stage::Densify(_)
+            | Stage::Output(_) => unreachable!("these stages are not streaming"),
+        }
     }
 
     /// What the stages make of `document`, written.
@@ -95,11 +125,31 @@ impl<'a> Streaming<'a> {
         }
     }
 
+    /// Shows what the stages make of `document` to `visit`. It is not written for that, unless it could be too deep.
+    pub(crate) fn show(
+        &self,
+        document: Document<'_>,
+        arena: &Arena,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        match self.apply(document, arena)? {
+            Some(found) if self.may_be_too_deep(found) => {
+                visit(Document::from(&*self.write(found)?))
+            }
+            Some(found) => visit(found),
+            None => Ok(()),
+        }
+    }
+
+    fn may_be_too_deep(&self, document: Document<'_>) -> bool {
+        document.built_depth() > 0
+            && self.depth_max + usize::from(document.built_depth()) > NESTING_MAX
+    }
+
     /// Writes a document.
     fn write(&self, document: Document<'_>) -> Result<RawDocumentBuf> {
         let raw = document.to_raw();
-        let built = usize::from(document.built_depth());
-        if self.depth_max + built > NESTING_MAX {
+        if self.may_be_too_deep(document) {
             limits::check_bson(&raw, NESTING_MAX)?;
         }
         Ok(raw)
@@ -108,32 +158,35 @@ impl<'a> Streaming<'a> {
 
 /// The documents that come out of streaming stages.
 #[derive(Debug)]
-pub(crate) struct Transformed<'a> {
-    input: Input<'a>,
-    streaming: Streaming<'a>,
+pub(crate) struct Transformed {
+    input: Documents,
+    streaming: Streaming,
     arena: Arena,
 }
 
-impl<'a> Transformed<'a> {
-    pub(crate) fn new(input: Documents<'a>, streaming: Streaming<'a>) -> Self {
-        Self { input: Input(input), streaming, arena: Arena::new() }
+impl Transformed {
+    pub(crate) fn new(input: Documents, streaming: Streaming) -> Self {
+        Self { input, streaming, arena: Arena::new() }
     }
 }
 
-impl Iterator for Transformed<'_> {
-    type Item = Result<RawDocumentBuf>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let document = match self.input.0.next()? {
-                Ok(document) => document,
-                Err(error) => return Some(Err(error)),
-            };
+impl Source for Transformed {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
+        while let Some(document) = self.input.next()? {
             self.arena.reset();
-            if let Some(found) = self.streaming.run(document, &self.arena).transpose() {
-                return Some(found);
+            if let Some(found) = self.streaming.run(document, &self.arena)? {
+                return Ok(Some(found));
             }
         }
+        Ok(None)
+    }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        let Self { input, streaming, arena } = self;
+        input.for_each(&mut |document| {
+            arena.reset();
+            streaming.show(document, arena, visit)
+        })
     }
 }
 

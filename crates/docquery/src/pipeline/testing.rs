@@ -6,26 +6,74 @@
 )]
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawBson, RawDocumentBuf};
 
-use super::{Collections, Documents, Pipeline};
-use crate::{Environment, Result};
+use super::{Database, Documents, Pipeline, Scratch, ready};
+use crate::{Environment, Filter, Result};
 
 /// Collections in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    collections: HashMap<String, Vec<RawDocumentBuf>>,
+    bytes_max: Option<usize>,
+    has_scratch: bool,
+}
+
+/// Room that is in memory after all.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(HashMap<String, Vec<RawDocumentBuf>>);
+struct Room(Vec<u8>);
 
 impl Memory {
     pub(crate) fn with(name: &str, documents: Bson) -> Self {
-        Self(HashMap::from([(name.to_owned(), raw(documents))]))
+        Self { collections: HashMap::from([(name.to_owned(), raw(documents))]), ..Self::default() }
+    }
+
+    /// The same with room outside memory.
+    pub(crate) fn with_scratch(mut self) -> Self {
+        self.has_scratch = true;
+        self
+    }
+
+    /// The same without room outside memory.
+    pub(crate) fn without_scratch(mut self) -> Self {
+        self.has_scratch = false;
+        self
+    }
+
+    /// The same with little memory, and room outside.
+    pub(crate) fn with_memory(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = Some(bytes_max);
+        self.with_scratch()
     }
 }
 
-impl Collections for Memory {
-    fn documents<'a>(&'a self, name: &str, _: Option<&RawDocument>) -> Result<Documents<'a>> {
-        let documents = self.0.get(name).map(Vec::as_slice).unwrap_or_default();
-        Ok(Box::new(documents.iter().cloned().map(Ok)))
+impl Scratch for Room {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        let offset = usize::try_from(offset).unwrap();
+        bytes.copy_from_slice(&self.0[offset..offset + bytes.len()]);
+        Ok(())
+    }
+}
+
+impl Database for Memory {
+    fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> Result<Documents> {
+        let documents = ready(self.collections.get(name).cloned().unwrap_or_default());
+        Ok(super::sub_pipeline::matching(documents, filter.cloned()))
+    }
+
+    fn scratch(&self) -> Result<Option<Box<dyn Scratch>>> {
+        Ok(self.has_scratch.then(|| Box::new(Room::default()) as Box<dyn Scratch>))
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.bytes_max.unwrap_or(super::database::MEMORY_BYTES_MAX)
     }
 }
 
@@ -38,8 +86,9 @@ pub(crate) fn parse(stages: Bson) -> Result<Pipeline> {
 /// What comes out of `stages` when `documents` go in, or the code of the first error.
 pub(crate) fn run(stages: Bson, documents: Bson, collections: &Memory) -> Result<Bson, i32> {
     let result = parse(stages).and_then(|pipeline| {
-        let source = raw(documents).into_iter().map(Ok);
-        pipeline.run(Box::new(source), collections).collect::<Result<Vec<_>>>()
+        let database: Arc<dyn Database> = Arc::new(collections.clone());
+        let mut found = pipeline.run(ready(raw(documents)), &database);
+        std::iter::from_fn(|| found.next().transpose()).collect::<Result<Vec<_>>>()
     });
     let documents = result.map_err(|error| error.code().value())?;
     let documents =

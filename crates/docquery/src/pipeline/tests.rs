@@ -1,6 +1,6 @@
 use bson::{Bson, bson, rawdoc};
 
-use super::testing::{check, check_error, parse};
+use super::testing::{Memory, check, check_error, parse, run};
 use super::*;
 
 #[test]
@@ -103,8 +103,46 @@ fn names_that_are_made_of_strings_have_no_null_byte() {
         bson!({"$arrayToObject": {"$map": {"input": ["$x"], "in": ["$$this", 1]}}}),
     ] {
         let stages = bson!([{"$replaceWith": expression.clone()}]);
-        let found =
-            super::testing::run(stages, bson!([{"x": "a\0b"}]), &super::testing::Memory::default());
+        let found = run(stages, bson!([{"x": "a\0b"}]), &Memory::default());
         assert!(found.is_err(), "{expression}");
     }
+}
+
+/// Documents whose `k` are in no order, each `k` several times.
+fn many() -> Bson {
+    let documents =
+        (0..2_000_i64).map(|n| bson!({"_id": n, "k": (n * 7_919) % 500, "s": "x".repeat(50)}));
+    Bson::Array(documents.collect())
+}
+
+#[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
+fn check_with_little_memory(stages: Bson) {
+    let little = Memory::default().with_memory(20_000);
+    let found = run(stages.clone(), many(), &little).unwrap();
+    assert_eq!(found, run(stages.clone(), many(), &Memory::default()).unwrap(), "{stages}");
+    let without = run(stages.clone(), many(), &little.without_scratch());
+    assert_eq!(without, Err(ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT.value()), "{stages}");
+}
+
+#[test]
+fn a_sort_of_more_than_memory_is_the_same() {
+    check_with_little_memory(bson!([{"$sort": {"k": -1}}]));
+    check_with_little_memory(bson!([{"$sort": {"k": 1}}, {"$skip": 3}, {"$limit": 1_000}]));
+}
+
+#[test]
+fn groups_of_more_than_memory_are_the_same() {
+    let group = bson!({"$group": {
+        "_id": "$k", "all": {"$push": "$_id"}, "n": {"$sum": 1}, "first": {"$first": "$_id"}, "mean": {"$avg": "$_id"},
+    }});
+    check_with_little_memory(bson!([group, {"$sort": {"_id": 1}}]));
+}
+
+#[test]
+fn one_group_that_is_larger_than_memory_is_refused() {
+    let stages = bson!([{"$group": {"_id": null, "all": {"$push": "$s"}, "set": {"$push": "$k"}}}]);
+    let little = Memory::default().with_memory(20_000);
+    let found = run(stages, many(), &little);
+    assert_eq!(found, Err(ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT.value()));
 }

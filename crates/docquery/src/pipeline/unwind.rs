@@ -1,9 +1,11 @@
 //! `$unwind`: a document for each item of an array.
 
+use std::sync::Arc;
+
 use bson::RawDocumentBuf;
 
-use super::Documents;
 use super::streaming::Streaming;
+use super::{Documents, Source, Visit};
 use crate::path::Path;
 use crate::raw::Elements;
 use crate::{Arena, Document, Error, Result, Value, nested};
@@ -82,6 +84,20 @@ impl Unwind {
         self.path == *path
     }
 
+    /// What `document` gives whose `value` at the path has no items.
+    fn without_items<'a>(
+        &'a self,
+        document: Document<'a>,
+        value: Value<'a>,
+        arena: &'a Arena,
+    ) -> Result<Option<Document<'a>>> {
+        let gone = matches!(value, Value::Array(_)).then_some(Value::Missing);
+        if !self.keeps_empty && (gone.is_some() || value.is_nullish()) {
+            return Ok(None);
+        }
+        self.document(document, gone, None, arena).map(Some)
+    }
+
     /// `document` with `value` in the place of the array, and the place of the value in it.
     fn document<'a>(
         &'a self,
@@ -110,10 +126,10 @@ fn wrong_type(code: i32, option: &str, expected: &str, value: Value<'_>) -> Erro
 /// The documents that come out of an `$unwind` and the streaming stages behind it, which work on what was unwound
 /// before it is written.
 #[derive(Debug)]
-pub(crate) struct Unwinding<'a> {
-    unwind: &'a Unwind,
-    input: super::Input<'a>,
-    streaming: Streaming<'a>,
+pub(crate) struct Unwinding {
+    unwind: Arc<Unwind>,
+    input: Documents,
+    streaming: Streaming,
     arena: Arena,
     current: Option<Current>,
 }
@@ -128,9 +144,9 @@ struct Current {
     index: i64,
 }
 
-impl<'a> Unwinding<'a> {
-    pub(crate) fn new(unwind: &'a Unwind, input: Documents<'a>, streaming: Streaming<'a>) -> Self {
-        Self { unwind, input: super::Input(input), streaming, arena: Arena::new(), current: None }
+impl Unwinding {
+    pub(crate) fn new(unwind: Arc<Unwind>, input: Documents, streaming: Streaming) -> Self {
+        Self { unwind, input, streaming, arena: Arena::new(), current: None }
     }
 
     /// What the next item of the current array gives; `None` when there is none left.
@@ -154,45 +170,58 @@ impl<'a> Unwinding<'a> {
     fn next_document(&mut self, document: RawDocumentBuf) -> Result<Option<RawDocumentBuf>> {
         let root = Document::from(&*document);
         let value = nested::get(root, &self.unwind.path);
-        let gone = match value {
-            Value::Array(array) if !array.is_empty() => {
-                if let Some(range) = range_of(&document, &self.unwind.path) {
-                    self.current =
-                        Some(Current { next: range.start, end: range.end, document, index: 0 });
-                }
-                return Ok(None);
+        if matches!(value, Value::Array(array) if !array.is_empty()) {
+            if let Some(range) = range_of(&document, &self.unwind.path) {
+                self.current =
+                    Some(Current { next: range.start, end: range.end, document, index: 0 });
             }
-            Value::Array(_) => Some(Value::Missing),
-            _ => None,
-        };
-        if !self.unwind.keeps_empty && (gone.is_some() || value.is_nullish()) {
             return Ok(None);
         }
         self.arena.reset();
-        let unwound = self.unwind.document(root, gone, None, &self.arena)?;
-        self.streaming.finish(unwound, &self.arena)
+        match self.unwind.without_items(root, value, &self.arena)? {
+            Some(unwound) => self.streaming.finish(unwound, &self.arena),
+            None => Ok(None),
+        }
     }
 }
 
-impl Iterator for Unwinding<'_> {
-    type Item = Result<RawDocumentBuf>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Source for Unwinding {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
         loop {
-            if let Some(found) = self.next_item() {
-                if let Some(found) = found.transpose() {
-                    return Some(found);
-                }
-                continue;
-            }
-            let found = match self.input.0.next()? {
-                Ok(document) => self.next_document(document),
-                Err(error) => Err(error),
+            let found = match self.next_item() {
+                Some(found) => found?,
+                None => match self.input.next()? {
+                    Some(document) => self.next_document(document)?,
+                    None => return Ok(None),
+                },
             };
-            if let Some(found) = found.transpose() {
-                return Some(found);
+            if found.is_some() {
+                return Ok(found);
             }
         }
+    }
+
+    fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        while let Some(found) = self.next_item() {
+            if let Some(found) = found? {
+                visit(Document::from(&*found))?;
+            }
+        }
+        let Self { unwind, input, streaming, arena, .. } = self;
+        input.for_each(&mut |root| match nested::get(root, &unwind.path) {
+            Value::Array(array) if !array.is_empty() => {
+                for (index, item) in (0..).zip(array.iter()) {
+                    arena.reset();
+                    let unwound = unwind.document(root, Some(item), Some(index), arena)?;
+                    streaming.show(unwound, arena, visit)?;
+                }
+                Ok(())
+            }
+            value => match unwind.without_items(root, value, arena)? {
+                Some(unwound) => streaming.show(unwound, arena, visit),
+                None => Ok(()),
+            },
+        })
     }
 }
 

@@ -100,6 +100,11 @@ impl<T> Sorter<T> {
 
     /// The items, in order.
     pub fn into_sorted(self) -> Vec<T> {
+        self.into_sorted_pairs().map(|(_, item)| item).collect()
+    }
+
+    /// The items with their keys, in order.
+    pub(crate) fn into_sorted_pairs(self) -> impl Iterator<Item = (SortKey, T)> + use<T> {
         let entries = match self.kept {
             Kept::All(mut entries) => {
                 entries.sort_unstable();
@@ -107,7 +112,7 @@ impl<T> Sorter<T> {
             }
             Kept::First(entries) => entries.into_sorted_vec(),
         };
-        entries.into_iter().map(|entry| entry.item).collect()
+        entries.into_iter().map(|entry| (entry.key, entry.item))
     }
 }
 

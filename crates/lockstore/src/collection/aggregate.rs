@@ -38,6 +38,7 @@ impl<T> Collection<T> {
             asked: Asked::default(),
             stages: Held::new(&stages),
             batch_size: None,
+            disk_use: true,
             kind: PhantomData,
         }
     }
@@ -66,6 +67,7 @@ pub struct Aggregate<'c, T, U = Document> {
     asked: Asked,
     stages: Result<Held, DocumentError>,
     batch_size: Option<u32>,
+    disk_use: bool,
     kind: PhantomData<fn() -> U>,
 }
 
@@ -78,10 +80,17 @@ impl<'c, T, U> Aggregate<'c, T, U> {
         self
     }
 
+    /// Whether stages may put into a temporary file beside the store what they cannot hold in 100 MiB of memory; a
+    /// store in memory uses the system's folder for such files. Without it such a stage fails. The default is `true`.
+    pub fn allow_disk_use(mut self, allow_disk_use: bool) -> Self {
+        self.disk_use = allow_disk_use;
+        self
+    }
+
     /// The results are read as values of the type `V`.
     pub fn with_type<V>(self) -> Aggregate<'c, T, V> {
-        let Self { collection, asked, stages, batch_size, .. } = self;
-        Aggregate { collection, asked, stages, batch_size, kind: PhantomData }
+        let Self { collection, asked, stages, batch_size, disk_use, .. } = self;
+        Aggregate { collection, asked, stages, batch_size, disk_use, kind: PhantomData }
     }
 
     /// Runs the pipeline.
@@ -105,6 +114,7 @@ impl<'c, T, U> Aggregate<'c, T, U> {
             stages: stages.to_owned(),
             hint: selector.hint,
             variables: selector.variables,
+            disk_use: self.disk_use,
         };
         Cursor::new(&self.collection.store, place.aggregate(&request)?, self.batch_size)
     }

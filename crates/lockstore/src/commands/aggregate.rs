@@ -12,7 +12,7 @@ use super::reply::Reply;
 use crate::documents::Namespace;
 use crate::documents::plan::Verbosity;
 use crate::error::DocumentError;
-use crate::operations::AggregateRequest;
+use crate::operations::{AggregateRequest, Leading};
 
 /// The arguments of the command.
 struct Aggregate {
@@ -25,7 +25,7 @@ struct Aggregate {
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let Aggregate { namespace, request, batch, explain } = parse(call)?;
     if explain {
-        let explained = Explained::new(namespace, request.leading_selector(), None);
+        let explained = explained_in(call, namespace, &request)?;
         return explain::explain(call, explained, Verbosity::QueryPlanner);
     }
     let ns = namespace.to_string();
@@ -35,7 +35,17 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
 
 pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
     let Aggregate { namespace, request, .. } = parse(call)?;
-    Ok(Explained::new(namespace, request.leading_selector(), None))
+    explained_in(call, namespace, &request)
+}
+
+/// What a pipeline asks of its collection.
+fn explained_in(
+    call: &Call<'_>,
+    namespace: Namespace,
+    request: &AggregateRequest,
+) -> Result<Explained, DocumentError> {
+    let Leading { selector, limit, .. } = call.place(namespace.clone())?.leading(request)?;
+    Ok(Explained { limit, ..Explained::new(namespace, selector, None) })
 }
 
 fn parse(call: &Call<'_>) -> Result<Aggregate, DocumentError> {
@@ -45,7 +55,7 @@ fn parse(call: &Call<'_>) -> Result<Aggregate, DocumentError> {
     let hint = hint(&mut arguments)?;
     let variables = owned(arguments.document("let")?);
     let batch = batch_size(&mut arguments)?;
-    arguments.boolean("allowDiskUse")?;
+    let disk_use = arguments.boolean("allowDiskUse")?.unwrap_or(true);
     arguments.flag("bypassDocumentValidation")?;
     let explain = arguments.boolean("explain")?.unwrap_or(false);
     collation(&mut arguments)?;
@@ -73,7 +83,7 @@ fn parse(call: &Call<'_>) -> Result<Aggregate, DocumentError> {
         _ => call.namespace()?,
     };
     check_source(&stages, call.target)?;
-    let request = AggregateRequest { stages, hint, variables };
+    let request = AggregateRequest { stages, hint, variables, disk_use };
     Ok(Aggregate { namespace, request, batch: batch.unwrap_or(BatchSize::of(None)), explain })
 }
 

@@ -79,6 +79,12 @@ impl Catalog {
         collection
     }
 
+    /// Gives a collection another name.
+    pub(crate) fn rename(&mut self, collection: &Collection, namespace: Namespace) {
+        self.by_name.remove(collection.namespace.as_str());
+        self.put(Collection { namespace, ..collection.clone() });
+    }
+
     pub(crate) fn remove(&mut self, id: CollectionId) -> Option<Arc<Collection>> {
         let collection = self.by_id.remove(&id)?;
         self.by_name.remove(collection.namespace.as_str());

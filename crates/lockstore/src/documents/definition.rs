@@ -15,6 +15,9 @@ pub(crate) enum Definition {
     CreateCollection { namespace: Namespace, new: NewCollection },
     /// A collection goes, with all its indexes and documents. Fails where there is none.
     DropCollection { namespace: Namespace },
+    /// A collection gets another name; its documents and indexes stay as they are. One that has the name already goes if it
+    /// may, all in one commit. Fails where there is none to rename, or one in the way.
+    RenameCollection { from: Namespace, to: Namespace, drop_target: bool },
     /// All collections of a database go.
     DropDatabase { database: Box<str> },
     /// Indexes are made; those that are there already are passed over.

@@ -167,8 +167,7 @@ impl Execution {
     ) -> Result<Vec<T>, DocumentError> {
         let (mut batch, mut size) = (Vec::new(), 0);
         if count == 0 {
-            // It rests, and holds no reading meanwhile.
-            self.first = None;
+            self.rest();
             return Ok(batch);
         }
         self.run(engine, &mut |row| {
@@ -233,6 +232,11 @@ impl Execution {
     /// The collection that is looked through, if there is one.
     pub(crate) fn collection(&self) -> Option<CollectionId> {
         self.collection
+    }
+
+    /// Lets go of the reading that it began on, as every call does: it goes on on a newer one.
+    pub(crate) fn rest(&mut self) {
+        self.first = None;
     }
 
     /// Whether nothing more will come.

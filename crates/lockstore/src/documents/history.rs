@@ -45,6 +45,13 @@ impl History {
         }
     }
 
+    /// Forgets what the batch of `sequence` and those before it have changed: who has looked before must look again.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        self.changes.clear();
+        self.latest.clear();
+        self.complete_since = sequence;
+    }
+
     /// Whether no batch behind the one of `sequence` has changed a document. No, when that is not known any more.
     pub(crate) fn is_unchanged_since(
         &self,
@@ -103,6 +110,15 @@ mod tests {
         assert_eq!(changed(&history, 0, 1), Some(vec![7, 2, 1]));
         assert_eq!(changed(&history, 1, 1), Some(vec![7]));
         assert_eq!(changed(&history, 4, 2), Some(vec![]));
+    }
+
+    #[test]
+    fn who_has_looked_before_all_was_forgotten_must_look_again() {
+        let mut history = History::default();
+        history.note(1, of(1, 1..3));
+        history.forget(2);
+        assert_eq!(changed(&history, 1, 1), None);
+        assert_eq!(changed(&history, 2, 1), Some(vec![]));
     }
 
     #[test]

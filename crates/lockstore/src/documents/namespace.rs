@@ -65,6 +65,10 @@ impl Namespace {
     }
 }
 
+/// How the names of collections begin that a pipeline fills before they take over another's name. They are gone at the next
+/// opening.
+pub(crate) const TEMPORARY: &str = "tmp.agg_out.";
+
 fn invalid(namespace: &str, wrong: &str) -> Error {
     let message = format!("Invalid namespace specified '{namespace}': {wrong}");
     Error::new(ErrorCode::INVALID_NAMESPACE, message)

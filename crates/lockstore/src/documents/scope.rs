@@ -12,22 +12,26 @@ use crate::transaction::TransactionState;
 /// What an operation reads on, whom it asks for what it changes, and what its changes rely on.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope<'s> {
-    engine: &'s Engine,
+    engine: &'s Arc<Engine>,
     transaction: Option<&'s Arc<TransactionState>>,
     fences: Vec<Fence>,
 }
 
 impl<'s> Scope<'s> {
     pub(crate) fn new(
-        engine: &'s Engine,
+        engine: &'s Arc<Engine>,
         transaction: Option<&'s Arc<TransactionState>>,
         fences: Vec<Fence>,
     ) -> Self {
         Self { engine, transaction, fences }
     }
 
-    pub(crate) fn engine(&self) -> &'s Engine {
+    pub(crate) fn engine(&self) -> &'s Arc<Engine> {
         self.engine
+    }
+
+    pub(crate) fn transaction(&self) -> Option<&'s Arc<TransactionState>> {
+        self.transaction
     }
 
     /// The documents as of the last commit, or as the transaction sees them.

@@ -61,8 +61,12 @@ fn create_index(
         spec.append(option, value);
     }
     let create = Some(new_collection());
-    let made =
-        done_or(store.engine().create_indexes(store.engine(), &namespace(), create, vec![spec]))?;
+    let made = done_or(store.engine().create_indexes(
+        &**store.engine(),
+        &namespace(),
+        create,
+        vec![spec],
+    ))?;
     Ok(Arc::clone(made.collection.index(name).unwrap()))
 }
 

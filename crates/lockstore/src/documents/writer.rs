@@ -60,6 +60,8 @@ struct Batch {
     changed: Vec<(CollectionId, RecordId)>,
     /// The collections whose records it has changed.
     redefined: BTreeSet<CollectionId>,
+    /// The collections that it has given other names.
+    renamed: Vec<CollectionId>,
     /// Whether ids were given.
     numbered: bool,
     /// Whether it has rows.
@@ -139,6 +141,9 @@ impl DocumentWriter {
     /// The batch is durable, and published under `sequence`.
     pub(crate) fn published(&mut self, sequence: u64) {
         self.history.note(sequence, self.batch.changed.drain(..));
+        if !self.batch.renamed.is_empty() {
+            self.history.forget(sequence);
+        }
     }
 
     /// Makes one document what it is to be, and its entries with it: all of it or nothing.

@@ -27,6 +27,16 @@ impl Place<'_> {
         }
     }
 
+    /// Gives the collection another name.
+    pub(crate) fn rename_collection(
+        &self,
+        to: Namespace,
+        drop_target: bool,
+    ) -> Result<(), DocumentError> {
+        let from = self.namespace().clone();
+        self.define(Definition::RenameCollection { from, to, drop_target }).map(|_| ())
+    }
+
     /// The collection, if it is there.
     pub(crate) fn collection(&self) -> Result<Option<Arc<Collection>>, DocumentError> {
         let reading = self.scope().reading()?;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
+use docquery::pipeline::Documents;
 use docquery::{Filter, Projection, Value, Writer, limits};
 
 use crate::documents::execution::{Execution, Row};
@@ -24,6 +25,8 @@ enum Source {
     Made,
     /// Documents are found when they are asked for.
     Found { execution: Box<Execution>, shown: Shown },
+    /// Documents come out of a pipeline when they are asked for.
+    Piped(Documents),
 }
 
 /// How a document that was found is shown.
@@ -51,6 +54,11 @@ impl Cursor {
         }
     }
 
+    /// A cursor over the documents that come out of a pipeline.
+    pub(crate) fn piped(documents: Documents) -> Self {
+        Self { source: Source::Piped(documents), ready: VecDeque::new() }
+    }
+
     /// The next documents, at most `count`, and no more once they have `bytes` together.
     pub(crate) fn next_batch(
         &mut self,
@@ -66,11 +74,25 @@ impl Cursor {
         let mut batch = Vec::new();
         let mut size = 0;
         while batch.len() < count && size < bytes {
-            let Some(document) = self.ready.pop_front() else { break };
+            let Some(document) = self.take()? else { break };
             size += document.as_bytes().len();
             batch.push(document);
         }
         Ok(batch)
+    }
+
+    /// The next document that is there or comes out of a pipeline.
+    fn take(&mut self) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        if let Source::Piped(documents) = &mut self.source
+            && self.ready.is_empty()
+        {
+            let next = documents.next();
+            if !matches!(next, Ok(Some(_))) {
+                self.source = Source::Made;
+            }
+            return Ok(next?);
+        }
+        Ok(self.ready.pop_front())
     }
 
     /// The next document; `None` after the last. Where there are none ready, up to `ahead` are found at once.
@@ -100,6 +122,7 @@ impl Cursor {
         self.ready.is_empty()
             && match &self.source {
                 Source::Made => true,
+                Source::Piped(_) => false,
                 Source::Found { execution, .. } => execution.is_done(),
             }
     }

@@ -77,7 +77,7 @@ fn shift<'a>(arguments: &Arguments<'_, 'a>, sign: i64) -> Result<Value<'a>> {
 /// # Errors
 ///
 /// The amount, or the date, is beyond all dates.
-pub(super) fn add(ms: i64, unit: Unit, amount: i64, zone: &Zone) -> Result<i64> {
+pub(crate) fn add(ms: i64, unit: Unit, amount: i64, zone: &Zone) -> Result<i64> {
     let days = match unit {
         Unit::Milliseconds(1) => {
             return ms.checked_add(amount).ok_or_else(|| {

@@ -4,7 +4,7 @@ use crate::{Error, ErrorCode, Result, Value};
 
 /// A unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// So many months of the calendar: 1, 3 or 12.
     Months(i64),
     /// So many days of the calendar: 1 or 7.
@@ -60,6 +60,25 @@ impl Unit {
                 ));
             }
         })
+    }
+
+    /// The unit that `value` names.
+    ///
+    /// # Errors
+    ///
+    /// [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none, a string or not.
+    pub(crate) fn named(value: Value<'_>, operator: &str) -> Result<Self> {
+        let unknown = ErrorCode::FAILED_TO_PARSE;
+        Self::of(value, operator, unknown.value(), unknown)
+    }
+
+    /// How many milliseconds it has, if that is always as many.
+    pub(crate) fn milliseconds(self) -> Option<i64> {
+        match self {
+            Self::Months(_) => None,
+            Self::Days(days) => Some(days * 86_400_000),
+            Self::Milliseconds(milliseconds) => Some(milliseconds),
+        }
     }
 
     /// Whether days of the week matter to it.

@@ -4,11 +4,11 @@ use bson::RawDocumentBuf;
 
 use crate::path::{Path, array_index};
 use crate::pipeline::buffer;
-use crate::{Document, Result, Value, Writer};
+use crate::{Document, Environment, Filter, Result, Value, Writer};
 
 /// Documents whose `foreign` is equal to what stands at `local`.
 #[derive(Clone, Debug)]
-pub(super) struct Join {
+pub(crate) struct Join {
     local: Path,
     foreign: Path,
 }
@@ -24,11 +24,29 @@ impl Join {
         parts.any(|part| array_index(part).is_some())
     }
 
+    /// Documents whose `foreign` is equal to values that are known.
+    pub(crate) fn to(foreign: &str) -> Result<Self> {
+        Self::parse(foreign, foreign)
+    }
+
     /// The filter for the documents that belong to `document`: their field is equal to the local value, or to one of
     /// several.
-    pub(super) fn filter(&self, document: Document<'_>) -> Result<RawDocumentBuf> {
-        let mut values = Vec::new();
-        visit(document, &self.local, 0, &mut values);
+    pub(super) fn filter(&self, document: Document<'_>) -> Result<Filter> {
+        self.filter_of(&values_at(document, &self.local))
+    }
+
+    /// The filter for the documents whose field is equal to one of `values`; without any, to null.
+    pub(crate) fn filter_of(&self, values: &[Value<'_>]) -> Result<Filter> {
+        if let [value] = values
+            && !matches!(value, Value::Undefined)
+        {
+            return Filter::equal(self.foreign.as_str(), *value);
+        }
+        Filter::parse(&self.written(values)?, &Environment::default())
+    }
+
+    /// The filter, as it is written.
+    fn written(&self, values: &[Value<'_>]) -> Result<RawDocumentBuf> {
         let mut writer = Writer::new();
         match *values {
             [] => equality(&mut writer, &self.foreign, Value::Null),
@@ -38,7 +56,7 @@ impl Join {
                 writer.open_array("$or");
                 for value in values {
                     writer.open_document_item();
-                    equality(&mut writer, &self.foreign, value);
+                    equality(&mut writer, &self.foreign, *value);
                     writer.close();
                 }
                 writer.close();
@@ -47,7 +65,7 @@ impl Join {
                 writer.open_document(self.foreign.as_str());
                 writer.open_array("$in");
                 for value in values {
-                    writer.item(value);
+                    writer.item(*value);
                 }
                 writer.close();
                 writer.close();
@@ -65,6 +83,13 @@ fn equality(writer: &mut Writer, path: &Path, value: Value<'_>) {
     writer.open_document(path.as_str());
     writer.field("$eq", value);
     writer.close();
+}
+
+/// The values at `path`: the items of an array at its end, and those in the documents of arrays on the way.
+pub(crate) fn values_at<'a>(document: Document<'a>, path: &Path) -> Vec<Value<'a>> {
+    let mut values = Vec::new();
+    visit(document, path, 0, &mut values);
+    values
 }
 
 /// Collects the values at the parts of `path` from `index` on: the items of an array at its end, and those in the documents of
@@ -100,7 +125,8 @@ mod tests {
 
     #[track_caller]
     fn check(document: &RawDocument, expected: &RawDocument) {
-        let filter = Join::parse("a.b", "f").unwrap().filter(document.into()).unwrap();
+        let join = Join::parse("a.b", "f").unwrap();
+        let filter = join.written(&values_at(document.into(), &join.local)).unwrap();
         assert_eq!(&*filter, expected, "{document:?}");
     }
 

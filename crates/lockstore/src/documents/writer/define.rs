@@ -24,6 +24,9 @@ impl DocumentWriter {
         let defined = match definition {
             Definition::CreateCollection { namespace, new } => self.create_new(&namespace, new),
             Definition::DropCollection { namespace } => self.drop_collection(&namespace),
+            Definition::RenameCollection { from, to, drop_target } => {
+                self.rename_collection(&from, &to, drop_target)
+            }
             Definition::DropDatabase { database } => Ok(Some(self.drop_database(&database))),
             Definition::CreateIndexes { namespace, create, specs } => {
                 self.create_indexes(&namespace, create, specs, ground)
@@ -68,6 +71,35 @@ impl DocumentWriter {
     fn drop_collection(&mut self, namespace: &Namespace) -> Result<Option<Defined>, DocumentError> {
         let collection = self.find(namespace)?;
         self.remove(&collection);
+        Ok(Some(Defined::Collection(collection)))
+    }
+
+    fn rename_collection(
+        &mut self,
+        from: &Namespace,
+        to: &Namespace,
+        drop_target: bool,
+    ) -> Result<Option<Defined>, DocumentError> {
+        let collection = self.find(from).map_err(|_| {
+            let message = format!("Source collection {from} does not exist");
+            Error::new(ErrorCode::NAMESPACE_NOT_FOUND, message)
+        })?;
+        if from == to {
+            let message = format!("Can't rename a collection to itself: {from}");
+            return Err(Error::new(ErrorCode::ILLEGAL_OPERATION, message).into());
+        }
+        match self.catalog.collection(to.as_str()).cloned() {
+            Some(target) if drop_target => self.remove(&target),
+            Some(_) => {
+                let message = format!("target namespace {to} exists");
+                return Err(Error::new(ErrorCode::NAMESPACE_EXISTS, message).into());
+            }
+            None => {}
+        }
+        self.catalog.rename(&collection, to.clone());
+        self.batch.redefined.insert(collection.id());
+        // An upsert that has found nothing under the name has not looked at what is there now.
+        self.batch.renamed.push(collection.id());
         Ok(Some(Defined::Collection(collection)))
     }
 

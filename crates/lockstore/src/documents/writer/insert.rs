@@ -65,6 +65,9 @@ impl DocumentWriter {
             return Ok(true);
         };
         let collection = collection.id();
+        if self.batch.renamed.contains(&collection) {
+            return Ok(false);
+        }
         let Some(since) = self.history.changed_since(upsert.seen, collection) else {
             return Ok(false);
         };

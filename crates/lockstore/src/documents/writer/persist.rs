@@ -10,7 +10,9 @@ use super::{Batch, Clearance, DocumentWriter, Expiry};
 use crate::clock::WallTime;
 use crate::disk::{DiskError, Meta, Snapshot};
 use crate::documents::history::History;
-use crate::documents::{Catalog, Collection, CollectionId, Index, IndexId, IndexState, Namespace};
+use crate::documents::{
+    Catalog, Collection, CollectionId, Index, IndexId, IndexState, Namespace, TEMPORARY,
+};
 use crate::records::{
     COLLECTIONS_SINCE, CodecError, CollectionRecordV1, FORMAT_VERSION, IndexRecordV1, Record,
     RecordError, collection_of,
@@ -36,7 +38,8 @@ impl DocumentWriter {
                 let reason = CodecError::Malformed { what: CollectionRecordV1::WHAT, reason };
                 RecordError::new(TableId::Collections.name(), key, reason)
             };
-            let dropped = record.dropped;
+            // A pipeline was filling it when the store was closed.
+            let dropped = record.dropped || record.name.starts_with(TEMPORARY);
             let mut clearance = Clearance::default();
             clearance.indexes.extend(record.dropped_indexes.iter().copied().map(IndexId::new));
             let collection = collection(id, record, &mut clearance).map_err(malformed)?;

@@ -1,0 +1,47 @@
+//! What a pipeline asks of the database that it runs in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::scratch::Scratch;
+use super::source::{Documents, ready};
+use crate::{Filter, Result};
+
+/// The database that a pipeline runs in: its other collections, and room outside memory.
+pub trait Database: fmt::Debug + Send + Sync {
+    /// The documents of the collection `name` that `filter` matches, and no others; none where there is no such
+    /// collection. The implementation may use an index for the filter.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> Result<Documents>;
+
+    /// Room for what a stage cannot hold in memory; `None` where it must do without, which is an error of the stage
+    /// (`QueryExceededMemoryLimitNoDiskUseAllowed`). The default has none.
+    ///
+    /// # Errors
+    ///
+    /// There is room, but it cannot be used.
+    fn scratch(&self) -> Result<Option<Box<dyn Scratch>>> {
+        Ok(None)
+    }
+
+    /// How many bytes one stage may hold in memory: 100 MiB, as MongoDB's.
+    fn memory_bytes(&self) -> usize {
+        MEMORY_BYTES_MAX
+    }
+}
+
+/// A database without collections.
+#[derive(Debug)]
+pub(crate) struct NoDatabase;
+
+impl Database for NoDatabase {
+    fn documents(&self, _: &str, _: Option<&Arc<Filter>>) -> Result<Documents> {
+        Ok(ready(None))
+    }
+}
+
+/// How many bytes `$sort`, `$group` and the like, and each accumulator, may take.
+pub(crate) const MEMORY_BYTES_MAX: usize = 100 * 1024 * 1024;

@@ -1,0 +1,197 @@
+//! Pipelines that programs and tools run: what they use, and what they write.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
+use lockstore::{Collection, Database, ErrorCode, Store};
+
+fn filled(store: &Store, name: &str, numbers: std::ops::Range<i32>) -> Collection {
+    let jobs = store.database("factory").collection(name);
+    jobs.insert_many(numbers.map(|n| doc! { "_id": n, "n": n % 7 })).run().unwrap();
+    jobs
+}
+
+fn run(database: &Database, command: RawDocumentBuf) -> Document {
+    Document::try_from(database.run_command(&command)).unwrap()
+}
+
+#[track_caller]
+fn run_well(database: &Database, command: RawDocumentBuf) -> Document {
+    let reply = run(database, command);
+    assert!(reply.get_f64("ok").is_ok_and(|ok| ok > 0.0), "{reply}");
+    reply
+}
+
+/// The names of the stages of a plan, from the top.
+fn stages(plan: &Document) -> Vec<String> {
+    let mut names = vec![plan.get_str("stage").unwrap().to_owned()];
+    if let Ok(inner) = plan.get_document("inputStage") {
+        names.extend(stages(inner));
+    }
+    names
+}
+
+#[test]
+fn a_match_and_a_sort_in_front_use_an_index_and_explain_shows_it() {
+    let store = Store::in_memory().unwrap();
+    filled(&store, "jobs", 0..100);
+    let database = store.database("factory");
+    let explain = |pipeline: Bson| {
+        let pipeline = bson::RawBson::try_from(pipeline).unwrap();
+        let command =
+            rawdoc! { "explain": { "aggregate": "jobs", "pipeline": pipeline, "cursor": {} } };
+        let reply = run_well(&database, command);
+        stages(reply.get_document("queryPlanner").unwrap().get_document("winningPlan").unwrap())
+    };
+    let pipeline = bson::bson!([
+        { "$match": { "n": { "$gte": 2 } } },
+        { "$match": { "n": { "$lt": 5 } } },
+        { "$sort": { "n": 1 } },
+        { "$group": { "_id": "$n" } },
+    ]);
+    assert_eq!(explain(pipeline.clone()), ["SORT", "COLLSCAN"]);
+    run_well(
+        &database,
+        rawdoc! { "createIndexes": "jobs", "indexes": [{ "key": { "n": 1 }, "name": "n" }] },
+    );
+    assert_eq!(explain(pipeline), ["FETCH", "IXSCAN"]);
+}
+
+#[test]
+fn readers_see_a_collection_before_an_output_or_behind_it() {
+    let store = Store::in_memory().unwrap();
+    let (small, large) = (filled(&store, "small", 0..10), filled(&store, "large", 0..600));
+    let target: Collection = store.database("factory").collection("target");
+    let out = [doc! { "$out": "target" }];
+    small.aggregate(out.clone()).run().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let count = target.estimated_document_count().unwrap();
+                assert!(count == 10 || count == 600, "{count} documents are neither collection");
+            }
+        });
+        for _ in 0..20 {
+            large.aggregate(out.clone()).run().unwrap();
+            small.aggregate(out.clone()).run().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let names: Vec<_> = store.database("factory").list_collections().unwrap();
+    assert_eq!(names.len(), 3, "nothing but the three is left: {names:?}");
+    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn an_output_that_was_cut_short_is_gone_at_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.redb");
+    let store = Store::open(&path).unwrap();
+    filled(&store, "jobs", 0..10);
+    filled(&store, "tmp.agg_out.cut-short", 0..300);
+    store.close().unwrap();
+    let store = Store::open(&path).unwrap();
+    let names: Vec<_> = store.database("factory").list_collections().unwrap();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let left: Collection = store.database("factory").collection("tmp.agg_out.cut-short");
+    assert_eq!(left.count_documents(doc! {}).run().unwrap(), 0);
+    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_collection_that_is_renamed_keeps_its_documents_and_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.redb");
+    let store = Store::open(&path).unwrap();
+    filled(&store, "old", 0..10);
+    filled(&store, "other", 0..3);
+    let (factory, admin) = (store.database("factory"), store.database("admin"));
+    run_well(
+        &factory,
+        rawdoc! { "createIndexes": "old", "indexes": [{ "key": { "n": 1 }, "name": "n" }] },
+    );
+    let rename = |to: &str, drop_target: bool| {
+        rawdoc! { "renameCollection": "factory.old", "to": to, "dropTarget": drop_target }
+    };
+    let code = |reply: Document| reply.get_i32("code").unwrap();
+    assert_eq!(code(run(&factory, rename("factory.new", false))), ErrorCode::UNAUTHORIZED.value());
+    assert_eq!(
+        code(run(&admin, rename("factory.other", false))),
+        ErrorCode::NAMESPACE_EXISTS.value()
+    );
+    assert_eq!(
+        code(run(&admin, rename("factory.old", true))),
+        ErrorCode::ILLEGAL_OPERATION.value()
+    );
+    run_well(&admin, rename("factory.other", true));
+    assert_eq!(
+        code(run(&admin, rename("factory.new", true))),
+        ErrorCode::NAMESPACE_NOT_FOUND.value()
+    );
+    store.close().unwrap();
+    let store = Store::open(&path).unwrap();
+    let other: Collection = store.database("factory").collection("other");
+    assert_eq!(other.count_documents(doc! {}).run().unwrap(), 10);
+    assert_eq!(other.count_documents(doc! { "n": 3 }).hint(doc! { "n": 1 }).run().unwrap(), 2);
+    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn an_upsert_that_was_planned_before_a_rename_looks_again() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..50);
+    thread::scope(|scope| {
+        let upserts = scope.spawn(|| {
+            for _ in 0..200 {
+                let target: Collection = store.database("factory").collection("target");
+                let update = doc! { "$inc": { "count": 1 } };
+                target.update_one(doc! { "n": 3 }, update).upsert(true).run().unwrap();
+            }
+        });
+        while !upserts.is_finished() {
+            jobs.aggregate([doc! { "$out": "target" }]).run().unwrap();
+            let target: Collection = store.database("factory").collection("target");
+            let threes = target.count_documents(doc! { "n": 3 }).run().unwrap();
+            assert_eq!(threes, 7, "no upsert has inserted what was there");
+        }
+    });
+}
+
+#[test]
+fn a_merge_gives_each_document_to_its_own_and_inserts_the_others() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..2_500);
+    let sums: Collection = store.database("factory").collection("sums");
+    let merge = [
+        doc! { "$group": { "_id": "$n", "count": { "$sum": 1 } } },
+        doc! { "$merge": { "into": "sums", "whenMatched": [
+            { "$set": { "count": { "$add": ["$count", "$$new.count"] } } },
+        ] } },
+    ];
+    for round in 1..=2 {
+        jobs.aggregate(merge.clone()).run().unwrap();
+        let count = sums.aggregate([doc! { "$group": { "_id": null, "n": { "$sum": "$count" } } }]);
+        let count: Vec<Document> = count.run().unwrap().map(Result::unwrap).collect();
+        assert_eq!(count, [doc! { "_id": null, "n": 2_500 * round }]);
+    }
+    // What is inserted is not read again.
+    let shift =
+        [doc! { "$set": { "_id": { "$add": ["$_id", 10_000] } } }, doc! { "$merge": "jobs" }];
+    jobs.aggregate(shift).run().unwrap();
+    assert_eq!(jobs.count_documents(doc! {}).run().unwrap(), 5_000);
+}
+
+#[test]
+fn a_sample_differs_from_the_next() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..1_000);
+    let sample = || -> Vec<i32> {
+        let found = jobs.aggregate([doc! { "$sample": { "size": 20 } }]).run().unwrap();
+        found.map(|job| job.unwrap().get_i32("_id").unwrap()).collect()
+    };
+    let (one, other) = (sample(), sample());
+    assert_eq!((one.len(), other.len()), (20, 20));
+    assert_ne!(one, other);
+}
