@@ -1,7 +1,7 @@
 //! Where else a program could keep its jobs, each behind the same calls, and lockstore behind them too.
 //!
-//! PoloDB (`polodb_core` 5.3) is not among them: it has no call that updates a document and gives it back, so it cannot take a
-//! job, it builds all of RocksDB and needs libclang for that, and it brings licences that `deny.toml` does not allow (ISC,
+//! `PoloDB` (`polodb_core` 5.3) is not among them: it has no call that updates a document and gives it back, so it cannot take a
+//! job, it builds all of `RocksDB` and needs libclang for that, and it brings licences that `deny.toml` does not allow (ISC,
 //! BSD-3-Clause) and second versions of `bson`, `thiserror`, `getrandom` and `shlex`.
 
 mod mongod;
