@@ -184,7 +184,7 @@ fn what_is_no_filter_is_refused() {
         (rawdoc! { "a": bson::RawBson::Undefined }, 2),
         (rawdoc! { "a": { "$elemMatch": { "$expr": true } } }, 2),
         (rawdoc! { "$alwaysTrue": 2 }, 9),
-        (rawdoc! { "$sampleRate": 0.5 }, 2),
+        (rawdoc! { "$sampleRate": 1.5 }, 2),
         (rawdoc! { "$sampleRate": "1" }, 2),
     ] {
         check_refused(&filter, code);

@@ -8,6 +8,7 @@ mod function;
 mod interpolation;
 mod moving;
 mod partition;
+mod points;
 mod state;
 
 use std::sync::Arc;
