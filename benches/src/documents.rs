@@ -5,6 +5,7 @@ mod filter;
 mod growth;
 /// The documents that are measured with.
 pub(crate) mod job;
+mod locks;
 mod pipelines;
 mod reads;
 mod updates;
@@ -41,6 +42,10 @@ struct Scale {
     documents: usize,
     /// How many there are as the collection grows: few, more, very many.
     growth: [usize; 3],
+    /// Among how many documents some are locked: few, many.
+    locks: [usize; 2],
+    /// How many times a document is handed on, in a round.
+    handoffs: usize,
 }
 
 /// Runs the scenarios.
@@ -55,6 +60,7 @@ const SUITE: Suite<Scale> = Suite {
         Scenario { name: "pipelines", run: pipelines::run },
         Scenario { name: "filter", run: |_, scale| filter::run(scale) },
         Scenario { name: "growth", run: growth::run },
+        Scenario { name: "locks", run: locks::run },
     ],
     full: FULL,
     quick: QUICK,
@@ -66,6 +72,8 @@ const FULL: Scale = Scale {
     round: Duration::from_secs(1),
     documents: 100_000,
     growth: [1_000, 100_000, 1_000_000],
+    locks: [10_000, 100_000],
+    handoffs: 2_000,
 };
 
 const QUICK: Scale = Scale {
@@ -73,4 +81,6 @@ const QUICK: Scale = Scale {
     round: Duration::from_millis(400),
     documents: 20_000,
     growth: [1_000, 5_000, 20_000],
+    locks: [2_000, 10_000],
+    handoffs: 200,
 };

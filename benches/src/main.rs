@@ -39,7 +39,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 enum Bench {
     /// Locks: durable calls, hand-off, reading, the state machine, the wheel, a million locks, churn.
     Locks(locks::Options),
-    /// Documents: durable updates, reading and looking through, the filter alone, growth.
+    /// Documents: durable updates, reading and looking through, the filter alone, growth, locks.
     Documents(documents::Options),
     /// A process of its own that holds or opens many locks; `locks` starts it.
     #[command(hide = true)]

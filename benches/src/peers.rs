@@ -9,7 +9,8 @@ mod sqlite;
 mod timers;
 
 pub(crate) use documents::{
-    JobCaller, JobStore, JobWriter, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs, Pipeline,
+    JobCaller, JobLocker, JobStore, JobWriter, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs,
+    Pipeline,
 };
 pub(crate) use log::SyncedLog;
 pub(crate) use ours::Ours;

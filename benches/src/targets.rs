@@ -125,5 +125,10 @@ pub(crate) const DOCUMENTS: &[Target] = &[
     at_least("reads.index.over_mongod", 10.0, Unit::Times, "reads by index, beside mongod"),
     at_least("reads.scan.over_mongod", 2.0, Unit::Times, "an unindexed find, beside mongod"),
     at_most("growth.write", 2.0, Unit::Times, "an update among the most, to one among the fewest"),
+    at_most("locks.handoff.commits", 1.5, Unit::Times, "hand-off of a document, in redb commits"),
+    at_least("locks.index.1.over_mongod", 1.8, Unit::Times, "locks of 1 thread, beside mongod"),
+    at_least("locks.index.64.over_mongod", 2.0, Unit::Times, "locks of 64 threads, beside mongod"),
+    at_least("locks.queue.1.over_mongod", 1.8, Unit::Times, "a queue of 1 thread, beside mongod"),
+    at_least("locks.queue.64.over_mongod", 2.0, Unit::Times, "a queue of 64, beside mongod"),
     at_most("growth.read", 6.0, Unit::Times, "a read among the most, to one among the fewest"),
 ];

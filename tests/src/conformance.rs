@@ -27,6 +27,7 @@ pub mod replay;
 pub mod reply;
 pub mod report;
 pub mod server;
+pub mod socket;
 pub mod store;
 pub mod value;
 
@@ -37,4 +38,5 @@ pub use failing::Failing;
 pub use replay::{Failure, replay, replay_all};
 pub use report::Report;
 pub use server::Server;
+pub use socket::ServedStore;
 pub use store::StoreServer;

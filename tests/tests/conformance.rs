@@ -7,10 +7,22 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use lockstore_tests::conformance::{Failing, StoreServer, read_folder, replay_all};
+use lockstore_tests::conformance::{
+    Failing, ServedStore, Server, StoreServer, read_folder, replay_all,
+};
 
 #[test]
 fn every_case_that_is_not_listed_is_answered_as_recorded() {
+    check(StoreServer::start);
+}
+
+#[test]
+fn through_a_socket_the_same_cases_are_answered_in_the_same_way() {
+    check(ServedStore::start);
+}
+
+#[track_caller]
+fn check<S: Server>(start: fn() -> S) {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
     let mut areas = read_folder(&ours).unwrap_or_else(|error| panic!("our recordings: {error}"));
     let rest = env::var_os("LOCKSTORE_CONFORMANCE");
@@ -23,7 +35,7 @@ fn every_case_that_is_not_listed_is_answered_as_recorded() {
         areas.extend(rest);
     }
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let report = replay_all(&areas, threads, StoreServer::start);
+    let report = replay_all(&areas, threads, start);
 
     let path = ours.join("failing.txt");
     let text = fs::read_to_string(&path).expect("there is a list of failing cases");

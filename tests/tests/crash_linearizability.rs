@@ -13,6 +13,7 @@ use lockstore_testkit::history::{Call, Client, History, Outcome, Recorder, Wait}
 use lockstore_testkit::linearizability::{Checker, Rule};
 use lockstore_tests::contender::Contender;
 use lockstore_tests::dice::{Dice, seed};
+use lockstore_tests::document_contender::{DocumentContender, documents};
 use lockstore_tests::polling::{block_on, poll_once};
 
 const THREADS: u64 = 8;
@@ -48,6 +49,23 @@ fn operations_on_a_file_are_linearizable() {
     eprintln!("{operations} operations on a file");
 }
 
+#[test]
+fn operations_on_the_locks_of_documents_are_linearizable() {
+    let seed = seed(2_000_000);
+    let (mut operations, mut grants) = (0, 0);
+    for round in 0.. {
+        let store = Store::in_memory().unwrap();
+        let summary = judge(&contend_for_documents(&store, seed + round, 100), seed + round);
+        assert!(store.check().unwrap().is_sound());
+        operations += summary.0;
+        grants += summary.1;
+        if operations >= 20_000 {
+            break;
+        }
+    }
+    eprintln!("{operations} operations, {grants} grants");
+}
+
 /// Returns how many operations and grants there were.
 #[track_caller]
 fn judge(history: &History, seed: u64) -> (usize, usize) {
@@ -61,20 +79,36 @@ fn judge(history: &History, seed: u64) -> (usize, usize) {
 }
 
 fn contend(store: &Store, seed: u64, steps: u64) -> History {
-    let recorder = Recorder::new(SystemClock::new().expect("the machine has a clock"));
+    record(seed, |client, dice, name| {
+        let mut contender = Contender { store, client, dice, name, taken: 0 };
+        (0..steps).for_each(|_| contender.step());
+    })
+}
+
+fn contend_for_documents(store: &Store, seed: u64, steps: u64) -> History {
+    documents(store);
+    record(seed, |client, dice, name| {
+        let clock = system_clock();
+        let mut contender = DocumentContender { store, clock, client, dice, name, taken: 0 };
+        (0..steps).for_each(|_| contender.step());
+    })
+}
+
+/// What threads do at the same time, each with choices of its own.
+fn record(seed: u64, contend: impl Fn(Client, Dice, String) + Sync) -> History {
+    let recorder = Recorder::new(system_clock());
     thread::scope(|scope| {
         for number in 0..THREADS {
-            let mut contender = Contender {
-                store,
-                client: recorder.client(),
-                dice: Dice::new(seed.wrapping_mul(THREADS).wrapping_add(number)),
-                name: format!("thread {number}"),
-                taken: 0,
-            };
-            scope.spawn(move || (0..steps).for_each(|_| contender.step()));
+            let dice = Dice::new(seed.wrapping_mul(THREADS).wrapping_add(number));
+            let (client, contend) = (recorder.client(), &contend);
+            scope.spawn(move || contend(client, dice, format!("thread {number}")));
         }
     });
     recorder.history()
+}
+
+fn system_clock() -> SystemClock {
+    SystemClock::new().expect("the machine has a clock")
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
+use bson::{Bson, Document, RawDocument, doc, rawdoc};
 use lockstore::{Collection, Database, ErrorCode, Store};
 
 fn filled(store: &Store, name: &str, numbers: std::ops::Range<i32>) -> Collection {
@@ -12,15 +12,21 @@ fn filled(store: &Store, name: &str, numbers: std::ops::Range<i32>) -> Collectio
     jobs
 }
 
-fn run(database: &Database, command: RawDocumentBuf) -> Document {
-    Document::try_from(database.run_command(&command)).unwrap()
+fn run(database: &Database, command: &RawDocument) -> Document {
+    Document::try_from(database.run_command(command)).unwrap()
 }
 
 #[track_caller]
-fn run_well(database: &Database, command: RawDocumentBuf) -> Document {
+fn run_well(database: &Database, command: &RawDocument) -> Document {
     let reply = run(database, command);
     assert!(reply.get_f64("ok").is_ok_and(|ok| ok > 0.0), "{reply}");
     reply
+}
+
+/// Runs a pipeline that writes: it gives nothing.
+#[track_caller]
+fn write(jobs: &Collection, stages: &[Document]) {
+    assert_eq!(jobs.aggregate(stages).run().unwrap().count(), 0);
 }
 
 /// The names of the stages of a plan, from the top.
@@ -41,7 +47,7 @@ fn a_match_and_a_sort_in_front_use_an_index_and_explain_shows_it() {
         let pipeline = bson::RawBson::try_from(pipeline).unwrap();
         let command =
             rawdoc! { "explain": { "aggregate": "jobs", "pipeline": pipeline, "cursor": {} } };
-        let reply = run_well(&database, command);
+        let reply = run_well(&database, &command);
         stages(reply.get_document("queryPlanner").unwrap().get_document("winningPlan").unwrap())
     };
     let pipeline = bson::bson!([
@@ -53,7 +59,7 @@ fn a_match_and_a_sort_in_front_use_an_index_and_explain_shows_it() {
     assert_eq!(explain(pipeline.clone()), ["SORT", "COLLSCAN"]);
     run_well(
         &database,
-        rawdoc! { "createIndexes": "jobs", "indexes": [{ "key": { "n": 1 }, "name": "n" }] },
+        &rawdoc! { "createIndexes": "jobs", "indexes": [{ "key": { "n": 1 }, "name": "n" }] },
     );
     assert_eq!(explain(pipeline), ["FETCH", "IXSCAN"]);
 }
@@ -64,7 +70,7 @@ fn readers_see_a_collection_before_an_output_or_behind_it() {
     let (small, large) = (filled(&store, "small", 0..10), filled(&store, "large", 0..600));
     let target: Collection = store.database("factory").collection("target");
     let out = [doc! { "$out": "target" }];
-    small.aggregate(out.clone()).run().unwrap();
+    write(&small, &out);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -74,8 +80,8 @@ fn readers_see_a_collection_before_an_output_or_behind_it() {
             }
         });
         for _ in 0..20 {
-            large.aggregate(out.clone()).run().unwrap();
-            small.aggregate(out.clone()).run().unwrap();
+            write(&large, &out);
+            write(&small, &out);
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -110,24 +116,24 @@ fn a_collection_that_is_renamed_keeps_its_documents_and_indexes() {
     let (factory, admin) = (store.database("factory"), store.database("admin"));
     run_well(
         &factory,
-        rawdoc! { "createIndexes": "old", "indexes": [{ "key": { "n": 1 }, "name": "n" }] },
+        &rawdoc! { "createIndexes": "old", "indexes": [{ "key": { "n": 1 }, "name": "n" }] },
     );
     let rename = |to: &str, drop_target: bool| {
         rawdoc! { "renameCollection": "factory.old", "to": to, "dropTarget": drop_target }
     };
     let code = |reply: Document| reply.get_i32("code").unwrap();
-    assert_eq!(code(run(&factory, rename("factory.new", false))), ErrorCode::UNAUTHORIZED.value());
+    assert_eq!(code(run(&factory, &rename("factory.new", false))), ErrorCode::UNAUTHORIZED.value());
     assert_eq!(
-        code(run(&admin, rename("factory.other", false))),
+        code(run(&admin, &rename("factory.other", false))),
         ErrorCode::NAMESPACE_EXISTS.value()
     );
     assert_eq!(
-        code(run(&admin, rename("factory.old", true))),
+        code(run(&admin, &rename("factory.old", true))),
         ErrorCode::ILLEGAL_OPERATION.value()
     );
-    run_well(&admin, rename("factory.other", true));
+    run_well(&admin, &rename("factory.other", true));
     assert_eq!(
-        code(run(&admin, rename("factory.new", true))),
+        code(run(&admin, &rename("factory.new", true))),
         ErrorCode::NAMESPACE_NOT_FOUND.value()
     );
     store.close().unwrap();
@@ -151,7 +157,7 @@ fn an_upsert_that_was_planned_before_a_rename_looks_again() {
             }
         });
         while !upserts.is_finished() {
-            jobs.aggregate([doc! { "$out": "target" }]).run().unwrap();
+            write(&jobs, &[doc! { "$out": "target" }]);
             let target: Collection = store.database("factory").collection("target");
             let threes = target.count_documents(doc! { "n": 3 }).run().unwrap();
             assert_eq!(threes, 7, "no upsert has inserted what was there");
@@ -171,7 +177,7 @@ fn a_merge_gives_each_document_to_its_own_and_inserts_the_others() {
         ] } },
     ];
     for round in 1..=2 {
-        jobs.aggregate(merge.clone()).run().unwrap();
+        write(&jobs, &merge);
         let count = sums.aggregate([doc! { "$group": { "_id": null, "n": { "$sum": "$count" } } }]);
         let count: Vec<Document> = count.run().unwrap().map(Result::unwrap).collect();
         assert_eq!(count, [doc! { "_id": null, "n": 2_500 * round }]);
@@ -179,7 +185,7 @@ fn a_merge_gives_each_document_to_its_own_and_inserts_the_others() {
     // What is inserted is not read again.
     let shift =
         [doc! { "$set": { "_id": { "$add": ["$_id", 10_000] } } }, doc! { "$merge": "jobs" }];
-    jobs.aggregate(shift).run().unwrap();
+    write(&jobs, &shift);
     assert_eq!(jobs.count_documents(doc! {}).run().unwrap(), 5_000);
 }
 
@@ -194,4 +200,33 @@ fn a_sample_differs_from_the_next() {
     let (one, other) = (sample(), sample());
     assert_eq!((one.len(), other.len()), (20, 20));
     assert_ne!(one, other);
+}
+
+#[test]
+fn a_pipeline_in_a_transaction_sees_what_the_transaction_has_written_and_writes_nothing_itself() {
+    let store = Store::in_memory().unwrap();
+    filled(&store, "jobs", 0..10);
+    filled(&store, "other", 0..5);
+    store
+        .transaction(|transaction| {
+            let jobs: Collection = transaction.collection("factory", "jobs");
+            let other: Collection = transaction.collection("factory", "other");
+            other.insert_one(doc! { "_id": 50, "n": 3 })?;
+            jobs.delete_many(doc! { "_id": { "$lt": 3 } }).run()?;
+            let join =
+                doc! { "from": "other", "localField": "n", "foreignField": "n", "as": "same" };
+            let stages = [
+                doc! { "$match": { "n": 3 } },
+                doc! { "$lookup": join },
+                doc! { "$unwind": "$same" },
+                doc! { "$sort": { "_id": 1, "same._id": 1 } },
+                doc! { "$project": { "same": "$same._id" } },
+            ];
+            let found: Vec<Document> = jobs.aggregate(stages).run()?.collect::<Result<_, _>>()?;
+            assert_eq!(found, [doc! { "_id": 3, "same": 3 }, doc! { "_id": 3, "same": 50 }]);
+            let refused = jobs.aggregate([doc! { "$out": "target" }]).run().unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION);
+            Ok::<_, lockstore::DocumentError>(())
+        })
+        .unwrap();
 }

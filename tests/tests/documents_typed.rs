@@ -256,6 +256,15 @@ fn updates_tell_what_matched_and_what_changed() {
 }
 
 #[test]
+fn different_values_that_no_document_could_hold_are_refused() {
+    let large = |letter: &str| letter.repeat(9 << 20);
+    let jobs =
+        filled([doc! { "a": large("x") }, doc! { "a": large("y") }, doc! { "a": large("x") }]);
+    fails(jobs.distinct("a", doc! {}).run(), ErrorCode::new(17217));
+    assert_eq!(jobs.distinct("a", doc! { "a": { "$gt": "y" } }).run().unwrap().len(), 1);
+}
+
+#[test]
 fn an_update_is_no_replacement_and_a_replacement_no_update() {
     let jobs = filled([doc! { "_id": 1, "a": 1 }]);
     let (all_of_it, set) = (doc! {}, doc! { "$set": { "a": 2 } });

@@ -5,9 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use bson::doc;
 use fork::Fork;
-use lockstore::ReadError;
 use lockstore::{AcquireError, LockGuard, OpenError, RenewError, Session, Store, StoreError};
+use lockstore::{Collection, DocumentError, ReadError, Transaction, TransactionOptions};
 use lockstore_tests::machine::secs;
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -19,6 +20,7 @@ struct Belongings {
     waiting: Task<lockstore::AcquireFuture>,
     watching: Task<lockstore::WaitFuture>,
     events: lockstore::Subscription,
+    transaction: Transaction,
     store: Store,
 }
 
@@ -26,6 +28,10 @@ struct Belongings {
 fn found(store: &Store) -> Result<i32, i32> {
     let reply = store.database("test").run_command(&bson::rawdoc! { "count": "jobs" });
     reply.get_i32("n").map_err(|_| reply.get_i32("code").unwrap())
+}
+
+fn inside(transaction: &Transaction) -> Collection {
+    transaction.collection("test", "jobs")
 }
 
 fn belongings(store: Store) -> Belongings {
@@ -43,12 +49,17 @@ fn belongings(store: Store) -> Belongings {
     eventually("both wait", || store.stats().unwrap().waiters == 2);
     let session = store.session().unwrap();
     let events = store.subscribe("").unwrap();
-    Belongings { guards, session, waiting, watching, events, store }
+    // It lives longer than the test.
+    let options = TransactionOptions::new().lifetime(secs(3_600));
+    let transaction = store.begin_transaction_with(&options).unwrap();
+    inside(&transaction).insert_one(doc! { "_id": 2 }).unwrap();
+    Belongings { guards, session, waiting, watching, events, transaction, store }
 }
 
 /// What the child does with them. Panics where it should not succeed.
 fn live_as_a_child(belongings: Belongings, path: &Path, parent: u32) {
-    let Belongings { guards, session, mut waiting, watching, events, store } = belongings;
+    let Belongings { guards, session, mut waiting, watching, events, transaction, store } =
+        belongings;
     let forked = |error: &StoreError| matches!(error, StoreError::Forked { opened_by } if *opened_by == parent);
     assert!(matches!(store.is_locked("endless"), Err(ReadError::Store(error)) if forked(&error)));
     assert!(
@@ -70,6 +81,10 @@ fn live_as_a_child(belongings: Belongings, path: &Path, parent: u32) {
     assert!(matches!(renewed, RenewError::Store(error) if forked(&error)));
     assert!(waiting.poll().is_pending());
     found(&store).unwrap_err();
+    let told = |error: DocumentError| matches!(error, DocumentError::Store(e) if forked(&e));
+    assert!(told(inside(&transaction).find_one(doc! {}).run().unwrap_err()));
+    assert!(told(inside(&transaction).insert_one(doc! { "_id": 3 }).unwrap_err()));
+    assert!(told(store.begin_transaction().unwrap_err()));
     // The file is the parent's; another one may be the child's own.
     assert!(matches!(Store::open(path), Err(OpenError::Locked { .. })));
     let own = Store::open(path.with_extension("child")).unwrap();
@@ -79,6 +94,7 @@ fn live_as_a_child(belongings: Belongings, path: &Path, parent: u32) {
     assert!(events.try_recv().is_err());
     drop((waiting, watching));
     drop(guards);
+    assert!(told(transaction.commit().unwrap_err()));
     assert!(forked(&session.end().unwrap_err()));
     assert!(forked(&store.close().unwrap_err()));
 }
@@ -118,6 +134,9 @@ fn a_forked_child_neither_uses_nor_harms_the_store_of_its_parent() {
     belongings.waiting.outcome().unwrap().release().unwrap();
     assert!(belongings.watching.outcome().unwrap());
     belongings.session.end().unwrap();
+    assert_eq!(inside(&belongings.transaction).count_documents(doc! {}).run().unwrap(), 2);
+    belongings.transaction.commit().unwrap();
+    assert_eq!(found(&belongings.store), Ok(2));
     assert!(belongings.store.check().unwrap().is_sound());
     belongings.store.close().unwrap();
     assert_eq!(Store::open(&path).unwrap().list("", None, 10).unwrap(), []);

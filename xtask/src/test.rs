@@ -3,7 +3,7 @@
 
 use crate::step::{Outcome, Step};
 use crate::tally::Tally;
-use crate::{deny, examples, fuzz, tool};
+use crate::{deny, examples, fuzz, python, tool};
 
 pub(crate) fn run() -> Outcome {
     formatting()?;
@@ -11,6 +11,7 @@ pub(crate) fn run() -> Outcome {
     documentation()?;
     deny::policies()?;
     examples::run_all()?;
+    python::drivers()?;
     tests()
 }
 

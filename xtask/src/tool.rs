@@ -59,6 +59,7 @@ pub(crate) fn component(name: &str, subcommand: &str) -> Outcome {
     }
 }
 
-fn target_folder() -> PathBuf {
+/// Where everything is built.
+pub(crate) fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
 }

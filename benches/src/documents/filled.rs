@@ -30,13 +30,7 @@ impl Filled {
                 documents,
                 CACHE_BYTES,
             )?,
-            mongod: match std::env::var_os("MONGOD") {
-                Some(program) => {
-                    let folder = place.file(&format!("{name}.mongod"));
-                    Some(JobsOfMongod::start(program.as_ref(), &folder, documents)?)
-                }
-                None => None,
-            },
+            mongod: mongod(place, name, documents)?,
         })
     }
 
@@ -55,15 +49,27 @@ impl Filled {
             "sqlite: JSON text, WAL, synchronous=FULL, indexes on json_extract, one connection behind a mutex"
                 .to_owned(),
         ];
-        notes.push(match &self.mongod {
-            Some(mongod) => format!(
-                "mongod: {}, writes with j: true, over TCP on this machine by a plain client of ours, which does less \
-                 than a driver",
-                mongod.version()
-            ),
-            None => "mongod: not measured, as the environment variable MONGOD names none".to_owned(),
-        });
+        notes.push(note_of(self.mongod.as_ref()));
         notes
+    }
+}
+
+/// A mongod with `documents` jobs, where the environment names its program.
+pub(super) fn mongod(place: &Place, name: &str, documents: usize) -> Result<Option<JobsOfMongod>> {
+    let Some(program) = std::env::var_os("MONGOD") else { return Ok(None) };
+    let folder = place.file(&format!("{name}.mongod"));
+    JobsOfMongod::start(program.as_ref(), &folder, documents).map(Some)
+}
+
+/// What is to be known of the mongod.
+pub(super) fn note_of(mongod: Option<&JobsOfMongod>) -> String {
+    match mongod {
+        Some(mongod) => format!(
+            "mongod: {}, writes with j: true, over TCP on this machine by a plain client of ours, which does less \
+             than a driver",
+            mongod.version()
+        ),
+        None => "mongod: not measured, as the environment variable MONGOD names none".to_owned(),
     }
 }
 
@@ -86,4 +92,4 @@ pub(super) fn with_redb(ours: OurJobs, path: &Path) -> Result<(OurJobs, JobsOfRe
 }
 
 /// How much each contender may cache: the least that mongod takes.
-const CACHE_BYTES: usize = 256 << 20;
+pub(super) const CACHE_BYTES: usize = 256 << 20;

@@ -1,6 +1,6 @@
 //! Where else a program could keep its jobs, each behind the same calls, and lockstore behind them too.
 //!
-//! `PoloDB` (`polodb_core` 5.3) is not among them: it has no call that updates a document and gives it back, so it cannot take a
+//! `polodb_core` 5.3 is not among them: it has no call that updates a document and gives it back, so it cannot take a
 //! job, it builds all of `RocksDB` and needs libclang for that, and it brings licences that `deny.toml` does not allow (ISC,
 //! BSD-3-Clause) and second versions of `bson`, `thiserror`, `getrandom` and `shlex`.
 
@@ -75,4 +75,20 @@ pub(crate) trait JobCaller: WriteCaller {
 
     /// What comes out of a pipeline over the jobs.
     fn pipeline(&mut self, pipeline: Pipeline<'_>) -> usize;
+}
+
+/// Something that jobs can be locked in, by many threads: found, locked, and released again.
+pub(crate) trait JobLocker: Sync {
+    /// A way in for one thread.
+    fn locker(&self) -> Box<dyn LockCaller + '_>;
+}
+
+/// One thread's way to lock. What a call has done is durable when it returns; it is two steps, a lock that gives the document
+/// and a release.
+pub(crate) trait LockCaller {
+    /// Locks the job with this `db_id`, which is indexed, and releases it.
+    fn by_index(&mut self, names: &Names, mark: &Mark);
+
+    /// Locks the first job of the queue that is free, and puts it to the end as it is released.
+    fn next_of_queue(&mut self, mark: &Mark, index: i64);
 }

@@ -91,6 +91,21 @@ impl Environment {
         self.random.clone().unwrap_or_default()
     }
 
+    /// What `parse` makes in this environment. The server parses a whole filter, projection or pipeline before its optimizer computes the
+    /// constants in it: where both fail, the error is that of parsing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `parse`.
+    pub(crate) fn parse<T>(&self, parse: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        parse(self).or_else(|error| {
+            if self.folds() {
+                parse(&self.clone().without_folding())?;
+            }
+            Err(error)
+        })
+    }
+
     /// The time that `$$NOW` and `$currentDate` give, in milliseconds since the epoch.
     pub fn now_ms(&self) -> i64 {
         self.now_ms

@@ -108,6 +108,7 @@ codes! {
     CANNOT_CREATE_COLLECTION = 38, "CannotCreateCollection";
     CONFLICTING_UPDATE_OPERATORS = 40, "ConflictingUpdateOperators";
     CURSOR_NOT_FOUND = 43, "CursorNotFound";
+    LOCK_BUSY = 46, "LockBusy";
     NAMESPACE_EXISTS = 48, "NamespaceExists";
     MAX_TIME_MS_EXPIRED = 50, "MaxTimeMSExpired";
     DOLLAR_PREFIXED_FIELD_NAME = 52, "DollarPrefixedFieldName";
@@ -119,11 +120,13 @@ codes! {
     COMMAND_NOT_FOUND = 59, "CommandNotFound";
     IMMUTABLE_FIELD = 66, "ImmutableField";
     CANNOT_CREATE_INDEX = 67, "CannotCreateIndex";
+    INDEX_ALREADY_EXISTS = 68, "IndexAlreadyExists";
     INVALID_OPTIONS = 72, "InvalidOptions";
     INVALID_NAMESPACE = 73, "InvalidNamespace";
     INDEX_OPTIONS_CONFLICT = 85, "IndexOptionsConflict";
     INDEX_KEY_SPECS_CONFLICT = 86, "IndexKeySpecsConflict";
     OPERATION_FAILED = 96, "OperationFailed";
+    LOCK_FAILED = 107, "LockFailed";
     NOT_EXACT_VALUE_FIELD = 111, "NotExactValueField";
     WRITE_CONFLICT = 112, "WriteConflict";
     COMMAND_NOT_SUPPORTED = 115, "CommandNotSupported";
@@ -138,6 +141,10 @@ codes! {
     QUERY_FEATURE_NOT_ALLOWED = 224, "QueryFeatureNotAllowed";
     MAX_SUB_PIPELINE_DEPTH_EXCEEDED = 232, "MaxSubPipelineDepthExceeded";
     CONVERSION_FAILURE = 241, "ConversionFailure";
+    NO_SUCH_TRANSACTION = 251, "NoSuchTransaction";
+    TRANSACTION_TOO_LARGE = 257, "TransactionTooLarge";
+    OPERATION_NOT_SUPPORTED_IN_TRANSACTION = 263, "OperationNotSupportedInTransaction";
+    TRANSACTION_EXCEEDED_LIFETIME_LIMIT_SECONDS = 290, "TransactionExceededLifetimeLimitSeconds";
     AMBIGUOUS_INDEX_KEY_PATTERN = 181, "AmbiguousIndexKeyPattern";
     QUERY_EXCEEDED_MEMORY_LIMIT = 292, "QueryExceededMemoryLimitNoDiskUseAllowed";
     DUPLICATE_KEY = 11000, "DuplicateKey";

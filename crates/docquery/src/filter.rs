@@ -69,7 +69,7 @@ impl Filter {
     /// MongoDB's, for what is no filter. Mostly [`ErrorCode::BAD_VALUE`](crate::ErrorCode::BAD_VALUE), also for operators
     /// that do not exist or are not supported; those of [`Expression::parse`](crate::Expression::parse) for `$expr`.
     pub fn parse(filter: &RawDocument, environment: &Environment) -> Result<Self> {
-        Self::parse_in(filter.into(), &Scope::new(environment))
+        environment.parse(|environment| Self::parse_in(filter.into(), &Scope::new(environment)))
     }
 
     /// Parses a filter whose expressions may use the variables of `scope`.

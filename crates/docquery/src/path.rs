@@ -17,7 +17,10 @@ impl Path {
     pub fn new(dotted: &str) -> Self {
         let dots = dotted.match_indices('.').map(|(place, _)| place);
         let ends = dots.chain([dotted.len()]).map(|end| u32::try_from(end).unwrap_or(u32::MAX));
-        Self { dotted: dotted.into(), ends: ends.collect() }
+        // Counted first: most paths have one part, and memory for more would have to be given back.
+        let mut places = Vec::with_capacity(dotted.matches('.').count() + 1);
+        places.extend(ends);
+        Self { dotted: dotted.into(), ends: places.into() }
     }
 
     /// The path of a field, as projections, stages and expressions name it: at most [`FIELD_PATH_PARTS_MAX`] parts, none of

@@ -124,7 +124,8 @@ impl Pipeline {
     pub fn parse(stages: &RawArray, environment: &Environment) -> Result<Self> {
         let stages = OwnedValue::from(RawBsonRef::Array(stages));
         Self::check_shape(stages.get())?;
-        Self::parse_inner(stages.get(), Place::outermost(environment))
+        environment
+            .parse(|environment| Self::parse_inner(stages.get(), Place::outermost(environment)))
     }
 
     /// Checks that each stage is one that there is. It is the first that [`Pipeline::parse`] does; a command with
@@ -165,6 +166,9 @@ impl Pipeline {
         for (index, stage) in parsed.iter_mut().enumerate().take(on_slots) {
             stage.run_on_slots(!is_whole && index + 1 == on_slots);
         }
+        let (first, others) = parsed.split_at_mut(on_slots);
+        filter_before_sorting(first);
+        filter_before_sorting(others);
         Ok(Self { stages: parsed, on_slots })
     }
 
@@ -257,6 +261,18 @@ pub fn all_at_once(mut documents: Documents, database: &dyn Database) -> Result<
     let mut held = buffered::Buffered::new("a pipeline that writes what it reads", database);
     documents.for_each(&mut |document| held.push(document))?;
     Ok(held.finish()?.documents())
+}
+
+/// Moves filters before the sorts that they follow: they change no order, and what they drop need not be sorted, and may be found by
+/// an index.
+fn filter_before_sorting(stages: &mut [Stage]) {
+    for place in 1..stages.len() {
+        let mut place = place;
+        while place > 0 && matches!(&stages[place - 1..=place], [Stage::Sort(_), Stage::Match(_)]) {
+            stages.swap(place - 1, place);
+            place -= 1;
+        }
+    }
 }
 
 /// Checks that each stage may stand where it does.

@@ -35,7 +35,14 @@ impl Projection {
     /// MongoDB's, for what is no projection: 31249 and 31250 where paths collide, 31253 and 31254 where what is
     /// included and what is excluded is mixed, and so on.
     pub fn parse(projection: &RawDocument, environment: &Environment) -> Result<Self> {
-        parse::parse(projection.into(), environment, Language::Find).map(Self)
+        environment.parse(|environment| {
+            parse::parse(projection.into(), environment, Language::Find).map(Self)
+        })
+    }
+
+    /// Whether it names what is given, and not what is left out.
+    pub fn is_inclusion(&self) -> bool {
+        self.0.kind == Kind::Inclusion
     }
 
     /// Whether it has the positional `$`, whose place the filter of the command gives.
@@ -62,13 +69,12 @@ impl Projection {
     ///
     /// # Errors
     ///
-    /// An expression failed, or the filter gives no place (51246, 51247); those of [`Projection::check_filter`].
+    /// An expression failed, or the filter gives no place (51246, 51247).
     pub fn apply(&self, document: &RawDocument, filter: &Filter) -> Result<RawDocumentBuf> {
         let arena = Arena::new();
         let root = Document::from(document);
         let application = Application { arena: &arena, root, rest: self.0.kind.into() };
         let mut projected = application.run(&self.0.tree)?;
-        self.check_filter(filter)?;
         let position = if self.is_positional() {
             filter.find(root)?.and_then(|matched| matched.projected)
         } else {
@@ -131,7 +137,10 @@ mod tests {
         let environment = Environment::new(0);
         let filter = Filter::parse(filter, &environment).unwrap();
         Projection::parse(projection, &environment)
-            .and_then(|projection| projection.apply(document, &filter))
+            .and_then(|projection| {
+                projection.check_filter(&filter)?;
+                projection.apply(document, &filter)
+            })
             .map_err(|error| error.code().value())
     }
 

@@ -183,7 +183,8 @@ impl<'a> Document<'a> {
     /// The document without fields.
     pub const EMPTY: Document<'static> = Document(Repr::Raw(EMPTY_BYTES));
 
-    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Self {
+    /// The document that is read from `bytes`. Nothing is checked: where they are no BSON, it ends.
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
         Self(Repr::Raw(bytes))
     }
 

@@ -3,7 +3,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 use crate::command::{Acquire, Command, Wait};
 use crate::lock::{Grant, Lease, Lock};
@@ -61,7 +60,7 @@ impl Table {
             return Ok(self.grant(now, acquire));
         }
         if wait.is_over(now.instant) {
-            return Err(Refusal::Held(held_by(lock)));
+            return Err(Refusal::Held(HeldBy::of(lock)));
         }
         let want = Want::Grant { holder: holder.clone(), mode: *mode, ttl: *ttl };
         self.enqueue(slot, key, want, *wait, *session)
@@ -73,7 +72,7 @@ impl Table {
             return Ok(Transition { outcome: Outcome::Free, changes: Vec::new() });
         };
         if wait.is_over(now.instant) {
-            return Err(Refusal::Held(held_by(slot.lock)));
+            return Err(Refusal::Held(HeldBy::of(slot.lock)));
         }
         self.check_session_has_room(session)?;
         self.enqueue(slot, key, Want::Free, wait, session)
@@ -127,7 +126,7 @@ impl Table {
     fn decide_break(&self, now: Now, key: &Key, token: Token) -> Decision {
         let slot = self.slot(key).ok_or(Refusal::NotHeld)?;
         let grant = slot.lock.grant_with(token);
-        let grant = grant.ok_or_else(|| Refusal::HeldByOther(held_by(slot.lock)))?;
+        let grant = grant.ok_or_else(|| Refusal::HeldByOther(HeldBy::of(slot.lock)))?;
         Ok(self.end(now, slot, grant, EndCause::Broken))
     }
 
@@ -304,7 +303,7 @@ impl Table {
     ) -> Result<(Slot<'_>, &Grant), Refusal> {
         let slot = self.slot(key).ok_or(Refusal::NotHeld)?;
         let grant = slot.lock.grant_of(holder);
-        let grant = grant.ok_or_else(|| Refusal::HeldByOther(held_by(slot.lock)))?;
+        let grant = grant.ok_or_else(|| Refusal::HeldByOther(HeldBy::of(slot.lock)))?;
         if token.is_some_and(|token| token != grant.token) {
             return Err(Refusal::OtherToken { token: grant.token });
         }
@@ -369,21 +368,6 @@ fn renewal(
     Change::Renewed { key: key.clone(), holder: holder.clone(), token, lease, waiter }
 }
 
-fn held_by(lock: &Lock) -> HeldBy {
-    // The longest lease last, an endless one after all others; of equals, the earliest grant.
-    let ends = |grant: &&Grant| {
-        let expires_at = grant.lease.map(|lease| lease.expires_at);
-        (expires_at.is_none(), expires_at, Reverse(grant.token))
-    };
-    let grant = lock.grants().max_by_key(ends).expect("a lock in the table is held");
-    HeldBy {
-        mode: lock.mode(),
-        holder: grant.holder.clone(),
-        token: grant.token,
-        expires_at: grant.lease.map(|lease| lease.expires_at),
-    }
-}
-
-fn check_limit(limit: Limit, len: usize, max: usize) -> Result<(), Refusal> {
+pub(crate) fn check_limit(limit: Limit, len: usize, max: usize) -> Result<(), Refusal> {
     if len < max { Ok(()) } else { Err(Refusal::LimitReached { limit, max }) }
 }

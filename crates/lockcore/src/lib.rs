@@ -19,6 +19,7 @@ mod queue;
 mod refusal;
 mod table;
 mod time;
+mod together;
 mod transition;
 pub mod wheel;
 

@@ -1,7 +1,9 @@
 //! Why a command changes nothing.
 
+use core::cmp::Reverse;
 use core::fmt;
 
+use crate::lock::{Grant, Lock};
 use crate::{Holder, Instant, Mode, Token};
 
 /// Why a command was refused. A refusal changes nothing.
@@ -56,6 +58,28 @@ pub struct HeldBy {
     pub token: Token,
     /// When its lease runs out; `None` when it has no end.
     pub expires_at: Option<Instant>,
+}
+
+impl HeldBy {
+    /// Who holds `lock`.
+    ///
+    /// # Panics
+    ///
+    /// Nobody does, which is so for no lock of a table.
+    pub fn of(lock: &Lock) -> Self {
+        // The longest lease last, an endless one after all others; of equals, the earliest grant.
+        let ends = |grant: &&Grant| {
+            let expires_at = grant.lease.map(|lease| lease.expires_at);
+            (expires_at.is_none(), expires_at, Reverse(grant.token))
+        };
+        let grant = lock.grants().max_by_key(ends).expect("a lock in the table is held");
+        Self {
+            mode: lock.mode(),
+            holder: grant.holder.clone(),
+            token: grant.token,
+            expires_at: grant.lease.map(|lease| lease.expires_at),
+        }
+    }
 }
 
 /// The bounds of a table.

@@ -16,8 +16,10 @@ use crate::commands::ls::Ls;
 use crate::commands::release::Release;
 use crate::commands::renew::Renew;
 use crate::commands::run::Run;
+use crate::commands::serve::Serve;
 use crate::commands::show::Show;
 use crate::commands::stats::Stats;
+use crate::commands::uri::Uri;
 use crate::commands::wait::Wait;
 use crate::failure::{Codes, Failure};
 use crate::store_file::StoreArgs;
@@ -49,6 +51,8 @@ enum Command {
     Stats(Stats),
     Backup(Backup),
     Compact(Compact),
+    Serve(Serve),
+    Uri(Uri),
     Completions(Completions),
 }
 
@@ -79,6 +83,8 @@ impl Cli {
             Command::Stats(stats) => stats.execute(&store.locate()?),
             Command::Backup(backup) => backup.execute(&store.locate()?),
             Command::Compact(compact) => compact.execute(&store.locate()?),
+            Command::Serve(serve) => serve.execute(&store.locate()?),
+            Command::Uri(Uri {}) => Uri::execute(&store.locate()?),
             Command::Completions(completions) => completions.execute(),
         }
     }

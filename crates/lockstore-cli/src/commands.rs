@@ -12,6 +12,8 @@ pub(crate) mod ls;
 pub(crate) mod release;
 pub(crate) mod renew;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod stats;
+pub(crate) mod uri;
 pub(crate) mod wait;

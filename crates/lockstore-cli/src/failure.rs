@@ -5,8 +5,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use lockstore::{
-    AcquireError, ArgumentError, BreakError, DocumentError, ErrorCode, MaintenanceError, OpenError,
-    ReadError, ReleaseError, RenewError, StoreError,
+    AcquireError, ArgumentError, BreakError, DocumentError, ErrorCode, LockDocumentError,
+    MaintenanceError, OpenError, ReadError, ReleaseError, RenewError, StoreError,
 };
 
 use crate::holders;
@@ -193,6 +193,16 @@ impl From<DocumentError> for Failure {
         match error {
             DocumentError::Store(error) => error.into(),
             error if error.code() == ErrorCode::INVALID_NAMESPACE => Self::usage(error.to_string()),
+            error => Self::no(error.to_string()),
+        }
+    }
+}
+
+impl From<LockDocumentError> for Failure {
+    fn from(error: LockDocumentError) -> Self {
+        match error {
+            LockDocumentError::Document(error) => error.into(),
+            LockDocumentError::Argument(error) => error.into(),
             error => Self::no(error.to_string()),
         }
     }

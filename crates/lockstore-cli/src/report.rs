@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::acquiring::Grant;
 use crate::store_file::StoreFile;
-use crate::times::rfc3339;
+use crate::times::{after, rfc3339};
 
 /// A lock that is held.
 #[derive(Debug, Serialize)]
@@ -57,16 +57,12 @@ impl LockReport {
 
 impl HolderReport {
     fn new(info: &HolderInfo, now: WallTime) -> Self {
-        let later = |remaining: std::time::Duration| {
-            let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-            rfc3339(WallTime::from_millis(now.as_millis().saturating_add(millis)))
-        };
         Self {
             holder: info.holder.to_string(),
             token: info.token.get(),
             since: rfc3339(info.since),
             ttl_seconds: info.ttl.map(|ttl| ttl.as_secs_f64()),
-            expires_at: info.remaining.map(later),
+            expires_at: info.remaining.map(|left| rfc3339(after(now, left))),
             remaining_seconds: info.remaining.map(|remaining| remaining.as_secs_f64()),
         }
     }
@@ -74,11 +70,7 @@ impl HolderReport {
 
 impl GrantReport {
     pub(crate) fn new(grant: &Grant, file: &StoreFile) -> Self {
-        let at = |until: Instant| {
-            let left = until.saturating_since(file.now());
-            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            rfc3339(WallTime::from_millis(file.wall().as_millis().saturating_add(left)))
-        };
+        let at = |until: Instant| rfc3339(after(file.wall(), until.saturating_since(file.now())));
         Self {
             key: grant.key.to_string(),
             holder: grant.holder.to_string(),

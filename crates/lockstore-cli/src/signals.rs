@@ -25,6 +25,11 @@ pub(crate) struct Caught {
 }
 
 impl Caught {
+    /// Whether it asks a program to end.
+    pub(crate) fn is_an_end(self) -> bool {
+        matches!(self.number, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         signal_name(self.number).unwrap_or("a signal")
     }

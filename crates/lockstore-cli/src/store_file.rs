@@ -48,6 +48,8 @@ pub(crate) enum Access {
     OrNew,
     /// As `Existing`, and every page is compared with its checksum.
     Verified,
+    /// As `OrNew`, and those who hold leases get time to come back: they were cut off from a server before.
+    Served,
 }
 
 /// Why the file is not open.
@@ -102,19 +104,23 @@ impl StoreFile {
         access: Access,
         act: impl FnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        act_and_close(self.open(access)?, act)
+    }
+
+    /// Opens the store, for longer than one command takes. Waits its turn.
+    pub(crate) fn open(&self, access: Access) -> Result<Store, Failure> {
         let deadline = self.now().saturating_add(self.turn_timeout);
         let mut backoff = Backoff::for_file();
-        let store = loop {
+        loop {
             match self.try_open(access) {
-                Ok(store) => break store,
+                Ok(store) => return Ok(store),
                 Err(NotOpen::Failed(failure)) => return Err(failure),
                 Err(NotOpen::InUse(sentence)) if self.now() >= deadline => {
                     return Err(self.turn_missed(&sentence));
                 }
                 Err(NotOpen::InUse(_)) => thread::sleep(backoff.sleep()),
             }
-        };
-        act_and_close(store, act)
+        }
     }
 
     /// As [`StoreFile::with`], if it is our turn at once.
@@ -133,13 +139,15 @@ impl StoreFile {
     }
 
     fn try_open(&self, access: Access) -> Result<Store, NotOpen> {
-        let options = StoreOptions::new()
+        let creates = matches!(access, Access::OrNew | Access::Served);
+        let mut options =
+            StoreOptions::new().verify_on_open(access == Access::Verified).create(creates);
+        if access != Access::Served {
             // A command's opening is no restart: those who hold leases never noticed, and have nothing to
             // catch up with.
-            .restart_grace(Duration::ZERO)
-            .verify_on_open(access == Access::Verified)
-            .create(access == Access::OrNew);
-        if access == Access::OrNew {
+            options = options.restart_grace(Duration::ZERO);
+        }
+        if creates {
             self.make_folder().map_err(NotOpen::Failed)?;
         }
         options.open(&self.path).map_err(|error| match error {
@@ -147,9 +155,7 @@ impl StoreFile {
                 tracing::debug!(%error, "the store is in use");
                 NotOpen::InUse(error.to_string())
             }
-            OpenError::Missing { path } | OpenError::MissingFolder { path, .. }
-                if access != Access::OrNew =>
-            {
+            OpenError::Missing { path } | OpenError::MissingFolder { path, .. } if !creates => {
                 NotOpen::Failed(Failure::store(format!(
                     "there is no store at {}; `lockstore run`, `acquire`, `doc insert` and `doc import` make one",
                     path.display()

@@ -82,6 +82,12 @@ pub(crate) fn between(earlier: WallTime, later: WallTime) -> Duration {
     Duration::from_millis(later.as_millis().saturating_sub(earlier.as_millis()))
 }
 
+/// So long after `time`.
+pub(crate) fn after(time: WallTime, length: Duration) -> WallTime {
+    let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    WallTime::from_millis(time.as_millis().saturating_add(millis))
+}
+
 /// A point in time in RFC 3339; the last one that this can write for those beyond.
 pub(crate) fn rfc3339(time: WallTime) -> String {
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_SECOND);

@@ -11,6 +11,7 @@ use lockcore::{
 use lockcore::{SessionId, Token, Ttl, Wait};
 
 use crate::call::Call;
+use crate::document_locks::side_grant::user_key;
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
 use crate::guard::LockGuard;
 use crate::request::{Answer, Task};
@@ -32,12 +33,12 @@ pub struct LockRequest<'a> {
 
 /// A request whose arguments have been checked.
 #[derive(Clone, Debug)]
-struct Wanted {
-    key: Key,
-    holder: Holder,
-    mode: Mode,
+pub(crate) struct Wanted {
+    pub(crate) key: Key,
+    pub(crate) holder: Holder,
+    pub(crate) mode: Mode,
     ttl: Option<Ttl>,
-    session: Option<SessionId>,
+    pub(crate) session: Option<SessionId>,
     /// When the caller asked; the lease that it may rely on counts from here.
     asked_at: Instant,
 }
@@ -150,13 +151,13 @@ impl<'a> LockRequest<'a> {
 
     fn block(self, wait: Wait) -> Result<LockGuard, AcquireError> {
         let wanted = self.check()?;
-        let answer = self.store.engine().call(wanted.task(wait));
+        let answer = self.store.engine().call(Task::Command(wanted.command(wait)));
         wanted.outcome(self.store, wait, answer)
     }
 
-    fn check(&self) -> Result<Wanted, ArgumentError> {
+    pub(crate) fn check(&self) -> Result<Wanted, ArgumentError> {
         Ok(Wanted {
-            key: Key::new(self.key)?,
+            key: user_key(self.key)?,
             holder: match self.holder {
                 Some(holder) => Holder::new(holder)?,
                 None => own_holder()?,
@@ -170,9 +171,9 @@ impl<'a> LockRequest<'a> {
 }
 
 impl Wanted {
-    fn task(&self, wait: Wait) -> Task {
+    pub(crate) fn command(&self, wait: Wait) -> Command {
         let Self { key, holder, mode, ttl, session, .. } = self.clone();
-        Task::Command(Command::Acquire(Acquire { key, holder, mode, ttl, session, wait }))
+        Command::Acquire(Acquire { key, holder, mode, ttl, session, wait })
     }
 
     fn outcome(self, store: &Store, wait: Wait, answer: Answer) -> Result<LockGuard, AcquireError> {
@@ -215,7 +216,7 @@ impl Wanted {
         lease.map(|lease| self.asked_at.saturating_add(lease.ttl.as_duration()))
     }
 
-    fn guard(
+    pub(crate) fn guard(
         self,
         store: &Store,
         granted: Granted,
@@ -238,7 +239,8 @@ impl AcquireFuture {
     fn new(request: &LockRequest<'_>, wait: Wait) -> Self {
         let call = request.check().map(|wanted| {
             let acquires = (wanted.key.clone(), wanted.holder.clone());
-            let call = Call::new(request.store, wanted.task(wait), Some(acquires));
+            let call =
+                Call::new(request.store, Task::Command(wanted.command(wait)), Some(acquires));
             (wanted, call)
         });
         Self { call, wait }

@@ -77,7 +77,10 @@ impl Background {
             // From here on every earlier deadline is called out, until it is known when to wake.
             self.wakes_at.store(u64::MAX, Ordering::Release);
             self.called.store(false, Ordering::Release);
-            let deadlines = [engine.serve_now(), engine.kept.next_renewal()];
+            // Before the seat, which may be somebody's who waits for the readings of these.
+            engine.transactions.expire(engine.clock.now());
+            let next_end = engine.transactions.next_deadline();
+            let deadlines = [engine.serve_now(), engine.kept.next_renewal(), next_end];
             let wakes_at = deadlines.into_iter().flatten().min();
             self.wakes_at.store(wakes_at.map_or(u64::MAX, Instant::as_nanos), Ordering::Release);
             if self.called.load(Ordering::Acquire) || self.stopping.load(Ordering::Acquire) {

@@ -4,6 +4,7 @@ use lockcore::{Holder, Key, Refusal, Token};
 
 use crate::clock::WallTime;
 use crate::disk::DiskError;
+use crate::document_locks::side_grant::user_key;
 use crate::error::{ArgumentError, BreakError, StoreError, unexpected};
 use crate::info::BreakRecord;
 use crate::records::{
@@ -27,7 +28,7 @@ impl Store {
         token: Token,
         reason: &str,
     ) -> Result<BreakRecord, BreakError> {
-        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let key = user_key(key)?;
         if reason.len() > REASON_BYTES_MAX {
             let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);
             return Err(ArgumentError::ReasonTooLong { bytes, bytes_max }.into());

@@ -7,6 +7,7 @@ mod aggregate;
 mod bounded;
 mod bulk_write;
 mod cursor;
+mod document_lock;
 mod find;
 mod find_one_and;
 mod given;
@@ -14,6 +15,8 @@ mod hint;
 mod index;
 mod index_model;
 mod insert;
+mod lock_document;
+mod locked;
 mod results;
 mod setters;
 mod update;
@@ -24,24 +27,29 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docquery::Error;
+use docquery::{Error, ErrorCode};
 
 pub use aggregate::{Aggregate, Distinct};
 pub use bulk_write::BulkWrite;
 pub use cursor::Cursor;
+pub use document_lock::DocumentLock;
 pub use find::{CountDocuments, Find, FindOne};
 pub use find_one_and::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate, ReturnDocument};
 pub use hint::Hint;
 pub use index_model::IndexModel;
 pub use insert::InsertMany;
+pub use lock_document::{LockDocument, LockDocumentFuture};
+pub use locked::{LockedDocument, LockedDocuments};
 pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 pub use update::{Delete, Replace, Update};
 pub use write_model::{DeleteModel, InsertModel, ReplaceModel, UpdateModel, WriteModel};
 
-use crate::documents::Namespace;
+use crate::documents::{Namespace, Scope};
 use crate::error::DocumentError;
+use crate::fence::Fence;
 use crate::operations::Place;
 use crate::store::Store;
+use crate::transaction::{Transaction, TransactionState};
 
 /// A collection of a [`Database`](crate::Database): documents that are read as values of the type `T`, which is any
 /// that serde knows.
@@ -76,6 +84,10 @@ use crate::store::Store;
 /// ```
 pub struct Collection<T = bson::Document> {
     store: Store,
+    /// In which transaction it reads and writes; `None` for each write on its own.
+    transaction: Option<Arc<TransactionState>>,
+    /// What its writes rely on.
+    fences: Vec<Fence>,
     /// Both names, with a dot between them.
     full_name: Arc<str>,
     /// How long the name of the database is.
@@ -89,6 +101,8 @@ impl<T> Collection<T> {
     pub(crate) fn new(store: &Store, database: &str, name: &str) -> Self {
         Self {
             store: store.clone(),
+            transaction: None,
+            fences: Vec::new(),
             full_name: format!("{database}.{name}").into(),
             database: database.len(),
             namespace: Namespace::new(database, name),
@@ -110,11 +124,51 @@ impl<T> Collection<T> {
     pub fn with_type<U>(&self) -> Collection<U> {
         Collection {
             store: self.store.clone(),
+            transaction: self.transaction.clone(),
+            fences: self.fences.clone(),
             full_name: Arc::clone(&self.full_name),
             database: self.database,
             namespace: self.namespace.clone(),
             kind: PhantomData,
         }
+    }
+
+    /// The same collection, as `transaction` sees it: what is read and written through this handle is read and written in the
+    /// transaction, with the same calls and the same errors, and after its end every call is an error. Changes of the collection
+    /// itself and of its indexes are refused, as
+    /// [`OPERATION_NOT_SUPPORTED_IN_TRANSACTION`](docquery::ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION).
+    ///
+    /// ```
+    /// use lockstore::bson::{Document, doc};
+    /// use lockstore::{DocumentError, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let jobs = store.database("factory").collection::<Document>("jobs");
+    /// store.transaction(|tx| {
+    ///     let inside = jobs.in_transaction(tx);
+    ///     inside.insert_one(doc! { "_id": 1 })?;
+    ///     assert!(inside.find_one(doc! { "_id": 1 }).run()?.is_some());
+    ///     assert!(jobs.find_one(doc! { "_id": 1 }).run()?.is_none(), "nobody else sees it yet");
+    ///     Ok::<_, DocumentError>(())
+    /// })?;
+    /// assert!(jobs.find_one(doc! { "_id": 1 }).run()?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn in_transaction(&self, transaction: &Transaction) -> Self {
+        Self { transaction: Some(Arc::clone(transaction.state())), ..self.clone() }
+    }
+
+    /// The same collection, whose writes rely on a grant: each is done only if it is still there, which is looked at in the commit
+    /// that does it. Of a request that is about many documents, each commit looks. To rely on several grants, call it again.
+    ///
+    /// With a fence, a write is refused as [`LockLost`](DocumentError::LockLost) when the grant is over, and nothing has changed:
+    /// see [`Fence`].
+    #[must_use]
+    pub fn fenced_by(&self, fence: Fence) -> Self {
+        let mut fenced = self.clone();
+        fenced.fences.push(fence);
+        fenced
     }
 
     /// Drops the collection with its documents and indexes, and tells whether it was there. That is durable when
@@ -126,14 +180,24 @@ impl<T> Collection<T> {
     pub fn drop(&self) -> Result<bool, DocumentError> {
         match self.place(None)?.drop_collection() {
             Ok(_) => Ok(true),
-            Err(error) if error.code() == docquery::ErrorCode::NAMESPACE_NOT_FOUND => Ok(false),
+            Err(error) if error.code() == ErrorCode::NAMESPACE_NOT_FOUND => Ok(false),
             Err(error) => Err(error),
         }
     }
 
+    /// Refuses what has a commit of its own.
+    fn refuse_in_transaction(&self, what: &str) -> Result<(), DocumentError> {
+        if self.transaction.is_none() {
+            return Ok(());
+        }
+        let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
+        Err(Error::new(code, format!("{what} in a transaction, but in a commit of its own")).into())
+    }
+
     pub(super) fn place(&self, max_time: Option<Duration>) -> Result<Place<'_>, DocumentError> {
         let namespace = self.namespace.clone()?;
-        Ok(Place::new(self.store.engine(), namespace, max_time))
+        let scope = Scope::new(self.store.engine(), self.transaction.as_ref(), self.fences.clone());
+        Ok(Place::new(scope, namespace, max_time))
     }
 }
 

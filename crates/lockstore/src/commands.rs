@@ -16,6 +16,7 @@ mod distinct;
 mod drop;
 mod drop_indexes;
 mod explain;
+mod fences;
 mod find;
 mod find_and_modify;
 mod insert;
@@ -30,10 +31,11 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value, limits};
 
-use crate::documents::Namespace;
+use crate::documents::{Namespace, Scope};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::operations::Place;
+use crate::transaction::TransactionState;
 use arguments::Arguments;
 use concern::{Concern, Takes};
 use reply::Reply;
@@ -44,6 +46,8 @@ pub(crate) use cursors::Cursors;
 #[derive(Clone, Copy, Debug)]
 struct Call<'c> {
     engine: &'c Arc<Engine>,
+    /// The transaction in which it runs, if it runs in one.
+    transaction: Option<&'c Arc<TransactionState>>,
     database: &'c str,
     /// What the command is, in its own spelling, and what it is about: a collection mostly.
     name: &'c str,
@@ -60,8 +64,13 @@ struct Known {
 }
 
 /// Runs a command in a database, and gives its reply, which tells of errors too.
-pub(crate) fn run(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> RawDocumentBuf {
-    match dispatch(engine, database, command) {
+pub(crate) fn run(
+    engine: &Arc<Engine>,
+    transaction: Option<&Arc<TransactionState>>,
+    database: &str,
+    command: &RawDocument,
+) -> RawDocumentBuf {
+    match dispatch(engine, transaction, database, command) {
         Ok(reply) => reply.finish(),
         Err(error) => Reply::failure(&error),
     }
@@ -69,6 +78,7 @@ pub(crate) fn run(engine: &Arc<Engine>, database: &str, command: &RawDocument) -
 
 fn dispatch(
     engine: &Arc<Engine>,
+    transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
 ) -> Result<Reply, DocumentError> {
@@ -80,7 +90,13 @@ fn dispatch(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
         );
     };
-    (known.run)(&Call { engine, database, name, target, takes: known.takes, command })
+    if transaction.is_some() && !IN_TRANSACTIONS.contains(&name) {
+        let message = format!("Cannot run '{name}' in a multi-document transaction.");
+        let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
+        return Err(Error::new(code, message).into());
+    }
+    let takes = known.takes;
+    (known.run)(&Call { engine, transaction, database, name, target, takes, command })
 }
 
 impl<'c> Call<'c> {
@@ -103,10 +119,16 @@ impl<'c> Call<'c> {
     }
 
     /// Where the command runs, once its arguments have been parsed.
-    fn place(&self, namespace: Namespace) -> Result<Place<'c>, Error> {
-        let Concern { acknowledged, max_time } = Concern::parse(self.command, self.takes)?;
-        let place = Place::new(self.engine, namespace, max_time);
+    fn place(&self, namespace: Namespace) -> Result<Place<'c>, DocumentError> {
+        let Concern { acknowledged, max_time } =
+            Concern::parse(self.command, self.takes, self.transaction.is_some())?;
+        let place = Place::new(self.scope()?, namespace, max_time);
         Ok(if acknowledged { place } else { place.unacknowledged() })
+    }
+
+    /// What it reads on, and whom it asks for what it changes.
+    fn scope(&self) -> Result<Scope<'c>, DocumentError> {
+        Ok(Scope::new(self.engine, self.transaction, fences::parse(self.command)?))
     }
 }
 
@@ -143,6 +165,20 @@ const COMMANDS: &[Known] = &[
     known("ping", Takes::ReadConcern, listing::ping),
     known("renameCollection", Takes::WriteConcern, rename_collection::run),
     known("update", Takes::WriteConcern, update::run),
+];
+
+/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes.
+const IN_TRANSACTIONS: [&str; 10] = [
+    "aggregate",
+    "delete",
+    "distinct",
+    "find",
+    "findAndModify",
+    "findandmodify",
+    "getMore",
+    "insert",
+    "killCursors",
+    "update",
 ];
 
 /// How deeply a command may be nested: what it carries may be nested as deeply as a document, and one level more is the server's.

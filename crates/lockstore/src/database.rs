@@ -124,13 +124,13 @@ impl Database {
     ///
     /// [`DocumentError`]. Nothing has changed then.
     pub fn drop(&self) -> Result<bool, DocumentError> {
-        operations::drop_database(self.store.engine(), &self.name)
+        operations::drop_database(&**self.store.engine(), &self.name)
     }
 
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
-        commands::run(self.store.engine(), &self.name, command)
+        commands::run(self.store.engine(), None, &self.name, command)
     }
 }
 

@@ -11,21 +11,26 @@ mod guard;
 mod open;
 mod own_pages;
 mod owner;
+mod proofs;
 mod read;
 mod staging;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
 
 pub use error::{BackupError, DiskError, OpenError};
-pub(crate) use read::{Direction, Documents, Entries, Snapshot, StoredDocument};
+pub(crate) use read::{
+    Direction, Documents, Entries, Entry, ScannedDocument, Snapshot, StoredDocument,
+};
 
 use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
 use crate::rows::{RowChange, TableId};
 use gate::Gate;
 use guard::{guarded, guarded_drop};
 use open::Verify;
+use proofs::Proofs;
 
 /// How a store's file is opened.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,9 @@ pub(crate) struct Disk {
     /// `None` only while it is being closed.
     db: Option<Database>,
     gate: Gate,
+    proofs: Arc<Proofs>,
+    /// How many snapshots were taken.
+    snapshots: Mutex<u64>,
 }
 
 impl Disk {
@@ -127,8 +135,11 @@ impl Disk {
     /// The rows as the last commit left them. While a snapshot is held the file cannot reuse the
     /// pages it sees, and grows: take one, read, and drop it.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, DiskError> {
+        // One after the other, so that a later number never stands for an older commit.
+        let mut snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = guarded("read", || self.db().begin_read())?;
-        Ok(Snapshot::new(transaction))
+        *snapshots += 1;
+        Ok(Snapshot::new(transaction).with_proofs(*snapshots, Arc::clone(&self.proofs)))
     }
 
     /// Moves the rows together and gives the rest of the file back. Takes as long as copying them.

@@ -10,7 +10,7 @@ mod catalog;
 mod change;
 mod check;
 mod conflict;
-mod contained;
+pub(crate) mod contained;
 mod definition;
 mod duplicate;
 mod edge;
@@ -18,30 +18,35 @@ pub(crate) mod execution;
 mod history;
 mod ids;
 mod index;
+mod merged;
 mod namespace;
 mod overlay;
 pub(crate) mod plan;
 mod reading;
+mod scope;
 mod task;
+mod trial;
 mod write_set;
 mod writer;
 
-pub(crate) use calls::Attempt;
+pub(crate) use calls::{Ask, Attempt};
 pub(crate) use catalog::{Catalog, Collection};
 pub(crate) use change::{After, Modification};
 pub(crate) use check::DocumentCheck;
 pub(crate) use definition::Definition;
-pub(crate) use edge::Edge;
+pub(crate) use edge::{Edge, is_empty};
 pub(crate) use ids::{CollectionId, IndexId, RecordId};
 pub(crate) use index::{Index, IndexState};
 pub(crate) use namespace::{Namespace, TEMPORARY};
-pub(crate) use overlay::Ground;
-pub(crate) use reading::Reading;
+pub(crate) use overlay::{Became, Ground, Overlay};
+pub(crate) use reading::{Inside, Reading};
+pub(crate) use scope::Scope;
 pub(crate) use task::{
     Apply, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found,
-    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, Upsert,
+    Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, STEPS_PER_TASK, Upsert,
+    Write, Writes,
 };
-pub(crate) use writer::DocumentWriter;
+pub(crate) use writer::{DocumentWriter, Match};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 //! has yet to leave.
 
 mod alone;
+mod answers;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
 use docquery::Random;
-use lockcore::{Command, Instant, Outcome};
+use lockcore::{Command, Instant};
 
 use crate::background::Background;
 use crate::clock::Clock;
@@ -32,7 +33,8 @@ use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
 use crate::options::Settings;
 use crate::request::{Answer, Reply, Request, Task};
-use crate::slot::{GivenUp, Slot, Woken};
+use crate::slot::{GivenUp, Slot, Waiting, Woken};
+use crate::transaction::OpenTransactions;
 use crate::view::Published;
 use crate::writer::{Answers, Surroundings, Writer, panic_text};
 
@@ -50,6 +52,7 @@ pub(crate) struct Engine {
     /// The folder for what pipelines cannot hold in memory.
     pub(crate) scratch: PathBuf,
     pub(crate) random: Random,
+    pub(crate) transactions: OpenTransactions,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -102,6 +105,7 @@ impl Engine {
             rivals: Rivals::default(),
             scratch,
             random: Random::new(settings.seed),
+            transactions: OpenTransactions::default(),
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {
@@ -190,8 +194,11 @@ impl Engine {
     pub(crate) fn give_up(&self, slot: &Slot) {
         match slot.give_up() {
             GivenUp::Answered(answer) => self.hand_on(slot, &answer),
-            GivenUp::Waiting(waiter) => {
+            GivenUp::Waiting(Waiting::Lock(waiter)) => {
                 self.post_or_warn(Task::Command(Command::Cancel { waiter }));
+            }
+            GivenUp::Waiting(Waiting::Document(ticket)) => {
+                self.post_or_warn(Task::CancelDocument(ticket));
             }
             GivenUp::Unserved => {}
         }
@@ -213,6 +220,18 @@ impl Engine {
         let mut seat = self.take_seat();
         self.serve_batch(&mut seat);
         self.leave(seat)
+    }
+
+    /// Has documents agree with the grants behind their locks that an opening has found over, or has given more time, until no
+    /// more than `still_locked` are locked.
+    pub(crate) fn settle_documents(&self, still_locked: usize) -> Result<(), DiskError> {
+        while self.in_seat(|seat| seat.writer.has_to_settle(still_locked)) {
+            self.serve_now();
+            if let Some(cause) = self.poison.get() {
+                return Err(DiskError::Stopped { doing: "settle", what: cause.to_string() });
+            }
+        }
+        Ok(())
     }
 
     /// Runs `f` while nothing can be written, on the state that is durable.
@@ -331,6 +350,7 @@ impl Engine {
             published: &self.published,
             subscribers: &self.subscribers,
             audit_max: self.settings.audit_max,
+            waiters_max: self.settings.limits.waiters_max,
             with_timers: !put_off,
         };
         let commits = seat.writer.figures.commits;
@@ -361,36 +381,6 @@ impl Engine {
         let callers: Vec<_> = backlog.iter().filter_map(Request::caller).cloned().collect();
         drop(seat);
         if !callers.iter().any(|slot| slot.offer_seat()) {
-            self.background.wake();
-        }
-    }
-
-    fn deliver(&self, answers: Answers) {
-        for (reply, answer) in answers {
-            match reply {
-                Reply::Caller(slot) => {
-                    if let Err(answer) = slot.answer(answer) {
-                        self.hand_on(&slot, &answer);
-                    }
-                }
-                Reply::KeptLease(lease) => lease.answered(&answer),
-                Reply::Nobody => {}
-            }
-        }
-    }
-
-    /// A grant whose caller has given up goes to the next. One that its holder had before stays.
-    fn hand_on(&self, slot: &Slot, answer: &Answer) {
-        let (Answer::Done(Outcome::Granted(granted)) | Answer::HandedOff(granted)) = answer else {
-            return;
-        };
-        if let Some((key, holder)) = slot.acquires()
-            && !granted.rejoined
-        {
-            let (key, holder) = (key.clone(), holder.clone());
-            let task = Task::HandOn { key, holder, token: granted.token };
-            // Also while the store closes, which serves what is queued first.
-            self.send(Request { task, reply: Reply::Nobody });
             self.background.wake();
         }
     }

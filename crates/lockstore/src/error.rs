@@ -1,8 +1,10 @@
 //! Errors: one enum for each operation, each wrapping the one error of the store itself.
 
+mod document_locks;
 mod documents;
 mod partial;
 mod shell;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,14 @@ use lockcore::{Holder, Key, Limit, Mode, NameError, Token, TtlError};
 
 use crate::disk::DiskError;
 use crate::request::Answer;
+pub use document_locks::{
+    FlowLockedError, JobLockedError, LockDocumentError, LockedDocumentError, ReleaseDocumentError,
+    RunnerLockedError,
+};
 pub use documents::{DocumentError, DuplicateKey};
 pub use partial::PartialWrite;
+pub(crate) use shell::Shell;
+pub use transactions::{LockLost, TransactionEnd, TransactionSize};
 
 /// Why the store itself cannot serve. No operation that answers one of these has changed anything
 /// that was acknowledged; whether its own change is on disk is not known after [`StoreError::Poisoned`].
@@ -75,6 +83,9 @@ pub enum ArgumentError {
     /// A key or holder that is empty or too long.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A key that begins with a NUL character and `document/`: the store keeps these for itself.
+    #[error("a key must not begin with \"\\0document/\": those keys are the store's own")]
+    ReservedKey,
     /// A TTL of 0 or beyond the bound.
     #[error(transparent)]
     Ttl(#[from] TtlError),
@@ -85,6 +96,12 @@ pub enum ArgumentError {
         bytes: usize,
         /// The longest allowed.
         bytes_max: usize,
+    },
+    /// A transaction changes a lock twice. It may acquire, renew or release each key once.
+    #[error("the transaction changes the lock of {key:?} already; it may do so once")]
+    ChangedInTransaction {
+        /// The lock.
+        key: Key,
     },
     /// A holder is needed and was not given.
     #[error("a holder must be named to take up a lock again: it is the one that holds it")]

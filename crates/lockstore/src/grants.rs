@@ -130,6 +130,19 @@ pub(crate) fn fate(
     Ok(Fate::Rewritten(key, mode, grant(Some(lease)), rewritten))
 }
 
+/// The side grant of a document that is over, with a lease that ends now: its expiry unlocks the document.
+pub(crate) fn lapsed(
+    token: Token,
+    record: &GrantRecordV1,
+    opening: &Opening,
+) -> Result<(Key, Grant), CodecError> {
+    let key = Key::new(&record.key).map_err(malformed)?;
+    let holder = Holder::new(&record.holder).map_err(malformed)?;
+    let expires_at = Instant::from_millis(opening.now.millis_floor());
+    let lease = Lease { ttl: Ttl::from_millis(1).map_err(malformed)?, expires_at };
+    Ok((key, Grant::new(holder, token, None, record.granted_wall_ms, Some(lease))))
+}
+
 /// In what a record differs from the grant that it should hold.
 pub(crate) fn difference(lock: &Lock, grant: &Grant, record: &GrantRecordV1) -> Option<String> {
     let deadline = record.lease.map(|lease| (lease.ttl_ms, lease.boot_deadline_ms));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lockcore::{Command, Granted, Holder, Instant, Key, Mode, Token, Ttl};
 
 use crate::error::{ArgumentError, ReleaseError, RenewError};
+use crate::fence::Fence;
 use crate::keep_alive::KeptLease;
 use crate::request::Task;
 use crate::store::Store;
@@ -65,6 +66,13 @@ impl LockGuard {
     /// The fencing token: higher than that of every earlier grant of the store.
     pub fn token(&self) -> Token {
         self.lease.token
+    }
+
+    /// What a write carries that relies on this grant: see [`Collection::fenced_by`](crate::Collection::fenced_by) and
+    /// [`Transaction::require`](crate::Transaction::require).
+    pub fn fence(&self) -> Fence {
+        let (key, holder) = (self.key().clone(), self.holder().clone());
+        Fence { key, holder, token: self.token() }
     }
 
     /// Whether it is held alone or beside others.
@@ -146,6 +154,15 @@ impl LockGuard {
         LeakedGrant { key, holder, token: self.token() }
     }
 
+    /// What the guard and the background thread know of its lease.
+    pub(crate) fn lease(&self) -> &Arc<KeptLease> {
+        &self.lease
+    }
+
+    pub(crate) fn ttl(&self) -> Option<Ttl> {
+        self.ttl
+    }
+
     /// Renewals end.
     fn let_go(&self) {
         let engine = self.store.engine();
@@ -174,7 +191,8 @@ impl LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        if !self.owned {
+        // A grant that is known to be over needs no release.
+        if !self.owned || self.lease.is_lost() {
             return;
         }
         self.let_go();

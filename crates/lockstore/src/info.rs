@@ -61,9 +61,11 @@ pub struct BreakRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Locks held.
+    /// Locks held, those of documents not counted.
     pub locks: usize,
-    /// Callers that wait.
+    /// Documents locked by this library. Those that an update has locked are not counted.
+    pub document_locks: usize,
+    /// Callers that wait, for locks and for documents.
     pub waiters: usize,
     /// Sessions.
     pub sessions: usize,

@@ -167,6 +167,8 @@ impl KeptLease {
             | Answer::HandedOff(_)
             | Answer::Broken(_)
             | Answer::Documents(_)
+            | Answer::Committed(_)
+            | Answer::DocumentLock(_)
             | Answer::Left(_) => {
                 unreachable!("a renewal is renewed or refused")
             }

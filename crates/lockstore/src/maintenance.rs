@@ -69,7 +69,7 @@ impl Store {
     /// Compares everything with everything: each page of the file with its checksum, each record with its
     /// own, and the records with the locks, leases and timers that the store works with, which it recomputes
     /// from them. Other calls wait meanwhile. Then, while others are served, each document is compared with the entries
-    /// of all indexes of its collection, and these with the documents. Where pages were damaged and could be repaired, what is on disk
+    /// of all indexes of its collection, and these with the documents; and each lock of a document with the document. Where pages were damaged and could be repaired, what is on disk
     /// may be older than what was acknowledged: the store stops then, and the report says why.
     ///
     /// # Errors

@@ -39,16 +39,16 @@ pub(crate) use indexes::{Dropped, IndexChange, IndexName};
 pub(crate) use insert::InsertRequest;
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
-pub(crate) use select::Selector;
+pub(crate) use select::{Candidates, Selector};
 
-use crate::documents::{Namespace, NewCollection};
+use crate::documents::{Namespace, NewCollection, Scope};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 
 /// Where and when one operation runs.
 #[derive(Debug)]
 pub(crate) struct Place<'s> {
-    engine: &'s Arc<Engine>,
+    scope: Scope<'s>,
     namespace: Namespace,
     now_ms: i64,
     deadline: Option<Instant>,
@@ -57,24 +57,16 @@ pub(crate) struct Place<'s> {
 
 impl<'s> Place<'s> {
     /// An operation on a collection, which may take as long as `max_time`.
-    pub(crate) fn new(
-        engine: &'s Arc<Engine>,
-        namespace: Namespace,
-        max_time: Option<Duration>,
-    ) -> Self {
-        let now_ms = i64::try_from(engine.clock.wall().as_millis()).unwrap_or(i64::MAX);
-        let deadline = max_time.map(|limit| engine.clock.now().saturating_add(limit));
-        Self::at(engine, namespace, now_ms, deadline)
+    pub(crate) fn new(scope: Scope<'s>, namespace: Namespace, max_time: Option<Duration>) -> Self {
+        let clock = &scope.engine().clock;
+        let now_ms = i64::try_from(clock.wall().as_millis()).unwrap_or(i64::MAX);
+        let deadline = max_time.map(|limit| clock.now().saturating_add(limit));
+        Self { scope, namespace, now_ms, deadline, unacknowledged: false }
     }
 
     /// A part of an operation that began at `now_ms`.
-    fn at(
-        engine: &'s Arc<Engine>,
-        namespace: Namespace,
-        now_ms: i64,
-        deadline: Option<Instant>,
-    ) -> Self {
-        Self { engine, namespace, now_ms, deadline, unacknowledged: false }
+    fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Instant>) -> Self {
+        Self { scope, namespace, now_ms, deadline, unacknowledged: false }
     }
 
     /// The same, whose caller does not want to be told what was done.
@@ -86,8 +78,18 @@ impl<'s> Place<'s> {
         self.unacknowledged
     }
 
+    /// The time of the operation, in milliseconds since the epoch.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
     pub(crate) fn engine(&self) -> &'s Arc<Engine> {
-        self.engine
+        self.scope.engine()
+    }
+
+    /// What it reads on, and whom it asks for what it changes.
+    pub(crate) fn scope(&self) -> &Scope<'s> {
+        &self.scope
     }
 
     pub(crate) fn namespace(&self) -> &Namespace {
@@ -98,7 +100,8 @@ impl<'s> Place<'s> {
     pub(crate) fn timestamp(&self) -> u64 {
         let now = u64::try_from(self.now_ms / 1_000).unwrap_or(0) << 32 | 1;
         let rise = |last: u64| Some(now.max(last + 1));
-        let last = self.engine.timestamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise);
+        let timestamps = &self.engine().timestamps;
+        let last = timestamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rise);
         now.max(last.unwrap_or(0) + 1)
     }
 
@@ -107,7 +110,7 @@ impl<'s> Place<'s> {
         &self,
         variables: Option<&RawDocumentBuf>,
     ) -> Result<Environment, Error> {
-        let environment = Environment::new(self.now_ms).with_random(&self.engine.random);
+        let environment = Environment::new(self.now_ms).with_random(&self.engine().random);
         match variables {
             Some(variables) => environment.with_let(variables),
             None => Ok(environment),
@@ -117,7 +120,7 @@ impl<'s> Place<'s> {
     /// Checks that there is time left.
     pub(crate) fn check_time(&self) -> Result<(), DocumentError> {
         match self.deadline {
-            Some(deadline) if self.engine.clock.now() >= deadline => {
+            Some(deadline) if self.engine().clock.now() >= deadline => {
                 Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "operation exceeded time limit")
                     .into())
             }
@@ -125,12 +128,17 @@ impl<'s> Place<'s> {
         }
     }
 
+    /// The same operation in another collection.
+    fn neighbour(&self, namespace: Namespace) -> Self {
+        Self { scope: self.scope.clone(), namespace, ..*self }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     fn rivals(&self) -> &'s Rivals {
-        &self.engine.rivals
+        &self.engine().rivals
     }
 }
 

@@ -12,7 +12,7 @@ use redb::backends::InMemoryBackend;
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{Birth, Disk, DiskError, DiskOptions, OpenError};
 use crate::engine::Engine;
-use crate::recovery::recover;
+use crate::recovery::{Recovered, recover};
 use crate::store::Store;
 
 /// Options of a store; what is not set has the default that is named with it.
@@ -86,7 +86,8 @@ impl StoreOptions {
         self
     }
 
-    /// How many locks may be held, callers wait and sessions live at once. Defaults: [`Limits::default`].
+    /// How many locks may be held, callers wait and sessions live at once, for documents too. Defaults:
+    /// [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
@@ -204,7 +205,9 @@ impl StoreOptions {
 
     fn start(self, disk: Disk, clock: Arc<dyn Clock>, path: &Path) -> Result<Store, OpenError> {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
-        let (writer, recovery) = recover(&disk, &self.settings, &*clock).map_err(failed)?;
+        let Recovered { writer, lapsed, recovery } =
+            recover(&disk, &self.settings, &*clock).map_err(failed)?;
+        let still_locked = writer.document_locks_len() - lapsed;
         // Large pipelines are put beside the store: where there is room for that, there is room for them.
         let scratch = match path.parent() {
             Some(folder) if path.exists() && folder.as_os_str().is_empty() => ".".into(),
@@ -213,6 +216,7 @@ impl StoreOptions {
         };
         let engine = Engine::new(self.settings, clock, disk, writer, scratch).map_err(failed)?;
         let engine = Arc::new(engine);
+        engine.settle_documents(still_locked).map_err(failed)?;
         let started = engine.background.start(&engine);
         started.map_err(|source| OpenError::Thread { path: path.to_owned(), source })?;
         let weak = Arc::downgrade(&engine);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use lockcore::{Table, Token};
+use lockcore::{Grant, Key, Mode, Table, Token};
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
+use crate::document_locks::side_grant::document_of;
 use crate::documents::DocumentWriter;
 use crate::grants::{self, Fate, Opening};
 use crate::numbers::Numbers;
@@ -33,12 +34,21 @@ pub struct Recovery {
     pub took: Duration,
 }
 
+/// What an opening goes on from.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) writer: Writer,
+    /// How many side grants are over, and stand only until their documents have been unlocked.
+    pub(crate) lapsed: usize,
+    pub(crate) recovery: Recovery,
+}
+
 /// Reads the store's rows, settles what became of each grant while it was closed, and makes that durable.
 pub(crate) fn recover(
     disk: &Disk,
     settings: &Settings,
     clock: &dyn Clock,
-) -> Result<(Writer, Recovery), DiskError> {
+) -> Result<Recovered, DiskError> {
     let started = clock.now();
     let snapshot = disk.snapshot()?;
     let meta = snapshot.meta()?;
@@ -57,6 +67,8 @@ pub(crate) fn recover(
     };
     let mut table = Table::new(settings.limits, settings.seed, opening.now);
     let mut changes = Vec::new();
+    let mut renewed = Vec::new();
+    let mut lapsed = 0;
     snapshot.for_each_row(TableId::Grants, |key, value| {
         let token = token_of(key)?;
         if token.get() >= meta.token.reserved_below {
@@ -70,6 +82,8 @@ pub(crate) fn recover(
         }
         let record = GrantRecordV1::from_row(key, value)?;
         let row = RowKey::grant(token);
+        let document = document_of(&record.key);
+        let before = document.is_some().then(|| record.clone());
         let fate = grants::fate(token, record, &opening).map_err(|reason| damaged(key, reason))?;
         let (lock, mode, grant) = match fate {
             Fate::Held(lock, mode, grant) => (lock, mode, grant),
@@ -77,23 +91,28 @@ pub(crate) fn recover(
                 found.graced += u64::from(record.lease.is_some_and(|lease| lease.graced));
                 let value = record.to_row(&row);
                 changes.push(RowChange::put(TableId::Grants, row, value));
+                renewed.extend(document);
                 (lock, mode, grant)
             }
-            Fate::Expired => {
-                found.expired += 1;
-                changes.push(RowChange::delete(TableId::Grants, row));
-                return Ok(());
-            }
-            Fate::SessionEnded => {
-                found.sessions_ended += 1;
-                changes.push(RowChange::delete(TableId::Grants, row));
-                return Ok(());
+            Fate::Expired | Fate::SessionEnded => {
+                let count = match fate {
+                    Fate::Expired => &mut found.expired,
+                    _ => &mut found.sessions_ended,
+                };
+                *count += 1;
+                let Some(before) = before else {
+                    changes.push(RowChange::delete(TableId::Grants, row));
+                    return Ok(());
+                };
+                // Its document must be unlocked with it: the first batches expire it.
+                lapsed += 1;
+                let (lock, grant) = grants::lapsed(token, &before, &opening)
+                    .map_err(|reason| damaged(key, reason))?;
+                return restore(&mut table, key, &lock, Mode::Exclusive, grant);
             }
         };
         found.held += 1;
-        table.restore(&lock, mode, grant).map_err(|conflict| {
-            damaged(key, CodecError::Malformed { what: "grant", reason: conflict.to_string() })
-        })
+        restore(&mut table, key, &lock, mode, grant)
     })?;
     let audit = |row: Option<&[u8]>| row.map(audit_number_of).transpose();
     let last_audit =
@@ -116,7 +135,20 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    Ok((Writer::new(table, numbers, documents), found))
+    let writer = Writer::new(table, numbers, documents, renewed, started);
+    Ok(Recovered { writer, lapsed, recovery: found })
+}
+
+fn restore(
+    table: &mut Table,
+    row: &[u8],
+    key: &Key,
+    mode: Mode,
+    grant: Grant,
+) -> Result<(), DiskError> {
+    table.restore(key, mode, grant).map_err(|conflict| {
+        damaged(row, CodecError::Malformed { what: "grant", reason: conflict.to_string() })
+    })
 }
 
 fn damaged(key: &[u8], reason: CodecError) -> DiskError {

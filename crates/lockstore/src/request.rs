@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use lockcore::{Command, Granted, Holder, Key, LeaveCause, Outcome, Refusal, Token};
 
-use crate::documents::{DocumentAnswer, DocumentTask};
+use crate::document_locks::{BreakDocument, GiveBack, LockAnswer, Take, Ticket};
+use crate::documents::{DocumentAnswer, DocumentTask, Writes};
 use crate::error::StoreError;
+use crate::fence::Fence;
 use crate::info::BreakRecord;
 use crate::keep_alive::KeptLease;
 use crate::slot::Slot;
@@ -26,8 +28,29 @@ pub(crate) enum Task {
     HandOn { key: Key, holder: Holder, token: Token },
     /// A break, with its audit record in the same commit.
     Break { key: Key, token: Token, reason: Box<str> },
-    /// Something with documents.
-    Documents(Box<DocumentTask>),
+    /// Something with documents, if the fences hold.
+    Documents { fences: Vec<Fence>, task: Box<DocumentTask> },
+    /// The commit of a transaction.
+    Commit(Box<Commit>),
+    /// The lock of a document.
+    LockDocument(Box<Take>),
+    /// Its release.
+    UnlockDocument(Box<GiveBack>),
+    /// The break of the lock of a document, with its audit record in the same commit.
+    BreakDocument(Box<BreakDocument>),
+    /// The end of a wait for a document: its caller gave up.
+    CancelDocument(Ticket),
+}
+
+/// What a transaction wants: all of it is done, or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    /// The grants that it relies on.
+    pub(crate) fences: Vec<Fence>,
+    /// Locks that it acquires without waiting, renews and releases, each of another key.
+    pub(crate) locks: Vec<Command>,
+    /// The documents that it has changed.
+    pub(crate) writes: Writes,
 }
 
 /// Where the answer goes.
@@ -50,8 +73,12 @@ pub(crate) enum Answer {
     HandedOff(Granted),
     /// The grant is broken, and recorded.
     Broken(Box<BreakRecord>),
-    /// What has become of a task with documents.
+    /// What has become of a task with documents, or why a transaction was not committed.
     Documents(Box<DocumentAnswer>),
+    /// A transaction is committed. What has become of its locks, in their order.
+    Committed(Box<[Outcome]>),
+    /// What has become of a document lock.
+    DocumentLock(Box<LockAnswer>),
     /// It was refused, and nothing has changed.
     Refused(Refusal),
     /// It waited, and its wait is over.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use lockcore::{Holder, Key, WaiterId};
 
+use crate::document_locks::Ticket;
 use crate::request::Answer;
 
 /// A place for one answer. The writer fills it once; the caller takes it once, or gives up first.
@@ -24,11 +25,20 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 enum State {
     /// No answer yet.
-    Open { task: Option<Waker>, waiter: Option<WaiterId>, seat_offered: bool },
+    Open { task: Option<Waker>, waiter: Option<Waiting>, seat_offered: bool },
     /// The answer, not yet taken.
     Answered(Answer),
     /// Taken, or given up.
     Closed,
+}
+
+/// The queue that a call stands in, and its place there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Waiting {
+    /// That of a lock.
+    Lock(WaiterId),
+    /// That of those who wait for documents.
+    Document(Ticket),
 }
 
 /// What a blocked caller was woken for.
@@ -44,7 +54,7 @@ pub(crate) enum GivenUp {
     /// The answer had come already: what it grants must be handed on.
     Answered(Answer),
     /// It stood in a queue, and must leave it.
-    Waiting(WaiterId),
+    Waiting(Waiting),
     /// Its request was not served yet; the writer finds the slot closed.
     Unserved,
 }
@@ -93,10 +103,10 @@ impl Slot {
     }
 
     /// Notes that the call stands in a queue. `false` when the caller has given up meanwhile.
-    pub(crate) fn queued(&self, id: WaiterId) -> bool {
+    pub(crate) fn queued(&self, place: Waiting) -> bool {
         match &mut *self.lock() {
             State::Open { waiter, .. } => {
-                *waiter = Some(id);
+                *waiter = Some(place);
                 true
             }
             State::Closed => false,

@@ -8,6 +8,7 @@ use lockcore::{Command, Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, W
 
 use crate::OpenError;
 use crate::acquire::LockRequest;
+use crate::document_locks::side_grant::{check_user_key, user_key};
 use crate::engine::Engine;
 use crate::error::{
     ArgumentError, HeldBy, ReadError, ReleaseError, RenewError, StoreError, WaitError, unexpected,
@@ -92,7 +93,7 @@ impl Store {
     /// [`ReadError`].
     pub fn is_locked(&self, key: &str) -> Result<bool, ReadError> {
         self.engine().check_usable()?;
-        Key::check(key).map_err(ArgumentError::from)?;
+        check_user_key(key)?;
         Ok(self.engine().published.view().lock(key).is_some())
     }
 
@@ -103,7 +104,7 @@ impl Store {
     /// [`ReadError`].
     pub fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, ReadError> {
         self.engine().check_usable()?;
-        Key::check(key).map_err(ArgumentError::from)?;
+        check_user_key(key)?;
         Holder::check(holder).map_err(ArgumentError::from)?;
         let view = self.engine().published.view();
         Ok(view.lock(key).is_some_and(|lock| lock.grant_of(holder).is_some()))
@@ -116,7 +117,7 @@ impl Store {
     /// [`ReadError`].
     pub fn inspect(&self, key: &str) -> Result<Option<LockInfo>, ReadError> {
         self.engine().check_usable()?;
-        Key::check(key).map_err(ArgumentError::from)?;
+        check_user_key(key)?;
         let view = self.engine().published.view();
         Ok(view.lock(key).map(|lock| LockInfo::new(lock, &*self.engine().clock)))
     }
@@ -159,7 +160,7 @@ impl Store {
         let wait = timeout.map_or(Wait::Forever, |timeout| {
             Wait::Until(self.engine().clock.now().saturating_add(timeout))
         });
-        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let key = user_key(key)?;
         let command = Command::WaitUntilFree { key, wait, session: None };
         freed(self.engine().call(Task::Command(command)))
     }
@@ -183,7 +184,7 @@ impl Store {
         token: Option<Token>,
         ttl: Option<Duration>,
     ) -> Result<Option<Duration>, RenewError> {
-        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let key = user_key(key)?;
         let holder = Holder::new(holder).map_err(ArgumentError::from)?;
         let ttl = ttl.map(Ttl::new).transpose().map_err(ArgumentError::from)?;
         let granted = self.renew_grant(key, holder, token, ttl)?;
@@ -227,7 +228,7 @@ impl Store {
         holder: &str,
         token: Option<Token>,
     ) -> Result<(), ReleaseError> {
-        let key = Key::new(key).map_err(ArgumentError::from)?;
+        let key = user_key(key)?;
         let holder = Holder::new(holder).map_err(ArgumentError::from)?;
         self.release_grant(key, holder, token)
     }
@@ -288,8 +289,9 @@ impl Store {
             let (table, figures) = (seat.writer.table(), seat.writer.figures);
             let catalog = seat.writer.documents().catalog();
             Stats {
-                locks: table.locks_len(),
-                waiters: table.waiters_len(),
+                locks: table.locks_len() - seat.writer.document_locks_len(),
+                document_locks: seat.writer.document_locks_len(),
+                waiters: table.waiters_len() + seat.writer.document_waiters_len(),
                 sessions: table.sessions_len(),
                 commits: figures.commits,
                 requests: figures.requests,

@@ -12,14 +12,15 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use lockcore::{Key, Lock};
 
 use crate::disk::{Disk, DiskError, Snapshot};
+use crate::document_locks::side_grant::is_side_key;
 use crate::documents::Catalog;
 
 /// The published state. Readers load the view without a lock; a listing holds the keys for one page.
 #[derive(Debug)]
 pub(crate) struct Published {
     view: ArcSwap<View>,
-    /// The keys of the view in their order, for listing: at least those of the view at any time, and a
-    /// reader passes over what the view does not have.
+    /// The keys of the view in their order, but those of side grants, for listing: at least those of the view at any
+    /// time, and a reader passes over what the view does not have.
     keys: RwLock<BTreeSet<Key>>,
     /// Whether views come without their rows for now: the file is to be had alone.
     withheld: Mutex<bool>,
@@ -59,7 +60,9 @@ impl Published {
         };
         let mut keys = Vec::with_capacity(locks.size_hint().0);
         for lock in locks {
-            keys.push(lock.key().clone());
+            if !is_side_key(lock.key()) {
+                keys.push(lock.key().clone());
+            }
             view.locks.insert(ByKey(Arc::clone(lock)), ());
         }
         // A set that is made of all its keys at once sorts them once, and fills its nodes.
@@ -99,7 +102,7 @@ impl Published {
             match lock {
                 Some(lock) => {
                     next.locks.insert(ByKey(Arc::clone(lock)), ());
-                    if !known {
+                    if !known && !is_side_key(key) {
                         self.write_keys().insert(key.clone());
                     }
                 }
@@ -178,6 +181,11 @@ impl View {
     /// The lock of `key`, if anybody holds it.
     pub(crate) fn lock(&self, key: &str) -> Option<&Arc<Lock>> {
         self.locks.get_key_value(key).map(|(lock, ())| &lock.0)
+    }
+
+    /// All locks that are held, in no particular order.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
+        self.locks.keys().map(|lock| &lock.0)
     }
 
     /// How many locks are held.

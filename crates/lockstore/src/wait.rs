@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lockcore::{Command, Key, Wait};
+use lockcore::{Command, Wait};
 
 use crate::call::Call;
+use crate::document_locks::side_grant::user_key;
 use crate::error::{ArgumentError, WaitError};
 use crate::request::Task;
 use crate::store::{Store, freed};
@@ -24,11 +25,11 @@ impl WaitFuture {
         let now = store.engine().clock.now();
         let wait =
             timeout.map_or(Wait::Forever, |timeout| Wait::Until(now.saturating_add(timeout)));
-        let call = Key::new(key).map(|key| {
+        let call = user_key(key).map(|key| {
             let command = Command::WaitUntilFree { key, wait, session: None };
             Call::new(store, Task::Command(command), None)
         });
-        Self { call: call.map_err(ArgumentError::from) }
+        Self { call }
     }
 }
 

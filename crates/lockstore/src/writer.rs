@@ -1,6 +1,12 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
+mod breaks;
+mod document_locks;
+mod document_waiters;
 mod effects;
+mod lock_document;
+mod transaction;
+mod unlock_document;
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -11,16 +17,18 @@ use lockcore::{
     Command, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
 };
 
+use document_locks::DocumentLocks;
+use document_waiters::DocumentWaiters;
+
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
-use crate::documents::{DocumentWriter, Ground};
+use crate::document_locks::DocumentAt;
+use crate::documents::{DocumentAnswer, DocumentTask, DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
-use crate::info::BreakRecord;
 use crate::numbers::Numbers;
-use crate::records::BreakRecordV1;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::RowChange;
-use crate::slot::Slot;
+use crate::slot::{Slot, Waiting};
 use crate::view::Published;
 
 /// What only the thread in the writer's seat touches.
@@ -35,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
     documents: DocumentWriter,
+    document_locks: DocumentLocks,
+    document_waiters: DocumentWaiters,
     /// How many batches in a row have left what was dropped alone.
     clearing_put_off: u32,
     batch: Batch,
@@ -49,6 +59,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) published: &'a Published,
     pub(crate) subscribers: &'a Subscribers,
     pub(crate) audit_max: u64,
+    pub(crate) waiters_max: usize,
     /// Whether this batch serves what time has made due.
     pub(crate) with_timers: bool,
 }
@@ -88,7 +99,16 @@ struct Moment<'a> {
 }
 
 impl Writer {
-    pub(crate) fn new(table: Table, numbers: Numbers, documents: DocumentWriter) -> Self {
+    /// Goes on from what an opening has found. The documents at `renewed` are to show the new leases of their locks.
+    pub(crate) fn new(
+        table: Table,
+        numbers: Numbers,
+        documents: DocumentWriter,
+        renewed: Vec<DocumentAt>,
+        now: Instant,
+    ) -> Self {
+        let keys = table.locks().map(|lock| lock.key());
+        let document_locks = DocumentLocks::restore(keys, renewed.into_iter());
         Self {
             table,
             waiting: HashMap::new(),
@@ -96,6 +116,8 @@ impl Writer {
             backlog: Vec::new(),
             numbers,
             documents,
+            document_locks,
+            document_waiters: DocumentWaiters::new(now),
             clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
@@ -110,6 +132,21 @@ impl Writer {
         &self.documents
     }
 
+    /// How many documents are locked by side grants.
+    pub(crate) fn document_locks_len(&self) -> usize {
+        self.document_locks.len()
+    }
+
+    /// Whether documents are locked by side grants that are over, where so many are not, or do not show their leases.
+    pub(crate) fn has_to_settle(&self, still_locked: usize) -> bool {
+        self.document_locks.len() > still_locked || self.document_locks.has_unshown()
+    }
+
+    /// How many callers wait for documents.
+    pub(crate) fn document_waiters_len(&self) -> usize {
+        self.document_waiters.len()
+    }
+
     /// Serves the backlog, and what time has made due, with one commit. The answers may be delivered when
     /// this returns: what they tell is durable and published.
     ///
@@ -120,6 +157,8 @@ impl Writer {
         let ground = Ground::new(around.disk, around.published);
         let moment = self.moment(around, &ground);
         self.documents.begin(moment.now.instant, moment.wall);
+        self.document_locks.begin();
+        self.document_waiters.begin();
         let requests = std::mem::take(&mut self.backlog);
         self.batch.asked.extend(requests.iter().map(|request| request.reply.clone()));
         self.figures.requests += requests.len() as u64;
@@ -134,7 +173,9 @@ impl Writer {
         if around.with_timers {
             self.serve_timers(moment);
             self.documents.expire(&ground);
+            self.serve_waiting_times(moment);
         }
+        self.follow(moment);
         self.clear_if_idle(others.is_empty(), &ground);
         for request in others {
             self.serve_request(request, moment);
@@ -152,7 +193,10 @@ impl Writer {
         if !self.backlog.is_empty() || self.documents.has_to_clear() {
             return Some(Instant::ZERO);
         }
-        [self.table.next_deadline(), self.documents.next_expiry()].into_iter().flatten().min()
+        let documents = self.documents.next_expiry();
+        let deadlines =
+            [self.table.next_deadline(), documents, self.document_waiters.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Notes in the file where tokens and the time stand at a clean close.
@@ -179,6 +223,7 @@ impl Writer {
         let unfinished = self.batch.unfinished.drain(..).map(|request| request.reply);
         let unanswered = self.batch.answers.drain(..).map(|(reply, _)| reply);
         let asked = self.batch.asked.drain(..);
+        let waiting = waiting.chain(self.document_waiters.abandon());
         let all = waiting.chain(backlog).chain(unfinished).chain(unanswered).chain(asked);
         let mut told = HashSet::new();
         all.filter(|reply| reply.id().is_none_or(|id| told.insert(id))).collect()
@@ -199,6 +244,11 @@ impl Writer {
             return;
         }
         let Request { task, reply } = request;
+        self.serve_task(task, reply, moment);
+        self.follow(moment);
+    }
+
+    fn serve_task(&mut self, task: Task, reply: Reply, moment: Moment<'_>) {
         match task {
             Task::Command(command @ Command::Acquire(_)) => {
                 let decision = self.acquire(&command, moment);
@@ -222,13 +272,34 @@ impl Writer {
                 self.batch.answers.push((reply, answer));
             }
             // What comes behind a task that has to wait waits too, so that tasks keep their order.
-            Task::Documents(task) if self.documents.is_spent() => {
-                self.batch.unfinished.push(Request { task: Task::Documents(task), reply });
+            task @ (Task::Documents { .. }
+            | Task::Commit(_)
+            | Task::LockDocument(_)
+            | Task::UnlockDocument(_)
+            | Task::BreakDocument(_))
+                if self.documents.is_spent() =>
+            {
+                self.batch.unfinished.push(Request { task, reply });
             }
-            Task::Documents(task) => {
-                let answer = self.documents.serve(*task, moment.ground);
+            Task::Documents { fences, task } => {
+                let defines = matches!(*task, DocumentTask::Define(_));
+                let answer = match self.check_fences(&fences, moment) {
+                    Ok(()) => self.documents.serve(*task, moment.ground),
+                    Err(error) => DocumentAnswer::Failed(error),
+                };
                 self.batch.answers.push((reply, Answer::Documents(Box::new(answer))));
+                if defines {
+                    self.follow_drops(moment);
+                }
             }
+            Task::Commit(commit) => {
+                let answer = self.commit_transaction(*commit, moment);
+                self.batch.answers.push((reply, answer));
+            }
+            Task::LockDocument(take) => self.lock_document(*take, reply, moment),
+            Task::UnlockDocument(give_back) => self.unlock_document(&give_back, reply, moment),
+            Task::CancelDocument(ticket) => self.cancel_document(ticket),
+            Task::BreakDocument(task) => self.break_document(&task, reply, moment),
         }
     }
 
@@ -274,7 +345,7 @@ impl Writer {
     /// Keeps the reply of somebody who waits until its turn has come.
     fn await_turn(&mut self, waiter: WaiterId, reply: Reply, moment: Moment<'_>) {
         if let Reply::Caller(slot) = reply
-            && slot.queued(waiter)
+            && slot.queued(Waiting::Lock(waiter))
         {
             self.waiting.insert(waiter, slot);
             return;
@@ -295,29 +366,6 @@ impl Writer {
             }
         }
         self.batch.unfinished.push(Request { task: Task::Command(close.clone()), reply });
-    }
-
-    fn break_lock(&mut self, key: Key, token: Token, reason: String, moment: Moment<'_>) -> Answer {
-        let held = self.table.lock(&key).and_then(|lock| lock.grant_with(token));
-        let holder = held.map(|grant| grant.holder.clone());
-        let command = Command::Break { key: key.clone(), token };
-        let (transition, holder) = match (self.table.decide(moment.now, &command), holder) {
-            (Ok(transition), Some(holder)) => (transition, holder),
-            (Err(refusal), _) => return Answer::Refused(refusal),
-            (Ok(_), None) => unreachable!("what can be broken is held"),
-        };
-        self.apply(&transition, moment);
-        let record = BreakRecordV1 {
-            key: key.as_str().to_owned(),
-            holder: holder.as_str().to_owned(),
-            token: token.get(),
-            reason: reason.clone(),
-            at_wall_ms: moment.wall.as_millis(),
-        };
-        let audit_max = moment.around.audit_max;
-        let number = self.numbers.audit(&record, audit_max, &mut self.batch.rows);
-        let at = moment.wall;
-        Answer::Broken(Box::new(BreakRecord { number, key, holder, token, reason, at }))
     }
 
     /// Clears away what was dropped, when nothing else is to be done, or has been to be done for a while.

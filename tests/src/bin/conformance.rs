@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use lockstore_tests::conformance::{Area, Failure, StoreServer, read_folder, replay_all};
+use lockstore_tests::conformance::{
+    Area, Failure, ServedStore, StoreServer, read_folder, replay_all,
+};
 
 /// Runs recorded cases against a store in a temporary file.
 ///
@@ -24,6 +26,9 @@ struct Args {
     /// Shows the command, the recorded reply and the answer of each case that fails.
     #[arg(long)]
     verbose: bool,
+    /// Asks the store through a socket.
+    #[arg(long)]
+    socket: bool,
     /// How many cases run at the same time, each on a store of its own.
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
@@ -52,7 +57,12 @@ fn run(args: &Args) -> Result<(), String> {
         File::create(path).map_err(|error| format!("{} cannot be written: {error}", path.display()))
     });
     let json = json.transpose()?;
-    let report = replay_all(&areas, args.threads.max(1), StoreServer::start);
+    let threads = args.threads.max(1);
+    let report = if args.socket {
+        replay_all(&areas, threads, ServedStore::start)
+    } else {
+        replay_all(&areas, threads, StoreServer::start)
+    };
     if let Some(json) = json {
         report.write_json(json).map_err(|error| format!("the JSON report: {error}"))?;
     }

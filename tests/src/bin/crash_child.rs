@@ -1,7 +1,8 @@
 //! The process that is killed: many busy threads on one store, which tell what they were answered.
 //!
 //! `crash_child STORE work`, or `crash_child STORE maintain` with compactions and backups (to
-//! `STORE.backup.N`) at the same time, or `crash_child STORE documents`, whose threads write documents.
+//! `STORE.backup.N`) at the same time, or `crash_child STORE documents`, whose threads write documents, or
+//! `crash_child STORE queue`, whose threads do the jobs of a queue, and which ends when all are done.
 
 use std::path::Path;
 use std::thread;
@@ -11,6 +12,7 @@ use lockstore_testkit::crash::Ledger;
 use lockstore_tests::dice::Dice;
 use lockstore_tests::document_worker::{DocumentFact, DocumentWorker};
 use lockstore_tests::fact::Fact;
+use lockstore_tests::queue_worker::{QueueFact, QueueWorker};
 use lockstore_tests::worker::Worker;
 use lockstore_tests::{GRACE, THREADS};
 
@@ -30,6 +32,9 @@ fn main() {
     let store = store.expect("the store opens after every crash");
     if work.as_deref() == Some("documents") {
         write_documents(&store, &ledger);
+    }
+    if work.as_deref() == Some("queue") {
+        return do_jobs(&store, &ledger);
     }
     let events = store.subscribe("").expect("the store serves");
     let report = |fact: Fact| {
@@ -91,6 +96,28 @@ fn write_documents(store: &Store, ledger: &Ledger) -> ! {
     unreachable!("a worker that ends ends the process")
 }
 
+/// Does the jobs of a queue.
+fn do_jobs(store: &Store, ledger: &Ledger) {
+    let report = |fact: QueueFact| {
+        if ledger.acknowledge(&fact).is_err() {
+            // As above.
+            std::process::exit(1);
+        }
+    };
+    let session = store.session().expect("the store serves");
+    thread::scope(|scope| {
+        for number in 0..QUEUE_THREADS {
+            let worker = QueueWorker {
+                store,
+                session: (number % 2 == 0).then_some(&session),
+                name: format!("{}/{number}", ledger.round()),
+                report: &report,
+            };
+            scope.spawn(move || worker.work());
+        }
+    });
+}
+
 fn maintain(store: &Store, path: &Path, round: u64) {
     for number in 0_u64.. {
         let backup = path.with_extension(format!("backup.{round}.{number}"));
@@ -100,3 +127,6 @@ fn maintain(store: &Store, path: &Path, round: u64) {
         assert!(report.is_sound(), "{:?}", report.problems);
     }
 }
+
+/// How many threads do the jobs of a queue.
+const QUEUE_THREADS: u64 = 64;

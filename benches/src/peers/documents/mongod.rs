@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
+use bson::{DateTime, RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
-use super::ours::{AT_ONCE, indexes, marking, putting_back, taking};
+use super::ours::{AT_ONCE, indexes, marking, putting_back, taking, unlocking_all};
 use super::wire::Connection;
-use super::{JobCaller, JobStore, JobWriter, Pipeline, WriteCaller};
+use super::{JobCaller, JobLocker, JobStore, JobWriter, LockCaller, Pipeline, WriteCaller};
 use crate::Result;
 use crate::documents::job::{self, Mark, Names};
 
@@ -54,6 +54,14 @@ impl JobsOfMongod {
 
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Unlocks all jobs, which are inserted with what an update has set.
+    pub(crate) fn unlock_all(&self) -> Result {
+        let mut connection = self.server.connect()?;
+        connection.run(&addressed(unlocking_all()))?;
+        connection.run(&rawdoc! { "fsync": 1, "$db": "admin" })?;
+        Ok(())
     }
 
     fn mongod_caller(&self) -> MongodCaller {
@@ -198,6 +206,56 @@ impl JobCaller for MongodCaller {
         });
         let reply = self.connection.run(&command).expect("mongod runs pipelines");
         found(&reply).expect("mongod gives a cursor")
+    }
+}
+
+impl JobLocker for JobsOfMongod {
+    fn locker(&self) -> Box<dyn LockCaller + '_> {
+        Box::new(self.mongod_caller())
+    }
+}
+
+/// As jobflow-remote's `MongoLock` does it: a `find_one_and_update` that sets the fields of the lock, and an `update_one` that
+/// clears them.
+impl MongodCaller {
+    fn lock(&mut self, query: RawDocumentBuf, sort: RawDocumentBuf, mark: &Mark) -> RawDocumentBuf {
+        let lock_time = DateTime::from_millis(mark.updated_on_ms);
+        let command = addressed(rawdoc! {
+            "findAndModify": "jobs",
+            "query": query,
+            "sort": sort,
+            "update": { "$set": { "lock_id": &*mark.lock_id, "lock_time": lock_time } },
+            "new": true,
+            "writeConcern": { "w": 1, "j": true },
+        });
+        let reply = self.connection.run(&command).expect("mongod commits");
+        reply.get_document("value").expect("one is free").to_owned()
+    }
+
+    fn release(&mut self, locked: &RawDocument, mark: &Mark, set: RawDocumentBuf) {
+        let id = locked.get_object_id("_id").expect("a job has one");
+        let command = addressed(rawdoc! {
+            "update": "jobs",
+            "updates": [{ "q": { "_id": id, "lock_id": &*mark.lock_id }, "u": { "$set": set } }],
+            "writeConcern": { "w": 1, "j": true },
+        });
+        let reply = self.connection.run(&command).expect("mongod commits");
+        assert_eq!(reply.get_i32("n").expect("a count"), 1, "it is held");
+    }
+}
+
+impl LockCaller for MongodCaller {
+    fn by_index(&mut self, names: &Names, mark: &Mark) {
+        let query = rawdoc! { "db_id": &*names.db_id, "lock_id": null };
+        let locked = self.lock(query, rawdoc! {}, mark);
+        self.release(&locked, mark, rawdoc! { "lock_id": null, "lock_time": null });
+    }
+
+    fn next_of_queue(&mut self, mark: &Mark, index: i64) {
+        let query = rawdoc! { "state": job::READY, "lock_id": null };
+        let locked = self.lock(query, rawdoc! { "index": 1 }, mark);
+        let set = rawdoc! { "lock_id": null, "lock_time": null, "index": index };
+        self.release(&locked, mark, set);
     }
 }
 

@@ -3,7 +3,7 @@
 use bson::{DateTime, RawBson, RawDocumentBuf, rawdoc};
 use lockstore::{Collection, Store};
 
-use super::{JobCaller, JobStore, JobWriter, Pipeline, WriteCaller};
+use super::{JobCaller, JobLocker, JobStore, JobWriter, LockCaller, Pipeline, WriteCaller};
 use crate::Result;
 use crate::documents::job::{self, Mark, Names};
 
@@ -38,6 +38,22 @@ impl OurJobs {
             self.jobs.insert_many(numbers.map(job::bson)).run()?;
         }
         Ok(())
+    }
+
+    /// Unlocks all jobs, which are inserted with what an update has set.
+    pub(crate) fn unlock_all(&self) -> Result {
+        let reply = self.store.database("bench").run_command(&unlocking_all());
+        if reply.get_f64("ok")? < 1.0 { Err(format!("{reply:?}").into()) } else { Ok(()) }
+    }
+
+    /// The store itself.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The collection itself.
+    pub(crate) fn collection(&self) -> &Collection<RawDocumentBuf> {
+        &self.jobs
     }
 
     /// Closes the store.
@@ -125,6 +141,36 @@ impl JobCaller for OurCaller<'_> {
         let found = self.jobs.aggregate(stages).with_type::<RawDocumentBuf>().run();
         found.expect("the store is open").flatten().count()
     }
+}
+
+impl JobLocker for OurJobs {
+    fn locker(&self) -> Box<dyn LockCaller + '_> {
+        Box::new(OurCaller { jobs: &self.jobs, taken: None })
+    }
+}
+
+impl LockCaller for OurCaller<'_> {
+    fn by_index(&mut self, names: &Names, mark: &Mark) {
+        let request = self.jobs.lock_document(rawdoc! { "db_id": &*names.db_id });
+        let lock = request.lock_id(&*mark.lock_id).acquire().expect("the store commits");
+        assert!(lock.locked_document().is_some(), "nobody else has locked it");
+        lock.release().expect("it is held");
+    }
+
+    fn next_of_queue(&mut self, mark: &Mark, index: i64) {
+        let request = self.jobs.lock_document(rawdoc! { "state": job::READY });
+        let request = request.sort(rawdoc! { "index": 1 }).lock_id(&*mark.lock_id);
+        let mut lock = request.acquire().expect("the store commits");
+        assert!(lock.locked_document().is_some(), "the queue is long");
+        lock.set_update_on_release(rawdoc! { "$set": { "index": index } }).expect("an update");
+        lock.release().expect("it is held");
+    }
+}
+
+/// The command that unlocks all jobs.
+pub(super) fn unlocking_all() -> RawDocumentBuf {
+    let unlock = rawdoc! { "$set": { "lock_id": null } };
+    rawdoc! { "update": "jobs", "updates": [{ "q": {}, "u": unlock, "multi": true }] }
 }
 
 /// The command that makes the indexes.

@@ -60,6 +60,12 @@ impl<'s, 'a> Arguments<'s, 'a> {
         Ok((self.get(0)?, self.get(1)?))
     }
 
+    /// The same, the second evaluated before the first: of two errors it is the second's.
+    pub(crate) fn two_backwards(&self) -> Result<(Value<'a>, Value<'a>)> {
+        let second = self.get(1)?;
+        Ok((self.get(0)?, second))
+    }
+
     /// The values of all arguments, each evaluated when the iteration comes to it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Result<Value<'a>>> {
         let arguments = *self;

@@ -75,7 +75,7 @@ fn add<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 }
 
 fn subtract<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
-    let (a, b) = arguments.two()?;
+    let (a, b) = arguments.two_backwards()?;
     if let (Some(a), Some(b)) = (Number::of(a), Number::of(b)) {
         return Ok(subtract_numbers(a, b));
     }
@@ -154,7 +154,7 @@ impl Product {
 }
 
 fn divide<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
-    let (a, b) = arguments.two()?;
+    let (a, b) = arguments.two_backwards()?;
     let (Some(dividend), Some(divisor)) = (Number::of(a), Number::of(b)) else {
         if a.is_nullish() || b.is_nullish() {
             return Ok(Value::Null);

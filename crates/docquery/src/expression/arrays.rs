@@ -2,22 +2,25 @@
 
 use super::arguments::Arguments;
 use super::coerce;
+use super::context::Context;
 use super::fold::Regrouping;
-use super::operator::{Arity, Table, listed, regrouped};
+use super::node::{Node, Special};
+use super::operator::{Arity, Call, Operator, Table, listed, regrouped};
+use super::scope::Scope;
 use super::strings::count;
 use super::substrings::bound;
 use crate::{Array, Error, Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
     ("$arrayElemAt", listed(Arity::Exactly(2), element_at)),
-    ("$first", listed(Arity::Exactly(1), |arguments| element(&arguments, Value::Int32(0)))),
-    ("$last", listed(Arity::Exactly(1), |arguments| element(&arguments, Value::Int32(-1)))),
+    ("$first", listed(Arity::Exactly(1), |arguments| element_of_one(&arguments, 0))),
+    ("$last", listed(Arity::Exactly(1), |arguments| element_of_one(&arguments, -1))),
     ("$size", listed(Arity::Exactly(1), size)),
     ("$isArray", listed(Arity::Exactly(1), is_array)),
     ("$in", listed(Arity::Exactly(2), contains)),
     ("$concatArrays", regrouped(Regrouping::Neighbours, concat)),
     ("$reverseArray", listed(Arity::Exactly(1), reverse)),
-    ("$indexOfArray", listed(Arity::Between(2, 4), index_of)),
+    ("$indexOfArray", Operator::Parsed(IndexOf::parse)),
 ];
 
 /// The array that an argument has to be.
@@ -36,13 +39,20 @@ pub(super) fn no_array(operator: &str, value: Value<'_>, code: i32) -> Error {
 }
 
 fn element_at<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
-    let index = arguments.get(1)?;
-    element(&arguments, index)
+    let (value, index) = arguments.two()?;
+    element(&arguments, value, index)
 }
 
-/// The item at `index` of the first argument, counted from the end if it is negative.
-fn element<'a>(arguments: &Arguments<'_, 'a>, index: Value<'a>) -> Result<Value<'a>> {
-    let value = arguments.get(0)?;
+fn element_of_one<'a>(arguments: &Arguments<'_, 'a>, index: i32) -> Result<Value<'a>> {
+    element(arguments, arguments.get(0)?, Value::Int32(index))
+}
+
+/// The item of `value` at `index`, counted from the end if it is negative.
+fn element<'a>(
+    arguments: &Arguments<'_, 'a>,
+    value: Value<'a>,
+    index: Value<'a>,
+) -> Result<Value<'a>> {
     if value.is_nullish() || index.is_nullish() {
         return Ok(Value::Null);
     }
@@ -100,6 +110,39 @@ fn reverse<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let mut items: Vec<_> = array(&arguments, value, 34435)?.iter().collect();
     items.reverse();
     arguments.arena().array(&items)
+}
+
+/// `{$indexOfArray: [array, value, start, end]}`. A constant array is checked when it is folded.
+#[derive(Debug)]
+struct IndexOf(Node);
+
+impl IndexOf {
+    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+        let operands = call.list(scope)?;
+        if !(2..=4).contains(&operands.len()) {
+            return Err(call.wrong_count("2 to 4", operands.len(), 28667));
+        }
+        Ok(Node::special(Self(call.node(index_of, operands.into_iter().map(Some)))))
+    }
+}
+
+impl Special for IndexOf {
+    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
+        self.0.evaluate(context)
+    }
+
+    fn fold(&mut self) -> Result<Option<Node>> {
+        self.0.fold()?;
+        if self.0.constant().is_some() {
+            return Ok(Some(self.0.take()));
+        }
+        match self.0.arguments_mut().next().and_then(|array| array.constant()) {
+            Some(value) if !value.is_nullish() && value.as_array().is_none() => {
+                Err(no_array("$indexOfArray", value, 50809))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 fn index_of<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {

@@ -21,7 +21,7 @@ pub(crate) fn text<'a>(value: Value<'a>, arena: &'a Arena) -> Result<&'a str> {
         Value::Int64(number) => arena.text(&number.to_string()),
         Value::Double(number) => arena.text(&six_digits(number)),
         Value::Decimal(number) => arena.text(&number.to_string()),
-        Value::DateTime(ms) => arena.text(&date::iso(Moment::utc(ms), "Z")?),
+        Value::DateTime(ms) => arena.text(&date::iso(Moment::utc(ms))?),
         Value::Timestamp(stamp) => arena.text(&timestamp_text(stamp)),
         other => {
             return Err(Error::location(

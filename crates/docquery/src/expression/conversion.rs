@@ -172,9 +172,7 @@ fn to_text<'a>(input: Value<'a>, arena: &'a Arena) -> Result<&'a str> {
         Value::String(text) => Ok(text),
         Value::ObjectId(id) => Ok(arena.text(&bson::oid::ObjectId::from_bytes(*id).to_hex())),
         Value::Bool(truth) => Ok(if truth { "true" } else { "false" }),
-        Value::DateTime(milliseconds) => {
-            Ok(arena.text(&date::iso(Moment::utc(milliseconds), "Z")?))
-        }
+        Value::DateTime(milliseconds) => Ok(arena.text(&date::iso(Moment::utc(milliseconds))?)),
         Value::Double(number) if number.is_nan() => Ok("NaN"),
         Value::Double(number) if number.is_infinite() => {
             Ok(if number > 0.0 { "Infinity" } else { "-Infinity" })

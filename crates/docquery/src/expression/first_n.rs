@@ -2,31 +2,48 @@
 
 use super::arguments::Arguments;
 use super::coerce;
-use super::operator::{Evaluate, Key, NamedErrors, Operator, Table};
+use super::context::Context;
+use super::node::{Node, Special};
+use super::operator::{Call, Evaluate, Key, NamedErrors, Operator, Table};
+use super::scope::Scope;
 use crate::{Error, Result, Value, order};
 
 pub(super) const OPERATORS: Table = &[
-    ("$firstN", several(first)),
-    ("$lastN", several(last)),
-    ("$minN", several(least)),
-    ("$maxN", several(greatest)),
+    ("$firstN", Operator::Parsed(|call, scope| Several::parse(call, scope, first))),
+    ("$lastN", Operator::Parsed(|call, scope| Several::parse(call, scope, last))),
+    ("$minN", Operator::Parsed(|call, scope| Several::parse(call, scope, least))),
+    ("$maxN", Operator::Parsed(|call, scope| Several::parse(call, scope, greatest))),
 ];
 
-const fn several(evaluate: Evaluate) -> Operator {
-    Operator::Named {
-        keys: KEYS,
-        errors: NamedErrors { not_an_object: 5_787_900, unknown_key: 5_787_901 },
-        evaluate,
+/// `{$firstN: {n, input}}`, or one of the others. The server folds neither it nor what is inside.
+#[derive(Debug)]
+struct Several(Node);
+
+impl Several {
+    fn parse(call: Call<'_>, scope: &Scope<'_>, evaluate: Evaluate) -> Result<Node> {
+        let arguments = call.named(KEYS, ERRORS, scope)?;
+        Ok(Node::special(Self(call.node(evaluate, arguments))))
+    }
+}
+
+impl Special for Several {
+    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
+        self.0.evaluate(context)
+    }
+
+    fn fold(&mut self) -> Result<Option<Node>> {
+        Ok(None)
     }
 }
 
 const KEYS: &[Key] = &[Key::required("n", 5_787_906), Key::required("input", 5_787_907)];
+const ERRORS: NamedErrors = NamedErrors { not_an_object: 5_787_900, unknown_key: 5_787_901 };
 
 /// How many values are wanted, of those that `n` has to be.
 ///
 /// # Errors
 ///
-/// It is no whole number above 0.
+/// It is no whole number above 0: 31109 for a double beyond all of them.
 pub(crate) fn wanted(n: Value<'_>) -> Result<usize> {
     if !n.is_number() {
         let found = n.type_name();
@@ -36,6 +53,7 @@ pub(crate) fn wanted(n: Value<'_>) -> Result<usize> {
         ));
     }
     let Some(number) = coerce::int64(n) else {
+        coerce::long(n)?;
         return Err(Error::location(
             5_787_903,
             format!("Value for 'n' must be of integral type, but found {n:?}"),
@@ -112,6 +130,8 @@ mod tests {
         check_error(some("$firstN", "x"), 5_787_902);
         check_error(some("$firstN", 1.5), 5_787_903);
         check_error(some("$firstN", 0), 5_787_908);
+        check_error(some("$firstN", f64::NAN), 31109);
+        check_error(some("$firstN", 1e30), 31109);
         check_error(bson!({"$minN": {"input": 1, "n": 1}}), 5_788_200);
         check_error(bson!({"$minN": 1}), 5_787_900);
         check_error(bson!({"$minN": {"x": 1}}), 5_787_901);

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use super::arguments::Arguments;
-use super::fold::Regrouping;
-use super::operator::{Arity, Table, listed, regrouped};
+use super::operator::{Arity, Table, listed};
 use crate::{Array, Document, Error, Result, Value};
 
 pub(super) const OPERATORS: Table = &[
-    ("$mergeObjects", regrouped(Regrouping::Neighbours, merge_objects)),
+    ("$mergeObjects", listed(Arity::Any, merge_objects)),
     ("$objectToArray", listed(Arity::Exactly(1), object_to_array)),
     ("$arrayToObject", listed(Arity::Exactly(1), array_to_object)),
 ];

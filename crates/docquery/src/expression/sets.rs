@@ -186,8 +186,9 @@ fn difference<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 }
 
 fn is_subset<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
-    let part = array(&arguments, arguments.get(0)?, 17046)?;
-    let whole = set(array(&arguments, arguments.get(1)?, 17042)?);
+    let (part, whole) = arguments.two()?;
+    let part = array(&arguments, part, 17046)?;
+    let whole = set(array(&arguments, whole, 17042)?);
     Ok(Value::Bool(part.iter().all(|value| whole.contains(&Ordered(value)))))
 }
 

@@ -33,7 +33,7 @@ pub(super) fn check_items(operator: &str, items: usize) -> Result<()> {
 fn slice<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let (value, second) = arguments.two()?;
     let third = arguments.given(2)?;
-    if value.is_nullish() || second.is_nullish() || third.is_some_and(|third| third.is_nullish()) {
+    if value.is_nullish() || second.is_nullish() {
         return Ok(Value::Null);
     }
     let array = array(&arguments, value, 28724)?;
@@ -43,6 +43,7 @@ fn slice<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let (start, wanted) = match third {
         None if second < 0 => (from_end(second), length),
         None => (0, second.unsigned_abs() as usize),
+        Some(third) if third.is_nullish() => return Ok(Value::Null),
         Some(third) => {
             let third = int32(&arguments, third, "third argument", [28727, 28728])?;
             if third <= 0 {
@@ -183,6 +184,10 @@ mod tests {
         check(slice(&[1, i32::MAX]), bson!([2, 3]));
         check(slice(&[5, 1]), bson!([]));
         check(bson!({"$slice": [[1], null]}), bson!(null));
+        check(bson!({"$slice": [[1], 1, null]}), bson!(null));
+        check(bson!({"$slice": [1, null]}), bson!(null));
+        check_error(bson!({"$slice": [1, 1, null]}), 28724);
+        check_error(bson!({"$slice": [[1], "x", null]}), 28725);
         check_error(slice(&[1, 0]), 28729);
         check_error(bson!({"$slice": [1, 1]}), 28724);
         check_error(bson!({"$slice": [[1], "x"]}), 28725);

@@ -1,5 +1,6 @@
 //! `$bitsAllSet`, `$bitsAllClear`, `$bitsAnySet` and `$bitsAnyClear`.
 
+use crate::decimal::Rounding;
 use crate::number::Number;
 use crate::{Array, Error, Result, Value};
 
@@ -47,12 +48,12 @@ impl BitTest {
         Ok(Self { quantifier, set, mask, positions })
     }
 
-    /// Whether the bits of `value` are so. What is neither a whole number nor bytes does not pass.
+    /// Whether the bits of `value` are so. What is neither a number nor bytes does not pass.
     pub(super) fn matches(&self, value: Value<'_>) -> bool {
         if let Value::Binary { bytes, .. } = value {
             return self.matches_bytes(bytes);
         }
-        let Some(number) = Number::of(value).and_then(whole) else { return false };
+        let Some(number) = Number::of(value).and_then(tested) else { return false };
         let bits = if self.set { number } else { !number }.cast_unsigned();
         match self.quantifier {
             Quantifier::All => bits & self.mask == self.mask,
@@ -106,9 +107,16 @@ impl Positions {
     }
 }
 
-/// The number whose bits are tested: none for fractions, NaN, and what 64 bits do not hold.
-fn whole(number: Number) -> Option<i64> {
-    number.as_exact_i64()
+/// The number whose bits are tested: none for doubles that are fractions, NaN, or more than 64 bits hold. The server rounds decimals
+/// instead, and what is beyond 64 bits has the bits of the least number.
+fn tested(number: Number) -> Option<i64> {
+    match number {
+        Number::Decimal(decimal) => {
+            let rounded = decimal.round_to_whole(Rounding::TiesToEven);
+            Some(rounded.to_whole().unwrap_or(i64::MIN))
+        }
+        number => number.as_exact_i64(),
+    }
 }
 
 fn bit_of(bytes: &[u8], position: u32) -> bool {

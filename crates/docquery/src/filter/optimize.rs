@@ -62,7 +62,14 @@ fn simplify_in(list: InList) -> Test {
     }
 }
 
-fn simplify_and(parts: Vec<Predicate>) -> Predicate {
+fn simplify_and(mut parts: Vec<Predicate>) -> Predicate {
+    if parts.len() == 1
+        && let Some(only) = parts.pop()
+    {
+        // Most filters ask one thing.
+        let only = simplify(only);
+        return if let Predicate::Always(true) = only { Predicate::And(parts) } else { only };
+    }
     let (mut own, mut absorbed) = (Vec::new(), Vec::new());
     for part in parts.into_iter().map(simplify) {
         match part {

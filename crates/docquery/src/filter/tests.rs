@@ -108,6 +108,10 @@ fn remainders_and_bits() {
     check_a!({ "$bitsAllSet": [200] }: (-1) => true, 1 => false);
     check_a!({ "$bitsAnyClear": 5 }: 4 => true, 5 => false);
     check_a!({ "$bitsAnySet": [] }: 5 => false);
+    // Decimals are rounded, and those beyond 64 bits are the least number.
+    let decimal = |text: &str| text.parse::<bson::Decimal128>().unwrap();
+    check_a!({ "$bitsAllSet": [1] }: (decimal("1.5")) => true, (decimal("2.5")) => true, (decimal("0.5")) => false);
+    check_a!({ "$bitsAllSet": [63] }: (decimal("NaN")) => true, (decimal("1E30")) => true, (decimal("-1.5")) => true, (decimal("-0.5")) => false);
     let bytes = |bytes: &[u8]| bson::Binary {
         subtype: bson::spec::BinarySubtype::Generic,
         bytes: bytes.to_vec(),

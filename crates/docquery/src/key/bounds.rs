@@ -3,6 +3,8 @@
 //! A condition is true only for documents with a key inside its bounds; the bounds may hold keys of other documents too, unless they are exact, so
 //! what is found is always matched again.
 
+use std::borrow::Cow;
+
 use super::encode::{string_start, tag};
 use super::interval::{Cut, Interval, encoded};
 use super::pattern::Direction;
@@ -244,9 +246,9 @@ impl Bounds {
     }
 
     /// The intervals as they stand in an index where values are in `direction`.
-    pub fn in_direction(&self, direction: Direction) -> Vec<Interval> {
+    pub fn in_direction(&self, direction: Direction) -> Cow<'_, [Interval]> {
         match direction {
-            Direction::Ascending => self.intervals.clone(),
+            Direction::Ascending => Cow::Borrowed(&self.intervals),
             Direction::Descending => {
                 self.intervals.iter().rev().map(|interval| interval.clone().turned()).collect()
             }

@@ -23,6 +23,12 @@ impl KeyRanges {
 
     /// The keys inside `bounds`; fields without are open.
     pub fn new(pattern: &KeyPattern, bounds: &[Bounds]) -> Self {
+        if let ([field], [bounds]) = (pattern.fields(), bounds)
+            && bounds.intervals().len() <= Self::RANGES_MAX
+        {
+            let ranges = bounds.in_direction(field.direction()).into_owned();
+            return Self { ranges, checks: Vec::new() };
+        }
         let mut prefixes = vec![Vec::new()];
         let mut ranges = None;
         let mut checks = Vec::new();
@@ -30,8 +36,8 @@ impl KeyRanges {
             let intervals = bounds.in_direction(field.direction());
             let few = intervals.len().saturating_mul(prefixes.len()) <= Self::RANGES_MAX;
             if ranges.is_some() || !few {
-                ranges.get_or_insert_with(|| whole(&prefixes));
-                checks.push((!bounds.is_all()).then_some(intervals));
+                ranges.get_or_insert_with(|| whole(std::mem::take(&mut prefixes)));
+                checks.push((!bounds.is_all()).then(|| intervals.into_owned()));
             } else if bounds.is_points() {
                 prefixes = product(&prefixes, &intervals, |prefix, interval| {
                     [prefix, interval.low().bytes()].concat()
@@ -47,7 +53,7 @@ impl KeyRanges {
         while checks.last().is_some_and(Option::is_none) {
             checks.pop();
         }
-        Self { ranges: ranges.unwrap_or_else(|| whole(&prefixes)), checks }
+        Self { ranges: ranges.unwrap_or_else(|| whole(prefixes)), checks }
     }
 
     /// The keys inside one range.
@@ -76,8 +82,8 @@ impl KeyRanges {
     }
 }
 
-fn whole(prefixes: &[Vec<u8>]) -> Vec<Interval> {
-    prefixes.iter().map(|prefix| Interval::all().within(prefix)).collect()
+fn whole(prefixes: Vec<Vec<u8>>) -> Vec<Interval> {
+    prefixes.into_iter().map(Interval::beginning_with).collect()
 }
 
 fn product<T>(

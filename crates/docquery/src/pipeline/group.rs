@@ -23,6 +23,8 @@ pub(crate) struct Group {
     fields: Vec<(Box<str>, Accumulation)>,
     /// Whether the `_id` is an object with an expression for each field.
     id_is_built: bool,
+    /// The name of that field, if there is only one.
+    only_field: Option<Box<str>>,
     engine: Engine,
     /// Whether its documents go from the second engine to the first.
     leaves_slots: bool,
@@ -32,7 +34,7 @@ impl Group {
     pub(crate) fn parse(spec: Value<'_>, environment: &Environment) -> Result<Self> {
         let spec = object("$group", spec, 15947)?;
         let scope = Scope::new(environment);
-        let (mut id, mut id_is_built) = (None, false);
+        let (mut id, mut id_is_built, mut only_field) = (None, false, None);
         let mut fields: Vec<(Box<str>, Accumulation)> = Vec::new();
         for (name, value) in spec {
             if name != "_id" {
@@ -45,9 +47,12 @@ impl Group {
             }
             let first = value.as_document().and_then(Document::first);
             id_is_built = first.is_some_and(|(name, _)| !name.starts_with('$'));
+            let is_only = id_is_built && value.as_document().is_some_and(|id| id.len() == 1);
+            only_field = first.filter(|_| is_only).map(|(name, _)| name.into());
         }
         let id = id.ok_or_else(|| Error::location(15955, "$group needs an _id"))?;
-        Ok(Self { id, fields, id_is_built, engine: Engine::default(), leaves_slots: false })
+        let engine = Engine::default();
+        Ok(Self { id, fields, id_is_built, only_field, engine, leaves_slots: false })
     }
 
     /// Whether the second engine would run it.
@@ -133,6 +138,12 @@ mod tests {
             bson!([{"a": 1, "b": 2}, {"a": 1}, {"a": 1, "b": 2}]),
             bson!([{"_id": {"x": 1, "y": 2}}, {"_id": {"x": 1}}]),
         );
+        check(
+            bson!([{"$group": {"_id": {"x": "$a"}}}]),
+            bson!([{}, {"a": null}, {"a": {}}]),
+            bson!([{"_id": {"x": null}}, {"_id": {"x": {}}}]),
+        );
+        check(bson!([{"$group": {"_id": "$a"}}]), bson!([{"a": {}}]), bson!([{"_id": {}}]));
     }
 
     #[test]

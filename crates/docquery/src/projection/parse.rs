@@ -256,8 +256,10 @@ impl Parser<'_> {
     ) -> Result<bool> {
         match (operator, self.language) {
             ("$slice", Language::Find) => {
-                if let Some(slice) = FindSlice::parse(argument) {
-                    insert(parent, path.as_str(), prefix, Node::Keep)?;
+                // What cannot be find's is an expression, and fails as one: where paths collide too.
+                if let Some(slice) = FindSlice::parse(argument)
+                    && insert(parent, path.as_str(), prefix, Node::Keep).is_ok()
+                {
                     let full = Path::new(&join(prefix, path.as_str()));
                     self.rewrites.push(Rewrite::Slice(full, slice));
                     self.slices = true;

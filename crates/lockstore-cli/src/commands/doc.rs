@@ -14,7 +14,9 @@ mod get;
 mod import;
 mod indexes;
 mod insert;
+mod locks;
 mod query;
+mod unlock;
 mod update;
 
 use std::process::ExitCode;
@@ -34,11 +36,13 @@ use self::get::Get;
 use self::import::Import;
 use self::indexes::Indexes;
 use self::insert::Insert;
+use self::locks::Locks;
+use self::unlock::Unlock;
 use self::update::Update;
 use crate::failure::Failure;
 use crate::store_file::StoreFile;
 
-/// Find, change, import and export documents
+/// Find, change, unlock, import and export documents
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_long_help = AFTER)]
 pub(crate) struct Doc {
@@ -56,6 +60,8 @@ enum Command {
     Insert(Insert),
     Update(Update),
     Delete(Delete),
+    Locks(Locks),
+    Unlock(Unlock),
     Import(Import),
     Export(Export),
     Collections(Collections),
@@ -75,6 +81,8 @@ impl Doc {
             Command::Insert(insert) => insert.execute(file),
             Command::Update(update) => update.execute(file),
             Command::Delete(delete) => delete.execute(file),
+            Command::Locks(locks) => locks.execute(file),
+            Command::Unlock(unlock) => unlock.execute(file),
             Command::Import(import) => import.execute(file),
             Command::Export(export) => export.execute(file),
             Command::Collections(collections) => collections.execute(file),
@@ -86,7 +94,7 @@ impl Doc {
 }
 
 const ABOUT: &str = "\
-Find, change, import and export documents.
+Find, change, unlock, import and export documents.
 
 Beside the locks, a store has collections of documents, with MongoDB's filters, updates, pipelines and \
 indexes. What a command has changed is durable when it ends.";

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, and so are the functions that they share")]
 
 mod bad_input;
+mod document_locks;
 mod documents;
 mod help;
 mod indexes;

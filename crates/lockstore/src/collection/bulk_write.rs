@@ -150,11 +150,10 @@ impl Bulk<'_> {
         self.errors.extend(outcome.errors.into_iter().map(|(index, error)| (first + index, error)));
     }
 
-    /// Whether nothing more is to be tried: what failed was the store, or there is no time left, or the order matters.
+    /// Whether nothing more is to be tried: what failed was the store or the transaction, or there is no time left, or the order matters.
     fn is_over(&self) -> bool {
         let is_final = |error: &DocumentError| {
-            matches!(error, DocumentError::Store(_))
-                || error.code() == ErrorCode::MAX_TIME_MS_EXPIRED
+            error.is_final() || error.code() == ErrorCode::MAX_TIME_MS_EXPIRED
         };
         self.errors.last_key_value().is_some_and(|(_, error)| self.ordered || is_final(error))
     }

@@ -60,7 +60,7 @@ impl<T: DeserializeOwned + 'static> Iterator for Cursor<T> {
     fn next(&mut self) -> Option<Self::Item> {
         let engine = self.store.engine();
         let next = self.found.next_document(engine, self.ahead);
-        next.and_then(|document| document.map(|document| read(&document)).transpose()).transpose()
+        next.and_then(|document| document.map(read).transpose()).transpose()
     }
 }
 

@@ -87,13 +87,7 @@ pub struct Find<'c, T> {
 }
 
 impl<T> Find<'_, T> {
-    setters!([asked] => sort, hint, collation, let_vars, comment, max_time);
-
-    /// Which fields are given: `{ "state": 1 }`. By default, all.
-    pub fn projection(mut self, projection: impl Serialize) -> Self {
-        self.projection = self.asked.document(&projection);
-        self
-    }
+    setters!([asked] => sort, projection, hint, collation, let_vars, comment, max_time);
 
     /// How many documents are passed over first.
     pub fn skip(mut self, skip: u64) -> Self {
@@ -137,7 +131,8 @@ impl<T> Find<'_, T> {
             projection: self.projection,
             skip: self.skip,
             limit: self.limit,
-            ..FindRequest::default()
+            return_key: false,
+            show_record_id: false,
         };
         Cursor::new(&self.collection.store, place.find(&request)?, self.batch_size)
     }

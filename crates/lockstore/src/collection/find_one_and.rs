@@ -96,13 +96,7 @@ pub struct FindOneAndUpdate<'c, T> {
 }
 
 impl<T> FindOneAndUpdate<'_, T> {
-    setters!([model.asked] => sort, hint, collation, let_vars, comment, max_time);
-
-    /// Which fields are given: `{ "state": 1 }`. By default, all.
-    pub fn projection(mut self, projection: impl Serialize) -> Self {
-        self.projection = self.model.asked.document(&projection);
-        self
-    }
+    setters!([model.asked] => sort, projection, return_document, hint, collation, let_vars, comment, max_time);
 
     /// Whether a document is inserted if none matches: what the filter demands, updated. By default, none is. Of many that
     /// do it at once with one filter, one inserts and the others update.
@@ -114,12 +108,6 @@ impl<T> FindOneAndUpdate<'_, T> {
     /// Which items of arrays `$[name]` stands for: `{ "name.state": "new" }`.
     pub fn array_filters<F: Serialize>(mut self, filters: impl IntoIterator<Item = F>) -> Self {
         self.model = self.model.array_filters(filters);
-        self
-    }
-
-    /// Whether the document is given as it was, which is the default, or as it is now.
-    pub fn return_document(mut self, which: ReturnDocument) -> Self {
-        self.after = which == ReturnDocument::After;
         self
     }
 
@@ -149,23 +137,11 @@ pub struct FindOneAndReplace<'c, T> {
 }
 
 impl<T> FindOneAndReplace<'_, T> {
-    setters!([model.asked] => sort, hint, collation, let_vars, comment, max_time);
-
-    /// Which fields are given: `{ "state": 1 }`. By default, all.
-    pub fn projection(mut self, projection: impl Serialize) -> Self {
-        self.projection = self.model.asked.document(&projection);
-        self
-    }
+    setters!([model.asked] => sort, projection, return_document, hint, collation, let_vars, comment, max_time);
 
     /// Whether the replacement is inserted if nothing matches. By default, it is not.
     pub fn upsert(mut self, upsert: bool) -> Self {
         self.model = self.model.upsert(upsert);
-        self
-    }
-
-    /// Whether the document is given as it was, which is the default, or as it is now.
-    pub fn return_document(mut self, which: ReturnDocument) -> Self {
-        self.after = which == ReturnDocument::After;
         self
     }
 
@@ -194,13 +170,7 @@ pub struct FindOneAndDelete<'c, T> {
 }
 
 impl<T> FindOneAndDelete<'_, T> {
-    setters!([model.asked] => sort, hint, collation, let_vars, comment, max_time);
-
-    /// Which fields are given: `{ "state": 1 }`. By default, all.
-    pub fn projection(mut self, projection: impl Serialize) -> Self {
-        self.projection = self.model.asked.document(&projection);
-        self
-    }
+    setters!([model.asked] => sort, projection, hint, collation, let_vars, comment, max_time);
 
     /// Deletes, durably when it returns, and gives the document as it was; `None` when there was none.
     ///
@@ -225,5 +195,5 @@ fn find_and_modify<T: DeserializeOwned + 'static>(
     let ModifyRequest { selector, change, .. } = request;
     let request = FindAndModifyRequest { selector, change, projection, after };
     let (_, document) = place.find_and_modify(request)?;
-    document.map(|document| read(&document)).transpose()
+    document.map(read).transpose()
 }

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::time::Duration;
 
-use bson::{Bson, Document, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, Document, RawBson, RawBsonRef, RawDocumentBuf};
 use docquery::{Error, ErrorCode, Value, Writer, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,9 +26,10 @@ pub(super) struct Asked {
 impl Asked {
     /// A request about what matches `filter`.
     pub(super) fn about(filter: &impl Serialize) -> Self {
-        let mut asked = Self::default();
-        asked.selector.filter = asked.document(filter).unwrap_or_default();
-        asked
+        match argument(filter) {
+            Ok(filter) => Self { selector: Selector::about(filter), max_time: None, failed: None },
+            Err(error) => Self { failed: Some(error), ..Self::default() },
+        }
     }
 
     /// The value as a document; `None` if it is none, which is remembered.
@@ -127,21 +128,27 @@ impl Held {
 
 /// A document that was found, as a value of the caller's type.
 ///
-/// A `Document` is parsed without serde, which is faster, and takes much less of the stack for each level: in a program that is not
-/// optimised, 100 levels would be too much for a thread.
+/// A `RawDocumentBuf` is given as it is. A `Document` is parsed without serde, which is faster, and takes much less of the stack for
+/// each level: in a program that is not optimised, 100 levels would be too much for a thread.
 pub(super) fn read<T: DeserializeOwned + 'static>(
-    document: &RawDocument,
+    document: RawDocumentBuf,
 ) -> Result<T, DocumentError> {
-    let read = if TypeId::of::<T>() == TypeId::of::<Document>() {
-        Document::try_from(document).map(|parsed| {
-            let parsed: &mut dyn Any = &mut Some(parsed);
-            let parsed = parsed.downcast_mut::<Option<T>>().and_then(Option::take);
-            parsed.expect("the types are the same")
-        })
+    let kind = TypeId::of::<T>();
+    let read = if kind == TypeId::of::<RawDocumentBuf>() {
+        Ok(same(document))
+    } else if kind == TypeId::of::<Document>() {
+        Document::try_from(&*document).map(same)
     } else {
         bson::deserialize_from_slice(document.as_bytes())
     };
     read.map_err(|error| DocumentError::Deserialize(Box::new(error)))
+}
+
+/// A value of a type that is known by now to be `T`.
+fn same<V: 'static, T: 'static>(value: V) -> T {
+    let value: &mut dyn Any = &mut Some(value);
+    let value = value.downcast_mut::<Option<T>>().and_then(Option::take);
+    value.expect("the types are the same")
 }
 
 /// A value of a document that is stored.

@@ -13,6 +13,20 @@ macro_rules! setters {
             self
         }
     };
+    (@ [$($field:ident).+] projection) => {
+        /// Which fields are given: `{ "state": 1 }`. By default, all.
+        pub fn projection(mut self, projection: impl ::serde::Serialize) -> Self {
+            self.projection = self.$($field).+.document(&projection);
+            self
+        }
+    };
+    (@ [$($field:ident).+] return_document) => {
+        /// Whether the document is given as it was, which is the default, or as it is now.
+        pub fn return_document(mut self, which: $crate::collection::ReturnDocument) -> Self {
+            self.after = which == $crate::collection::ReturnDocument::After;
+            self
+        }
+    };
     (@ [$($field:ident).+] hint) => {
         /// Which index must be used, by its name or its keys; `{ "$natural": 1 }` for none. By default, the best. One that
         /// is not there is an error.

@@ -190,6 +190,7 @@ const GENERIC: &[&str] = &[
     "coordinator",
     "databaseVersion",
     "help",
+    "lockFences",
     "lsid",
     "maxTimeMS",
     "maxTimeMSOpOnly",

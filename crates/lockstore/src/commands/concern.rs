@@ -30,8 +30,8 @@ pub(crate) struct Concern {
 
 impl Concern {
     /// Checks the concerns of `command`.
-    pub(crate) fn parse(command: Document<'_>, takes: Takes) -> Result<Self> {
-        check_read_concern(command.get("readConcern"))?;
+    pub(crate) fn parse(command: Document<'_>, takes: Takes, in_transaction: bool) -> Result<Self> {
+        check_read_concern(command.get("readConcern"), in_transaction)?;
         let write_concern = command.get("writeConcern");
         check_write_concern(write_concern, takes)?;
         let acknowledged = write_concern.as_document().is_none_or(|concern| {
@@ -65,7 +65,7 @@ fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
     }
 }
 
-fn check_read_concern(value: Value<'_>) -> Result<()> {
+fn check_read_concern(value: Value<'_>, in_transaction: bool) -> Result<()> {
     let concern = match value {
         Value::Missing => return Ok(()),
         Value::Document(document) => document,
@@ -95,6 +95,8 @@ fn check_read_concern(value: Value<'_>) -> Result<()> {
     }
     match level {
         None | Some("local" | "majority" | "available") => Ok(()),
+        // That is what a transaction reads.
+        Some("snapshot") if in_transaction => Ok(()),
         Some("linearizable" | "snapshot") => Err(unsupported_level()),
         Some(other) => Err(Error::failed_to_parse(format!(
             "readConcern.level must be either 'local', 'majority', 'linearizable', 'available', or 'snapshot', not '{other}'"

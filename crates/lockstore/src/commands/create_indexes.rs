@@ -23,12 +23,20 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         ))),
     });
     let specs = specs.collect::<Result<Vec<_>, _>>()?;
+    let asked = specs.len();
     let created = call.place(namespace)?.create_indexes(specs)?;
     let reply = Reply::new()
         .with_count("numIndexesBefore", created.before as u64)
         .with_count("numIndexesAfter", created.after as u64);
-    if created.before == created.after && !created.created_collection {
-        return Ok(reply.with("note", Value::String("all indexes already exist")));
-    }
-    Ok(reply.with("createdCollectionAutomatically", Value::Bool(created.created_collection)))
+    let made = created.after - created.before;
+    let reply = if made == 0 && !created.created_collection {
+        reply
+    } else {
+        reply.with("createdCollectionAutomatically", Value::Bool(created.created_collection))
+    };
+    Ok(match made {
+        0 => reply.with("note", Value::String("all indexes already exist")),
+        _ if made < asked => reply.with("note", Value::String("index already exists")),
+        _ => reply,
+    })
 }

@@ -24,7 +24,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
 pub(super) fn run_database(call: &Call<'_>) -> Result<Reply, DocumentError> {
     call.arguments("dropDatabase")?.finish()?;
     let reply = Reply::new();
-    Ok(if drop_database(call.engine, call.database)? {
+    Ok(if drop_database(&call.scope()?, call.database)? {
         reply.with("dropped", Value::String(call.database))
     } else {
         reply

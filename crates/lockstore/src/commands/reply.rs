@@ -63,6 +63,11 @@ impl Reply {
         fields.field("code", Value::Int32(error.code().value()));
         fields.field("codeName", Value::String(&error.code_name()));
         write_duplicate(error, &mut fields);
+        if error.is_transient() {
+            fields.open_array("errorLabels");
+            fields.item(Value::String("TransientTransactionError"));
+            fields.close();
+        }
         document(fields)
     }
 

@@ -50,7 +50,7 @@ pub(super) fn only<T>(statements: Vec<T>) -> Result<T, Error> {
 ///
 /// # Errors
 ///
-/// The store cannot serve: what follows would fail too.
+/// The store cannot serve, or the transaction is over: what follows would fail too.
 pub(super) fn carry_out<T>(
     statements: Vec<T>,
     ordered: bool,
@@ -60,7 +60,7 @@ pub(super) fn carry_out<T>(
     for (index, statement) in statements.into_iter().enumerate() {
         match carry_out(index, statement) {
             Ok(()) => {}
-            Err(error @ DocumentError::Store(_)) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(error) => {
                 errors.push((index, error));
                 if ordered {

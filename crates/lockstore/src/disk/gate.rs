@@ -26,6 +26,8 @@ struct Shared {
     open: AtomicBool,
     /// The length as redb sees it, held changes included.
     bytes: AtomicU64,
+    /// How often something was read.
+    reads: AtomicU64,
     /// In the order in which they came; empty for good once the gate is open.
     held: Mutex<Vec<Change>>,
 }
@@ -44,6 +46,7 @@ impl Gate {
             inner,
             open: AtomicBool::new(false),
             bytes,
+            reads: AtomicU64::new(0),
             held: Mutex::default(),
         })))
     }
@@ -68,6 +71,11 @@ impl Gate {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
+    /// How often something was read. Who sees what was read sees it counted.
+    pub(super) fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Acquire)
+    }
+
     /// Asks for the length again. Until the file is locked, whoever has it open may change its length.
     fn measure(&self) -> io::Result<()> {
         let held = self.held();
@@ -84,6 +92,28 @@ impl Gate {
     fn held(&self) -> MutexGuard<'_, Vec<Change>> {
         // Each change is whole when it is pushed, so a panic elsewhere leaves nothing half done.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what the file has at `offset`, or would have with what is held.
+    fn look(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if self.is_open() {
+            return self.0.inner.read(offset, out);
+        }
+        let held = self.held();
+        let range = offset..offset.saturating_add(out.len() as u64);
+        if range.end > self.bytes() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let on_file = self.0.inner.len()?.clamp(range.start, range.end);
+        let (there, beyond) = out.split_at_mut(within(&(range.start..on_file), range.start).end);
+        if !there.is_empty() {
+            self.0.inner.read(offset, there)?;
+        }
+        beyond.fill(0);
+        for change in held.iter() {
+            change.show(&range, out);
+        }
+        Ok(())
     }
 
     /// Makes the change now when the gate is open, else holds it.
@@ -143,24 +173,10 @@ impl StorageBackend for Gate {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if self.is_open() {
-            return self.0.inner.read(offset, out);
-        }
-        let held = self.held();
-        let range = offset..offset.saturating_add(out.len() as u64);
-        if range.end > self.bytes() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let on_file = self.0.inner.len()?.clamp(range.start, range.end);
-        let (there, beyond) = out.split_at_mut(within(&(range.start..on_file), range.start).end);
-        if !there.is_empty() {
-            self.0.inner.read(offset, there)?;
-        }
-        beyond.fill(0);
-        for change in held.iter() {
-            change.show(&range, out);
-        }
-        Ok(())
+        let read = self.look(offset, out);
+        // Now, and not before: whoever counts between the two would take it for what was there already.
+        self.0.reads.fetch_add(1, Ordering::AcqRel);
+        read
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

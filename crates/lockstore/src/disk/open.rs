@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, TableHandle};
@@ -13,6 +14,7 @@ use super::gate::Gate;
 use super::guard::{guarded, guarded_drop};
 use super::own_pages;
 use super::owner::pid_of_locker;
+use super::proofs::Proofs;
 use super::staging::{Staged, folder_of, sync_folder_of};
 use super::{
     Birth, Disk, DiskError, DiskOptions, Meta, OpenError, Snapshot, VERIFIED_BYTES_MAX, definition,
@@ -231,7 +233,10 @@ fn abandon(db: Database) {
 /// Makes a disk of what is known to be a store. Its gate is opened by the first change.
 fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
     match check_store(path, &db) {
-        Ok(_) => Ok(Disk { db: Some(db), gate }),
+        Ok(_) => {
+            let proofs = Arc::new(Proofs::new(gate.clone()));
+            Ok(Disk { db: Some(db), gate, proofs, snapshots: Mutex::default() })
+        }
         Err(error) => {
             guarded_drop(db);
             Err(error)

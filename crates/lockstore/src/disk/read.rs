@@ -1,21 +1,30 @@
 //! Reading rows, from one snapshot.
 
 mod documents;
+mod entries;
+mod range;
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableError};
+use redb::{
+    AccessGuard, Cursor, ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableError,
+};
 
 use super::guard::{guarded, guarded_value};
+use super::proofs::Proofs;
 use super::{DiskError, Meta, TABLES, definition};
 use crate::records::{COLLECTIONS_SINCE, FormatRecordV1, IdsRecordV1, Record, RecordError};
 use crate::rows::{RowKey, TableId};
-pub(crate) use documents::{Direction, Documents, Entries, StoredDocument};
+pub(crate) use documents::{Documents, ScannedDocument, StoredDocument};
+pub(crate) use entries::{Entries, Entry};
+pub(crate) use range::Direction;
 
 /// The rows of one moment. What is committed later is not seen.
 pub(crate) struct Snapshot {
     transaction: ReadTransaction,
+    /// The number of this snapshot, and what is known of the documents in it; `None` where nobody asks.
+    proofs: Option<(u64, Arc<Proofs>)>,
     /// Tables that were opened before; `None` for those that the file's format does not have.
     tables: [OnceLock<Option<RowReader>>; TABLES],
 }
@@ -25,7 +34,11 @@ pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 impl Snapshot {
     pub(super) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction, tables: Default::default() }
+        Self { transaction, proofs: None, tables: Default::default() }
+    }
+
+    pub(super) fn with_proofs(self, number: u64, proofs: Arc<Proofs>) -> Self {
+        Self { proofs: Some((number, proofs)), ..self }
     }
 
     /// The value of one row, if it is there.
@@ -155,5 +168,9 @@ fn next<'r>(
 }
 
 type RowReader = ReadOnlyTable<&'static [u8], &'static [u8]>;
-type RowRange<'r> = Range<'r, &'static [u8], &'static [u8]>;
+type RowCursor<'r> = Cursor<'r, &'static [u8], &'static [u8]>;
 type RowGuards<'r> = (AccessGuard<'r, &'static [u8]>, AccessGuard<'r, &'static [u8]>);
+type Value<'r> = AccessGuard<'r, &'static [u8]>;
+
+/// Why a row can be read once more.
+const CHECKED: &str = "the row was read when this was made";

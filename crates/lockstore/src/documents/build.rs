@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
+use super::calls::{Ask, attempt};
 use super::task::{BUILD_RECORDS_PER_TASK, BuildStep, Built, Defined, DocumentTask, Steps};
 use super::{
     Attempt, CollectionId, Definition, DocumentAnswer, IndexId, Namespace, NewCollection,
@@ -16,20 +17,22 @@ use crate::request::Task;
 
 impl Engine {
     /// Makes indexes, and builds those that have documents to take in: in small steps, between which others are
-    /// served. When this returns they are ready. The specifications are written in full, as they are listed.
+    /// served. When this returns they are ready. The specifications are written in full, as they are listed. `asked` is who is
+    /// asked for their definition.
     ///
     /// # Errors
     ///
     /// An index stands against one of these, or the documents do. None of those that were new is there then.
     pub(crate) fn create_indexes(
         &self,
+        asked: &impl Ask,
         namespace: &Namespace,
         create: Option<NewCollection>,
         specs: Vec<RawDocumentBuf>,
     ) -> Result<Attempt<NewIndexes>, DocumentError> {
         let namespace = namespace.clone();
         let definition = Definition::CreateIndexes { namespace, create, specs };
-        let mut made = match self.define(definition)? {
+        let mut made = match asked.define(definition)? {
             Attempt::Done(Defined::Indexes(made)) => made,
             Attempt::Done(other) => return Err(unexpected(&other)),
             Attempt::Again => return Ok(Attempt::Again),
@@ -47,11 +50,12 @@ impl Engine {
     }
 
     fn build(&self, steps: Steps) -> Result<Built, DocumentError> {
-        let answer = self.ask(DocumentTask::Build(steps), |answer| match answer {
+        let answer = self.serve(DocumentTask::Build(steps));
+        let built = attempt(answer, |answer| match answer {
             DocumentAnswer::Built(built) => Ok(built),
             other => Err(other),
         });
-        match answer? {
+        match built? {
             Attempt::Done(built) => Ok(built),
             Attempt::Again => Err(unexpected(&"a step of a build that is to be planned anew")),
         }
@@ -119,7 +123,8 @@ impl Drop for Build<'_> {
         }
         let (collection, indexes) = (self.collection, Arc::clone(&self.indexes));
         let abort = Steps { collection, indexes, step: BuildStep::Abort };
-        self.engine.post_or_warn(Task::Documents(Box::new(DocumentTask::Build(abort))));
+        let task = Box::new(DocumentTask::Build(abort));
+        self.engine.post_or_warn(Task::Documents { fences: Vec::new(), task });
     }
 }
 

@@ -6,6 +6,7 @@ use super::task::{
 };
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError, unexpected};
+use crate::fence::Fence;
 use crate::request::{Answer, Task};
 
 /// What has become of a plan.
@@ -17,71 +18,84 @@ pub(crate) enum Attempt<T> {
     Again,
 }
 
-impl Engine {
+/// What was answered.
+pub(crate) type Asked = Result<DocumentAnswer, DocumentError>;
+
+/// Somebody who is asked for what is to be changed: the writer of the store, or that of a transaction.
+pub(crate) trait Ask {
+    /// Has a task done.
+    fn serve(&self, task: DocumentTask) -> Asked;
+
     /// Inserts documents, as many as one task takes.
-    pub(crate) fn insert(&self, insert: Insert) -> Result<Attempt<Inserted>, DocumentError> {
-        self.ask(DocumentTask::Insert(insert), |answer| match answer {
+    fn insert(&self, insert: Insert) -> Result<Attempt<Inserted>, DocumentError> {
+        attempt(self.serve(DocumentTask::Insert(insert)), |answer| match answer {
             DocumentAnswer::Inserted(inserted) => Ok(inserted),
             other => Err(other),
         })
     }
 
     /// Changes documents, as many as one task takes.
-    pub(crate) fn modify(&self, modify: Modify) -> Result<Attempt<Modified>, DocumentError> {
-        self.ask(DocumentTask::Modify(modify), |answer| match answer {
+    fn modify(&self, modify: Modify) -> Result<Attempt<Modified>, DocumentError> {
+        attempt(self.serve(DocumentTask::Modify(modify)), |answer| match answer {
             DocumentAnswer::Modified(modified) => Ok(*modified),
             other => Err(other),
         })
     }
 
     /// Makes changes that were worked out, as many as one task takes.
-    pub(crate) fn apply(&self, apply: Apply) -> Result<Attempt<Modified>, DocumentError> {
-        self.ask(DocumentTask::Apply(apply), |answer| match answer {
+    fn apply(&self, apply: Apply) -> Result<Attempt<Modified>, DocumentError> {
+        attempt(self.serve(DocumentTask::Apply(apply)), |answer| match answer {
             DocumentAnswer::Modified(modified) => Ok(*modified),
             other => Err(other),
         })
     }
 
     /// Inserts a document, if nothing matches its filter.
-    pub(crate) fn upsert(&self, upsert: Upsert) -> Result<Attempt<()>, DocumentError> {
-        self.ask(DocumentTask::Upsert(upsert), |answer| match answer {
+    fn upsert(&self, upsert: Upsert) -> Result<Attempt<()>, DocumentError> {
+        attempt(self.serve(DocumentTask::Upsert(upsert)), |answer| match answer {
             DocumentAnswer::Upserted => Ok(()),
             other => Err(other),
         })
     }
 
     /// Changes the catalogue.
-    pub(crate) fn define(&self, definition: Definition) -> Result<Attempt<Defined>, DocumentError> {
-        self.ask(DocumentTask::Define(definition), |answer| match answer {
+    fn define(&self, definition: Definition) -> Result<Attempt<Defined>, DocumentError> {
+        attempt(self.serve(DocumentTask::Define(definition)), |answer| match answer {
             DocumentAnswer::Defined(defined) => Ok(defined),
             other => Err(other),
         })
     }
+}
 
-    pub(super) fn ask<T>(
-        &self,
-        task: DocumentTask,
-        expected: impl FnOnce(DocumentAnswer) -> Result<T, DocumentAnswer>,
-    ) -> Result<Attempt<T>, DocumentError> {
-        attempt(self.call(Task::Documents(Box::new(task))), expected)
+impl Ask for Engine {
+    fn serve(&self, task: DocumentTask) -> Asked {
+        self.serve_fenced(Vec::new(), task)
     }
 }
 
-fn attempt<T>(
-    answer: Answer,
+impl Engine {
+    /// Has the writer do a task, if the fences hold.
+    pub(super) fn serve_fenced(&self, fences: Vec<Fence>, task: DocumentTask) -> Asked {
+        match self.call(Task::Documents { fences, task: Box::new(task) }) {
+            Answer::Documents(answer) => Ok(*answer),
+            Answer::Failed(error) => Err(error.into()),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+}
+
+/// What has become of a plan, where the answer is one that is `expected`.
+pub(super) fn attempt<T>(
+    asked: Asked,
     expected: impl FnOnce(DocumentAnswer) -> Result<T, DocumentAnswer>,
 ) -> Result<Attempt<T>, DocumentError> {
-    match answer {
-        Answer::Documents(answer) => match expected(*answer) {
-            Ok(done) => Ok(Attempt::Done(done)),
-            Err(DocumentAnswer::Again) => Ok(Attempt::Again),
-            Err(DocumentAnswer::Failed(error)) => Err(error),
-            Err(other) => {
-                let what = format!("an answer that makes no sense, {other:?}").into();
-                Err(StoreError::Internal { what }.into())
-            }
-        },
-        Answer::Failed(error) => Err(error.into()),
-        other => Err(unexpected(&other).into()),
+    match expected(asked?) {
+        Ok(done) => Ok(Attempt::Done(done)),
+        Err(DocumentAnswer::Again) => Ok(Attempt::Again),
+        Err(DocumentAnswer::Failed(error)) => Err(error),
+        Err(other) => {
+            let what = format!("an answer that makes no sense, {other:?}").into();
+            Err(StoreError::Internal { what }.into())
+        }
     }
 }

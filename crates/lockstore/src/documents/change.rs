@@ -51,7 +51,7 @@ impl Modification {
     }
 }
 
-fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
+pub(super) fn check_size(document: RawDocumentBuf) -> Result<RawDocumentBuf, Error> {
     let bytes = document.as_bytes().len();
     if bytes <= DOCUMENT_BYTES_MAX {
         return Ok(document);

@@ -6,7 +6,8 @@ use std::ops::Bound;
 use docquery::limits::check_document;
 
 use super::{Collection, CollectionId, Edge, Index, IndexId, Reading};
-use crate::disk::{Direction, DiskError, Snapshot, StoredDocument};
+use crate::disk::{Direction, DiskError, ScannedDocument, Snapshot, StoredDocument};
+use crate::document_locks;
 use crate::maintenance::CheckReport;
 use crate::rows::{RowKey, TableId};
 
@@ -23,6 +24,9 @@ pub(crate) struct DocumentCheck {
 impl DocumentCheck {
     /// Compares everything with everything. Others are served meanwhile.
     pub(crate) fn run(&self, report: &mut CheckReport) -> Result<(), DiskError> {
+        for problem in document_locks::check::problems(&self.reading)? {
+            note(report, problem);
+        }
         let (documents_before, entries_before) = (report.documents, report.index_entries);
         for collection in self.reading.catalog().iter() {
             self.check_collection(collection, report)?;
@@ -60,7 +64,7 @@ impl DocumentCheck {
         let all = (Bound::Unbounded, Bound::Unbounded);
         for document in self.rows.documents(collection.id(), all, Direction::Forward)? {
             documents += 1;
-            match document {
+            match document.and_then(ScannedDocument::read) {
                 Ok(document) => self.check_keys(collection, &document, &mut found, report)?,
                 Err(DiskError::Record(error)) => note(report, format!("{namespace}: {error}")),
                 Err(error) => return Err(error),

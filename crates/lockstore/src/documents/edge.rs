@@ -73,6 +73,18 @@ fn successor(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
     None
 }
 
+/// Whether nothing can lie between the bounds. They may be the wrong way around, which neither redb nor a `BTreeMap` likes.
+pub(crate) fn is_empty<K: Ord + ?Sized>(bounds: (Bound<&K>, Bound<&K>)) -> bool {
+    match bounds {
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (
+            Bound::Included(lower) | Bound::Excluded(lower),
+            Bound::Included(upper) | Bound::Excluded(upper),
+        ) => lower >= upper,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
+}
+
 /// No row is greater: ids count from 1 and never come near the highest.
 const BEHIND_ALL: [u8; 4] = [u8::MAX; 4];
 

@@ -20,6 +20,7 @@ use super::plan::{Access, Plan};
 use super::{Collection, CollectionId, Index, Reading, RecordId};
 use crate::engine::Engine;
 use crate::error::DocumentError;
+use crate::transaction::TransactionState;
 use pace::Pace;
 use scan::{Ground, Progress, Scan, Seen};
 use sort::SortedRows;
@@ -34,6 +35,8 @@ pub(crate) struct Execution {
     limit: u64,
     /// What it began on, as long as it has not been asked for anything.
     first: Option<Reading>,
+    /// Where it takes further readings, if it began in a transaction.
+    transaction: Option<Arc<TransactionState>>,
     deadline: Option<Instant>,
     counts: Counts,
 }
@@ -116,6 +119,7 @@ impl Execution {
             }
         };
         let collection = collection.map(Collection::id);
+        let transaction = reading.transaction().cloned();
         Self {
             plan,
             collection,
@@ -123,6 +127,7 @@ impl Execution {
             skip,
             limit,
             first: Some(reading),
+            transaction,
             deadline,
             counts: Counts::default(),
         }
@@ -148,17 +153,18 @@ impl Execution {
         result
     }
 
-    /// The next documents, not more than `count`, and no more once they have `bytes` together.
+    /// What `show` makes of the next documents, not more than `count`, and no more once they have `bytes` together.
     ///
     /// # Errors
     ///
-    /// As [`Execution::run`].
-    pub(crate) fn next_batch(
+    /// As [`Execution::run`]; what `show` gives.
+    pub(crate) fn next_batch<T>(
         &mut self,
         engine: &Engine,
         count: usize,
         bytes: usize,
-    ) -> Result<Vec<OwnedRow>, DocumentError> {
+        mut show: impl FnMut(Row<'_>) -> Result<T, DocumentError>,
+    ) -> Result<Vec<T>, DocumentError> {
         let (mut batch, mut size) = (Vec::new(), 0);
         if count == 0 {
             self.rest();
@@ -166,7 +172,7 @@ impl Execution {
         }
         self.run(engine, &mut |row| {
             size += row.document.as_bytes().len();
-            batch.push(row.to_owned());
+            batch.push(show(row)?);
             let full = batch.len() >= count || size >= bytes;
             Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
@@ -337,13 +343,16 @@ impl Execution {
     ) -> Result<bool, DocumentError> {
         let Some(collection) = self.collection else { return Ok(false) };
         let plan = &*self.plan;
-        let filter = (!plan.is_exact()).then(|| &**plan.filter());
+        let mut filter = (!plan.is_exact()).then(|| &**plan.filter());
         loop {
             let reading = if let Some(reading) = self.first.take() {
                 reading
             } else {
-                let reading = engine.reading()?;
-                check_alive(&reading, collection, plan)?;
+                let reading = engine.reading_in(self.transaction.as_ref())?;
+                if check_alive(&reading, collection, plan)? == Keys::WithArrays {
+                    filter = Some(&**plan.filter());
+                    scan.expect_arrays();
+                }
                 reading
             };
             let pace = &mut Pace::new(&*engine.clock, self.deadline);
@@ -366,22 +375,35 @@ fn of_reading(engine: &Engine, error: DocumentError) -> DocumentError {
     }
 }
 
+/// What became of the keys of a plan's indexes since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    /// What was known of them holds.
+    AsPlanned,
+    /// A document may have several where none had: bounds that were exact are not any more, and it may be found more than once.
+    WithArrays,
+}
+
 /// Checks that what the plan goes through is still there.
-fn check_alive(reading: &Reading, collection: CollectionId, plan: &Plan) -> Result<(), Error> {
+fn check_alive(reading: &Reading, collection: CollectionId, plan: &Plan) -> Result<Keys, Error> {
     let killed = |what: String| {
         Err(Error::new(QUERY_PLAN_KILLED, format!("the query was given up: {what}")))
     };
     let Some(collection) = reading.catalog().collection_with(collection) else {
         return killed("its collection was dropped".into());
     };
+    let mut keys = Keys::AsPlanned;
     if let Access::Indexes(scans) = plan.access() {
         for scan in scans {
-            if collection.index_with(scan.index().id()).is_none() {
+            let Some(index) = collection.index_with(scan.index().id()) else {
                 return killed(format!("the index '{}' was dropped", scan.index().name()));
+            };
+            if index.multikey() != scan.index().multikey() {
+                keys = Keys::WithArrays;
             }
         }
     }
-    Ok(())
+    Ok(keys)
 }
 
 /// MongoDB's code for a query whose collection or index is gone.

@@ -2,10 +2,12 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use super::edge::is_empty;
 use super::{CollectionId, Edge, IndexId, RecordId};
 use crate::codec::seal;
 use crate::disk::{Direction, Disk, DiskError, Snapshot, StoredDocument};
@@ -13,26 +15,29 @@ use crate::rows::{RowChange, RowKey, TableId};
 use crate::view::Published;
 
 /// The documents and entries that a batch has changed: what comes later in the batch sees them through this.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
-    /// `None` for those that are gone.
-    documents: BTreeMap<(CollectionId, RecordId), Option<RawDocumentBuf>>,
+    documents: BTreeMap<(CollectionId, RecordId), Became<RawDocumentBuf>>,
     /// Whether an entry is to be there, by the key of its row.
     entries: BTreeMap<Box<[u8]>, bool>,
 }
 
-/// The rows under a batch: those of the last commit. Nothing is asked of the disk before it is needed.
+/// What became of a document; `None` when it is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Became<D>(pub(crate) Option<D>);
+
+/// The rows under an overlay. Under a batch those are the ones of the last commit, and nothing is asked of the disk before it
+/// is needed.
 #[derive(Debug)]
 pub(crate) struct Ground<'a> {
-    disk: &'a Disk,
-    published: &'a Published,
+    last_commit: Option<(&'a Disk, &'a Published)>,
     rows: OnceCell<Arc<Snapshot>>,
 }
 
-/// A document as a batch sees it.
+/// A document as it is with an overlay.
 pub(crate) enum Current<'a> {
-    /// The batch has written it.
-    Written(&'a RawDocument),
+    /// The overlay has it.
+    Written(RecordId, &'a RawDocument),
     /// It is on the disk.
     Stored(StoredDocument<'a>),
 }
@@ -45,10 +50,51 @@ impl Overlay {
         record: RecordId,
         ground: &'a Ground<'_>,
     ) -> Result<Option<Current<'a>>, DiskError> {
-        match self.documents.get(&(collection, record)) {
-            Some(written) => Ok(written.as_deref().map(Current::Written)),
+        match self.written(collection, record) {
+            Some(Became(now)) => Ok(now.map(|document| Current::Written(record, document))),
             None => Ok(ground.rows()?.document(collection, record)?.map(Current::Stored)),
         }
+    }
+
+    /// What became of a document, if anything did.
+    pub(crate) fn written(
+        &self,
+        collection: CollectionId,
+        record: RecordId,
+    ) -> Option<Became<&RawDocument>> {
+        self.documents.get(&(collection, record)).map(|Became(now)| Became(now.as_deref()))
+    }
+
+    /// What became of the documents of a collection whose records lie within the bounds, in their order.
+    pub(crate) fn documents_within(
+        &self,
+        collection: CollectionId,
+        bounds: (Bound<RecordId>, Bound<RecordId>),
+    ) -> impl DoubleEndedIterator<Item = (RecordId, Option<&RawDocument>)> {
+        let place = |record| (collection, record);
+        let lower = match bounds.0 {
+            Bound::Unbounded => Bound::Included(place(RecordId::MIN)),
+            bound => bound.map(place),
+        };
+        let upper = match bounds.1 {
+            Bound::Unbounded => Bound::Included(place(RecordId::MAX)),
+            bound => bound.map(place),
+        };
+        let is_empty = is_empty((lower.as_ref(), upper.as_ref()));
+        let found = (!is_empty).then(|| self.documents.range((lower, upper)));
+        found.into_iter().flatten().map(|((_, record), Became(now))| (*record, now.as_deref()))
+    }
+
+    /// What became of the entries of an index between two edges, by the keys of their rows, in their order.
+    pub(crate) fn entries_within<'o>(
+        &'o self,
+        index: IndexId,
+        (lower, upper): (Edge<'_>, Edge<'_>),
+    ) -> impl DoubleEndedIterator<Item = (&'o [u8], bool)> + use<'o> {
+        let (lower, upper) = (lower.as_lower(index), upper.as_upper(index));
+        let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
+        let found = (!is_empty(bounds)).then(|| self.entries.range::<[u8], _>(bounds));
+        found.into_iter().flatten().map(|(row, is_there)| (&**row, *is_there))
     }
 
     /// Whether the batch has written or deleted a document.
@@ -59,7 +105,7 @@ impl Overlay {
     /// Whether the batch has written documents of the collection that are there still.
     pub(crate) fn has_documents(&self, collection: CollectionId) -> bool {
         let all = (collection, RecordId::MIN)..=(collection, RecordId::MAX);
-        self.documents.range(all).any(|(_, document)| document.is_some())
+        self.documents.range(all).any(|(_, Became(now))| now.is_some())
     }
 
     /// A record other than `record` that has `key` in `index` now.
@@ -71,11 +117,9 @@ impl Overlay {
         ground: &Ground<'_>,
     ) -> Result<Option<RecordId>, DiskError> {
         let edges = (Edge::Before(key), Edge::Behind(key));
-        let bounds = (edges.0.as_lower(index), edges.1.as_upper(index));
-        let bounds = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
-        for (row, is_there) in self.entries.range::<[u8], _>(bounds) {
-            let (_, _, other) = RowKey::entry_of(row).expect("the overlay has whole keys");
-            if *is_there && other != record {
+        for (row, is_there) in self.entries_within(index, edges) {
+            let (_, _, other) = RowKey::entry_of(row).expect(WHOLE);
+            if is_there && other != record {
                 return Ok(Some(other));
             }
         }
@@ -88,14 +132,14 @@ impl Overlay {
         Ok(None)
     }
 
-    /// The document is to be this from now on; `None` when it is gone.
+    /// The document is to be this from now on; `None` when it is gone. Answers what was to become of it before.
     pub(crate) fn put_document(
         &mut self,
         collection: CollectionId,
         record: RecordId,
         document: Option<RawDocumentBuf>,
-    ) {
-        self.documents.insert((collection, record), document);
+    ) -> Option<Became<RawDocumentBuf>> {
+        self.documents.insert((collection, record), Became(document))
     }
 
     /// An entry is to be there from now on, or not.
@@ -110,9 +154,19 @@ impl Overlay {
         self.put_row(row.as_bytes().into(), is_there);
     }
 
-    /// As [`Overlay::put_entry`], by the key of its row.
-    pub(crate) fn put_row(&mut self, row: Box<[u8]>, is_there: bool) {
-        self.entries.insert(row, is_there);
+    /// As [`Overlay::put_entry`], by the key of its row. Answers what was to become of it before.
+    pub(crate) fn put_row(&mut self, row: Box<[u8]>, is_there: bool) -> Option<bool> {
+        self.entries.insert(row, is_there)
+    }
+
+    /// Nothing is to become of a document.
+    pub(super) fn forget_document(&mut self, collection: CollectionId, record: RecordId) {
+        self.documents.remove(&(collection, record));
+    }
+
+    /// Nothing is to become of an entry.
+    pub(super) fn forget_row(&mut self, row: &[u8]) {
+        self.entries.remove(row);
     }
 
     /// Whether the batch has removed an entry, by the key of its row.
@@ -120,9 +174,16 @@ impl Overlay {
         self.entries.get(row) == Some(&false)
     }
 
+    /// What became of all documents, in their order.
+    pub(crate) fn into_documents(
+        self,
+    ) -> impl Iterator<Item = ((CollectionId, RecordId), Option<RawDocumentBuf>)> {
+        self.documents.into_iter().map(|(place, Became(now))| (place, now))
+    }
+
     /// Everything as rows, in the order of their keys, and none is left.
     pub(crate) fn drain_into(&mut self, rows: &mut Vec<RowChange>) {
-        for ((collection, record), document) in std::mem::take(&mut self.documents) {
+        for ((collection, record), Became(document)) in std::mem::take(&mut self.documents) {
             let key = RowKey::document(collection, record);
             let value = document
                 .map(|document| seal(TableId::Documents, key.as_bytes(), document.into_bytes()));
@@ -136,29 +197,46 @@ impl Overlay {
 }
 
 impl<'a> Ground<'a> {
+    /// The rows of the last commit.
     pub(crate) fn new(disk: &'a Disk, published: &'a Published) -> Self {
-        Self { disk, published, rows: OnceCell::new() }
+        Self { last_commit: Some((disk, published)), rows: OnceCell::new() }
     }
 
-    /// The rows of the last commit.
+    /// These rows.
+    pub(crate) fn over(rows: Arc<Snapshot>) -> Self {
+        Self { last_commit: None, rows: OnceCell::from(rows) }
+    }
+
+    /// The rows.
     pub(crate) fn rows(&self) -> Result<&Snapshot, DiskError> {
         if let Some(rows) = self.rows.get() {
             return Ok(rows);
         }
+        let (disk, published) = self.last_commit.expect("rows that are not given are on the disk");
         // The view is as new as the last commit, for nobody else commits.
-        let rows = match self.published.view().try_rows() {
+        let rows = match published.view().try_rows() {
             Some(rows) => Arc::clone(rows),
-            None => Arc::new(self.disk.snapshot()?),
+            None => Arc::new(disk.snapshot()?),
         };
         Ok(self.rows.get_or_init(|| rows))
     }
 }
 
 impl Current<'_> {
+    /// Its place in its collection.
+    pub(crate) fn record(&self) -> RecordId {
+        match self {
+            Self::Written(record, _) => *record,
+            Self::Stored(document) => document.record(),
+        }
+    }
+
     pub(crate) fn raw(&self) -> &RawDocument {
         match self {
-            Self::Written(document) => document,
+            Self::Written(_, document) => document,
             Self::Stored(document) => document.raw(),
         }
     }
 }
+
+pub(super) const WHOLE: &str = "the overlay has whole keys";

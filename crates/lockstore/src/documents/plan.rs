@@ -250,7 +250,7 @@ fn choose(
     condition: &Condition<'_>,
     sort: Option<&[(&str, docquery::key::Direction)]>,
 ) -> Option<Candidate> {
-    let indexes: Vec<_> = usable(collection).cloned().collect();
+    let indexes: Vec<_> = usable(collection).collect();
     let found = candidate::best(candidate::candidates(&indexes, condition, sort));
     let Some(sort) = sort else { return found };
     match found {

@@ -3,10 +3,13 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::merged::{self, Documents, Entries};
+use super::overlay::{Current, Overlay};
 use super::{Catalog, Collection, CollectionId, Edge, IndexId, RecordId};
-use crate::disk::{Direction, DiskError, Documents, Entries, Snapshot, StoredDocument};
+use crate::disk::{Direction, DiskError, Snapshot};
 use crate::engine::Engine;
 use crate::error::StoreError;
+use crate::transaction::TransactionState;
 use crate::view::View;
 
 /// The documents and locks as of one commit, for somebody who reads them.
@@ -17,6 +20,20 @@ use crate::view::View;
 pub(crate) struct Reading {
     /// It has its rows, unless it has no collections.
     view: Arc<View>,
+    /// What the transaction sees on top of it in which this was taken.
+    inside: Option<Inside>,
+}
+
+/// What a transaction sees at some moment, besides the view that it began with.
+#[derive(Clone, Debug)]
+pub(crate) struct Inside {
+    pub(crate) transaction: Arc<TransactionState>,
+    /// How many tasks it has had done.
+    pub(crate) sequence: u64,
+    pub(crate) catalog: Catalog,
+    /// The rows of the view, also where it has no collections.
+    pub(crate) rows: Arc<Snapshot>,
+    pub(crate) overlay: Arc<Overlay>,
 }
 
 impl Engine {
@@ -26,7 +43,7 @@ impl Engine {
             self.check_usable()?;
             let view = self.published.view();
             if view.try_rows().is_some() || view.catalog().is_empty() {
-                return Ok(Reading { view: Arc::clone(&view) });
+                return Ok(Reading { view: Arc::clone(&view), inside: None });
             }
             drop(view);
             self.published.wait_for_rows();
@@ -40,17 +57,28 @@ impl Engine {
 }
 
 impl Reading {
-    /// How many batches had changed something: later readings have a higher one.
+    /// What a transaction sees that began with `view`.
+    pub(crate) fn inside(view: Arc<View>, inside: Inside) -> Self {
+        Self { view, inside: Some(inside) }
+    }
+
+    /// The transaction in which it was taken, if it was in one.
+    pub(crate) fn transaction(&self) -> Option<&Arc<TransactionState>> {
+        self.inside.as_ref().map(|inside| &inside.transaction)
+    }
+
+    /// How many batches had changed something, or how many tasks the transaction has had done: later readings have a higher
+    /// one.
     pub(crate) fn sequence(&self) -> u64 {
-        self.view.sequence
+        self.inside.as_ref().map_or(self.view.sequence, |inside| inside.sequence)
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
-        self.view.catalog()
+        self.inside.as_ref().map_or(self.view.catalog(), |inside| &inside.catalog)
     }
 
     /// The locks of the same commit.
-    pub(crate) fn view(&self) -> &View {
+    pub(crate) fn view(&self) -> &Arc<View> {
         &self.view
     }
 
@@ -59,8 +87,13 @@ impl Reading {
         &self,
         collection: CollectionId,
         record: RecordId,
-    ) -> Result<Option<StoredDocument<'_>>, DiskError> {
-        self.rows().document(collection, record)
+    ) -> Result<Option<Current<'_>>, DiskError> {
+        match &self.inside {
+            None => Ok(self.rows().document(collection, record)?.map(Current::Stored)),
+            Some(Inside { rows, overlay, .. }) => {
+                merged::document(rows, overlay, collection, record)
+            }
+        }
     }
 
     /// The documents of a collection whose records lie within the bounds, in their natural order or against it.
@@ -70,10 +103,16 @@ impl Reading {
         bounds: (Bound<RecordId>, Bound<RecordId>),
         direction: Direction,
     ) -> Result<Documents<'_>, DiskError> {
-        self.rows().documents(collection, bounds, direction)
+        let stored = self.rows().documents(collection, bounds, direction)?;
+        Ok(match &self.inside {
+            None => Documents::Stored(stored),
+            Some(Inside { overlay, .. }) => {
+                Documents::merged(stored, overlay, collection, bounds, direction)
+            }
+        })
     }
 
-    /// At most `records_max` records of a collection, in their natural order. Looks at no document.
+    /// At most `records_max` records of a collection, in their natural order. Looks at no document. Not in a transaction.
     pub(crate) fn records(
         &self,
         collection: CollectionId,
@@ -83,7 +122,7 @@ impl Reading {
         self.rows().records(collection, bounds, records_max)
     }
 
-    /// The last record of a collection.
+    /// The last record of a collection. Not in a transaction.
     pub(crate) fn last_record(
         &self,
         collection: CollectionId,
@@ -98,7 +137,13 @@ impl Reading {
         edges: (Edge<'_>, Edge<'_>),
         direction: Direction,
     ) -> Result<Entries<'_>, DiskError> {
-        self.rows().entries(index, edges, direction)
+        let stored = self.rows().entries(index, edges, direction)?;
+        Ok(match &self.inside {
+            None => Entries::Stored(stored),
+            Some(Inside { overlay, .. }) => {
+                Entries::merged(stored, overlay, index, edges, direction)
+            }
+        })
     }
 
     /// How many documents the collection has. Counts them when it is asked for the first time after an opening.
@@ -118,6 +163,7 @@ impl Reading {
     }
 
     fn rows(&self) -> &Snapshot {
-        self.view.try_rows().expect("a reading with collections has their rows")
+        let rows = self.inside.as_ref().map(|inside| &inside.rows);
+        rows.or(self.view.try_rows()).expect("a reading with collections has their rows")
     }
 }

@@ -143,6 +143,24 @@ pub(crate) struct Upsert {
     pub(crate) document: RawDocumentBuf,
 }
 
+/// What a transaction has changed, each document once: done as a whole or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// Collections that are to be made, by the ids that the transaction has given them.
+    pub(crate) collections: Vec<(CollectionId, Namespace, NewCollection)>,
+    /// In the order of their collections, and of their records there.
+    pub(crate) documents: Vec<(CollectionId, Write)>,
+}
+
+/// What becomes of one document.
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// It is inserted, behind all others of its collection.
+    Insert(RawDocumentBuf),
+    /// It is still what it was `before`, byte for byte, and becomes `after`, or is gone.
+    Change { record: RecordId, before: RawDocumentBuf, after: Option<RawDocumentBuf> },
+}
+
 /// What has become of a [`Definition`].
 #[derive(Clone, Debug)]
 pub(crate) enum Defined {

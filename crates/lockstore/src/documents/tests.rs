@@ -61,7 +61,12 @@ fn create_index(
         spec.append(option, value);
     }
     let create = Some(new_collection());
-    let made = done_or(store.engine().create_indexes(&namespace(), create, vec![spec]))?;
+    let made = done_or(store.engine().create_indexes(
+        &**store.engine(),
+        &namespace(),
+        create,
+        vec![spec],
+    ))?;
     Ok(Arc::clone(made.collection.index(name).unwrap()))
 }
 
@@ -106,5 +111,5 @@ fn documents(store: &Store) -> Vec<RawDocumentBuf> {
     let Some(collection) = reading.catalog().collection("test.jobs") else { return Vec::new() };
     let all = (Bound::Unbounded, Bound::Unbounded);
     let documents = reading.documents(collection.id(), all, Direction::Forward).unwrap();
-    documents.map(|document| document.unwrap().raw().to_owned()).collect()
+    documents.map(|document| document.unwrap().read().unwrap().raw().to_owned()).collect()
 }

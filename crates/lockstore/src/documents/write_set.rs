@@ -38,35 +38,102 @@ impl WriteSet {
     pub(crate) fn new(
         collection: &Collection,
         record: RecordId,
-        (old, new): (Option<&RawDocument>, Option<&RawDocument>),
+        documents: (Option<&RawDocument>, Option<&RawDocument>),
         overlay: &Overlay,
         ground: &Ground<'_>,
     ) -> Result<Self, DocumentError> {
         let mut set = Self::default();
         for index in collection.indexes() {
-            let before = keys_before(index, old)?;
-            let after = set.keys_after(index, record, new)?;
-            let added = difference(&after.keys, &before.keys);
-            if index.is_unique() || index.is_id() {
-                for key in &added {
-                    if overlay.other_with_key(index.id(), key, record, ground)?.is_none() {
-                        continue;
-                    }
-                    if index.is_ready() {
-                        let document = new.expect("a document that is gone has no keys");
-                        return Err(duplicate::error(collection, index, document, key).into());
-                    }
-                    set.doubts.push((index.id(), Doubt::Key(key.clone())));
-                }
-            }
-            let removed = difference(&before.keys, &after.keys);
-            if after.multikey & !index.multikey() != 0 {
-                set.multikey.push((index.id(), after.multikey));
-            }
-            set.added.extend(added.into_iter().map(|key| (index.id(), key)));
-            set.removed.extend(removed.into_iter().map(|key| (index.id(), key)));
+            let first = set.added.len();
+            set.add(index, record, documents)?;
+            set.compare(collection, index, first, (record, documents.1), overlay, ground)?;
         }
         Ok(set)
+    }
+
+    /// As [`WriteSet::new`], but not compared with the keys of others yet.
+    ///
+    /// # Errors
+    ///
+    /// The document would have keys that cannot be.
+    pub(crate) fn unchecked(
+        collection: &Collection,
+        record: RecordId,
+        documents: (Option<&RawDocument>, Option<&RawDocument>),
+    ) -> Result<Self, DocumentError> {
+        let mut set = Self::default();
+        for index in collection.indexes() {
+            set.add(index, record, documents)?;
+        }
+        Ok(set)
+    }
+
+    /// Compares the keys that come with those of others.
+    ///
+    /// # Errors
+    ///
+    /// The document would have a key that another has.
+    pub(crate) fn check(
+        &mut self,
+        collection: &Collection,
+        document: (RecordId, Option<&RawDocument>),
+        overlay: &Overlay,
+        ground: &Ground<'_>,
+    ) -> Result<(), DocumentError> {
+        // They stand in the order of the indexes.
+        let mut first = 0;
+        for index in collection.indexes() {
+            first += self.compare(collection, index, first, document, overlay, ground)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what changes in one index.
+    fn add(
+        &mut self,
+        index: &Index,
+        record: RecordId,
+        (old, new): (Option<&RawDocument>, Option<&RawDocument>),
+    ) -> Result<(), DocumentError> {
+        let before = keys_before(index, old)?;
+        let after = self.keys_after(index, record, new)?;
+        if after.multikey & !index.multikey() != 0 {
+            self.multikey.push((index.id(), after.multikey));
+        }
+        let added = difference(&after.keys, &before.keys);
+        let removed = difference(&before.keys, &after.keys);
+        self.added.extend(added.into_iter().map(|key| (index.id(), key)));
+        self.removed.extend(removed.into_iter().map(|key| (index.id(), key)));
+        Ok(())
+    }
+
+    /// Compares the keys that come into one index, of which the first stands at `first`, with those of others. Answers how
+    /// many there are.
+    fn compare(
+        &mut self,
+        collection: &Collection,
+        index: &Index,
+        first: usize,
+        (record, document): (RecordId, Option<&RawDocument>),
+        overlay: &Overlay,
+        ground: &Ground<'_>,
+    ) -> Result<usize, DocumentError> {
+        let added = self.added[first..].iter().take_while(|(id, _)| *id == index.id());
+        let mut compared = 0;
+        for (_, key) in added {
+            compared += 1;
+            if !(index.is_unique() || index.is_id())
+                || overlay.other_with_key(index.id(), key, record, ground)?.is_none()
+            {
+                continue;
+            }
+            if index.is_ready() {
+                let document = document.expect("a document that is gone has no keys");
+                return Err(duplicate::error(collection, index, document, key).into());
+            }
+            self.doubts.push((index.id(), Doubt::Key(key.clone())));
+        }
+        Ok(compared)
     }
 
     fn keys_after(

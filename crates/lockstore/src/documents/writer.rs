@@ -3,11 +3,14 @@
 mod apply;
 mod build;
 mod clear;
+mod commit;
 mod define;
 mod expire;
 mod insert;
 mod modify;
 mod persist;
+mod private;
+mod single;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use build::Doubts;
 use expire::Expiry;
+
+pub(crate) use single::Match;
 
 use super::contained::contained;
 use super::history::History;
@@ -49,6 +54,8 @@ pub(crate) struct DocumentWriter {
 #[derive(Debug, Default)]
 struct Batch {
     overlay: Overlay,
+    /// Whether the overlay has older changes too, as that of a transaction has: the history knows them.
+    has_older: bool,
     /// The documents that it has changed.
     changed: Vec<(CollectionId, RecordId)>,
     /// The collections whose records it has changed.
@@ -72,6 +79,22 @@ struct Clearance {
     /// The collection as it was, if all of it was dropped.
     dropped: Option<Arc<Collection>>,
     indexes: Vec<IndexId>,
+}
+
+/// What the change of a document comes to.
+#[derive(Clone, Copy, Debug)]
+struct Becomes {
+    /// How many bytes the document has now.
+    bytes: usize,
+    /// How many documents more, or less, there are.
+    growth: i64,
+}
+
+impl Becomes {
+    fn of(new: Option<&RawDocument>, was_there: bool) -> Self {
+        let bytes = new.map_or(0, |new| new.as_bytes().len());
+        Self { bytes, growth: i64::from(new.is_some()) - i64::from(was_there) }
+    }
 }
 
 impl DocumentWriter {
@@ -104,9 +127,15 @@ impl DocumentWriter {
     }
 
     /// Whether a document is still what it was on the reading of `sequence`. May say no of one that is.
-    fn is_unchanged(&self, sequence: u64, collection: CollectionId, record: RecordId) -> bool {
-        !self.batch.overlay.has_changed(collection, record)
-            && self.history.is_unchanged_since(sequence, collection, record)
+    pub(crate) fn is_unchanged(
+        &self,
+        sequence: u64,
+        collection: CollectionId,
+        record: RecordId,
+    ) -> bool {
+        // Of a transaction each task is a batch, and each document has one turn in it.
+        let in_batch = !self.batch.has_older && self.batch.overlay.has_changed(collection, record);
+        !in_batch && self.history.is_unchanged_since(sequence, collection, record)
     }
 
     /// The batch is durable, and published under `sequence`.
@@ -126,14 +155,7 @@ impl DocumentWriter {
         set: WriteSet,
         was_there: bool,
     ) {
-        self.batch.documents += 1;
-        self.batch.bytes += new.as_ref().map_or(0, |new| new.as_bytes().len());
-        self.batch.changed.push((collection, record));
-        match (was_there, new.is_some()) {
-            (false, true) => self.catalog.grow(collection, 1),
-            (true, false) => self.catalog.grow(collection, -1),
-            (true, true) | (false, false) => {}
-        }
+        let becomes = Becomes::of(new.as_deref(), was_there);
         let overlay = &mut self.batch.overlay;
         overlay.put_document(collection, record, new);
         for (index, key) in &set.removed {
@@ -141,6 +163,23 @@ impl DocumentWriter {
         }
         for (index, key) in &set.added {
             overlay.put_entry(*index, key, record, true);
+        }
+        self.note(collection, record, becomes, set);
+    }
+
+    /// Notes a change that the overlay has. This cannot fail.
+    fn note(
+        &mut self,
+        collection: CollectionId,
+        record: RecordId,
+        becomes: Becomes,
+        set: WriteSet,
+    ) {
+        self.batch.documents += 1;
+        self.batch.bytes += becomes.bytes;
+        self.batch.changed.push((collection, record));
+        if becomes.growth != 0 {
+            self.catalog.grow(collection, becomes.growth);
         }
         for (index, key) in &set.added {
             self.saw_key(*index, key);

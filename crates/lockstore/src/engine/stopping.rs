@@ -28,6 +28,7 @@ impl Engine {
             return Err(StoreError::Closed);
         }
         self.background.stop();
+        self.transactions.end_all();
         let mut seat = self.take_seat();
         while !self.is_poisoned() && (!self.queued.is_empty() || !seat.writer.backlog.is_empty()) {
             self.serve_batch(&mut seat);

@@ -7,7 +7,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, ErrorCode};
 
 use super::shell::Shell;
-use super::{PartialWrite, StoreError};
+use super::{AcquireError, LockLost, PartialWrite, StoreError, TransactionEnd, TransactionSize};
 use crate::disk::DiskError;
 
 /// Why an operation on documents was not done. Nothing has changed, unless the operation is one of many
@@ -31,12 +31,48 @@ pub enum DocumentError {
     /// Of many writes, some were done, durably, and others were not.
     #[error(transparent)]
     Partial(#[from] Box<PartialWrite>),
+    /// A [`Fence`](crate::Fence) does not hold: the grant that the write relies on is over.
+    #[error(transparent)]
+    LockLost(#[from] Box<LockLost>),
+    /// The commit of a transaction met something that has changed since it began. Run it again.
+    #[error("write conflict: {what} since the transaction began; run it again")]
+    WriteConflict {
+        /// What has changed.
+        what: Box<str>,
+    },
+    /// A transaction has changed more than one may. It is aborted.
+    #[error("the transaction is too large: {0}")]
+    TransactionTooLarge(Box<TransactionSize>),
+    /// The transaction is over.
+    #[error("the transaction is over: {0}")]
+    TransactionOver(TransactionEnd),
+    /// A lock was not acquired in a transaction.
+    #[error(transparent)]
+    Acquire(#[from] Box<AcquireError>),
     /// The store cannot serve.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl DocumentError {
+    pub(crate) fn write_conflict(what: impl Into<Box<str>>) -> Self {
+        Self::WriteConflict { what: what.into() }
+    }
+
+    /// Whether the whole transaction may well succeed if it is run again: MongoDB's label `TransientTransactionError`.
+    /// [`Store::transaction`](crate::Store::transaction) has done so already after conflicts.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::WriteConflict { .. } | Self::TransactionOver(TransactionEnd::Expired { .. })
+        )
+    }
+
+    /// Whether what follows in the same request would fail too: the store cannot serve, or the transaction is over.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::TransactionTooLarge(_) | Self::TransactionOver(_))
+    }
+
     /// MongoDB's code for it; that of the first error where there are several, and [`ErrorCode::INTERNAL_ERROR`] when
     /// the store cannot serve.
     pub fn code(&self) -> ErrorCode {
@@ -46,6 +82,18 @@ impl DocumentError {
             Self::Serialize(_) => ErrorCode::BAD_VALUE,
             Self::Deserialize(_) => ErrorCode::CONVERSION_FAILURE,
             Self::Partial(partial) => partial.first().1.code(),
+            Self::LockLost(_) => ErrorCode::LOCK_FAILED,
+            Self::WriteConflict { .. } => ErrorCode::WRITE_CONFLICT,
+            Self::TransactionTooLarge(_) => ErrorCode::TRANSACTION_TOO_LARGE,
+            Self::TransactionOver(TransactionEnd::Expired { .. }) => {
+                ErrorCode::TRANSACTION_EXCEEDED_LIFETIME_LIMIT_SECONDS
+            }
+            Self::TransactionOver(_) => ErrorCode::NO_SUCH_TRANSACTION,
+            Self::Acquire(error) => match **error {
+                AcquireError::Argument(_) => ErrorCode::BAD_VALUE,
+                AcquireError::Store(_) => ErrorCode::INTERNAL_ERROR,
+                _ => ErrorCode::LOCK_BUSY,
+            },
             Self::Store(_) => ErrorCode::INTERNAL_ERROR,
         }
     }
@@ -59,6 +107,15 @@ impl DocumentError {
 impl From<DiskError> for DocumentError {
     fn from(error: DiskError) -> Self {
         StoreError::from(error).into()
+    }
+}
+
+impl From<AcquireError> for DocumentError {
+    fn from(error: AcquireError) -> Self {
+        match error {
+            AcquireError::Store(error) => error.into(),
+            error => Box::new(error).into(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use bson::{RawBsonRef, RawDocument};
 
 /// Shows a document in MongoDB's way, cut off where it is long.
-pub(super) struct Shell<'a>(pub(super) &'a RawDocument);
+pub(crate) struct Shell<'a>(pub(crate) &'a RawDocument);
 
 impl fmt::Display for Shell<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 
 use super::{Place, new_collection};
-use crate::documents::{Collection, Defined, Definition, Namespace, NewCollection};
+use crate::documents::{Ask, Attempt, Collection, Defined, Definition, Namespace, NewCollection};
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError};
 
@@ -38,20 +38,18 @@ impl Place<'_> {
     }
 
     /// The collection, if it is there.
-    pub(crate) fn collection(&self) -> Result<Option<Arc<Collection>>, StoreError> {
-        let reading = self.engine().reading()?;
+    pub(crate) fn collection(&self) -> Result<Option<Arc<Collection>>, DocumentError> {
+        let reading = self.scope().reading()?;
         Ok(reading.catalog().collection(self.namespace().as_str()).cloned())
     }
 }
 
 /// Drops all collections of a database, and tells whether there were any.
-pub(crate) fn drop_database(engine: &Engine, database: &str) -> Result<bool, DocumentError> {
+pub(crate) fn drop_database(asked: &impl Ask, database: &str) -> Result<bool, DocumentError> {
     Namespace::check_database(database)?;
     let definition = Definition::DropDatabase { database: database.into() };
-    match engine.define(definition)? {
-        crate::documents::Attempt::Done(Defined::DroppedDatabase { collections }) => {
-            Ok(collections > 0)
-        }
+    match asked.define(definition)? {
+        Attempt::Done(Defined::DroppedDatabase { collections }) => Ok(collections > 0),
         other => unreachable!("the drop of a database is not answered {other:?}"),
     }
 }

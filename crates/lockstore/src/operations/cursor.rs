@@ -7,7 +7,7 @@ use bson::RawDocumentBuf;
 use docquery::pipeline::Documents;
 use docquery::{Filter, Projection, Value, Writer, limits};
 
-use crate::documents::execution::{Execution, OwnedRow};
+use crate::documents::execution::{Execution, Row};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 
@@ -69,8 +69,7 @@ impl Cursor {
         if let Source::Found { execution, shown } = &mut self.source
             && self.ready.is_empty()
         {
-            let rows = execution.next_batch(engine, count, bytes)?;
-            return rows.into_iter().map(|row| shown.show(row)).collect();
+            return execution.next_batch(engine, count, bytes, |row| shown.show(row));
         }
         let mut batch = Vec::new();
         let mut size = 0;
@@ -130,11 +129,11 @@ impl Cursor {
 }
 
 impl Shown {
-    fn show(&self, row: OwnedRow) -> Result<RawDocumentBuf, DocumentError> {
+    fn show(&self, row: Row<'_>) -> Result<RawDocumentBuf, DocumentError> {
         let mut document = match &self.projection {
-            _ if self.return_key => row.as_ref().key_document()?,
-            Some(projection) => projection.apply(&row.document, &self.filter)?,
-            None => row.document,
+            _ if self.return_key => row.key_document()?,
+            Some(projection) => projection.apply(row.document, &self.filter)?,
+            None => row.document.to_owned(),
         };
         if self.show_record_id {
             let mut fields = Writer::new();

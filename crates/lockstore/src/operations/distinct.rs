@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use docquery::limits::DOCUMENT_BYTES_MAX;
 use docquery::path::{Path, array_index};
 use docquery::{Document, Error, OwnedValue, Value, key};
 
@@ -12,6 +13,10 @@ use crate::error::DocumentError;
 impl Place<'_> {
     /// The different values at the path `field` of the documents that are selected, in their order. Items of arrays are values of
     /// their own.
+    ///
+    /// # Errors
+    ///
+    /// They are more than one document holds (17217), or cannot be found.
     pub(crate) fn distinct(
         &self,
         field: &str,
@@ -25,12 +30,23 @@ impl Place<'_> {
         let path = Path::new(field);
         let parts: Vec<&str> = path.parts().collect();
         let mut values = BTreeMap::new();
+        let mut bytes = 0;
         self.for_each(&query, |row| {
             collect(Value::Document(Document::from(row.document)), &parts, &mut |value| {
                 let mut sorted = Vec::new();
                 key::encode(value, &mut sorted);
-                values.entry(sorted).or_insert_with(|| OwnedValue::from(value));
+                values.entry(sorted).or_insert_with(|| {
+                    let value = OwnedValue::from(value);
+                    bytes += value.bytes() + ELEMENT_BYTES;
+                    value
+                });
             });
+            if bytes > DOCUMENT_BYTES_MAX {
+                let message = format!(
+                    "distinct too big, 16mb cap: the values take more than {DOCUMENT_BYTES_MAX} bytes together"
+                );
+                return Err(Error::location(17217, message).into());
+            }
             Ok(())
         })?;
         Ok(values.into_values().collect())
@@ -60,3 +76,6 @@ fn collect(value: Value<'_>, parts: &[&str], found: &mut impl FnMut(Value<'_>)) 
         _ => {}
     }
 }
+
+/// About what an item of an array takes besides the bytes of a string, an array or a document.
+const ELEMENT_BYTES: usize = 16;

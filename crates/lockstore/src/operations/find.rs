@@ -1,7 +1,7 @@
 //! Finding documents, and counting them.
 
-use bson::RawDocumentBuf;
-use docquery::Projection;
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Environment, Error, Filter, Projection};
 
 use super::Place;
 use super::cursor::{Cursor, Shown};
@@ -27,11 +27,10 @@ pub(crate) struct FindRequest {
 impl Place<'_> {
     /// Finds documents.
     pub(crate) fn find(&self, request: &FindRequest) -> Result<Cursor, DocumentError> {
-        let query = self.query(&request.selector)?;
         let environment = self.environment(request.selector.variables.as_ref())?;
-        let projection = request.projection.as_deref().filter(|projection| !projection.is_empty());
-        let projection =
-            projection.map(|projection| Projection::parse(projection, &environment)).transpose()?;
+        let filter = Filter::parse(&request.selector.filter, &environment)?;
+        let projection = projection(request.projection.as_deref(), &filter, &environment)?;
+        let query = Self::ordered(filter, &request.selector)?;
         let FindRequest { skip, limit, return_key, show_record_id, .. } = *request;
         let extent = Extent { skip, limit, keys: return_key, ..Extent::default() };
         let (execution, _) = self.execute(&query, extent)?;
@@ -58,10 +57,22 @@ impl Place<'_> {
 
     /// How many documents the collection has, as of the last commit.
     pub(crate) fn estimated_count(&self) -> Result<u64, DocumentError> {
-        let reading = self.engine().reading()?;
+        let reading = self.scope().reading()?;
         match reading.catalog().collection(self.namespace().as_str()) {
             Some(collection) => Ok(reading.count(collection)?),
             None => Ok(0),
         }
     }
+}
+
+/// A projection that goes with a filter; none where it is empty.
+pub(super) fn projection(
+    projection: Option<&RawDocument>,
+    filter: &Filter,
+    environment: &Environment,
+) -> Result<Option<Projection>, Error> {
+    let Some(fields) = projection.filter(|fields| !fields.is_empty()) else { return Ok(None) };
+    let projection = Projection::parse(fields, environment)?;
+    projection.check_filter(filter)?;
+    Ok(Some(projection))
 }

@@ -1,11 +1,13 @@
 //! Changing one document, and giving it back.
 
 use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Error, Filter, Projection};
+use docquery::{Document, Error, Filter, Projection, Value};
 
 use super::Place;
+use super::find::projection;
 use super::modify::{Change, ModifyOutcome, ModifyRequest};
 use super::select::Selector;
+use crate::documents::plan::Order;
 use crate::error::DocumentError;
 
 /// Which document is changed, how, and how it is given back.
@@ -24,12 +26,19 @@ impl Place<'_> {
         &self,
         request: FindAndModifyRequest,
     ) -> Result<(ModifyOutcome, Option<RawDocumentBuf>), DocumentError> {
-        let FindAndModifyRequest { selector, change, projection, after } = request;
+        let FindAndModifyRequest { mut selector, change, projection: fields, after } = request;
+        let gives_all = fields.as_deref().is_none_or(|fields| Document::from(fields).is_empty());
+        if gives_all && is_only_id((&*selector.filter).into()) {
+            // The server finds such a document without looking at the sort, not even whether it is one.
+            selector.sort = None;
+        }
+        change.check_filter(&selector)?;
         let environment = self.environment(selector.variables.as_ref())?;
         let filter = Filter::parse(&selector.filter, &environment)?;
-        let projection = projection.filter(|projection| !projection.is_empty());
-        let projection = projection.map(|fields| Projection::parse(&fields, &environment));
-        let projection = projection.transpose()?;
+        if let Some(sort) = &selector.sort {
+            Order::parse(sort)?;
+        }
+        let projection = projection(fields.as_deref(), &filter, &environment)?;
         if after && projection.as_ref().is_some_and(Projection::is_positional) {
             return Err(Error::bad_value(
                 "cannot use a positional projection and return the new document",
@@ -45,6 +54,17 @@ impl Place<'_> {
             (document, _) => document.map(RawDocument::to_owned),
         };
         Ok((outcome, document))
+    }
+}
+
+/// Whether a filter asks for the document with one `_id`, and is written in the plainest way.
+fn is_only_id(filter: Document<'_>) -> bool {
+    let mut fields = filter.iter();
+    let (Some(("_id", id)), None) = (fields.next(), fields.next()) else { return false };
+    match id {
+        Value::Document(id) => id.first().is_none_or(|(name, _)| !name.starts_with('$')),
+        Value::Array(_) | Value::Regex { .. } | Value::Null | Value::Undefined => false,
+        _ => true,
     }
 }
 

@@ -60,6 +60,11 @@ impl IndexSpec {
             }
             write_option(option, value, key, &mut writer)?;
         }
+        if of_id && direction(key) != Some(("_id", 1)) {
+            return Err(Error::bad_value(format!(
+                "The field 'key' for an _id index must be {{_id: 1}}, but got {key:?}"
+            )));
+        }
         let listed =
             RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document");
         if truthy(spec.get("sparse")) && spec.get("partialFilterExpression").as_document().is_some()
@@ -215,11 +220,15 @@ pub(crate) fn check_collation(collation: Document<'_>) -> Result<()> {
     }
 }
 
+/// Whether a key is that of the index on `_id`, be it in the wrong direction.
 fn is_id_key(key: Document<'_>) -> bool {
-    key.len() == 1
-        && key.first().is_some_and(|(name, value)| {
-            name == "_id" && Number::of(value).and_then(Number::as_exact_i64) == Some(1)
-        })
+    key.len() == 1 && matches!(direction(key), Some(("_id", 1 | -1)))
+}
+
+/// The first field of a key, and its direction if that is a whole number.
+fn direction(key: Document<'_>) -> Option<(&str, i64)> {
+    let (name, value) = key.first()?;
+    Some((name, Number::of(value)?.as_exact_i64()?))
 }
 
 fn truthy(value: Value<'_>) -> bool {

@@ -8,7 +8,7 @@ use docquery::{Error, ErrorCode, Value, Writer, order};
 
 use super::index_spec::IndexSpec;
 use super::{Place, new_collection};
-use crate::documents::{Attempt, Collection, Defined, Definition, Index, IndexState};
+use crate::documents::{Ask, Attempt, Collection, Defined, Definition, Index, IndexState};
 use crate::error::DocumentError;
 
 /// What has become of a request to make indexes.
@@ -85,12 +85,13 @@ impl Place<'_> {
         }
         let specs = specs.into_iter().map(|spec| spec.listed).collect();
         let create = Some(new_collection());
-        let made = match self.engine().create_indexes(self.namespace(), create, specs)? {
-            Attempt::Done(made) => made,
-            Attempt::Again => {
-                unreachable!("indexes that may create their collection are never out of date")
-            }
-        };
+        let made =
+            match self.engine().create_indexes(self.scope(), self.namespace(), create, specs)? {
+                Attempt::Done(made) => made,
+                Attempt::Again => {
+                    unreachable!("indexes that may create their collection are never out of date")
+                }
+            };
         Ok(CreatedIndexes {
             created_collection: made.created_collection,
             before: made.before,
@@ -101,7 +102,7 @@ impl Place<'_> {
     /// Drops indexes, and tells how many there were.
     pub(crate) fn drop_indexes(&self, dropped: &Dropped) -> Result<usize, DocumentError> {
         loop {
-            let reading = self.engine().reading()?;
+            let reading = self.scope().reading()?;
             let collection = reading.catalog().collection(self.namespace().as_str());
             let Some(collection) = collection.cloned() else { return Err(self.not_found()) };
             drop(reading);
@@ -118,7 +119,7 @@ impl Place<'_> {
                 Dropped::Keys(keys) => vec![only(collection.indexes(), keys)?.name().into()],
             };
             let namespace = self.namespace().clone();
-            match self.engine().define(Definition::DropIndexes { namespace, names })? {
+            match self.scope().define(Definition::DropIndexes { namespace, names })? {
                 Attempt::Done(_) => return Ok(before),
                 Attempt::Again => {}
             }
@@ -127,7 +128,7 @@ impl Place<'_> {
 
     /// The specifications of the indexes that are complete, the one on `_id` first.
     pub(crate) fn list_indexes(&self) -> Result<Vec<RawDocumentBuf>, DocumentError> {
-        let reading = self.engine().reading()?;
+        let reading = self.scope().reading()?;
         let collection = reading.catalog().collection(self.namespace().as_str());
         let Some(collection) = collection else { return Err(self.not_found()) };
         let ready = collection.indexes().iter().filter(|index| index.state() == IndexState::Ready);
@@ -160,7 +161,7 @@ impl Place<'_> {
             };
             let spec = change.applied_to(was.spec());
             let collection = collection.id();
-            match self.engine().define(Definition::ReviseIndex { collection, was, spec })? {
+            match self.scope().define(Definition::ReviseIndex { collection, was, spec })? {
                 Attempt::Done(_) => return Ok(before),
                 Attempt::Again => {}
             }
@@ -178,7 +179,7 @@ impl Place<'_> {
 
     /// Has the catalogue changed by what does not depend on how it was.
     pub(super) fn define(&self, definition: Definition) -> Result<Defined, DocumentError> {
-        match self.engine().define(definition)? {
+        match self.scope().define(definition)? {
             Attempt::Done(defined) => Ok(defined),
             Attempt::Again => unreachable!("what depends on nothing is never out of date"),
         }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use bson::oid::ObjectId;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
-use docquery::{Document, Error, ErrorCode, Value, Writer, limits};
+use docquery::{Document, Error, Value, Writer, limits};
 
 use super::{Place, new_collection};
-use crate::documents::{Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
+use crate::documents::{Ask, Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
 use crate::error::DocumentError;
 
 /// Documents to insert.
@@ -70,7 +70,11 @@ impl Place<'_> {
         let ids: Vec<RawBson> = documents.iter().map(|document| id(document)).collect();
         let Inserted { results, rest } = match self.insert_task(documents, ordered) {
             Ok(inserted) => inserted,
-            Err(error) => return outcome.errors.push((indexes[0], error)),
+            Err(error) => {
+                let tried = if ordered || error.is_final() { 1 } else { indexes.len() };
+                let failed = indexes.into_iter().take(tried).map(|index| (index, error.clone()));
+                return outcome.errors.extend(failed);
+            }
         };
         let untried = indexes[results.len()..].iter().copied();
         for pair in untried.zip(rest).rev() {
@@ -91,7 +95,7 @@ impl Place<'_> {
     ) -> Result<Inserted, DocumentError> {
         let namespace = self.namespace().clone();
         let create = Some(new_collection());
-        match self.engine().insert(Insert { namespace, create, documents, ordered })? {
+        match self.scope().insert(Insert { namespace, create, documents, ordered })? {
             Attempt::Done(inserted) => Ok(inserted),
             Attempt::Again => {
                 unreachable!("an insertion that may create its collection is never out of date")
@@ -101,12 +105,9 @@ impl Place<'_> {
 }
 
 impl InsertOutcome {
-    /// Why the store could not go on, if that is so.
+    /// Why the store or the transaction could not go on, if that is so.
     pub(crate) fn failure(&self) -> Option<&DocumentError> {
-        self.errors
-            .iter()
-            .map(|(_, error)| error)
-            .find(|error| matches!(error, DocumentError::Store(_)))
+        self.errors.iter().map(|(_, error)| error).find(|error| error.is_final())
     }
 }
 
@@ -128,7 +129,7 @@ pub(super) fn completed(
     limits::check_document(document)?;
     let fields = Document::from(document);
     let id = fields.get("_id");
-    check_id(id)?;
+    limits::check_id(id)?;
     let first = fields.first().is_some_and(|(name, _)| name == "_id");
     let unset =
         |(name, value): (&str, Value<'_>)| name != "_id" && matches!(value, Value::Timestamp(0));
@@ -165,26 +166,6 @@ fn check_size(document: &RawDocument) -> Result<(), Error> {
         "object to insert too large. size in bytes: {bytes}, max size: {}",
         limits::DOCUMENT_BYTES_MAX
     )))
-}
-
-/// Checks that a value may be an `_id`.
-pub(super) fn check_id(id: Value<'_>) -> Result<(), Error> {
-    match id {
-        Value::Array(_) | Value::Regex { .. } | Value::Undefined => Err(Error::new(
-            ErrorCode::INVALID_ID_FIELD,
-            format!("The '_id' value cannot be of type {}", id.type_name()),
-        )),
-        Value::Document(fields) => match fields.iter().find(|(name, _)| name.starts_with('$')) {
-            None => Ok(()),
-            Some((name, _)) => Err(Error::new(
-                ErrorCode::DOLLAR_PREFIXED_FIELD_NAME,
-                format!(
-                    "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
-                ),
-            )),
-        },
-        _ => Ok(()),
-    }
 }
 
 /// What an `_id` that is made takes: type, name and value.

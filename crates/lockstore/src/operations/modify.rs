@@ -10,7 +10,7 @@ use super::select::{Candidates, Selector};
 use super::{Place, new_collection};
 use crate::documents::plan::Query;
 use crate::documents::{
-    Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
+    Ask, Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
     RecordId, Upsert,
 };
 use crate::error::DocumentError;
@@ -47,15 +47,7 @@ pub(crate) struct ModifyOutcome {
 impl Place<'_> {
     /// Changes documents.
     pub(crate) fn modify(&self, request: &ModifyRequest) -> Result<ModifyOutcome, DocumentError> {
-        if matches!(request.change, Change::Update { upsert: true, .. })
-            && has_expression(Document::from(&*request.selector.filter))
-        {
-            return Err(Error::new(
-                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
-                "$expr is not allowed in the query predicate for an upsert",
-            )
-            .into());
-        }
+        request.change.check_filter(&request.selector)?;
         let query = self.query(&request.selector)?;
         loop {
             let limit = (!request.many).then(|| self.rivals().candidates());
@@ -102,7 +94,7 @@ impl Place<'_> {
         }
         let reach = Reach::First;
         let task = Modify { collection, candidates, seen, filter, change: change.clone(), reach };
-        match self.engine().modify(task)? {
+        match self.scope().modify(task)? {
             Attempt::Done(Modified { left, .. }) if !left.is_empty() => {
                 self.modify_first_prepared(query, &change, collection, &left)
             }
@@ -141,7 +133,7 @@ impl Place<'_> {
                 change: change.clone(),
                 reach: Reach::Each,
             };
-            match self.check_time().and_then(|()| self.engine().modify(task)) {
+            match self.check_time().and_then(|()| self.scope().modify(task)) {
                 Ok(Attempt::Done(modified)) => {
                     outcome.matched += modified.matched;
                     outcome.modified += modified.modified;
@@ -178,7 +170,7 @@ impl Place<'_> {
             seen,
             document: document.clone(),
         };
-        Ok(match self.engine().upsert(task)? {
+        Ok(match self.scope().upsert(task)? {
             Attempt::Done(()) => {
                 Some(ModifyOutcome { upserted: Some(document), ..ModifyOutcome::default() })
             }
@@ -199,6 +191,19 @@ fn has_expression(filter: Document<'_>) -> bool {
 }
 
 impl Change {
+    /// Checks that a filter may say which documents are changed so.
+    pub(super) fn check_filter(&self, selector: &Selector) -> Result<(), Error> {
+        if matches!(self, Self::Update { upsert: true, .. })
+            && has_expression(Document::from(&*selector.filter))
+        {
+            return Err(Error::new(
+                ErrorCode::QUERY_FEATURE_NOT_ALLOWED,
+                "$expr is not allowed in the query predicate for an upsert",
+            ));
+        }
+        Ok(())
+    }
+
     fn modification(&self) -> Modification {
         match self {
             Self::Update { update, .. } => Modification::Update(Arc::clone(update)),

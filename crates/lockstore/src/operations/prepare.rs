@@ -9,8 +9,8 @@ use super::Place;
 use super::modify::ModifyOutcome;
 use crate::documents::plan::Query;
 use crate::documents::{
-    After, Apply, Attempt, BYTES_PER_TASK, CollectionId, DOCUMENTS_PER_TASK, Found, Modification,
-    Reading, RecordId,
+    After, Apply, Ask, Attempt, BYTES_PER_TASK, CollectionId, DOCUMENTS_PER_TASK, Found,
+    Modification, Reading, RecordId,
 };
 use crate::error::DocumentError;
 
@@ -43,7 +43,7 @@ impl Place<'_> {
             if !prepared.changes.is_empty() {
                 let (seen, changes) = (prepared.seen, prepared.changes);
                 let records: Vec<_> = changes.iter().map(|(record, _)| *record).collect();
-                match self.engine().apply(Apply { collection, seen, changes }) {
+                match self.scope().apply(Apply { collection, seen, changes }) {
                     Ok(Attempt::Done(modified)) => {
                         outcome.matched += modified.matched;
                         outcome.modified += modified.modified;
@@ -71,7 +71,7 @@ impl Place<'_> {
     ) -> Result<Option<ModifyOutcome>, DocumentError> {
         for record in records {
             self.check_time()?;
-            let reading = self.engine().reading()?;
+            let reading = self.scope().reading()?;
             let Some((before, after)) =
                 self.worked_out(query, change, &reading, collection, *record)?
             else {
@@ -80,7 +80,7 @@ impl Place<'_> {
             let seen = reading.sequence();
             drop(reading);
             let changes = vec![(*record, after.clone())];
-            let Attempt::Done(done) = self.engine().apply(Apply { collection, seen, changes })?
+            let Attempt::Done(done) = self.scope().apply(Apply { collection, seen, changes })?
             else {
                 return Ok(None);
             };
@@ -117,9 +117,9 @@ impl Place<'_> {
         records: &[RecordId],
     ) -> Prepared {
         let mut prepared = Prepared::default();
-        let reading = match self.engine().reading() {
+        let reading = match self.scope().reading() {
             Ok(reading) => reading,
-            Err(error) => return Prepared { error: Some(error.into()), ..prepared },
+            Err(error) => return Prepared { error: Some(error), ..prepared },
         };
         prepared.seen = reading.sequence();
         let clock = &self.engine().clock;

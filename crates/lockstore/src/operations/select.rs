@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
-use docquery::Filter;
+use docquery::{Error, Filter};
 
 use super::Place;
 use crate::documents::execution::{Execution, Extent, Row};
@@ -23,6 +23,14 @@ pub(crate) struct Selector {
     pub(crate) variables: Option<RawDocumentBuf>,
 }
 
+impl Selector {
+    /// All that match `filter`.
+    pub(crate) fn about(filter: RawDocumentBuf) -> Self {
+        // An empty document takes memory, so there is no default to begin with.
+        Self { filter, sort: None, hint: Hint::None, between: Between::default(), variables: None }
+    }
+}
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Candidates {
@@ -39,13 +47,18 @@ impl Place<'_> {
     /// Parses what was asked for.
     pub(crate) fn query(&self, selector: &Selector) -> Result<Query, DocumentError> {
         let environment = self.environment(selector.variables.as_ref())?;
-        let filter = Arc::new(Filter::parse(&selector.filter, &environment)?);
+        let filter = Filter::parse(&selector.filter, &environment)?;
+        Ok(Self::ordered(filter, selector)?)
+    }
+
+    /// The query of a selector, whose filter is parsed.
+    pub(super) fn ordered(filter: Filter, selector: &Selector) -> Result<Query, Error> {
         let order = match &selector.sort {
             Some(sort) => Order::parse(sort)?,
             None => Order::default(),
         };
         let (hint, between) = (selector.hint.clone(), selector.between.clone());
-        Ok(Query { order, hint, between, ..Query::new(filter) })
+        Ok(Query { order, hint, between, ..Query::new(Arc::new(filter)) })
     }
 
     /// Plans a query on the newest reading, and begins it. Gives the sequence of the reading too.
@@ -54,7 +67,7 @@ impl Place<'_> {
         query: &Query,
         extent: Extent,
     ) -> Result<(Execution, u64), DocumentError> {
-        let reading = self.engine().reading()?;
+        let reading = self.scope().reading()?;
         let sequence = reading.sequence();
         let collection = reading.catalog().collection(self.namespace().as_str()).cloned();
         let plan = match &collection {
@@ -67,7 +80,7 @@ impl Place<'_> {
     }
 
     /// The records that a query finds, at most `limit`.
-    pub(super) fn candidates(
+    pub(crate) fn candidates(
         &self,
         query: &Query,
         limit: Option<usize>,

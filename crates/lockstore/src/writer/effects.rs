@@ -4,6 +4,7 @@ use lockcore::{Change, Granted, Key, Lease, LeaveCause, Token, Transition};
 
 use super::{Batch, Moment, Writer};
 use crate::disk::DiskError;
+use crate::document_locks::side_grant::is_side_key;
 use crate::events::EventKind;
 use crate::grants;
 use crate::records::Record;
@@ -18,7 +19,11 @@ impl Writer {
         for change in &transition.changes {
             self.persist(change, moment);
             self.wake(change);
-            if moment.tell {
+            self.document_locks.note(change);
+            if let Change::SessionClosing { session } = change {
+                self.end_waits_of(*session);
+            }
+            if moment.tell && !is_about_side_grant(change) {
                 self.batch.events.extend(EventKind::of(change));
             }
         }
@@ -124,6 +129,20 @@ impl Writer {
         self.documents.published(sequence);
         around.subscribers.publish(sequence, events.drain(..));
         Ok(())
+    }
+}
+
+/// Who subscribes is told of locks that have a name; of documents, the documents tell.
+fn is_about_side_grant(change: &Change) -> bool {
+    match change {
+        Change::Granted { key, .. }
+        | Change::Renewed { key, .. }
+        | Change::Ended { key, .. }
+        | Change::Queued { key, .. }
+        | Change::Left { key, .. } => is_side_key(key),
+        Change::SessionOpened { .. }
+        | Change::SessionClosing { .. }
+        | Change::SessionClosed { .. } => false,
     }
 }
 

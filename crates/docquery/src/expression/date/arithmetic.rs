@@ -57,7 +57,7 @@ fn shift<'a>(arguments: &Arguments<'_, 'a>, sign: i64) -> Result<Value<'a>> {
             format!("{operator} requires startDate to be a date, but got {found}"),
         )
     })?;
-    let unit = Unit::of(unit, operator, 5_166_404)?;
+    let unit = Unit::of_duration(unit, operator)?;
     let amount = coerce::int64(amount).ok_or_else(|| {
         let found = amount.type_name();
         Error::location(
@@ -89,7 +89,7 @@ pub(crate) fn add(ms: i64, unit: Unit, amount: i64, zone: &Zone) -> Result<i64> 
         }
         Unit::Milliseconds(factor) => {
             check_amount(amount, MAX_DAYS * (DAY_MS / factor))?;
-            let sum = i128::from(ms) + i128::from(amount) * i128::from(factor);
+            let sum = i128::from(whole_second_less(ms)?) + i128::from(amount) * i128::from(factor);
             return i64::try_from(sum).map_err(|_| overflow());
         }
         Unit::Days(1) => {
@@ -105,6 +105,7 @@ pub(crate) fn add(ms: i64, unit: Unit, amount: i64, zone: &Zone) -> Result<i64> 
             days_of_months(zone.moment(ms).date, amount * factor)
         }
     };
+    let ms = whole_second_less(ms)?;
     if days == 0 {
         return Ok(ms);
     }
@@ -112,6 +113,12 @@ pub(crate) fn add(ms: i64, unit: Unit, amount: i64, zone: &Zone) -> Result<i64> 
     let local_second = (date.number() + days) * (DAY_MS / 1000) + ms_of_day / 1000;
     let second = i128::from(zone.to_utc(local_second));
     i64::try_from(second * 1000 + i128::from(ms_of_day % 1000)).map_err(|_| overflow())
+}
+
+/// The server takes a date before 1970 that has a part of a second for one a second earlier, when it adds anything but milliseconds.
+fn whole_second_less(ms: i64) -> Result<i64> {
+    let is_early = ms < 0 && ms % 1000 != 0;
+    ms.checked_sub(if is_early { 1000 } else { 0 }).ok_or_else(overflow)
 }
 
 /// How many days the day after so many months is away.
@@ -159,15 +166,16 @@ fn difference<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     if unit.is_nullish() {
         return Ok(Value::Null);
     }
-    let unit = Unit::of(unit, operator, 5_439_013)?;
-    let Some(first_weekday) = first_weekday(&arguments, 4, unit)? else {
+    let Some(start_of_week) = start_of_week(&arguments, 4, unit)? else {
         return Ok(Value::Null);
     };
     let Some(zone) = zone(&arguments, 3)? else {
         return Ok(Value::Null);
     };
-    let [start, end] =
-        [named_date(start, operator, "startDate")?, named_date(end, operator, "endDate")?];
+    let start = named_date(start, operator, "startDate", 5_166_307)?;
+    let end = named_date(end, operator, "endDate", 5_166_307)?;
+    let unit = Unit::of_calendar(unit, operator)?;
+    let first_weekday = weekday(start_of_week, operator)?;
     if unit == Unit::Milliseconds(1) {
         let difference = end
             .checked_sub(start)
@@ -177,29 +185,32 @@ fn difference<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     Ok(Value::Int64(boundaries(zone.moment(start), zone.moment(end), unit, first_weekday)))
 }
 
-/// The weekday that the argument at `index` names, where the unit is weeks: Sunday if it is not given, `None` if it is null.
-pub(super) fn first_weekday(
-    arguments: &Arguments<'_, '_>,
+/// What the argument at `index` says of the first day of a week, where the unit is weeks: Sunday if it is not given, `None` if it is null.
+pub(super) fn start_of_week<'a>(
+    arguments: &Arguments<'_, 'a>,
     index: usize,
-    unit: Unit,
-) -> Result<Option<i64>> {
-    const SUNDAY: i64 = 6;
-    if !unit.is_week() {
-        return Ok(Some(SUNDAY));
-    }
-    match arguments.given(index)? {
-        None => Ok(Some(SUNDAY)),
-        Some(value) if value.is_nullish() => Ok(None),
-        Some(value) => weekday(value, arguments.operator()).map(Some),
-    }
+    unit: Value<'_>,
+) -> Result<Option<Value<'a>>> {
+    let is_week = matches!(unit, Value::String("week"));
+    let given = if is_week { arguments.given(index)? } else { None };
+    Ok(given.map_or(Some(Value::String("sunday")), |day| (!day.is_nullish()).then_some(day)))
 }
 
 /// The date that an argument has to be.
-pub(super) fn named_date(value: Value<'_>, operator: &str, name: &str) -> Result<i64> {
+///
+/// # Errors
+///
+/// It is none: with the code `otherwise`.
+pub(super) fn named_date(
+    value: Value<'_>,
+    operator: &str,
+    name: &str,
+    otherwise: i32,
+) -> Result<i64> {
     coerce::date(value).ok_or_else(|| {
         let found = value.type_name();
         Error::location(
-            5_166_307,
+            otherwise,
             format!("{operator} requires '{name}' to be a date, but got {found}"),
         )
     })

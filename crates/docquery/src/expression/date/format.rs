@@ -24,16 +24,15 @@ impl<'t> Format<'t> {
     ///
     /// # Errors
     ///
-    /// 18537 for years before 0 and after 9999, whatever the format is.
+    /// 18537 for years before 0 and after 9999, where the format asks for them.
     pub(crate) fn text(self, moment: Moment) -> Result<String> {
-        check_year(moment)?;
         let mut text = String::new();
         let mut rest = self.0;
         while let Some((before, after)) = rest.split_once('%') {
             text.push_str(before);
             let mut letters = after.chars();
             if let Some(letter) = letters.next() {
-                write_part(&mut text, letter, moment);
+                write_part(&mut text, letter, moment)?;
             }
             rest = letters.as_str();
         }
@@ -65,17 +64,16 @@ pub(super) fn check_letters(format: &str, letters: &str) -> Result<()> {
     Ok(())
 }
 
-/// A moment as ISO 8601 writes it, with milliseconds and `suffix` behind.
+/// A moment as ISO 8601 writes one of UTC, with milliseconds.
 ///
 /// # Errors
 ///
 /// 18537 for years before 0 and after 9999.
-pub(crate) fn iso(moment: Moment, suffix: &str) -> Result<String> {
-    check_year(moment)?;
+pub(crate) fn iso(moment: Moment) -> Result<String> {
     let date = moment.date;
     Ok(format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{suffix}",
-        date.year,
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        four_digits(date.year)?,
         date.month,
         date.day,
         moment.hour(),
@@ -85,10 +83,10 @@ pub(crate) fn iso(moment: Moment, suffix: &str) -> Result<String> {
     ))
 }
 
-fn check_year(moment: Moment) -> Result<()> {
-    let year = moment.date.year;
+/// A year that is written with four digits.
+fn four_digits(year: i64) -> Result<i64> {
     if (0..=9999).contains(&year) {
-        return Ok(());
+        return Ok(year);
     }
     Err(Error::location(
         18537,
@@ -96,11 +94,11 @@ fn check_year(moment: Moment) -> Result<()> {
     ))
 }
 
-fn write_part(text: &mut String, letter: char, moment: Moment) {
+fn write_part(text: &mut String, letter: char, moment: Moment) -> Result<()> {
     let date = moment.date;
     let (number, width) = match letter {
         'd' => (date.day.into(), 2),
-        'G' => (date.iso_week().0, 4),
+        'G' => (four_digits(date.iso_week().0)?, 4),
         'H' => (moment.hour(), 2),
         'j' => (date.day_of_year(), 3),
         'L' => (moment.millisecond(), 3),
@@ -111,7 +109,7 @@ fn write_part(text: &mut String, letter: char, moment: Moment) {
         'U' => (date.week(), 2),
         'V' => (date.iso_week().1, 2),
         'w' => ((date.weekday() + 1) % 7 + 1, 1),
-        'Y' => (date.year, 4),
+        'Y' => (four_digits(date.year)?, 4),
         'z' => {
             let minutes = moment.offset.abs() / 60;
             text.push(if moment.offset < 0 { '-' } else { '+' });
@@ -120,10 +118,11 @@ fn write_part(text: &mut String, letter: char, moment: Moment) {
         'Z' => (moment.offset / 60, 1),
         other => {
             text.push(other);
-            return;
+            return Ok(());
         }
     };
     write!(text, "{number:0width$}").expect("a string takes any text");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -157,9 +156,9 @@ mod tests {
     #[test]
     fn years_have_four_digits() {
         let year_0 = Moment::utc(-62_167_219_200_000);
-        assert_eq!(iso(year_0, "Z").unwrap(), "0000-01-01T00:00:00.000Z");
+        assert_eq!(iso(year_0).unwrap(), "0000-01-01T00:00:00.000Z");
         for ms in [-62_167_219_200_001, 253_402_300_800_000, i64::MIN, i64::MAX] {
-            assert_eq!(iso(Moment::utc(ms), "").unwrap_err().code().value(), 18537);
+            assert_eq!(iso(Moment::utc(ms)).unwrap_err().code().value(), 18537);
         }
     }
 }

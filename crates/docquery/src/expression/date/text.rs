@@ -45,7 +45,8 @@ fn to_string<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     let moment = zone.moment(coerce::required_date(date)?);
     let text = match format.flatten() {
         Some(format) => format.text(moment)?,
-        None => iso(moment, if zone.is_utc() { "Z" } else { "" })?,
+        // In every zone with a Z, as the server does.
+        None => iso(moment)?,
     };
     Ok(arguments.arena().string(&text))
 }

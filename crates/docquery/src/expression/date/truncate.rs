@@ -1,8 +1,8 @@
 //! `$dateTrunc`.
 
-use super::arithmetic::{add, day_boundaries, first_weekday, named_date};
+use super::arithmetic::{add, day_boundaries, named_date, start_of_week};
 use super::calendar::{DAY_MS, Date};
-use super::unit::Unit;
+use super::unit::{Unit, weekday};
 use super::{Zone, zone};
 use crate::expression::arguments::Arguments;
 use crate::expression::coerce;
@@ -27,23 +27,21 @@ fn truncate<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
     if date.is_nullish() {
         return Ok(Value::Null);
     }
-    let bin = match arguments.given(2)? {
-        None => 1,
-        Some(value) if value.is_nullish() => return Ok(Value::Null),
-        Some(value) => bin_size(value)?,
-    };
+    let bin = arguments.given(2)?.unwrap_or(Value::Int32(1));
     let unit = arguments.get(1)?;
-    if unit.is_nullish() {
+    if bin.is_nullish() || unit.is_nullish() {
         return Ok(Value::Null);
     }
-    let unit = Unit::of(unit, operator, 5_439_013)?;
-    let Some(first_weekday) = first_weekday(&arguments, 4, unit)? else {
+    let Some(start_of_week) = start_of_week(&arguments, 4, unit)? else {
         return Ok(Value::Null);
     };
     let Some(zone) = zone(&arguments, 3)? else {
         return Ok(Value::Null);
     };
-    let date = named_date(date, operator, "date")?;
+    let date = named_date(date, operator, "date", 5_439_012)?;
+    let unit = Unit::of_calendar(unit, operator)?;
+    let bin = bin_size(bin)?;
+    let first_weekday = weekday(start_of_week, operator)?;
     start_of_bin(date, unit, bin, &zone, first_weekday).map(Value::DateTime)
 }
 

@@ -1,6 +1,6 @@
 //! Units of time and the days that weeks begin with, by their names.
 
-use crate::{Error, Result, Value};
+use crate::{Error, ErrorCode, Result, Value};
 
 /// A unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,21 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// `no_string` for what is none, [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none.
-    pub(super) fn of(value: Value<'_>, operator: &str, no_string: i32) -> Result<Self> {
+    /// 5166404 for what is no string, [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none.
+    pub(super) fn of_duration(value: Value<'_>, operator: &str) -> Result<Self> {
+        Self::of(value, operator, 5_166_404, ErrorCode::FAILED_TO_PARSE)
+    }
+
+    /// The same, where boundaries between units matter.
+    ///
+    /// # Errors
+    ///
+    /// 5439013 for what is no string, 5439014 for what names none.
+    pub(super) fn of_calendar(value: Value<'_>, operator: &str) -> Result<Self> {
+        Self::of(value, operator, 5_439_013, ErrorCode::new(5_439_014))
+    }
+
+    fn of(value: Value<'_>, operator: &str, no_string: i32, unknown: ErrorCode) -> Result<Self> {
         let Value::String(name) = value else {
             let found = value.type_name();
             return Err(Error::location(
@@ -38,10 +51,13 @@ impl Unit {
             "second" => Self::Milliseconds(1000),
             "millisecond" => Self::Milliseconds(1),
             _ => {
-                return Err(Error::failed_to_parse(format!(
-                    "{operator}: unknown time unit '{name}'; allowed are year, quarter, month, week, day, hour, \
+                return Err(Error::new(
+                    unknown,
+                    format!(
+                        "{operator}: unknown time unit '{name}'; allowed are year, quarter, month, week, day, hour, \
                      minute, second and millisecond"
-                )));
+                    ),
+                ));
             }
         })
     }
@@ -52,7 +68,8 @@ impl Unit {
     ///
     /// [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none.
     pub(crate) fn named(value: Value<'_>, operator: &str) -> Result<Self> {
-        Self::of(value, operator, crate::ErrorCode::FAILED_TO_PARSE.value())
+        let failed = ErrorCode::FAILED_TO_PARSE;
+        Self::of(value, operator, failed.value(), failed)
     }
 
     /// How many milliseconds it has, if that is always as many.

@@ -46,7 +46,7 @@ impl Zone {
         }
     }
 
-    /// Whether a date is written with a `Z` in it.
+    /// Whether its clocks always show UTC.
     pub(crate) fn is_utc(&self) -> bool {
         matches!(self, Self::Utc | Self::Offset(0))
     }

@@ -89,6 +89,11 @@ impl<'g> Table<'g> {
         let context = Context::new(&self.arena, Value::Document(document));
         let id = match self.group.id.evaluate(context)? {
             Value::Missing => Value::Null,
+            Value::Document(built) if built.is_empty() => match &self.group.only_field {
+                // The server takes the value of an only field for the whole `_id`, and puts it into its object at last.
+                Some(field) => Value::Document(self.arena.fields(&[(&**field, Value::Null)])?),
+                None => Value::Document(built),
+            },
             id => id,
         };
         self.scratch.clear();

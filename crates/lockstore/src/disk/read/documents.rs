@@ -1,23 +1,35 @@
-//! Reading documents and index entries, one by one, as they lie on disk.
+//! Reading documents, one by one, as they lie on disk.
 
+use std::collections::VecDeque;
 use std::ops::Bound;
 
 use bson::RawDocument;
-use redb::{AccessGuard, ReadableTable};
+use redb::ReadableTable;
 
-use super::{RowGuards, RowRange, Snapshot, damaged, next};
+use super::range::{Direction, Rows, touch};
+use super::{CHECKED, Snapshot, Value};
 use crate::codec::{CodecError, payload};
 use crate::disk::DiskError;
-use crate::disk::guard::{guarded, guarded_value};
-use crate::documents::{CollectionId, Edge, IndexId, RecordId};
-use crate::records::{RecordError, document_of, entry_of};
+use crate::disk::guard::guarded;
+use crate::disk::proofs::Proof;
+use crate::documents::{CollectionId, RecordId};
+use crate::records::{RecordError, document_of};
 use crate::rows::{RowKey, TableId};
 
 /// A document as it lies on disk.
 pub(crate) struct StoredDocument<'s> {
     record: RecordId,
     /// Compared with its checksum, and found to have the length of a document.
-    value: AccessGuard<'s, &'static [u8]>,
+    value: Value<'s>,
+}
+
+/// A document as a scan comes across it.
+pub(crate) struct ScannedDocument<'s> {
+    collection: CollectionId,
+    record: RecordId,
+    value: Value<'s>,
+    /// Whether it was compared with its checksum just now; it is known to be sound if not.
+    is_compared: bool,
 }
 
 /// The documents of a collection in their natural order, or against it.
@@ -28,37 +40,15 @@ pub(crate) struct Documents<'s> {
     rows: Rows<'s>,
     collection: CollectionId,
     before: Option<RecordId>,
-}
-
-/// The entries of an index in the order of their keys, or against it. Damage is noticed as in [`Documents`].
-pub(crate) struct Entries<'s> {
-    rows: Rows<'s>,
-    index: IndexId,
-    /// The row before; empty at first.
-    before: Vec<u8>,
-}
-
-/// An entry of an index: a key, and the record that has it.
-pub(crate) struct Entry<'s> {
-    /// Found to be long enough.
-    row: AccessGuard<'s, &'static [u8]>,
-    record: RecordId,
-}
-
-/// Which way a scan goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// From the least to the greatest.
-    Forward,
-    /// From the greatest to the least.
-    Backward,
-}
-
-/// Some rows of a table, in order or against it.
-struct Rows<'s> {
-    /// `None` when there are none.
-    range: Option<RowRange<'s>>,
-    direction: Direction,
+    /// What was found and not given yet, and the error behind it.
+    ahead: VecDeque<(RecordId, Value<'s>)>,
+    failed: Option<DiskError>,
+    /// How many documents are found at once.
+    width: usize,
+    /// What is known of the documents; `None` when it is nothing.
+    proof: Option<Proof<'s>>,
+    /// Whether these are all documents of the collection.
+    are_all: bool,
 }
 
 impl Snapshot {
@@ -70,7 +60,10 @@ impl Snapshot {
     ) -> Result<Option<StoredDocument<'_>>, DiskError> {
         let Some(rows) = self.table(TableId::Documents)? else { return Ok(None) };
         let key = RowKey::document(collection, record);
-        let value = guarded("read", || ReadableTable::get(rows, key.as_bytes()))?;
+        let value = guarded("read", || -> Result<_, redb::Error> {
+            let value = ReadableTable::get(rows, key.as_bytes())?;
+            Ok(value.inspect(touch))
+        })?;
         value.map(|value| StoredDocument::new(key.as_bytes(), record, value)).transpose()
     }
 
@@ -81,10 +74,21 @@ impl Snapshot {
         bounds: (Bound<RecordId>, Bound<RecordId>),
         direction: Direction,
     ) -> Result<Documents<'_>, DiskError> {
-        let (lower, upper) = document_rows(collection, bounds);
-        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let are_all = bounds == (Bound::Unbounded, Bound::Unbounded);
+        let proof = self.proofs.as_ref();
+        let proof = proof.map(|(snapshot, proofs)| proofs.begin(collection, *snapshot));
+        let bounds = document_rows(collection, bounds);
         let rows = self.rows(TableId::Documents, bounds, direction)?;
-        Ok(Documents { rows, collection, before: None })
+        Ok(Documents {
+            rows,
+            collection,
+            before: None,
+            ahead: VecDeque::new(),
+            failed: None,
+            width: 0,
+            proof,
+            are_all,
+        })
     }
 
     /// At most `records_max` records of a collection, in their natural order. Looks at no document.
@@ -95,7 +99,7 @@ impl Snapshot {
         records_max: usize,
     ) -> Result<Vec<RecordId>, DiskError> {
         let (lower, upper) = document_rows(collection, bounds);
-        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
         let rows = self.keys(TableId::Documents, bounds, records_max)?;
         rows.iter().map(|row| Ok(document_of(row)?.1)).collect()
     }
@@ -105,69 +109,18 @@ impl Snapshot {
         &self,
         collection: CollectionId,
     ) -> Result<Option<RecordId>, DiskError> {
-        let (lower, upper) = document_rows(collection, (Bound::Unbounded, Bound::Unbounded));
-        let bounds = (bytes_of(&lower), bytes_of(&upper));
+        let bounds = document_rows(collection, (Bound::Unbounded, Bound::Unbounded));
         let mut rows = self.rows(TableId::Documents, bounds, Direction::Backward)?;
         let Some((key, _)) = rows.next()? else { return Ok(None) };
-        let (_, record) = document_of(guarded_value("read", || key.value())?)?;
+        let (_, record) = document_of(key.value())?;
         Ok(Some(record))
-    }
-
-    /// The keys of at most `rows_max` rows of a table, in order. Looks at no value.
-    pub(crate) fn keys(
-        &self,
-        table: TableId,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
-        rows_max: usize,
-    ) -> Result<Vec<Box<[u8]>>, DiskError> {
-        let mut rows = self.rows(table, bounds, Direction::Forward)?;
-        let mut keys = Vec::new();
-        while keys.len() < rows_max
-            && let Some((key, _)) = rows.next()?
-        {
-            keys.push(guarded_value("read", || key.value().into())?);
-        }
-        Ok(keys)
-    }
-
-    /// The entries of an index between two edges.
-    pub(crate) fn entries(
-        &self,
-        index: IndexId,
-        (lower, upper): (Edge<'_>, Edge<'_>),
-        direction: Direction,
-    ) -> Result<Entries<'_>, DiskError> {
-        let (lower, upper) = (lower.as_lower(index), upper.as_upper(index));
-        let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
-        let rows = self.rows(TableId::IndexEntries, bounds, direction)?;
-        Ok(Entries { rows, index, before: Vec::new() })
-    }
-
-    fn rows(
-        &self,
-        table: TableId,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
-        direction: Direction,
-    ) -> Result<Rows<'_>, DiskError> {
-        let range = match self.table(table)? {
-            Some(rows) if !is_empty(bounds) => {
-                Some(guarded("read", || ReadableTable::range::<&[u8]>(rows, bounds))?)
-            }
-            Some(_) | None => None,
-        };
-        Ok(Rows { range, direction })
     }
 }
 
 impl<'s> StoredDocument<'s> {
-    fn new(
-        key: &[u8],
-        record: RecordId,
-        value: AccessGuard<'s, &'static [u8]>,
-    ) -> Result<Self, DiskError> {
-        let bytes = guarded_value("read", || value.value())?;
+    fn new(key: &[u8], record: RecordId, value: Value<'s>) -> Result<Self, DiskError> {
         let damaged = |reason| RecordError::new(TableId::Documents.name(), key, reason);
-        let document = payload(TableId::Documents, key, bytes).map_err(damaged)?;
+        let document = payload(TableId::Documents, key, value.value()).map_err(damaged)?;
         RawDocument::from_bytes(document).map_err(|error| {
             damaged(CodecError::Malformed { what: "document", reason: error.to_string() })
         })?;
@@ -186,28 +139,74 @@ impl<'s> StoredDocument<'s> {
     }
 }
 
-impl Entry<'_> {
-    /// The key, without the index and the record.
-    pub(crate) fn key(&self) -> &[u8] {
-        let (_, key, _) = RowKey::entry_of(self.row.value()).expect(CHECKED);
-        key
-    }
-
-    /// The record that has the key.
+impl<'s> ScannedDocument<'s> {
+    /// Its place in its collection.
     pub(crate) fn record(&self) -> RecordId {
         self.record
     }
 
-    /// The row's whole key.
-    pub(crate) fn row(&self) -> &[u8] {
-        self.row.value()
+    /// Its fields, for whoever wants to know whether it is the one that is looked for.
+    pub(crate) fn fields(&self) -> docquery::Document<'_> {
+        let bytes = self.value.value().split_last_chunk::<CHECKSUM_BYTES>();
+        docquery::Document::of_bytes(bytes.map_or(&[], |(document, _)| document))
+    }
+
+    /// The document, which has been compared with its checksum now at the latest.
+    pub(crate) fn read(self) -> Result<StoredDocument<'s>, DiskError> {
+        let Self { collection, record, value, is_compared } = self;
+        if is_compared {
+            return Ok(StoredDocument { record, value });
+        }
+        StoredDocument::new(RowKey::document(collection, record).as_bytes(), record, value)
     }
 }
 
 impl<'s> Documents<'s> {
-    fn read(&mut self) -> Result<Option<StoredDocument<'s>>, DiskError> {
-        let Some((key, value)) = self.rows.next()? else { return Ok(None) };
-        let key = guarded_value("read", || key.value())?;
+    fn read(&mut self) -> Result<Option<ScannedDocument<'s>>, DiskError> {
+        if self.ahead.is_empty() {
+            self.find();
+        }
+        let Some((record, value)) = self.ahead.pop_front() else {
+            return self.failed.take().map_or(Ok(None), Err);
+        };
+        let collection = self.collection;
+        let is_compared = !self.proof.as_ref().is_some_and(Proof::holds);
+        let value = if is_compared {
+            let key = RowKey::document(collection, record);
+            StoredDocument::new(key.as_bytes(), record, value)?.value
+        } else {
+            value
+        };
+        Ok(Some(ScannedDocument { collection, record, value, is_compared }))
+    }
+
+    /// Finds the next documents: one, then two, and more and more as long as they are asked for.
+    ///
+    /// Most of what a scan costs is waiting for memory. So many documents are touched before the first is looked at, and their
+    /// memory comes while the processor waits for the first.
+    fn find(&mut self) {
+        self.width = (self.width * 2).clamp(1, AHEAD_MAX);
+        while self.ahead.len() < self.width {
+            match self.find_one() {
+                Ok(Some(found)) => self.ahead.push_back(found),
+                Ok(None) => break,
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let touched = self.ahead.iter().fold(0, |touched, (_, value)| {
+            let value = value.value();
+            let start = value.first().copied().unwrap_or_default();
+            touched ^ start ^ value.get(CACHE_LINE_BYTES).copied().unwrap_or_default()
+        });
+        std::hint::black_box(touched);
+    }
+
+    fn find_one(&mut self) -> Result<Option<(RecordId, Value<'s>)>, DiskError> {
+        let Some((row, value)) = self.rows.next()? else { return Ok(None) };
+        let key = row.value();
         let (collection, record) = document_of(key)?;
         let is_in_order = match (self.before.replace(record), self.rows.direction) {
             (None, _) => true,
@@ -217,63 +216,23 @@ impl<'s> Documents<'s> {
         if !is_in_order || collection != self.collection {
             return Err(self.rows.damaged(TableId::Documents));
         }
-        StoredDocument::new(key, record, value).map(Some)
-    }
-}
-
-impl<'s> Entries<'s> {
-    fn read(&mut self) -> Result<Option<Entry<'s>>, DiskError> {
-        let Some((row, _)) = self.rows.next()? else { return Ok(None) };
-        let bytes = guarded_value("read", || row.value())?;
-        let (index, _, record) = entry_of(bytes)?;
-        let is_in_order = match self.rows.direction {
-            _ if self.before.is_empty() => true,
-            Direction::Forward => self.before.as_slice() < bytes,
-            Direction::Backward => self.before.as_slice() > bytes,
-        };
-        if !is_in_order || index != self.index {
-            return Err(self.rows.damaged(TableId::IndexEntries));
-        }
-        self.before.clear();
-        self.before.extend_from_slice(bytes);
-        Ok(Some(Entry { row, record }))
+        Ok(Some((record, value)))
     }
 }
 
 impl<'s> Iterator for Documents<'s> {
-    type Item = Result<StoredDocument<'s>, DiskError>;
+    type Item = Result<ScannedDocument<'s>, DiskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
-}
-
-impl<'s> Iterator for Entries<'s> {
-    type Item = Result<Entry<'s>, DiskError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
-}
-
-impl<'s> Rows<'s> {
-    fn next(&mut self) -> Result<Option<RowGuards<'s>>, DiskError> {
-        let Some(range) = &mut self.range else { return Ok(None) };
-        let row = next(|| match self.direction {
-            Direction::Forward => range.next(),
-            Direction::Backward => range.next_back(),
-        });
-        if row.is_err() {
-            // What comes after damage is not worth more.
-            self.range = None;
+        let read = self.read();
+        if !matches!(read, Ok(Some(_)))
+            && let Some(proof) = self.proof.take()
+            && read.is_ok()
+            && self.are_all
+        {
+            proof.complete();
         }
-        row
-    }
-
-    /// The rows of `table` are not where they belong. There are no more.
-    fn damaged(&mut self, table: TableId) -> DiskError {
-        self.range = None;
-        damaged(format!("the rows of table {table} are out of order"))
+        read.transpose()
     }
 }
 
@@ -281,8 +240,8 @@ impl<'s> Rows<'s> {
 fn document_rows(
     collection: CollectionId,
     (lower, upper): (Bound<RecordId>, Bound<RecordId>),
-) -> (Bound<RowKey>, Bound<RowKey>) {
-    let row = |record| RowKey::document(collection, record);
+) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let row = |record| RowKey::document(collection, record).as_bytes().to_vec();
     let or_all = |bound: Bound<RecordId>, all| match bound {
         Bound::Unbounded => Bound::Included(row(all)),
         bound => bound.map(row),
@@ -290,23 +249,10 @@ fn document_rows(
     (or_all(lower, RecordId::MIN), or_all(upper, RecordId::MAX))
 }
 
-fn bytes_of(bound: &Bound<RowKey>) -> Bound<&[u8]> {
-    bound.as_ref().map(RowKey::as_bytes)
-}
+/// How many documents are found at once at most: so many as the memory serves at a time.
+const AHEAD_MAX: usize = 8;
 
-/// Whether nothing can lie between the bounds. They may be the wrong way around, which redb does not like.
-fn is_empty(bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
-    match bounds {
-        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
-        (
-            Bound::Included(lower) | Bound::Excluded(lower),
-            Bound::Included(upper) | Bound::Excluded(upper),
-        ) => lower >= upper,
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-    }
-}
+/// How much of the memory comes at a time, as a rule.
+const CACHE_LINE_BYTES: usize = 64;
 
 const CHECKSUM_BYTES: usize = size_of::<u32>();
-
-/// Why a row can be read once more.
-const CHECKED: &str = "the row was read when this was made";

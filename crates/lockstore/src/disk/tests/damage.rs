@@ -319,7 +319,8 @@ fn documents_of_a_damaged_store_are_refused_or_right() {
         for direction in [Direction::Forward, Direction::Backward] {
             let all = (Bound::Unbounded, Bound::Unbounded);
             let documents = snapshot.documents(collection, all, direction).into_iter().flatten();
-            for read in documents.filter_map(Result::ok) {
+            let read = documents.map(|document| document.and_then(ScannedDocument::read));
+            for read in read.filter_map(Result::ok) {
                 assert_eq!(read.raw(), &*document(read.record().get()), "byte {at}");
             }
             let all = (Edge::Open, Edge::Open);
@@ -329,5 +330,56 @@ fn documents_of_a_damaged_store_are_refused_or_right() {
         if let Ok(Some(read)) = snapshot.document(collection, RecordId::new(7)) {
             assert_eq!(read.raw(), &*document(7), "byte {at}");
         }
+    }
+}
+
+/// Once all documents have been compared with their checksums a scan does so only with those it gives, until something is
+/// read from the file.
+#[test]
+fn what_is_read_from_the_file_again_is_compared_again() {
+    let collection = CollectionId::new(1);
+    let document = |number: u64| bson::rawdoc! { "number": format!("number {number:04}") };
+    // With one cache all stays in memory, and with the other nothing.
+    for (cache_bytes, stays) in [(1 << 20, true), (0, false)] {
+        let medium = Medium::default();
+        let options = DiskOptions { cache_bytes, ..OPTIONS };
+        let disk = Disk::open_backend(medium.clone(), &options).unwrap();
+        let rows = (1..=300).map(|number| {
+            let key = RowKey::document(collection, RecordId::new(number));
+            let value = seal(TableId::Documents, key.as_bytes(), document(number).into_bytes());
+            RowChange::put(TableId::Documents, key, value)
+        });
+        disk.commit(&rows.collect::<Vec<_>>()).unwrap();
+        let snapshot = disk.snapshot().unwrap();
+        // Those that match are read, and the others only looked at.
+        let matching = |wanted: &str| {
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            let documents = snapshot.documents(collection, all, Direction::Forward).unwrap();
+            let mut found = Vec::new();
+            for scanned in documents {
+                let scanned = scanned?;
+                if scanned.fields().get("number").as_str() == Some(wanted) {
+                    found.push(scanned.read()?.raw().to_owned());
+                }
+            }
+            Ok::<_, DiskError>(found)
+        };
+        for _ in 0..3 {
+            assert_eq!(matching("number 0007").unwrap(), [document(7)]);
+        }
+        assert_eq!(disk.proofs.begin(collection, u64::MAX).holds(), stays);
+        let image = medium.bytes();
+        for at in 0..image.len() - 11 {
+            if &image[at..at + 11] == b"number 0150" {
+                medium.make(Change::Write(at + 7, b"9".to_vec()));
+            }
+        }
+        let found = matching("number 0007");
+        let expected = |result: &Result<_, _>| match result {
+            Ok(found) => stays && *found == [document(7)],
+            Err(error) => !stays && matches!(error, DiskError::Record(_)),
+        };
+        assert!(expected(&found), "{found:?}");
+        assert_eq!(matching("number 9150").is_ok(), stays);
     }
 }

@@ -9,7 +9,8 @@ use docquery::key::{Cut, Interval};
 
 use super::pace::{Pace, Step};
 use super::{Counts, FoundBy, Row, Visit};
-use crate::disk::{Direction, StoredDocument};
+use crate::disk::Direction;
+use crate::documents::overlay::Current;
 use crate::documents::plan::{Access, IndexScan};
 use crate::documents::{CollectionId, Edge, Reading, RecordId};
 use crate::error::DocumentError;
@@ -85,6 +86,12 @@ impl Scan {
         self.skips_documents = true;
     }
 
+    /// From now on the keys of a document may be several.
+    pub(super) fn expect_arrays(&mut self) {
+        self.seen.get_or_insert_default();
+        self.skips_documents = false;
+    }
+
     /// Goes on along `access` on `reading`, and gives what it finds to `visit`.
     pub(super) fn run(
         &mut self,
@@ -157,8 +164,14 @@ impl Visitor<'_, '_> {
             let document = document?;
             // One row is looked at on every reading, so a walk ends however slow it is.
             let step = self.on.pace.step()?;
-            if let Some(progress) = self.found(&document, None)?.or(step.progress()) {
-                *last = Some(Last::Record(document.record()));
+            let record = document.record();
+            let progress = if self.matches(document.fields())? {
+                self.found(&document.read()?, None)?
+            } else {
+                None
+            };
+            if let Some(progress) = progress.or(step.progress()) {
+                *last = Some(Last::Record(record));
                 return Ok(progress);
             }
         }
@@ -236,23 +249,28 @@ impl Visitor<'_, '_> {
         }
         // An index agrees with its collection in every reading.
         match self.on.reading.document(self.on.collection, record)? {
-            Some(document) => self.found(&document, self.tells_keys.then_some(found_by)),
-            None => Ok(None),
+            Some(document) if self.matches(document.raw().into())? => {
+                self.found(&document, self.tells_keys.then_some(found_by))
+            }
+            Some(_) | None => Ok(None),
         }
     }
 
+    fn matches(&mut self, document: docquery::Document<'_>) -> Result<bool, DocumentError> {
+        self.counts.documents_examined += 1;
+        Ok(match self.on.filter {
+            Some(filter) => filter.find(document)?.is_some(),
+            None => true,
+        })
+    }
+
+    /// A document that matches.
     fn found(
         &mut self,
-        document: &StoredDocument<'_>,
+        document: &Current<'_>,
         found_by: Option<FoundBy<'_>>,
     ) -> Result<Option<Progress>, DocumentError> {
-        self.counts.documents_examined += 1;
         let (record, document) = (document.record(), document.raw());
-        if let Some(filter) = self.on.filter
-            && !filter.matches(document)?
-        {
-            return Ok(None);
-        }
         if self.seen.as_mut().is_some_and(|seen| !seen.insert(record)) {
             return Ok(None);
         }

@@ -65,29 +65,35 @@ pub(super) fn best(candidates: impl Iterator<Item = Candidate>) -> Option<Candid
 
 /// All candidates for `condition`. Each finds all documents that it is true for.
 pub(super) fn candidates<'c>(
-    indexes: &'c [Arc<Index>],
+    indexes: &'c [&'c Arc<Index>],
     condition: &'c Condition<'_>,
     sort: Option<&'c [(&'c str, key::Direction)]>,
 ) -> impl Iterator<Item = Candidate> + 'c {
-    let single = indexes.iter().filter_map(move |index| {
+    let useful = indexes.iter().filter(|index| condition.binds(leading_path(index)));
+    let single = useful.filter_map(move |index| {
         let bound = Bound::new(index, condition);
-        (bound.is_useful() && bound.finds_all(index, condition))
-            .then(|| bound.candidate(index, sort))
+        bound.finds_all(index, condition).then(|| bound.candidate(index, sort))
     });
     let many = condition.choices.iter().filter_map(|branches| union(indexes, condition, branches));
     single.chain(many)
 }
 
+/// The path of the first field: without bounds for it, bounds leave no part of the index in front.
+fn leading_path(index: &Index) -> &str {
+    index.pattern().fields()[0].path().as_str()
+}
+
 /// The candidate for a sort alone: an index that gives its order.
 pub(super) fn in_order(
-    indexes: &[Arc<Index>],
+    indexes: &[&Arc<Index>],
     condition: &Condition<'_>,
     sort: &[(&str, key::Direction)],
 ) -> Option<Candidate> {
     let ordered = indexes.iter().filter_map(|index| {
         let bound = Bound::new(index, condition);
+        let finds_all = bound.finds_all(index, condition);
         let candidate = bound.candidate(index, Some(sort));
-        (candidate.gives_order && bound.finds_all(index, condition)).then_some(candidate)
+        (candidate.gives_order && finds_all).then_some(candidate)
     });
     best(ordered)
 }
@@ -103,7 +109,7 @@ pub(super) fn hinted(
 
 /// One index for each branch of a `$or`, together with all else that must hold.
 fn union(
-    indexes: &[Arc<Index>],
+    indexes: &[&Arc<Index>],
     condition: &Condition<'_>,
     branches: &[Condition<'_>],
 ) -> Option<Candidate> {
@@ -134,8 +140,6 @@ const SHARED_LEAVES_MAX: usize = 64;
 struct Bound {
     /// One for each field.
     bounds: Vec<Bounds>,
-    /// Whether the first field has any.
-    leads: bool,
     /// Whether the bounds say all that the condition does.
     is_exact: bool,
 }
@@ -149,7 +153,7 @@ impl Bound {
         let mut used = 0;
         // Of the fields that may meet one array: what stands in the `$elemMatch` of the first that is bound.
         let mut arrays: Vec<(&str, Option<&Element>)> = Vec::new();
-        let (mut leads, mut are_exact) = (false, true);
+        let mut are_exact = true;
         for (place, field) in fields.iter().enumerate() {
             let path = field.path();
             let names_place = path.parts().any(|part| array_index(part).is_some());
@@ -180,18 +184,12 @@ impl Bound {
             };
             let of_field =
                 of_field.map(|bounds| if names_place { bounds.of_place() } else { bounds });
-            leads |= place == 0 && of_field.is_some();
             are_exact &= of_field.as_ref().is_none_or(Bounds::is_exact);
             bounds.push(of_field.unwrap_or_else(Bounds::all));
         }
         let is_exact =
             condition.complete && !condition.never && are_exact && used == condition.leaves.len();
-        Self { bounds, leads, is_exact }
-    }
-
-    /// Whether the index is worth a look for the condition.
-    fn is_useful(&self) -> bool {
-        self.leads
+        Self { bounds, is_exact }
     }
 
     /// Whether the index has every document that the condition is true for.
@@ -203,7 +201,7 @@ impl Bound {
         in_sparse && in_partial
     }
 
-    fn candidate(&self, index: &Arc<Index>, sort: Option<&[(&str, key::Direction)]>) -> Candidate {
+    fn candidate(self, index: &Arc<Index>, sort: Option<&[(&str, key::Direction)]>) -> Candidate {
         let pattern = index.pattern();
         let direction = sort
             .and_then(|sort| order::scan_direction(pattern, index.multikey(), &self.bounds, sort));
@@ -220,7 +218,7 @@ impl Bound {
         let scan = IndexScan::new(
             Arc::clone(index),
             KeyRanges::new(pattern, &self.bounds),
-            self.bounds.clone(),
+            self.bounds,
             direction.unwrap_or(Direction::Forward),
         );
         let gives_order = direction.is_some();

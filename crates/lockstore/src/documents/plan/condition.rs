@@ -62,6 +62,11 @@ impl<'f> Condition<'f> {
         self.complete && !self.never && self.leaves.is_empty() && self.choices.is_empty()
     }
 
+    /// Whether it sets bounds for `path`.
+    pub(super) fn binds(&self, path: &str) -> bool {
+        self.leaves.iter().any(|leaf| leaf.path == path)
+    }
+
     /// Whether an index can serve it.
     fn is_useful(&self) -> bool {
         self.never || !self.leaves.is_empty() || !self.choices.is_empty()

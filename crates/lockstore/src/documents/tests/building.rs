@@ -26,7 +26,8 @@ fn step(
     step: BuildStep,
 ) -> Result<Built, DocumentError> {
     let steps = Steps { collection: *collection, indexes: Arc::clone(indexes), step };
-    match store.engine().call(Task::Documents(Box::new(DocumentTask::Build(steps)))) {
+    let task = Box::new(DocumentTask::Build(steps));
+    match store.engine().call(Task::Documents { fences: Vec::new(), task }) {
         Answer::Documents(answer) => match *answer {
             DocumentAnswer::Built(built) => Ok(built),
             DocumentAnswer::Failed(error) => Err(error),

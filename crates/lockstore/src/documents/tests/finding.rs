@@ -33,7 +33,9 @@ fn find(store: &Store, query: &Query, extent: Extent) -> Vec<OwnedRow> {
     let mut execution = execution(store, query, extent);
     let mut rows = Vec::new();
     while !execution.is_done() {
-        rows.extend(execution.next_batch(store.engine(), 3, 1 << 20).unwrap());
+        rows.extend(
+            execution.next_batch(store.engine(), 3, 1 << 20, |row| Ok(row.to_owned())).unwrap(),
+        );
     }
     rows
 }
@@ -243,11 +245,20 @@ fn an_execution_goes_on_where_it_rested() {
     }
     let mut query = query(&doc! { "a": { "$gte": 1 } });
     let mut resting = execution(&store, &query, Extent::default());
-    assert_eq!(ids(&resting.next_batch(store.engine(), 2, 1 << 20).unwrap()), [2, 5]);
+    assert_eq!(
+        ids(&resting.next_batch(store.engine(), 2, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
+        [2, 5]
+    );
     insert(&store, rawdoc! { "_id": 10, "a": 2 });
     insert(&store, rawdoc! { "_id": 11, "a": 5 });
-    assert_eq!(ids(&resting.next_batch(store.engine(), 3, 1 << 20).unwrap()), [8, 10, 1]);
-    assert_eq!(ids(&resting.next_batch(store.engine(), 9, 1 << 20).unwrap()), [4, 7]);
+    assert_eq!(
+        ids(&resting.next_batch(store.engine(), 3, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
+        [8, 10, 1]
+    );
+    assert_eq!(
+        ids(&resting.next_batch(store.engine(), 9, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
+        [4, 7]
+    );
     assert!(resting.is_done());
     assert_eq!(resting.counts().returned, 7);
 
@@ -270,10 +281,11 @@ fn what_is_dropped_under_an_execution_ends_it() {
     }
     let query = query(&doc! { "a": 1 });
     let mut resting = execution(&store, &query, Extent::default());
-    resting.next_batch(store.engine(), 1, 1 << 20).unwrap();
+    resting.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
     let drop = Definition::DropIndexes { namespace: namespace(), names: vec!["a".into()] };
     done(store.engine().define(drop));
-    let error = resting.next_batch(store.engine(), 1, 1 << 20).unwrap_err();
+    let error =
+        resting.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap_err();
     assert_eq!(error.code().value(), 175, "{error}");
     assert!(resting.is_done());
 }
@@ -439,4 +451,39 @@ fn what_is_found_before_an_error_is_there() {
     let error = broken.gather(store.engine(), 10, &mut records).unwrap_err();
     assert_eq!((records.len(), error.code().value()), (2, 40081), "{error}");
     assert!(broken.is_done());
+}
+
+#[test]
+fn arrays_that_come_while_a_scan_rests_are_matched_and_found_once() {
+    let store = Store::in_memory().unwrap();
+    create_index(&store, rawdoc! { "a": 1 }, "a", &rawdoc! {}).unwrap();
+    for id in 0..3 {
+        insert(&store, rawdoc! { "_id": id, "a": id });
+    }
+    let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
+    let mut execution = execution(&store, &other_than_six, Extent::default());
+    let mut rows =
+        execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
+    insert(&store, rawdoc! { "_id": 3, "a": [5, 6] });
+    insert(&store, rawdoc! { "_id": 4, "a": [7, 8] });
+    while !execution.is_done() {
+        rows.extend(
+            execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap(),
+        );
+    }
+    assert_eq!(ids(&rows), [0, 1, 2, 4]);
+}
+
+#[test]
+fn arrays_that_come_before_a_count_ends_are_counted_if_they_match() {
+    let store = Store::in_memory().unwrap();
+    create_index(&store, rawdoc! { "a": 1 }, "a", &rawdoc! {}).unwrap();
+    insert(&store, rawdoc! { "_id": 0, "a": 0 });
+    insert(&store, rawdoc! { "_id": 1, "a": 1 });
+    let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
+    let mut execution = execution(&store, &other_than_six, Extent::default());
+    execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
+    insert(&store, rawdoc! { "_id": 2, "a": [5, 6] });
+    insert(&store, rawdoc! { "_id": 3, "a": [7, 8] });
+    assert_eq!(execution.count(store.engine()).unwrap(), 2);
 }

@@ -7,6 +7,7 @@ use bson::RawDocumentBuf;
 use docquery::{Error, ErrorCode};
 
 use super::DocumentWriter;
+use super::private::FIRST_PRIVATE_ID;
 use crate::codec::COLLECTION_BYTES_MAX;
 use crate::disk::{Direction, DiskError};
 use crate::documents::index::id_index_spec;
@@ -16,6 +17,7 @@ use crate::documents::{
     Collection, CollectionId, Definition, Index, IndexId, IndexState, Namespace, conflict,
 };
 use crate::error::DocumentError;
+use crate::records::IdsRecordV1;
 
 impl DocumentWriter {
     pub(super) fn define(&mut self, definition: Definition, ground: &Ground<'_>) -> DocumentAnswer {
@@ -59,19 +61,9 @@ impl DocumentWriter {
         namespace: &Namespace,
         new: NewCollection,
     ) -> Result<Arc<Collection>, DocumentError> {
-        if self.catalog.len() >= COLLECTIONS_MAX {
-            let message = format!("a store has at most {COLLECTIONS_MAX} collections");
-            return Err(Error::new(ErrorCode::CANNOT_CREATE_COLLECTION, message).into());
-        }
-        let id = CollectionId::new(self.ids.next_collection);
-        let index =
-            Index::parse(IndexId::new(self.ids.next_index), id_index_spec(), 0, IndexState::Ready)?;
-        let indexes = vec![Arc::new(index)];
-        let collection =
-            Collection::new(id, namespace.clone(), new.uuid, new.options, indexes).empty();
-        check_size(&collection)?;
-        self.ids.next_collection = next(self.ids.next_collection)?;
-        self.ids.next_index = next(self.ids.next_index)?;
+        let mut ids = self.ids;
+        let collection = make(namespace, new, &mut ids, self.catalog.len())?;
+        self.ids = ids;
         self.batch.numbered = true;
         Ok(self.redefine(collection))
     }
@@ -166,6 +158,9 @@ impl DocumentWriter {
         for spec in specs {
             let index = Index::parse(IndexId::new(next_index), spec, 0, state)?;
             let wanted = if let Some(existing) = conflict::existing(&indexes, &index)? {
+                if indexes[before..].iter().any(|new| new.id() == existing.id()) {
+                    return Err(asked_for_twice(existing, state).into());
+                }
                 Arc::clone(existing)
             } else {
                 if indexes.len() >= INDEXES_MAX {
@@ -291,12 +286,48 @@ impl DocumentWriter {
     }
 }
 
+/// A collection that is not there, with the next of `ids`, where there are `collections` others.
+pub(super) fn make(
+    namespace: &Namespace,
+    new: NewCollection,
+    ids: &mut IdsRecordV1,
+    collections: usize,
+) -> Result<Collection, DocumentError> {
+    if collections >= COLLECTIONS_MAX {
+        let message = format!("a store has at most {COLLECTIONS_MAX} collections");
+        return Err(Error::new(ErrorCode::CANNOT_CREATE_COLLECTION, message).into());
+    }
+    let id = CollectionId::new(ids.next_collection);
+    let index = Index::parse(IndexId::new(ids.next_index), id_index_spec(), 0, IndexState::Ready)?;
+    let indexes = vec![Arc::new(index)];
+    let collection = Collection::new(id, namespace.clone(), new.uuid, new.options, indexes).empty();
+    check_size(&collection)?;
+    ids.next_collection = next(ids.next_collection)?;
+    ids.next_index = next(ids.next_index)?;
+    Ok(collection)
+}
+
 /// The id behind this one.
 fn next(id: u32) -> Result<u32, Error> {
-    id.checked_add(1).filter(|next| *next < u32::MAX).ok_or_else(|| {
+    let is_free = |next: &u32| *next < u32::MAX && *next != FIRST_PRIVATE_ID;
+    id.checked_add(1).filter(is_free).ok_or_else(|| {
         let message = "the store has given all its ids; copy its documents into a new one";
         Error::new(ErrorCode::INTERNAL_ERROR, message)
     })
+}
+
+/// One command asks for an index twice: the server notices it in two places.
+fn asked_for_twice(index: &Index, state: IndexState) -> Error {
+    match state {
+        IndexState::Building => Error::new(
+            ErrorCode::OPERATION_FAILED,
+            "Cannot build two identical indexes. Try again without duplicate indexes.",
+        ),
+        IndexState::Ready => Error::new(
+            ErrorCode::INDEX_ALREADY_EXISTS,
+            format!("Identical index already exists: {}", index.name()),
+        ),
+    }
 }
 
 fn too_many(namespace: &Namespace, index: &Index) -> Error {

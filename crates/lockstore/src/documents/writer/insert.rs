@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 
 use super::DocumentWriter;
+use crate::disk::DiskError;
 use crate::documents::contained::contained;
 use crate::documents::overlay::Ground;
 use crate::documents::task::{
@@ -95,11 +96,24 @@ impl DocumentWriter {
         ground: &Ground<'_>,
     ) -> Result<(), DocumentError> {
         let known = self.catalog.collection_with(collection).expect("it was found, or created");
-        let record = self.next_records.get(&collection).copied().unwrap_or(RecordId::FIRST);
+        let record = self.next_record(collection, ground)?;
         let set = self.write_set(known, record, (None, Some(&document)), ground)?;
         self.next_records.insert(collection, record.next());
         self.write(collection, record, Some(document), set, false);
         Ok(())
+    }
+
+    /// The record that a collection gives next.
+    pub(super) fn next_record(
+        &self,
+        collection: CollectionId,
+        ground: &Ground<'_>,
+    ) -> Result<RecordId, DiskError> {
+        if let Some(next) = self.next_records.get(&collection) {
+            return Ok(*next);
+        }
+        let last = ground.rows()?.last_record(collection)?;
+        Ok(last.map_or(RecordId::FIRST, RecordId::next))
     }
 
     /// The collection of a namespace. Where it is not there it is made with `create`; without that there is none.

@@ -1,0 +1,66 @@
+//! Commands: those about the server and its connections are answered here, all others by the store.
+
+mod administration;
+mod hello;
+
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
+use lockstore::{ErrorCode, Store};
+
+/// What a command is run with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'c> {
+    pub(crate) store: &'c Store,
+    /// The number of the connection that it came on.
+    pub(crate) connection: i32,
+}
+
+/// A command that is about the server.
+type OwnCommand = fn(Context<'_>, &RawDocument) -> RawDocumentBuf;
+
+/// Runs a command that names its database in `$db`, and gives the reply.
+pub(crate) fn run(context: Context<'_>, command: &RawDocument) -> RawDocumentBuf {
+    match command.get_str("$db") {
+        Ok(database) => run_in(context, database, command),
+        Err(_) => failure(
+            ErrorCode::new(NO_DATABASE),
+            "OP_MSG requests require a $db argument of type string",
+        ),
+    }
+}
+
+/// Runs a command in a database.
+pub(crate) fn run_in(
+    context: Context<'_>,
+    database: &str,
+    command: &RawDocument,
+) -> RawDocumentBuf {
+    let first = command.iter().next();
+    let own = match &first {
+        Some(Ok((name, _))) => OWN.iter().find(|(own, _)| *own == name.as_str()),
+        _ => None,
+    };
+    match own {
+        Some((_, run)) => run(context, command),
+        None => context.store.database(database).run_command(command),
+    }
+}
+
+/// The reply of a command that is refused.
+pub(crate) fn failure(code: ErrorCode, message: &str) -> RawDocumentBuf {
+    rawdoc! { "ok": 0.0, "errmsg": message, "code": code.value(), "codeName": &*code.name() }
+}
+
+const OWN: &[(&str, OwnCommand)] = &[
+    ("buildInfo", administration::build_info),
+    ("buildinfo", administration::build_info),
+    ("connectionStatus", administration::connection_status),
+    ("endSessions", administration::end_sessions),
+    ("hello", hello::hello),
+    ("isMaster", hello::is_master),
+    ("ismaster", hello::is_master),
+    ("refreshSessions", administration::end_sessions),
+    ("whatsmyuri", administration::whats_my_uri),
+];
+
+/// The server's code for a message without a database.
+const NO_DATABASE: i32 = 40571;

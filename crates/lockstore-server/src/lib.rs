@@ -1,0 +1,43 @@
+//! One lockstore file for many processes: a server process on a Unix socket beside the file, which speaks MongoDB's wire
+//! protocol, so that any MongoDB driver is a client.
+//!
+//! ```
+//! use lockstore::Store;
+//! use lockstore_server::{Server, ServerOptions};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("jobs.redb");
+//! let server = Server::start(Store::open(&path)?, &path, ServerOptions::new())?;
+//! assert!(server.uri().starts_with("mongodb://%2F"));
+//! server.stop()?; // answers what is in flight, and closes the file
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Who gets in
+//!
+//! Whoever the kernel says runs as the same user. The socket is made readable and writable by its owner only, in a
+//! folder that nobody else can write; there is no TCP and no password.
+//!
+//! # Bounds
+//!
+//! | what | bound |
+//! | --- | --- |
+//! | connections at once | [`ServerOptions::connections_max`], 1,000 |
+//! | a message | 48,000,000 bytes, as MongoDB's |
+//! | large messages in memory at once, together | [`ServerOptions::message_memory_max`], 256 MiB |
+//! | how long the rest of a message, or the reading of a reply, may take | [`ServerOptions::patience`], 30 s |
+
+mod address;
+mod client;
+mod commands;
+mod connection;
+mod memory;
+mod options;
+mod server;
+mod wire;
+
+pub use address::{AddressError, socket_path, uri};
+pub use client::{Client, ClientError};
+pub use options::ServerOptions;
+pub use server::{Server, StartError, Stopper};
+pub use wire::describe_message;

@@ -1,0 +1,46 @@
+//! Options of a server.
+
+use std::time::Duration;
+
+/// How a server behaves. The defaults are meant for one machine's processes.
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a server is started with them"]
+pub struct ServerOptions {
+    pub(crate) connections_max: usize,
+    pub(crate) message_memory_max: usize,
+    pub(crate) patience: Duration,
+}
+
+impl ServerOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            connections_max: 1_000,
+            message_memory_max: 256 << 20,
+            patience: Duration::from_secs(30),
+        }
+    }
+
+    /// How many connections there may be at once; 1,000 by default. Whoever comes then is turned away.
+    pub fn connections_max(self, connections_max: usize) -> Self {
+        Self { connections_max, ..self }
+    }
+
+    /// How many bytes all messages above 64 KiB may have together that are read or answered at once; 256 MiB by default,
+    /// and never less than one message may have. Who brings one for which there is no room waits.
+    pub fn message_memory_max(self, message_memory_max: usize) -> Self {
+        Self { message_memory_max, ..self }
+    }
+
+    /// How long a client may take to send the rest of a message that it has begun, or to read a reply; 30 s by default. A
+    /// slower one is hung up on.
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,396 @@
+//! A document that is locked, or was looked for.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use lockcore::{Holder, Token, Ttl};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Collection;
+use super::given::{Held, refused};
+use super::lock_document::Shown;
+use crate::document_locks::fields;
+use crate::document_locks::{
+    DocumentAt, Found, GiveBack, GivenBack, HeldDocument, LockAnswer, LockUpdate, Release,
+    StoredCollection, WorkedOut,
+};
+use crate::error::{
+    ArgumentError, DocumentError, LockDocumentError, ReleaseDocumentError, RenewError, unexpected,
+};
+use crate::fence::Fence;
+use crate::keep_alive::KeptLease;
+use crate::request::{Answer, Task};
+
+/// What locking a document has come to, made by [`LockDocument::acquire`](super::LockDocument::acquire): a document that
+/// this program has locked, one that another has locked, or none.
+///
+/// Dropping it releases the document, with the update or the deletion on release if one was set. It waits for the disk then,
+/// and otherwise where the lock has no TTL; a lock with a TTL is released in the background, for it would end in any case. A
+/// thread that panics releases its documents, and leaves updates and deletions on release out, with a line in the log.
+///
+/// As any lock, that of a document may be lost while its holder is paused: its TTL may pass, or somebody may break it. A
+/// release tells so, and then nothing of it was done.
+#[must_use = "dropping it releases the document"]
+pub struct DocumentLock<T = bson::Document> {
+    collection: Collection<T>,
+    lock_id: Holder,
+    /// What is held, unless nothing is or it was given back.
+    held: Option<HeldLock>,
+    locked: Option<T>,
+    unavailable: Option<T>,
+    on_release: Release,
+}
+
+/// What a lock is held by.
+#[derive(Debug)]
+struct HeldLock {
+    at: DocumentAt,
+    ttl: Option<Ttl>,
+    lease: Arc<KeptLease>,
+}
+
+impl<T> DocumentLock<T> {
+    pub(super) fn found(
+        collection: Collection<T>,
+        stored: &StoredCollection,
+        found: Found<HeldDocument>,
+        shown: &Shown,
+    ) -> Result<Self, LockDocumentError>
+    where
+        T: DeserializeOwned + 'static,
+    {
+        let mut lock = Self {
+            collection,
+            lock_id: stored.wanted.lock_id.clone(),
+            held: None,
+            locked: None,
+            unavailable: None,
+            on_release: Release::Unlock,
+        };
+        match found {
+            Found::Nothing => {}
+            Found::Unavailable(document) => lock.unavailable = Some(shown.read(&document)?),
+            Found::Locked(found) => {
+                let document = lock.hold(found);
+                // A document that cannot be read is released again when the lock is dropped.
+                lock.locked = Some(shown.read(&document)?);
+            }
+        }
+        Ok(lock)
+    }
+
+    /// Whether the document is locked by this, as of the last commit. It is no more once the lock was broken, has
+    /// expired, ended with its session, or was taken away by an update or a deletion of the document.
+    pub fn holds(&self) -> bool {
+        let Some(HeldLock { lease, .. }) = &self.held else { return false };
+        let engine = self.collection.store.engine();
+        let is_over = lease.valid_until().is_some_and(|until| until <= engine.clock.now());
+        let view = engine.published.view();
+        let standing = view.lock(&lease.key).and_then(|lock| lock.grant_with(lease.token));
+        standing.is_some() && !is_over && !lease.is_lost() && engine.check_usable().is_ok()
+    }
+
+    /// The document as it was when it was locked and updated; `None` when it was not locked.
+    pub fn locked_document(&self) -> Option<&T> {
+        self.locked.as_ref()
+    }
+
+    /// The document that was wanted and is locked by another; `None` when there is none, or it was passed over.
+    pub fn unavailable_document(&self) -> Option<&T> {
+        self.unavailable.as_ref()
+    }
+
+    /// What stands in `lock_id` of the document while it is locked by this.
+    pub fn lock_id(&self) -> &str {
+        &self.lock_id
+    }
+
+    /// The fencing token: higher than that of every earlier grant of the store. `None` when nothing was locked.
+    pub fn token(&self) -> Option<Token> {
+        self.held.as_ref().map(|held| held.lease.token)
+    }
+
+    /// How long it is surely held from now; `None` when it has no end, or nothing was locked.
+    pub fn remaining(&self) -> Option<Duration> {
+        let now = self.collection.store.engine().clock.now();
+        let until = self.held.as_ref()?.lease.valid_until()?;
+        Some(until.saturating_since(now))
+    }
+
+    /// Updates the document when it is released, in the same commit: with a document of operators, or an array of the stages
+    /// of a pipeline. `{}` and `[]` take back what was set before.
+    ///
+    /// # Errors
+    ///
+    /// What is no update, or touches the fields of the lock, or is set beside a deletion. What was set before stays.
+    pub fn set_update_on_release(&mut self, update: impl Serialize) -> Result<(), DocumentError> {
+        let held = Held::new(&update)?;
+        let (update, array_filters) = (held.get().into(), Vec::new());
+        let update = LockUpdate { update, array_filters, variables: None };
+        match (&self.on_release, update.is_empty()) {
+            (Release::Delete, false) => return Err(refused(ONE_OF_BOTH)),
+            (Release::Delete, true) => {}
+            (_, true) => self.on_release = Release::Unlock,
+            (_, false) => {
+                update.check(self.collection.place(None)?.now_ms())?;
+                self.on_release = Release::Update(update);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the document when it is released, in the place of unlocking it.
+    ///
+    /// # Errors
+    ///
+    /// An update is set.
+    pub fn set_delete_on_release(&mut self) -> Result<(), DocumentError> {
+        if matches!(self.on_release, Release::Update(_)) {
+            return Err(refused(ONE_OF_BOTH));
+        }
+        self.on_release = Release::Delete;
+        Ok(())
+    }
+
+    /// Begins the lease anew, for its own TTL. Does nothing for a lock that has no end, or where nothing was locked.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseDocumentError::LockLost`] when the lock is over: a renewal revives nothing.
+    pub fn renew(&self) -> Result<(), ReleaseDocumentError> {
+        match &self.held {
+            Some(held) => self.renew_with(held, held.ttl),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins the lease anew, for `ttl` from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`DocumentLock::renew`].
+    pub fn renew_for(&mut self, ttl: Duration) -> Result<(), ReleaseDocumentError> {
+        let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
+        let engine = self.collection.store.engine();
+        engine.check_usable()?;
+        let Some(held) = &self.held else { return Ok(()) };
+        engine.kept.set_ttl(&held.lease, ttl);
+        self.renew_with(held, Some(ttl))?;
+        if held.lease.is_kept() {
+            engine.kept.keep(&held.lease, ttl, engine);
+        }
+        if let Some(held) = &mut self.held {
+            held.ttl = Some(ttl);
+        }
+        Ok(())
+    }
+
+    /// Has the lease renewed each time a third of its TTL has passed, until this is released or the program ends. Whether
+    /// that has gone well, [`holds`](Self::holds) tells. Does nothing for a lock that has no end.
+    pub fn keep_alive(&self) {
+        let engine = self.collection.store.engine();
+        if let Some(HeldLock { ttl: Some(ttl), lease, .. }) = &self.held
+            && engine.check_usable().is_ok()
+        {
+            engine.kept.keep(lease, *ttl, engine);
+        }
+    }
+
+    /// Releases the document, with the update or deletion on release if one was set. When this returns, that is durable.
+    /// Does nothing where nothing was locked.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseDocumentError::LockLost`] when the lock is over already: nothing was done then.
+    /// [`ReleaseDocumentError::NotUpdated`] when the document is released and the update failed.
+    pub fn release(mut self) -> Result<(), ReleaseDocumentError> {
+        let release = std::mem::take(&mut self.on_release);
+        self.give_back(release)
+    }
+
+    /// Releases the document after something has failed: without the update or the deletion.
+    pub(super) fn abandon(mut self) {
+        self.skip_on_release("its work has failed");
+    }
+
+    /// What a write carries that relies on this lock: see [`Collection::fenced_by`] and
+    /// [`Transaction::require`](crate::Transaction::require). `None` when no document is locked.
+    ///
+    /// ```
+    /// # use lockstore::bson::{Document, doc};
+    /// # use lockstore::{DocumentError, Store};
+    /// # let store = Store::in_memory()?;
+    /// # let jobs = store.database("factory").collection::<Document>("jobs");
+    /// # let results = store.database("factory").collection::<Document>("results");
+    /// jobs.insert_one(doc! { "_id": 1, "state": "ready" })?;
+    /// let lock = jobs.lock_document(doc! { "state": "ready" }).acquire()?;
+    /// let mine = results.fenced_by(lock.fence().expect("there is one"));
+    /// jobs.unlock(doc! { "_id": 1 }, "the worker seems to hang")?;
+    /// let late = mine.insert_one(doc! { "job": 1 });
+    /// assert!(matches!(late, Err(DocumentError::LockLost(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fence(&self) -> Option<Fence> {
+        let lease = &self.held.as_ref()?.lease;
+        Some(Fence { key: lease.key.clone(), holder: lease.holder.clone(), token: lease.token })
+    }
+
+    /// Holds what was locked. Gives the document.
+    fn hold(&mut self, found: HeldDocument) -> RawDocumentBuf {
+        let HeldDocument { lock, valid_until } = found;
+        let engine = self.collection.store.engine();
+        let lease = engine.kept.lease(lock.key, self.lock_id.clone(), lock.token);
+        lease.set_valid_until(valid_until);
+        let ttl = lock.lease.map(|lease| lease.ttl);
+        self.held = Some(HeldLock { at: lock.at, ttl, lease: Arc::new(lease) });
+        lock.document
+    }
+
+    fn renew_with(&self, held: &HeldLock, ttl: Option<Ttl>) -> Result<(), ReleaseDocumentError> {
+        let store = &self.collection.store;
+        let asked_at = store.engine().clock.now();
+        let (key, holder) = (held.lease.key.clone(), held.lease.holder.clone());
+        match store.renew_grant(key, holder, Some(held.lease.token), ttl) {
+            Ok(renewed) => {
+                held.lease.set_valid_until(
+                    renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration())),
+                );
+                Ok(())
+            }
+            Err(RenewError::LeaseLost { .. } | RenewError::OtherToken { .. }) => {
+                held.lease.set_lost();
+                // Who holds it now, only the document can tell: a grant stands behind few of its locks.
+                let now_held_by = self.now_held_by(held.at)?;
+                Err(ReleaseDocumentError::LockLost { lock_id: self.lock_id.clone(), now_held_by })
+            }
+            Err(RenewError::Argument(error)) => Err(error.into()),
+            Err(RenewError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Who has locked the document now.
+    fn now_held_by(
+        &self,
+        (collection, record): DocumentAt,
+    ) -> Result<Option<String>, DocumentError> {
+        let reading = self.collection.store.engine().reading()?;
+        if reading.catalog().collection_with(collection).is_none() {
+            return Ok(None);
+        }
+        let document = reading.document(collection, record)?;
+        Ok(document.and_then(|document| fields::holder(document.raw())))
+    }
+
+    fn give_back(&mut self, release: Release) -> Result<(), ReleaseDocumentError> {
+        let Some(mut give_back) = self.let_go(release) else { return Ok(()) };
+        let mut not_updated = None;
+        loop {
+            let task = Task::UnlockDocument(Box::new(give_back.clone()));
+            let outcome = match self.collection.store.engine().call(task) {
+                Answer::DocumentLock(answer) => match *answer {
+                    LockAnswer::GivenBack(outcome) => outcome,
+                    other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
+                },
+                Answer::Failed(error) => return Err(error.into()),
+                answer => return Err(unexpected(&answer).into()),
+            };
+            match outcome {
+                GivenBack::Released => {
+                    return not_updated
+                        .map_or(Ok(()), |it| Err(ReleaseDocumentError::NotUpdated(it)));
+                }
+                GivenBack::NotUpdated(error) => {
+                    return Err(ReleaseDocumentError::NotUpdated(error));
+                }
+                GivenBack::Lost(now_held_by) => {
+                    let lock_id = self.lock_id.clone();
+                    return Err(ReleaseDocumentError::LockLost { lock_id, now_held_by });
+                }
+                GivenBack::TooMuch => match self.work_out(&give_back) {
+                    Ok(worked_out) => give_back.worked_out = worked_out,
+                    Err(error) => {
+                        give_back.release = Release::Unlock;
+                        not_updated = Some(error);
+                    }
+                },
+                GivenBack::Failed(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// What the update on release makes of the document, as of now; `None` if it is gone.
+    fn work_out(&self, give_back: &GiveBack) -> Result<Option<WorkedOut>, DocumentError> {
+        let Release::Update(update) = &give_back.release else { return Ok(None) };
+        let (collection, record) = give_back.at;
+        let reading = self.collection.store.engine().reading()?;
+        if reading.catalog().collection_with(collection).is_none() {
+            return Ok(None);
+        }
+        let Some(document) = reading.document(collection, record)? else { return Ok(None) };
+        let (seen, now_ms) = (reading.sequence(), self.collection.place(None)?.now_ms());
+        let after = update.apply(document.raw(), None, now_ms, u64::MAX, fields::unlocked)?;
+        Ok(after.map(|(after, _)| WorkedOut { record, seen, after }))
+    }
+
+    /// Ends renewals, and gives the release that is to be asked for, if something is held.
+    fn let_go(&mut self, release: Release) -> Option<GiveBack> {
+        let HeldLock { at, lease, .. } = self.held.take()?;
+        let engine = self.collection.store.engine();
+        engine.kept.let_go(&lease, engine);
+        let (key, lock_id) = (lease.key.clone(), self.lock_id.clone());
+        let (token, worked_out) = (lease.token, None);
+        let fences = self.collection.fences.clone();
+        Some(GiveBack { at, key, lock_id, token, release, worked_out, fences })
+    }
+
+    fn skip_on_release(&mut self, why: &str) {
+        let skipped = match std::mem::take(&mut self.on_release) {
+            Release::Update(_) => "updated",
+            Release::Delete => "deleted",
+            Release::Unlock | Release::HandOn => return,
+        };
+        if self.held.is_some() {
+            let (collection, lock_id) = (self.collection.namespace(), &self.lock_id);
+            tracing::warn!(collection, %lock_id, why, "a document is released and not {skipped}");
+        }
+    }
+}
+
+impl<T> Drop for DocumentLock<T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.skip_on_release("its thread panics");
+        }
+        let Some(held) = &self.held else { return };
+        let has_end = held.ttl.is_some();
+        let release = std::mem::take(&mut self.on_release);
+        if has_end && matches!(release, Release::Unlock) {
+            if let Some(give_back) = self.let_go(release) {
+                let task = Task::UnlockDocument(Box::new(give_back));
+                self.collection.store.engine().post_or_warn(task);
+            }
+        } else if let Err(error) = self.give_back(release) {
+            let (collection, lock_id) = (self.collection.namespace(), &self.lock_id);
+            tracing::warn!(collection, %lock_id, %error, "a dropped lock did not release its document");
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for DocumentLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentLock")
+            .field("collection", &self.collection)
+            .field("lock_id", &self.lock_id)
+            .field("token", &self.token())
+            .field("locked_document", &self.locked)
+            .field("unavailable_document", &self.unavailable)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an update and a deletion on release are not set together.
+const ONE_OF_BOTH: &str = "a document is either updated or deleted when it is released, not both";

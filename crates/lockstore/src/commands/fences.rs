@@ -1,0 +1,41 @@
+//! `lockFences`, a field of ours that every command may have: the grants that its writes rely on.
+
+use docquery::{Document, Error, Value};
+use lockcore::Token;
+
+use super::arguments::Arguments;
+use crate::fence::Fence;
+
+/// The fences of a command: `lockFences: [{ key: "nightly-report", holder: "worker 7", token: 42 }]`.
+pub(super) fn parse(command: Document<'_>) -> Result<Vec<Fence>, Error> {
+    let fences = match command.get("lockFences") {
+        Value::Missing => return Ok(Vec::new()),
+        Value::Array(fences) => fences,
+        other => return Err(wrong_type("lockFences", "array", other)),
+    };
+    let fences = fences.iter().map(|fence| match fence {
+        Value::Document(fence) => self::fence(Arguments::new("lockFences", fence)?),
+        other => Err(wrong_type("lockFences", "object", other)),
+    });
+    fences.collect()
+}
+
+fn fence(mut arguments: Arguments<'_>) -> Result<Fence, Error> {
+    let (key, holder) = (arguments.text("key")?, arguments.text("holder")?);
+    let token = arguments.integer("token")?;
+    let key = arguments.required("key", key)?;
+    let holder = arguments.required("holder", holder)?;
+    let token = arguments.required("token", token)?;
+    arguments.finish()?;
+    let token = u64::try_from(token).ok().and_then(Token::new).ok_or_else(|| {
+        Error::bad_value(format!("'lockFences.token' must be a fencing token, not {token}"))
+    })?;
+    Fence::new(key, holder, token).map_err(|error| Error::bad_value(error.to_string()))
+}
+
+fn wrong_type(name: &str, expected: &str, found: Value<'_>) -> Error {
+    Error::type_mismatch(format!(
+        "BSON field '{name}' is the wrong type '{}', expected type '{expected}'",
+        found.type_name()
+    ))
+}

@@ -1,0 +1,25 @@
+//! Document locks: find a document, lock it, change it, release it.
+//!
+//! The document is the truth: who sets its `lock_id` has locked it, in whatever way. Behind a lock that this library has
+//! taken stands a *side grant*, an ordinary grant of the lock table under a key of the document, whose holder is the
+//! `lock_id`. So the fencing token, TTL, renewal, session and restart of a document lock are those of any lock. Both change
+//! in the same commit: when the document's `lock_id` is no longer the holder, the grant ends; when the grant ends, the
+//! document is unlocked. The writer's half is `writer/document_locks.rs`.
+
+pub(crate) mod acquisition;
+pub(crate) mod check;
+pub(crate) mod fields;
+pub(crate) mod side_grant;
+pub(crate) mod stored;
+pub(crate) mod task;
+pub(crate) mod update;
+
+pub(crate) use acquisition::{Acquisition, Found, LockableCollection, Looked, Next, Turn};
+pub(crate) use fields::LockFields;
+pub(crate) use side_grant::DocumentAt;
+pub(crate) use stored::{HeldDocument, StoredCollection};
+pub(crate) use task::{
+    BreakDocument, GiveBack, GivenBack, LockAnswer, Meeting, Mode, Release, Take, Taken, TakenLock,
+    Ticket, Wanted,
+};
+pub(crate) use update::{LockUpdate, WorkedOut};

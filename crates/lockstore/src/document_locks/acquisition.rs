@@ -1,0 +1,221 @@
+//! How a document is locked: looking, and looking again until it is had or the time is over.
+//!
+//! Written once, over the three things it needs of a collection ([`LockableCollection`]), and as a state machine without a
+//! clock or a thread of its own, so that blocking callers and futures go the same way.
+
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use lockcore::Instant;
+
+/// What locking a document needs of a collection.
+pub(crate) trait LockableCollection {
+    /// What a lock is held by.
+    type Held;
+    /// Why it cannot be locked.
+    type Error;
+
+    /// The time.
+    fn now(&self) -> Instant;
+
+    /// Looks once: finds the first document and locks it if it can be had, in one step, as a conditional
+    /// `find_one_and_update` does. With a turn, a collection that knows of its changes may itself wait for one, until
+    /// the turn's time at the latest.
+    fn take(&self, turn: Option<Turn>) -> Result<Looked<Self::Held>, Self::Error>;
+
+    /// Waits until then, or until it is worth looking again. A collection that waits in [`take`](Self::take) is never asked to.
+    fn wait(&self, until: Instant);
+}
+
+/// When a waiter looks again at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Its place among the waiters, once it has one.
+    pub(crate) number: Option<u64>,
+    pub(crate) look_again_at: Instant,
+}
+
+/// What a look has come to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Looked<H> {
+    /// The document is locked by the caller, and this is what it is.
+    Locked(H),
+    /// The document is locked by another.
+    Unavailable(RawDocumentBuf),
+    /// No document matches.
+    Nothing,
+    /// What was found has changed meanwhile, or has become worth a look. The place among the waiters, if it waited.
+    Changed(Option<u64>),
+}
+
+/// What has come of it all.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Found<H> {
+    /// The document is locked by the caller.
+    Locked(H),
+    /// It is locked by another.
+    Unavailable(RawDocumentBuf),
+    /// No document matches.
+    Nothing,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next<H> {
+    /// Nothing: it is done.
+    Done(Found<H>),
+    /// Look.
+    Look,
+    /// Wait until then, or until something has changed, and look.
+    Wait(Instant),
+}
+
+/// A document that is about to be locked.
+#[derive(Clone, Debug)]
+pub(crate) struct Acquisition {
+    patience: Option<Patience>,
+    number: Option<u64>,
+}
+
+/// How long somebody waits for a document that is locked.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// The longest time between two looks.
+    sleep: Duration,
+    deadline: Instant,
+}
+
+impl Acquisition {
+    /// Begins now. With `sleep`, it is waited for a document that is locked, for `max_wait`.
+    pub(crate) fn new(sleep: Option<Duration>, max_wait: Duration, now: Instant) -> Self {
+        let deadline = now.saturating_add(max_wait);
+        Self { patience: sleep.map(|sleep| Patience { sleep, deadline }), number: None }
+    }
+
+    /// Does all of it.
+    pub(crate) fn run<C: LockableCollection>(
+        mut self,
+        collection: &C,
+    ) -> Result<Found<C::Held>, C::Error> {
+        loop {
+            let looked = collection.take(self.turn(collection.now()))?;
+            match self.looked(looked, collection.now()) {
+                Next::Done(found) => return Ok(found),
+                Next::Look => {}
+                Next::Wait(until) => collection.wait(until),
+            }
+        }
+    }
+
+    /// How long the next look may wait; `None` when it is the last one.
+    pub(crate) fn turn(&self, now: Instant) -> Option<Turn> {
+        self.look_again_at(now).map(|look_again_at| Turn { number: self.number, look_again_at })
+    }
+
+    /// Takes what a look has come to.
+    pub(crate) fn looked<H>(&mut self, looked: Looked<H>, now: Instant) -> Next<H> {
+        match looked {
+            Looked::Locked(held) => Next::Done(Found::Locked(held)),
+            Looked::Nothing => Next::Done(Found::Nothing),
+            Looked::Changed(number) => {
+                self.number = number.or(self.number);
+                Next::Look
+            }
+            Looked::Unavailable(document) => match self.look_again_at(now) {
+                Some(until) => Next::Wait(until),
+                None => Next::Done(Found::Unavailable(document)),
+            },
+        }
+    }
+
+    fn look_again_at(&self, now: Instant) -> Option<Instant> {
+        let Patience { sleep, deadline } = self.patience?;
+        (now < deadline).then(|| now.saturating_add(sleep).min(deadline))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+    use bson::rawdoc;
+
+    /// A collection that can only be looked at, as one behind a connection is.
+    struct Polled {
+        now: Cell<Instant>,
+        looks: RefCell<Vec<Looked<&'static str>>>,
+        waited_until: RefCell<Vec<u64>>,
+    }
+
+    impl LockableCollection for Polled {
+        type Held = &'static str;
+        type Error = &'static str;
+
+        fn now(&self) -> Instant {
+            self.now.get()
+        }
+
+        fn take(&self, _: Option<Turn>) -> Result<Looked<Self::Held>, Self::Error> {
+            self.looks.borrow_mut().pop().ok_or("looked once too often")
+        }
+
+        fn wait(&self, until: Instant) {
+            self.waited_until.borrow_mut().push(until.millis_floor());
+            self.now.set(until);
+        }
+    }
+
+    fn run(
+        sleep_ms: Option<u64>,
+        max_wait_ms: u64,
+        mut looks: Vec<Looked<&'static str>>,
+    ) -> (Result<Found<&'static str>, &'static str>, Vec<u64>) {
+        looks.reverse();
+        let collection = Polled {
+            now: Cell::new(Instant::from_millis(1_000)),
+            looks: looks.into(),
+            waited_until: RefCell::default(),
+        };
+        let acquisition = Acquisition::new(
+            sleep_ms.map(Duration::from_millis),
+            Duration::from_millis(max_wait_ms),
+            collection.now(),
+        );
+        (acquisition.run(&collection), collection.waited_until.into_inner())
+    }
+
+    fn held() -> Looked<&'static str> {
+        Looked::Unavailable(rawdoc! { "lock_id": "other" })
+    }
+
+    #[test]
+    fn who_does_not_sleep_looks_once() {
+        let unavailable = Found::Unavailable(rawdoc! { "lock_id": "other" });
+        assert_eq!(run(None, 50, vec![held()]), (Ok(unavailable), vec![]));
+        assert_eq!(run(None, 50, vec![Looked::Nothing]), (Ok(Found::Nothing), vec![]));
+        assert_eq!(run(None, 50, vec![Looked::Locked("a")]), (Ok(Found::Locked("a")), vec![]));
+        assert_eq!(run(None, 50, vec![]), (Err("looked once too often"), vec![]));
+    }
+
+    #[test]
+    fn who_sleeps_looks_until_max_wait_and_then_once_more() {
+        let looks = vec![held(), held(), held(), held()];
+        let unavailable = Found::Unavailable(rawdoc! { "lock_id": "other" });
+        assert_eq!(run(Some(20), 50, looks), (Ok(unavailable), vec![1_020, 1_040, 1_050]));
+        let looks = vec![held(), Looked::Changed(Some(7)), Looked::Locked("a")];
+        assert_eq!(run(Some(20), 50, looks), (Ok(Found::Locked("a")), vec![1_020]));
+        let looks = vec![held(), Looked::Nothing];
+        assert_eq!(run(Some(20), 50, looks), (Ok(Found::Nothing), vec![1_020]));
+    }
+
+    #[test]
+    fn a_place_among_the_waiters_is_kept() {
+        let now = Instant::from_millis(1);
+        let second = Duration::from_secs(1);
+        let mut acquisition = Acquisition::new(Some(second), second, now);
+        assert_eq!(acquisition.looked::<()>(Looked::Changed(Some(7)), now), Next::Look);
+        assert_eq!(acquisition.looked::<()>(Looked::Changed(None), now), Next::Look);
+        assert_eq!(acquisition.turn(now).unwrap().number, Some(7));
+    }
+}

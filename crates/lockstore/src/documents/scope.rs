@@ -1,0 +1,69 @@
+//! Where operations run: in the store, or in a transaction.
+
+use std::sync::Arc;
+
+use super::calls::{Ask, Asked};
+use super::{DocumentTask, Reading};
+use crate::engine::Engine;
+use crate::error::DocumentError;
+use crate::fence::Fence;
+use crate::transaction::TransactionState;
+
+/// What an operation reads on, whom it asks for what it changes, and what its changes rely on.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope<'s> {
+    engine: &'s Arc<Engine>,
+    transaction: Option<&'s Arc<TransactionState>>,
+    fences: Vec<Fence>,
+}
+
+impl<'s> Scope<'s> {
+    pub(crate) fn new(
+        engine: &'s Arc<Engine>,
+        transaction: Option<&'s Arc<TransactionState>>,
+        fences: Vec<Fence>,
+    ) -> Self {
+        Self { engine, transaction, fences }
+    }
+
+    pub(crate) fn engine(&self) -> &'s Arc<Engine> {
+        self.engine
+    }
+
+    /// The transaction, if it is one.
+    pub(crate) fn transaction(&self) -> Option<&'s Arc<TransactionState>> {
+        self.transaction
+    }
+
+    /// The documents as of the last commit, or as the transaction sees them.
+    pub(crate) fn reading(&self) -> Result<Reading, DocumentError> {
+        self.engine.reading_in(self.transaction)
+    }
+}
+
+impl Engine {
+    /// The documents as of the last commit, or as the transaction sees them.
+    pub(crate) fn reading_in(
+        &self,
+        transaction: Option<&Arc<TransactionState>>,
+    ) -> Result<Reading, DocumentError> {
+        match transaction {
+            Some(transaction) => transaction.reading(self),
+            None => Ok(self.reading()?),
+        }
+    }
+}
+
+impl Ask for Scope<'_> {
+    fn serve(&self, task: DocumentTask) -> Asked {
+        match self.transaction {
+            Some(transaction) => {
+                if !self.fences.is_empty() {
+                    transaction.require(self.engine, &self.fences)?;
+                }
+                transaction.serve(self.engine, task)
+            }
+            None => self.engine.serve_fenced(self.fences.clone(), task),
+        }
+    }
+}

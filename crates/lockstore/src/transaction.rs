@@ -1,0 +1,209 @@
+//! Transactions: what is read and changed in several collections and locks, all of it or nothing.
+
+mod lock;
+mod open;
+mod options;
+mod run;
+mod state;
+mod turn;
+mod work;
+
+use std::sync::Arc;
+
+use bson::{RawDocument, RawDocumentBuf};
+
+pub use lock::{TransactionLock, TransactionLockRequest};
+pub(crate) use open::OpenTransactions;
+pub use options::TransactionOptions;
+pub(crate) use state::TransactionState;
+
+use crate::collection::Collection;
+use crate::commands;
+use crate::documents::{DocumentAnswer, Writes};
+use crate::error::{DocumentError, TransactionEnd, unexpected};
+use crate::fence::Fence;
+use crate::guard::LockGuard;
+use crate::request::{Answer, Commit, Task};
+use crate::store::Store;
+use lock::LockChange;
+
+/// A transaction: it sees the documents and locks as of one commit, with its own changes on top, and its commit does all that it
+/// has changed at once, or nothing.
+///
+/// Most begin with [`Store::transaction`], which commits them and runs them again after a conflict. One that is longer than a
+/// closure begins with [`Store::begin_transaction`], and ends with [`commit`](Self::commit) or [`abort`](Self::abort);
+/// dropping it aborts it, also in a panic.
+///
+/// # What it sees
+///
+/// What was committed when it began, and what it has changed itself; never what others commit meanwhile. Nobody sees anything of
+/// it before its commit, and readers then see all of it. Within it, operations give the same results and the same errors as
+/// outside: an operation that fails changes nothing (or, of many documents, what
+/// [`Partial`](DocumentError::Partial) says), and the transaction goes on.
+///
+/// # Conflicts
+///
+/// Of two that change the same document, the first to commit wins, and the other one's commit is a
+/// [`WriteConflict`](DocumentError::WriteConflict): so it is where a document that it has changed is not what it was any more; where
+/// another document has got a unique key that one of its own has; where a collection that it has changed was dropped, or one
+/// that it makes has come into being; where a lock that it acquires was taken. What it has only read may have changed (two
+/// transactions that each read what the other changes may both commit): have it change, or lock, what it relies on.
+///
+/// It waits for nobody: it holds nothing that others need until its commit, so there are no deadlocks. A transaction begun inside
+/// another is one of its own, and so is a write through a handle that is not the transaction's.
+///
+/// # Bounds
+///
+/// It may be open for 5 s and change 10,000 documents of 16 MiB: see [`TransactionOptions`]. It changes or relies on at most
+/// 1,000 locks each, and at most 10,000 transactions are open at once.
+#[derive(Debug)]
+#[must_use = "a transaction that is dropped is aborted"]
+pub struct Transaction {
+    store: Store,
+    state: Arc<TransactionState>,
+    /// Whether it was committed.
+    is_over: bool,
+}
+
+impl Transaction {
+    /// A collection as the transaction sees it, with the same calls as outside. As
+    /// [`Collection::in_transaction`](Collection::in_transaction).
+    pub fn collection<T>(&self, database: &str, name: &str) -> Collection<T> {
+        self.store.database(database).collection(name).in_transaction(self)
+    }
+
+    /// Runs one of MongoDB's commands in the transaction, as [`Database::run_command`](crate::Database::run_command) does
+    /// outside. A cursor that it opens goes on with `getMore`, until the transaction is over. The commands that may run are those that read
+    /// and write documents. One that fails does not end the transaction, as it would in MongoDB: [`abort`](Self::abort) does.
+    pub fn run_command(&mut self, database: &str, command: &RawDocument) -> RawDocumentBuf {
+        commands::run(self.store.engine(), Some(&self.state), database, command)
+    }
+
+    /// Begins to acquire the lock of `key` in the commit: set what it needs, and then
+    /// [`acquire`](TransactionLockRequest::acquire).
+    ///
+    /// ```
+    /// use lockstore::bson::{Document, doc};
+    /// use lockstore::{DocumentError, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let lock = store.transaction(|tx| {
+    ///     let lock = tx.lock("nightly-report").acquire()?;
+    ///     tx.collection::<Document>("factory", "reports").insert_one(doc! { "state": "running" })?;
+    ///     Ok::<_, DocumentError>(lock)
+    /// })?;
+    /// let guard = lock.guard().expect("the transaction is committed");
+    /// assert!(store.is_lock_holder("nightly-report", guard.holder())?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lock<'t>(&'t self, key: &'t str) -> TransactionLockRequest<'t> {
+        TransactionLockRequest::new(&self.store, &self.state, key)
+    }
+
+    /// Has the commit begin the lease of a lock anew, for the guard's TTL.
+    ///
+    /// # Errors
+    ///
+    /// The transaction changes this lock already, or is over. That the grant is over is told by the commit:
+    /// [`LockLost`](DocumentError::LockLost).
+    pub fn renew(&self, guard: &LockGuard) -> Result<(), DocumentError> {
+        self.state.change_lock(self.store.engine(), |_| Ok(LockChange::renewal(guard)))
+    }
+
+    /// Has the commit release a lock: after it the guard is [lost](LockGuard::is_lost), and dropping it does nothing.
+    ///
+    /// ```
+    /// use lockstore::bson::{Document, doc};
+    /// use lockstore::{DocumentError, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let guard = store.lock("nightly-report").acquire()?;
+    /// store.transaction(|tx| {
+    ///     tx.collection::<Document>("factory", "reports").insert_one(doc! { "state": "done" })?;
+    ///     tx.release(&guard)
+    /// })?;
+    /// assert!(!store.is_locked("nightly-report")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Transaction::renew`].
+    pub fn release(&self, guard: &LockGuard) -> Result<(), DocumentError> {
+        self.state.change_lock(self.store.engine(), |_| Ok(LockChange::release(guard)))
+    }
+
+    /// Has the commit check that a grant is still there: if it is not, nothing is committed, and the commit's error is
+    /// [`LockLost`](DocumentError::LockLost). The writes of a collection that is [`fenced`](Collection::fenced_by) do so too.
+    ///
+    /// # Errors
+    ///
+    /// The transaction is over, or relies on too many.
+    pub fn require(&self, fence: Fence) -> Result<(), DocumentError> {
+        self.state.require(self.store.engine(), &[fence])
+    }
+
+    /// Commits: all that the transaction has changed is durable when this returns, or nothing has changed. Where it has only
+    /// read, there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`]: see [`Store::transaction`].
+    pub fn commit(mut self) -> Result<(), DocumentError> {
+        let engine = self.store.engine();
+        let (fences, locks, writes) = self.state.take(engine)?.finish();
+        self.ask(fences, locks, writes)?;
+        self.is_over = true;
+        engine.transactions.remove(&self.state);
+        Ok(())
+    }
+
+    /// Gives up all that the transaction has changed. So does dropping it.
+    pub fn abort(self) {}
+
+    pub(crate) fn state(&self) -> &Arc<TransactionState> {
+        &self.state
+    }
+
+    /// Asks the writer for the commit. The reading of the transaction is over, so that nobody waits for it meanwhile.
+    fn ask(
+        &self,
+        fences: Vec<Fence>,
+        locks: Vec<LockChange>,
+        writes: Writes,
+    ) -> Result<(), DocumentError> {
+        let engine = self.store.engine();
+        let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
+        if changes_nothing && fences.is_empty() && locks.is_empty() {
+            return Ok(());
+        }
+        let commands = locks.iter().map(LockChange::command).collect();
+        let commit = Commit { fences, locks: commands, writes };
+        let asked_at = engine.clock.now();
+        let answer = engine.call(Task::Commit(Box::new(commit)));
+        let outcomes = match answer {
+            Answer::Committed(outcomes) => outcomes,
+            Answer::Documents(answer) => match *answer {
+                DocumentAnswer::Failed(error) => return Err(error),
+                other => return Err(unexpected(&Answer::Documents(Box::new(other))).into()),
+            },
+            Answer::Failed(error) => return Err(error.into()),
+            other => return Err(unexpected(&other).into()),
+        };
+        for (lock, outcome) in locks.into_iter().zip(outcomes) {
+            lock.done(outcome, asked_at, &self.store);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if self.store.engine().is_forked() {
+            self.state.forget();
+        } else if !self.is_over {
+            let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
+            self.state.end(self.store.engine(), aborted);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Beginning transactions, and running closures in them.
+
+use super::options::TransactionOptions;
+use super::{Transaction, TransactionState};
+use crate::error::DocumentError;
+use crate::store::Store;
+
+impl Store {
+    /// Runs `run` in a transaction and commits it, durably when this returns. After a conflict it runs again, on what is
+    /// there then, at most [`attempts_max`](TransactionOptions::attempts_max) times: so `run` may do nothing besides that
+    /// must not be done twice.
+    ///
+    /// ```
+    /// use lockstore::bson::{Document, doc};
+    /// use lockstore::{DocumentError, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let accounts = store.database("bank").collection::<Document>("accounts");
+    /// accounts.insert_many([doc! { "_id": "a", "has": 10 }, doc! { "_id": "b", "has": 0 }]).run()?;
+    ///
+    /// let moved = store.transaction(|tx| {
+    ///     let accounts = accounts.in_transaction(tx);
+    ///     let taken = accounts.update_one(doc! { "_id": "a", "has": { "$gte": 3 } }, doc! { "$inc": { "has": -3 } });
+    ///     if taken.run()?.matched_count == 0 {
+    ///         return Ok(false);
+    ///     }
+    ///     accounts.update_one(doc! { "_id": "b" }, doc! { "$inc": { "has": 3 } }).run()?;
+    ///     tx.collection::<Document>("bank", "journal").insert_one(doc! { "from": "a", "to": "b", "moved": 3 })?;
+    ///     Ok::<_, DocumentError>(true)
+    /// })?;
+    /// assert!(moved);
+    /// assert_eq!(accounts.find_one(doc! { "_id": "b" }).run()?, Some(doc! { "_id": "b", "has": 3 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Any error of `run` aborts the transaction, and is the error of this. Then there are those of the commit:
+    /// [`WriteConflict`](DocumentError::WriteConflict) after the last attempt, [`LockLost`](DocumentError::LockLost) for a grant
+    /// that the transaction relies on, [`TransactionOver`](DocumentError::TransactionOver) after the end of its time. Nothing has
+    /// changed in any case, unless the store has [stopped](crate::StoreError::Poisoned).
+    pub fn transaction<T, E: From<DocumentError>>(
+        &self,
+        run: impl FnMut(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.transaction_with(&TransactionOptions::new(), run)
+    }
+
+    /// As [`Store::transaction`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::transaction`].
+    pub fn transaction_with<T, E: From<DocumentError>>(
+        &self,
+        options: &TransactionOptions,
+        mut run: impl FnMut(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let turns = &self.engine().transactions.turns;
+        let mut turn = None;
+        for attempt in 1.. {
+            let mut transaction = self.begin_transaction_with(options)?;
+            let value = run(&mut transaction)?;
+            match transaction.commit() {
+                Ok(()) => return Ok(value),
+                Err(DocumentError::WriteConflict { .. }) if attempt < options.attempts_max => {}
+                Err(error) => return Err(error.into()),
+            }
+            drop(turn.take());
+            turn = turns.wait(attempt);
+        }
+        unreachable!("the last attempt has returned")
+    }
+
+    /// Begins a transaction that its holder commits.
+    ///
+    /// ```
+    /// use lockstore::Store;
+    /// use lockstore::bson::{Document, doc};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let tx = store.begin_transaction()?;
+    /// tx.collection::<Document>("factory", "jobs").insert_one(doc! { "_id": 1 })?;
+    /// tx.commit()?; // durable when it returns
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve, or 10,000 transactions are open.
+    pub fn begin_transaction(&self) -> Result<Transaction, DocumentError> {
+        self.begin_transaction_with(&TransactionOptions::new())
+    }
+
+    /// As [`Store::begin_transaction`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::begin_transaction`].
+    pub fn begin_transaction_with(
+        &self,
+        options: &TransactionOptions,
+    ) -> Result<Transaction, DocumentError> {
+        let state = TransactionState::begin(self.engine(), *options)?;
+        Ok(Transaction { store: self.clone(), state, is_over: false })
+    }
+}

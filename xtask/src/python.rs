@@ -1,0 +1,48 @@
+//! Tests that are written in Python: programs that users have, unmodified, against the `lockstore` program.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::step::{Failure, Outcome, Step};
+use crate::tool::target_folder;
+
+/// An unmodified MongoDB driver as the client of a server.
+pub(crate) fn drivers() -> Outcome {
+    let python = environment("pymongo", DRIVERS)?;
+    Step::cargo("build of the program", "build --workspace --bin lockstore").run()?;
+    let program = fs::canonicalize(target_folder().join("debug/lockstore"))
+        .map_err(|error| Failure::new(format!("the program was not built: {error}")))?;
+    Step::new("an unmodified pymongo", python)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", DRIVERS])
+        .env("LOCKSTORE", &program.to_string_lossy())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .run()
+}
+
+/// The Python of a virtual environment that has what `requirements.txt` in `tests` names. It is made anew when that
+/// changes.
+fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
+    let folder = target_folder().join("tools").join(format!("python-{name}"));
+    let requirements = format!("{tests}/requirements.txt");
+    let wanted = fs::read_to_string(&requirements)
+        .map_err(|error| Failure::new(format!("cannot read {requirements}: {error}")))?;
+    let python = folder.join("bin/python");
+    let installed = folder.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|found| found == wanted) && python.exists() {
+        return Ok(python);
+    }
+    Step::new(format!("virtual environment for {name}"), "python3")
+        .args(["-m", "venv", "--clear"])
+        .args([&folder])
+        .run()?;
+    Step::new(format!("install {name}"), &python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .args([&requirements])
+        .run()?;
+    fs::write(&installed, wanted)
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", installed.display())))?;
+    Ok(python)
+}
+
+/// The tests of the wire protocol.
+const DRIVERS: &str = "crates/lockstore-server/tests/pymongo";
