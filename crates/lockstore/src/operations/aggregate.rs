@@ -285,7 +285,8 @@ mod tests {
         let found = neighbours.execution(store.engine(), "jobs", Some(&Arc::new(filter)));
         let mut execution = found.unwrap().unwrap();
         assert!(matches!(execution.plan().access(), Access::Indexes(_)));
-        assert_eq!(execution.count(store.engine()).unwrap(), 1);
+        let found = execution.next_batch(store.engine(), 5, 1_000, |row| Ok(row.record)).unwrap();
+        assert_eq!(found.len(), 1);
         assert_eq!(execution.counts().documents_examined, 1);
     }
 }
