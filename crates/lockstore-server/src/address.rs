@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use twox_hash::XxHash3_128;
+
 /// Why a file has no socket.
 #[derive(Debug, thiserror::Error)]
 #[error("the socket of {} cannot be named: {source}", path.display())]
@@ -29,8 +31,8 @@ pub fn socket_path(path: impl AsRef<Path>) -> Result<PathBuf, AddressError> {
     if beside.len() <= SOCKET_PATH_MAX {
         return Ok(beside.into());
     }
-    let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, file.as_os_str().as_bytes());
-    Ok(runtime_folder().join(format!("{}.sock", name.simple())))
+    let hash = XxHash3_128::oneshot(file.as_os_str().as_bytes());
+    Ok(runtime_folder().join(format!("{hash:032x}.sock")))
 }
 
 /// The address of the store at `path` for MongoDB's drivers: `mongodb://%2Fhome%2Fme%2Fjobs.redb.sock/`. A driver alone does
