@@ -23,6 +23,12 @@ fn run_well(database: &Database, command: &RawDocument) -> Document {
     reply
 }
 
+/// Runs a pipeline that writes: it gives nothing.
+#[track_caller]
+fn write(jobs: &Collection, stages: &[Document]) {
+    assert_eq!(jobs.aggregate(stages).run().unwrap().count(), 0);
+}
+
 /// The names of the stages of a plan, from the top.
 fn stages(plan: &Document) -> Vec<String> {
     let mut names = vec![plan.get_str("stage").unwrap().to_owned()];
@@ -64,7 +70,7 @@ fn readers_see_a_collection_before_an_output_or_behind_it() {
     let (small, large) = (filled(&store, "small", 0..10), filled(&store, "large", 0..600));
     let target: Collection = store.database("factory").collection("target");
     let out = [doc! { "$out": "target" }];
-    drop(small.aggregate(out.clone()).run().unwrap());
+    write(&small, &out);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -74,8 +80,8 @@ fn readers_see_a_collection_before_an_output_or_behind_it() {
             }
         });
         for _ in 0..20 {
-            drop(large.aggregate(out.clone()).run().unwrap());
-            drop(small.aggregate(out.clone()).run().unwrap());
+            write(&large, &out);
+            write(&small, &out);
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -151,7 +157,7 @@ fn an_upsert_that_was_planned_before_a_rename_looks_again() {
             }
         });
         while !upserts.is_finished() {
-            drop(jobs.aggregate([doc! { "$out": "target" }]).run().unwrap());
+            write(&jobs, &[doc! { "$out": "target" }]);
             let target: Collection = store.database("factory").collection("target");
             let threes = target.count_documents(doc! { "n": 3 }).run().unwrap();
             assert_eq!(threes, 7, "no upsert has inserted what was there");
@@ -171,7 +177,7 @@ fn a_merge_gives_each_document_to_its_own_and_inserts_the_others() {
         ] } },
     ];
     for round in 1..=2 {
-        drop(jobs.aggregate(merge.clone()).run().unwrap());
+        write(&jobs, &merge);
         let count = sums.aggregate([doc! { "$group": { "_id": null, "n": { "$sum": "$count" } } }]);
         let count: Vec<Document> = count.run().unwrap().map(Result::unwrap).collect();
         assert_eq!(count, [doc! { "_id": null, "n": 2_500 * round }]);
@@ -179,7 +185,7 @@ fn a_merge_gives_each_document_to_its_own_and_inserts_the_others() {
     // What is inserted is not read again.
     let shift =
         [doc! { "$set": { "_id": { "$add": ["$_id", 10_000] } } }, doc! { "$merge": "jobs" }];
-    drop(jobs.aggregate(shift).run().unwrap());
+    write(&jobs, &shift);
     assert_eq!(jobs.count_documents(doc! {}).run().unwrap(), 5_000);
 }
 
@@ -194,4 +200,33 @@ fn a_sample_differs_from_the_next() {
     let (one, other) = (sample(), sample());
     assert_eq!((one.len(), other.len()), (20, 20));
     assert_ne!(one, other);
+}
+
+#[test]
+fn a_pipeline_in_a_transaction_sees_what_the_transaction_has_written_and_writes_nothing_itself() {
+    let store = Store::in_memory().unwrap();
+    filled(&store, "jobs", 0..10);
+    filled(&store, "other", 0..5);
+    store
+        .transaction(|transaction| {
+            let jobs: Collection = transaction.collection("factory", "jobs");
+            let other: Collection = transaction.collection("factory", "other");
+            other.insert_one(doc! { "_id": 50, "n": 3 })?;
+            jobs.delete_many(doc! { "_id": { "$lt": 3 } }).run()?;
+            let join =
+                doc! { "from": "other", "localField": "n", "foreignField": "n", "as": "same" };
+            let stages = [
+                doc! { "$match": { "n": 3 } },
+                doc! { "$lookup": join },
+                doc! { "$unwind": "$same" },
+                doc! { "$sort": { "_id": 1, "same._id": 1 } },
+                doc! { "$project": { "same": "$same._id" } },
+            ];
+            let found: Vec<Document> = jobs.aggregate(stages).run()?.collect::<Result<_, _>>()?;
+            assert_eq!(found, [doc! { "_id": 3, "same": 3 }, doc! { "_id": 3, "same": 50 }]);
+            let refused = jobs.aggregate([doc! { "$out": "target" }]).run().unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION);
+            Ok::<_, lockstore::DocumentError>(())
+        })
+        .unwrap();
 }

@@ -86,6 +86,11 @@ impl Environment {
         !self.keeps_constants
     }
 
+    /// Random numbers.
+    pub(crate) fn random(&self) -> Random {
+        self.random.clone().unwrap_or_default()
+    }
+
     /// What `parse` makes in this environment. The server parses a whole filter, projection or pipeline before its optimizer computes the
     /// constants in it: where both fail, the error is that of parsing.
     ///
@@ -99,11 +104,6 @@ impl Environment {
             }
             Err(error)
         })
-    }
-
-    /// Random numbers.
-    pub(crate) fn random(&self) -> Random {
-        self.random.clone().unwrap_or_default()
     }
 
     /// The time that `$$NOW` and `$currentDate` give, in milliseconds since the epoch.

@@ -252,6 +252,17 @@ impl Pipeline {
     }
 }
 
+/// All of `documents`, which are found before the first is given.
+///
+/// # Errors
+///
+/// They cannot be found, or there is no room for them.
+pub fn all_at_once(mut documents: Documents, database: &dyn Database) -> Result<Documents> {
+    let mut held = buffered::Buffered::new("a pipeline that writes what it reads", database);
+    documents.for_each(&mut |document| held.push(document))?;
+    Ok(held.finish()?.documents())
+}
+
 /// Moves filters before the sorts that they follow: they change no order, and what they drop need not be sorted, and may be found by
 /// an index.
 fn filter_before_sorting(stages: &mut [Stage]) {
@@ -262,17 +273,6 @@ fn filter_before_sorting(stages: &mut [Stage]) {
             place -= 1;
         }
     }
-}
-
-/// All of `documents`, which are found before the first is given.
-///
-/// # Errors
-///
-/// They cannot be found, or there is no room for them.
-pub fn all_at_once(mut documents: Documents, database: &dyn Database) -> Result<Documents> {
-    let mut held = buffered::Buffered::new("a pipeline that writes what it reads", database);
-    documents.for_each(&mut |document| held.push(document))?;
-    Ok(held.finish()?.documents())
 }
 
 /// Checks that each stage may stand where it does.

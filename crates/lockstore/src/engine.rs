@@ -49,10 +49,10 @@ pub(crate) struct Engine {
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
     pub(crate) rivals: Rivals,
-    pub(crate) transactions: OpenTransactions,
     /// The folder for what pipelines cannot hold in memory.
     pub(crate) scratch: PathBuf,
     pub(crate) random: Random,
+    pub(crate) transactions: OpenTransactions,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -103,9 +103,9 @@ impl Engine {
             background: Background::default(),
             cursors: Cursors::default(),
             rivals: Rivals::default(),
-            transactions: OpenTransactions::default(),
             scratch,
             random: Random::new(settings.seed),
+            transactions: OpenTransactions::default(),
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {

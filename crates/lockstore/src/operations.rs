@@ -69,6 +69,11 @@ impl<'s> Place<'s> {
         Self { scope, namespace, now_ms, deadline, unacknowledged: false }
     }
 
+    /// A part of an operation that began at `now_ms`.
+    fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Instant>) -> Self {
+        Self { scope, namespace, now_ms, deadline, unacknowledged: false }
+    }
+
     /// The same, whose caller does not want to be told what was done.
     pub(crate) fn unacknowledged(self) -> Self {
         Self { unacknowledged: true, ..self }
@@ -126,6 +131,11 @@ impl<'s> Place<'s> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The same operation in another collection.
+    fn neighbour(&self, namespace: Namespace) -> Self {
+        Self { scope: self.scope.clone(), namespace, ..*self }
     }
 
     fn deadline(&self) -> Option<Instant> {

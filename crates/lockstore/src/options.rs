@@ -207,6 +207,7 @@ impl StoreOptions {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
         let Recovered { writer, lapsed, recovery } =
             recover(&disk, &self.settings, &*clock).map_err(failed)?;
+        let still_locked = writer.document_locks_len() - lapsed;
         // Large pipelines are put beside the store: where there is room for that, there is room for them.
         let scratch = match path.parent() {
             Some(folder) if path.exists() && folder.as_os_str().is_empty() => ".".into(),

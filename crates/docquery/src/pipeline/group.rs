@@ -78,19 +78,6 @@ impl Group {
         Ok(Box::new(Grouped::new(self, database, met, parts)))
     }
 
-    /// The `_id` of the group of a document.
-    fn id_of<'a>(&'a self, context: Context<'_, 'a>, arena: &'a Arena) -> Result<Value<'a>> {
-        Ok(match self.id.evaluate(context)? {
-            Value::Missing => Value::Null,
-            Value::Document(built) if built.is_empty() => match &self.only_field {
-                // The server takes the value of an only field for the whole `_id`, and puts it into its object at last.
-                Some(field) => Value::Document(arena.fields(&[(&**field, Value::Null)])?),
-                None => Value::Document(built),
-            },
-            id => id,
-        })
-    }
-
     /// The document of a group.
     fn document(&self, id: &OwnedValue, accumulators: &[Accumulator]) -> Result<RawDocumentBuf> {
         let mut writer = Writer::new();

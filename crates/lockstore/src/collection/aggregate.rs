@@ -93,11 +93,12 @@ impl<'c, T, U> Aggregate<'c, T, U> {
         Aggregate { collection, asked, stages, batch_size, disk_use, kind: PhantomData }
     }
 
-    /// Runs the pipeline.
+    /// Runs the pipeline: its stages work as the cursor is asked. One that ends with `$out` or `$merge` has written, and that is durable,
+    /// when this returns; its cursor is empty. `$out` writes all or nothing, `$merge` each document by itself.
     ///
     /// # Errors
     ///
-    /// [`DocumentError`].
+    /// [`DocumentError`]; what fails at a later document is an error of the cursor.
     pub fn run(self) -> Result<Cursor<U>, DocumentError> {
         let place = self.asked.place(self.collection)?;
         let stages = self.stages?;

@@ -30,6 +30,7 @@ impl<'s> Scope<'s> {
         self.engine
     }
 
+    /// The transaction, if it is one.
     pub(crate) fn transaction(&self) -> Option<&'s Arc<TransactionState>> {
         self.transaction
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
+use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use docquery::pipeline::{Database, Documents, Scratch, Source, Visit, documents};
 use docquery::{Document, Error, ErrorCode, Filter, Pipeline, limits};
 use lockcore::Instant;
@@ -47,23 +47,27 @@ impl AggregateRequest {
         let mut selector = Selector {
             hint: self.hint.clone(),
             variables: self.variables.clone(),
-            ..Selector::default()
+            ..Selector::about(RawDocumentBuf::new())
         };
-        let written = |index: usize, name| {
-            let stage = self.stages.get_document(index).and_then(|stage| stage.get_document(name));
-            stage.map(RawDocument::to_owned).unwrap_or_default()
+        // The pipeline has moved filters before the sorts that they follow.
+        let stages = self.stages.into_iter().map_while(Result::ok);
+        let first: Vec<_> = stages.filter_map(RawBsonRef::as_document).collect();
+        let named = |name: &'static str| {
+            let run = first.iter().take_while(|stage| {
+                matches!(stage.get("$match"), Ok(Some(_)))
+                    || matches!(stage.get("$sort"), Ok(Some(_)))
+            });
+            run.filter_map(move |stage| stage.get_document(name).ok().map(RawDocument::to_owned))
         };
         let filters = leading.filters.len();
-        selector.filter = match filters {
-            1 => written(0, "$match"),
+        let mut written: Vec<_> = named("$match").take(filters).collect();
+        selector.filter = match written.len() {
             0 => RawDocumentBuf::new(),
-            _ => {
-                let filters = (0..filters).map(|index| written(index, "$match"));
-                rawdoc! { "$and": filters.collect::<RawArrayBuf>() }
-            }
+            1 => written.swap_remove(0),
+            _ => rawdoc! { "$and": written.into_iter().collect::<RawArrayBuf>() },
         };
         if leading.sort.is_some() {
-            selector.sort = Some(written(filters, "$sort"));
+            selector.sort = named("$sort").next();
         }
         let stages = filters + usize::from(leading.sort.is_some());
         Leading { selector, limit: leading.limit, stages }
@@ -87,11 +91,11 @@ impl Place<'_> {
         let found = pipeline.run_after(done, source, &database);
         match pipeline.output() {
             None => Ok(Cursor::piped(found)),
-            Some(_) if self.scope().transaction().is_some() => Err(Error::new(
-                ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION,
-                "$out and $merge cannot be used in a transaction",
-            )
-            .into()),
+            Some(_) if self.scope().transaction().is_some() => {
+                let message = "$out and $merge are not allowed in a transaction";
+                let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
+                Err(Error::new(code, message).into())
+            }
             Some(output) => {
                 self.write_output(output, found, &database)?;
                 Ok(Cursor::over(Vec::new()))
@@ -146,7 +150,6 @@ impl Place<'_> {
 #[derive(Debug)]
 struct Neighbours {
     engine: Weak<Engine>,
-    /// The transaction in which it reads, if it does in one.
     transaction: Option<Arc<TransactionState>>,
     database: Box<str>,
     now_ms: i64,
@@ -185,7 +188,7 @@ impl Neighbours {
         let place = Place::at(scope, namespace, self.now_ms, self.deadline);
         let query = match filter {
             Some(filter) => Query::new(Arc::clone(filter)),
-            None => place.query(&Selector::default()).map_err(refusal)?,
+            None => place.query(&Selector::about(RawDocumentBuf::new())).map_err(refusal)?,
         };
         let (execution, _) = place.execute(&query, Extent::default()).map_err(refusal)?;
         Ok(Some(execution))
@@ -220,9 +223,9 @@ impl Source for Found {
     fn next(&mut self) -> docquery::Result<Option<RawDocumentBuf>> {
         if self.ready.is_empty() && !self.execution.is_done() {
             let engine = upgrade(&self.engine)?;
-            let own = |row: Row<'_>| Ok(row.document.to_owned());
+            let shown = |row: Row<'_>| Ok(row.document.to_owned());
             let bytes = limits::DOCUMENT_BYTES_MAX;
-            let found = self.execution.next_batch(&engine, self.ahead, bytes, own);
+            let found = self.execution.next_batch(&engine, self.ahead, bytes, shown);
             self.ready = found.map_err(refusal)?.into();
             self.ahead = (2 * self.ahead).min(AHEAD_MAX);
         }
@@ -275,17 +278,14 @@ mod tests {
         let index =
             rawdoc! { "createIndexes": "jobs", "indexes": [{ "key": { "n": 1 }, "name": "n" }] };
         assert!(database.run_command(&index).get_f64("ok").is_ok_and(|ok| ok > 0.0));
-        let place = Place::new(
-            Scope::new(store.engine(), None, Vec::new()),
-            Namespace::new("factory", "other").unwrap(),
-            None,
-        );
+        let scope = Scope::new(store.engine(), None, Vec::new());
+        let place = Place::new(scope, Namespace::new("factory", "other").unwrap(), None);
         let filter = Filter::parse(&rawdoc! { "n": 7 }, &Environment::new(0)).unwrap();
         let neighbours = place.neighbours(true);
         let found = neighbours.execution(store.engine(), "jobs", Some(&Arc::new(filter)));
         let mut execution = found.unwrap().unwrap();
         assert!(matches!(execution.plan().access(), Access::Indexes(_)));
-        let found = execution.next_batch(store.engine(), 5, 1_000, |_| Ok(())).unwrap();
+        let found = execution.next_batch(store.engine(), 5, 1_000, |row| Ok(row.record)).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(execution.counts().documents_examined, 1);
     }

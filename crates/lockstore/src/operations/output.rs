@@ -57,7 +57,7 @@ impl Place<'_> {
         let namespace = Namespace::new(database, &target.collection);
         let namespace =
             namespace.map_err(|error| Error::new(ErrorCode::ILLEGAL_OPERATION, error.message()))?;
-        Ok(Place::at(self.scope().clone(), namespace, self.now_ms, self.deadline()))
+        Ok(self.neighbour(namespace))
     }
 
     /// Puts `documents` into the place of all that is in the collection, in one commit: they are collected in another
@@ -65,8 +65,7 @@ impl Place<'_> {
     fn replace_all(&self, documents: Documents) -> Result<(), DocumentError> {
         let name = format!("{TEMPORARY}{}", Uuid::new_v4());
         let namespace = Namespace::new(self.namespace().database(), &name)?;
-        let temporary =
-            Place::at(self.scope().clone(), namespace.clone(), self.now_ms, self.deadline());
+        let temporary = self.neighbour(namespace.clone());
         let filled = temporary.fill(self.collection()?.as_deref(), documents);
         let renamed = filled.and_then(|()| {
             let to = self.namespace().clone();
@@ -161,7 +160,7 @@ impl Place<'_> {
         batch: &mut Batch,
     ) -> Result<(), DocumentError> {
         let filter = merge.filter(Document::from(document))?;
-        let filter = filter.map(|filter| Selector { filter, ..Selector::default() });
+        let filter = filter.map(Selector::about);
         let is_there = match &filter {
             // Of two that belong to the same, the first may stand in the batch.
             Some(selector) => {

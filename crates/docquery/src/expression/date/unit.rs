@@ -68,8 +68,8 @@ impl Unit {
     ///
     /// [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none, a string or not.
     pub(crate) fn named(value: Value<'_>, operator: &str) -> Result<Self> {
-        let unknown = ErrorCode::FAILED_TO_PARSE;
-        Self::of(value, operator, unknown.value(), unknown)
+        let failed = ErrorCode::FAILED_TO_PARSE;
+        Self::of(value, operator, failed.value(), failed)
     }
 
     /// How many milliseconds it has, if that is always as many.

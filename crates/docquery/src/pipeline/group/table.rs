@@ -87,7 +87,15 @@ impl<'g> Table<'g> {
     pub(super) fn add(&mut self, document: Document<'_>) -> Result<()> {
         self.arena.reset();
         let context = Context::new(&self.arena, Value::Document(document));
-        let id = self.group.id_of(context, &self.arena)?;
+        let id = match self.group.id.evaluate(context)? {
+            Value::Missing => Value::Null,
+            Value::Document(built) if built.is_empty() => match &self.group.only_field {
+                // The server takes the value of an only field for the whole `_id`, and puts it into its object at last.
+                Some(field) => Value::Document(self.arena.fields(&[(&**field, Value::Null)])?),
+                None => Value::Document(built),
+            },
+            id => id,
+        };
         self.scratch.clear();
         key::encode(id, &mut self.scratch);
         if let Some(Parts { room, parts }) = &mut self.parts {
