@@ -61,11 +61,6 @@ impl<'s> Place<'s> {
         let clock = &scope.engine().clock;
         let now_ms = i64::try_from(clock.wall().as_millis()).unwrap_or(i64::MAX);
         let deadline = max_time.map(|limit| clock.now().saturating_add(limit));
-        Self::at(scope, namespace, now_ms, deadline)
-    }
-
-    /// A part of an operation that began at `now_ms`.
-    fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Instant>) -> Self {
         Self { scope, namespace, now_ms, deadline, unacknowledged: false }
     }
 

@@ -214,7 +214,6 @@ impl StoreOptions {
             Some(folder) if path.exists() => folder.to_owned(),
             _ => std::env::temp_dir(),
         };
-        let still_locked = writer.document_locks_len() - lapsed;
         let engine = Engine::new(self.settings, clock, disk, writer, scratch).map_err(failed)?;
         let engine = Arc::new(engine);
         engine.settle_documents(still_locked).map_err(failed)?;

@@ -11,7 +11,7 @@ use super::accumulator::{Accumulation, Accumulator};
 use super::engine::{Engine, leave_slots};
 use super::stage::object;
 use super::{Database, Documents, buffer};
-use crate::expression::{Context, Scope};
+use crate::expression::Scope;
 use crate::{Arena, Document, Environment, Error, Expression, OwnedValue, Result, Value, Writer};
 use grouped::Grouped;
 use table::Table;

@@ -66,7 +66,7 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none, a string or not.
+    /// [`FAILED_TO_PARSE`](crate::ErrorCode::FAILED_TO_PARSE) for what names none.
     pub(crate) fn named(value: Value<'_>, operator: &str) -> Result<Self> {
         let failed = ErrorCode::FAILED_TO_PARSE;
         Self::of(value, operator, failed.value(), failed)
