@@ -24,7 +24,7 @@
 //! | --- | --- |
 //! | connections at once | [`ServerOptions::connections_max`], 1,000 |
 //! | a message | 48,000,000 bytes, as MongoDB's |
-//! | large messages in memory at once, together | [`ServerOptions::message_memory_max`], 256 MiB |
+//! | large requests in memory at once, together | [`ServerOptions::message_memory_max`], 256 MiB |
 //! | how long the rest of a message, or the reading of a reply, may take | [`ServerOptions::patience`], 30 s |
 
 mod address;

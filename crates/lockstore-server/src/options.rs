@@ -26,8 +26,8 @@ impl ServerOptions {
         Self { connections_max, ..self }
     }
 
-    /// How many bytes all messages above 64 KiB may have together that are read or answered at once; 256 MiB by default,
-    /// and never less than one message may have. Who brings one for which there is no room waits.
+    /// How many bytes all requests above 64 KiB may have together, each until it is answered; 256 MiB by default, and
+    /// never less than one request may have. Who brings one for which there is no room waits. Replies are not counted.
     pub fn message_memory_max(self, message_memory_max: usize) -> Self {
         Self { message_memory_max, ..self }
     }
