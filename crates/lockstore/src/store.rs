@@ -17,6 +17,7 @@ use crate::events::{Event, EventKind, SUBSCRIPTIONS_MAX, Subscription};
 use crate::info::{LockInfo, Stats};
 use crate::options::StoreOptions;
 use crate::recovery::Recovery;
+use crate::remote::Remote;
 use crate::request::{Answer, Task};
 use crate::wait::WaitFuture;
 
@@ -49,13 +50,28 @@ pub struct Store {
 /// Closes the store when the last one is dropped.
 #[derive(Debug)]
 struct Handle {
-    engine: Arc<Engine>,
+    backend: Backend,
     recovery: Recovery,
+}
+
+/// Where the store lives.
+#[derive(Clone, Debug)]
+pub(crate) enum Backend {
+    /// In this process.
+    Here(Arc<Engine>),
+    /// Elsewhere.
+    There(Arc<dyn Remote>),
 }
 
 impl Store {
     pub(crate) fn new(engine: Arc<Engine>, recovery: Recovery) -> Self {
-        Self { handle: Arc::new(Handle { engine, recovery }) }
+        Self { handle: Arc::new(Handle { backend: Backend::Here(engine), recovery }) }
+    }
+
+    /// The store at the other end of `remote`.
+    pub fn remote(remote: Arc<dyn Remote>) -> Self {
+        let (backend, recovery) = (Backend::There(remote), Recovery::default());
+        Self { handle: Arc::new(Handle { backend, recovery }) }
     }
 
     /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`]. A child that is
@@ -324,11 +340,23 @@ impl Store {
     /// When the store has stopped before, or its file cannot be closed. All that was answered is durable
     /// all the same.
     pub fn close(self) -> Result<(), StoreError> {
-        self.engine().close()
+        match self.backend() {
+            Backend::Here(engine) => engine.close(),
+            Backend::There(remote) => remote.close(),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.handle.backend
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.handle.engine
+        match self.backend() {
+            Backend::Here(engine) => engine,
+            Backend::There(_) => {
+                unimplemented!("the seam is being built: each caller of this asks the backend")
+            }
+        }
     }
 
     pub(crate) fn held_by(&self, by: lockcore::HeldBy) -> HeldBy {
@@ -338,7 +366,11 @@ impl Store {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        match self.engine.close() {
+        let closed = match &self.backend {
+            Backend::Here(engine) => engine.close(),
+            Backend::There(remote) => remote.close(),
+        };
+        match closed {
             Ok(()) | Err(StoreError::Closed | StoreError::Forked { .. }) => {}
             Err(error) => tracing::warn!(%error, "the store was not closed cleanly"),
         }
