@@ -28,6 +28,7 @@
 //! | how long the rest of a message, or the reading of a reply, may take | [`ServerOptions::patience`], 30 s |
 
 mod address;
+mod bell;
 mod client;
 mod commands;
 mod connection;
@@ -36,8 +37,13 @@ mod options;
 mod server;
 mod wire;
 
-pub use address::{AddressError, socket_path, uri};
-pub use client::{Client, ClientError};
+pub use address::{AddressError, log_path, socket_path, uri};
+pub use client::{
+    Client, ClientError, Connect, ConnectError, ConnectOptions, OnReply, Outstanding, Transport, connect,
+};
 pub use options::ServerOptions;
-pub use server::{Server, StartError, Stopper};
+pub use server::{End, Server, StartError, Stopper};
 pub use wire::describe_message;
+
+/// The exit code of `lockstore serve` when another process has the file open, a server of it most likely.
+pub const EXIT_CODE_IN_USE: u8 = 5;
