@@ -125,7 +125,7 @@ impl Server {
     }
 
     /// Waits until nobody has been connected for as long as `idle` (without one: for ever), until somebody asks for the end, or
-    /// until the store has stopped, which is found out within a second.
+    /// until the store has stopped, which is found out within a second. The first client gets 2 s to come in any case.
     pub fn wait_until_idle(&self, idle: Option<Duration>) -> End {
         let mut clients = self.shared.clients();
         loop {
@@ -133,6 +133,8 @@ impl Server {
                 _ if clients.stopping => return End::Stopped,
                 _ if clients.store_failed => return End::Failed,
                 Some(idle) if clients.connected.is_empty() => {
+                    let had_none = clients.last_number == 0;
+                    let idle = if had_none { idle.max(FIRST_CLIENT) } else { idle };
                     idle.saturating_sub(clients.idle_since.elapsed())
                 }
                 _ => Duration::MAX,
@@ -309,6 +311,9 @@ impl From<AddressError> for StartError {
 
 /// How long the listener rests when the kernel gives it no connection.
 const REST: Duration = Duration::from_millis(50);
+
+/// So long a new server is not idle: who started it is on the way.
+const FIRST_CLIENT: Duration = Duration::from_secs(2);
 
 /// So often the server looks after its socket and its store.
 const LOOK: Duration = Duration::from_secs(1);

@@ -74,6 +74,18 @@ fn signal(server: u32, signal: Signal) {
     kill_process(pid(server), signal).unwrap();
 }
 
+/// Stops it, and returns when it stands still.
+fn stop(server: u32) {
+    signal(server, Signal::STOP);
+    wait_until("it stands still", || {
+        let tasks = fs::read_dir(format!("/proc/{server}/task")).unwrap();
+        tasks.flatten().all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.contains(") T ")
+        })
+    });
+}
+
 fn is_alive(server: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{server}/stat")).unwrap_or_default();
     test_kill_process(pid(server)).is_ok() && !stat.contains(") Z ")
@@ -236,7 +248,7 @@ fn a_server_that_was_stopped_keeps_nobody_beyond_the_deadline_and_goes_on_later(
     let wait = || rawdoc! { "lockWait": "free" };
     drop(client.start("admin", rawdoc! { "ping": 1 }, None, on_reply));
     let _ = never.recv_timeout(LONG);
-    signal(server, Signal::STOP);
+    stop(server);
     let is_unresponsive = |error: &StoreError| matches!(error, StoreError::ServerUnresponsive { pid } if *pid == server);
     let ping = || rawdoc! { "ping": 1 };
     let error = client.call("admin", ping(), Some(soon(Duration::from_millis(50)))).unwrap_err();

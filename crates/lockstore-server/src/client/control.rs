@@ -35,8 +35,6 @@ pub(super) struct Control {
 struct State {
     phase: Phase,
     calls: Calls,
-    /// The server that was connected to last.
-    pid: u32,
     /// When it was heard last, and when it was asked last for a sign of life.
     heard: Instant,
     asked: Instant,
@@ -65,7 +63,7 @@ impl Control {
     pub(super) fn new(place: Arc<Place>, identity: Identity) -> Arc<Self> {
         let calls = Calls::new(place.options().outstanding_max);
         let now = place.clock().now();
-        let state = State { phase: Phase::Unused, calls, pid: 0, heard: now, asked: now };
+        let state = State { phase: Phase::Unused, calls, heard: now, asked: now };
         Arc::new(Self {
             place,
             identity,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) struct Place {
     log: PathBuf,
     options: ConnectOptions,
     clock: SystemClock,
+    /// The process that listened last; 0 before there was one.
+    server: AtomicU32,
 }
 
 impl Place {
@@ -32,6 +35,7 @@ impl Place {
             log: log_path(path)?,
             options,
             clock: SystemClock::new().map_err(ConnectError::Clock)?,
+            server: AtomicU32::new(0),
         })
     }
 
@@ -49,6 +53,11 @@ impl Place {
 
     pub(super) fn options(&self) -> &ConnectOptions {
         &self.options
+    }
+
+    /// The process that serves, as far as is known.
+    pub(super) fn server_pid(&self) -> u32 {
+        self.server.load(Ordering::Relaxed)
     }
 
     pub(super) fn clock(&self) -> &SystemClock {
@@ -69,17 +78,20 @@ impl Place {
         let mut refused = "no server has come to listen in time";
         loop {
             match Link::knock(&self.socket) {
-                Ok(mut link) => match link.greet(greeting) {
-                    Ok(()) => return Ok(link),
-                    Err(LinkError::Silent) => {
-                        let (socket, pid) = (self.socket.to_path_buf(), link.pid());
-                        return Err(ConnectError::Unresponsive { socket, pid });
+                Ok(mut link) => {
+                    self.server.store(link.pid(), Ordering::Relaxed);
+                    match link.greet(greeting) {
+                        Ok(()) => return Ok(link),
+                        Err(LinkError::Silent) => {
+                            let (socket, pid) = (self.socket.to_path_buf(), link.pid());
+                            return Err(ConnectError::Unresponsive { socket, pid });
+                        }
+                        // A server that ends, or that has too many clients.
+                        Err(LinkError::NotSent(_) | LinkError::Broken(_)) => {
+                            refused = "whoever listens hangs up: has it too many clients?";
+                        }
                     }
-                    // A server that ends, or that has too many clients.
-                    Err(LinkError::NotSent(_) | LinkError::Broken(_)) => {
-                        refused = "whoever listens hangs up: has it too many clients?";
-                    }
-                },
+                }
                 Err(NoLink::Crowded) => refused = "too many knock already",
                 Err(NoLink::Nobody) => match self.try_start(limit, starting)? {
                     Tried::Serves if starts < STARTS_MAX => {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
@@ -32,8 +32,6 @@ pub struct Transport {
     clock: Arc<dyn Clock>,
     pool: Pool,
     control: Arc<Control>,
-    /// The server that answered last.
-    server: AtomicU32,
     closed: AtomicBool,
     opened_by: u32,
     opened_in: forkguard::Guard,
@@ -44,7 +42,6 @@ impl Transport {
         let place = Arc::new(Place::new(path, options)?);
         let for_ever = Limit::new(place.clock(), None);
         let first = place.dial(for_ever, for_ever.within(place.options().start_timeout))?;
-        let server = AtomicU32::new(first.pid());
         let pool = Pool::new(place.options().connections_max);
         if let Some(mut slot) = pool.take(for_ever) {
             slot.link = Some(first);
@@ -55,7 +52,6 @@ impl Transport {
             pool,
             control: Control::new(Arc::clone(&place), identity),
             place,
-            server,
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
             opened_in: forkguard::new(),
@@ -64,7 +60,7 @@ impl Transport {
 
     /// The process that serves, as far as is known.
     pub fn server_pid(&self) -> u32 {
-        self.server.load(Ordering::Relaxed)
+        self.place.server_pid()
     }
 
     /// Runs a command in a database, and waits for the reply, on this thread. For what is answered soon.
@@ -235,7 +231,6 @@ impl Call<'_> {
         if slot.link.is_none() {
             let dialled = place.dial(self.limit, self.limit);
             let link = dialled.map_err(|error| error.into_store_error(place.socket()))?;
-            self.transport.server.store(link.pid(), Ordering::Relaxed);
             slot.link = Some(link);
         }
         Ok(slot.link.as_mut().expect("it was made"))

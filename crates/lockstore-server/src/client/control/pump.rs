@@ -14,7 +14,7 @@ use super::{Control, Phase, State};
 /// What is to be done next.
 enum Job {
     /// Tell a call that its time is over.
-    Tell(OnReply, u32),
+    Tell(OnReply),
     /// Go on sending.
     Send,
     End,
@@ -35,7 +35,10 @@ impl Control {
         loop {
             match self.next_job(&mut unsent) {
                 Job::End => return,
-                Job::Tell(on_reply, pid) => on_reply(Err(StoreError::ServerUnresponsive { pid })),
+                Job::Tell(on_reply) => {
+                    let pid = self.place.server_pid();
+                    on_reply(Err(StoreError::ServerUnresponsive { pid }));
+                }
                 Job::Send => {
                     if let Some(sending) = &mut unsent
                         && self.send(sending)
@@ -57,7 +60,7 @@ impl Control {
                 Phase::Unused | Phase::Down { .. } => None,
             };
             if let Some(on_reply) = state.calls.take_over(now, up.is_some()) {
-                return Job::Tell(on_reply, state.pid);
+                return Job::Tell(on_reply);
             }
             // What was for an earlier connection is not for this one.
             unsent.take_if(|unsent| up.as_ref().is_none_or(|(link, _)| *link != unsent.link));
@@ -101,7 +104,7 @@ impl Control {
             return;
         }
         if state.asked > state.heard {
-            let pid = state.pid;
+            let pid = self.place.server_pid();
             tracing::warn!(pid, "the store's server does not answer; calls without a deadline go on waiting");
         } else {
             state.calls.ping();

@@ -73,7 +73,6 @@ impl Control {
             return false;
         }
         state.phase = Phase::Up { link: number, sender: Arc::new(sender) };
-        state.pid = link.pid();
         (state.heard, state.asked) = (self.place.clock().now(), self.place.clock().now());
         let too_often = state.calls.connected();
         drop(state);
