@@ -61,15 +61,13 @@ impl Serve {
         {
             tracing::warn!(%error, "the starter's output is still open");
         }
-        if let End::Failed = server.wait_until_idle(self.idle_exit) {
+        if server.wait_until_idle(self.idle_exit) == End::Failed {
             // A commit failed. What is on the disk is the truth: it is read again, once.
-            tracing::error!("the store has stopped and is opened again");
-            if let Err(error) = server.stop() {
-                tracing::warn!(%error, "the store was not closed cleanly");
-            }
+            tracing::error!("the store has stopped, and is opened again");
+            stop_failed(server);
             server = self.start(file, &stopping)?;
-            if let End::Failed = server.wait_until_idle(self.idle_exit) {
-                server.stop()?;
+            if server.wait_until_idle(self.idle_exit) == End::Failed {
+                stop_failed(server);
                 return Err(Failure::store("the store has stopped for the second time"));
             }
         }
@@ -98,6 +96,13 @@ impl Serve {
             arguments.extend(["--idle-exit".into(), time(idle_exit)]);
         }
         arguments
+    }
+}
+
+/// Stops a server whose store has stopped: it only says so once more.
+fn stop_failed(server: Server) {
+    if let Err(error) = server.stop() {
+        tracing::error!(%error, "the store is not closed cleanly");
     }
 }
 

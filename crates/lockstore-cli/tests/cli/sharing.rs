@@ -15,7 +15,7 @@ use lockstore::{Clock, OpenError, Store, StoreError, SystemClock};
 use lockstore_server::{ConnectError, ConnectOptions, OnReply, Transport, socket_path};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::support::{PROGRAM, Sandbox, wait_until};
+use crate::support::{PROGRAM, Running, Sandbox, stderr, wait_until};
 
 /// A store that processes share, and whose servers end with the test.
 struct Shared {
@@ -384,4 +384,44 @@ fn a_server_in_the_background_says_what_it_does_in_its_log() {
     assert!(!socket_path(shared.path()).unwrap().exists());
     assert_eq!(count(&client), 0, "and the next is started");
     shared.note(&client);
+}
+
+#[test]
+fn a_server_whose_disk_is_full_opens_the_store_again_once() {
+    let shared = Shared::new();
+    // A file may grow to 4 MiB, and then writing fails, as it does on a disk that is full.
+    let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 8192; exec \"$@\"", "sh"];
+    let mut server = Running::start(&mut shared.sandbox.command_under(&limited, &["serve"]));
+    server.printed_some();
+    let connect = || ConnectOptions::new().program("/nowhere").transport(shared.path());
+    let mut acknowledged = 0;
+    for round in 1..=2 {
+        wait_until("it serves", || connect().is_ok_and(|client| count_or_not(&client).is_ok()));
+        let client = connect().unwrap();
+        assert_eq!(count(&client), acknowledged, "what was acknowledged is there, and nothing else");
+        let large = "x".repeat(1 << 20);
+        loop {
+            assert!(acknowledged < 8, "the limit is not reached");
+            let insert = rawdoc! { "insert": "c", "documents": [{ "text": &*large }] };
+            match client.call("d", insert, None) {
+                Ok(reply) if matches!(reply.get_i32("n"), Ok(1)) => acknowledged += 1,
+                _ => break,
+            }
+        }
+        if round == 1 {
+            wait_until("it is opened again", || {
+                connect().is_ok_and(|client| count_or_not(&client).is_ok())
+            });
+        }
+    }
+    let ended = server.ended();
+    assert_eq!(ended.status.code(), Some(4));
+    assert!(stderr(&ended).contains("stopped for the second time"), "{}", stderr(&ended));
+    let store = shared.sandbox.open();
+    assert!(store.check().unwrap().is_sound());
+}
+
+fn count_or_not(client: &Transport) -> Result<i32, String> {
+    let reply = client.call("d", rawdoc! { "count": "c" }, None).map_err(|e| e.to_string())?;
+    reply.get_i32("n").map_err(|_| format!("{reply:?}"))
 }
