@@ -120,14 +120,14 @@ impl<'s> Connection<'s> {
                     Err(refusal) => refusal,
                 }
             }
-            (Started::Pending(call), Kind::Ordinary) => match blocking::wait(call, self.stream)? {
-                Some(reply) => reply,
-                None => {
+            (Started::Pending(call), Kind::Ordinary) => {
+                let Some(reply) = blocking::wait(call, self.stream)? else {
                     // To who has only shut down its own half, or when it is the server that ends.
                     let _ = self.output.send(request_id, &interrupted(), style);
                     return Err(Ended::HungUp);
-                }
-            },
+                };
+                reply
+            }
         };
         Ok(self.output.send(request_id, &reply, style)?)
     }

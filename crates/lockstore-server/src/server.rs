@@ -249,7 +249,7 @@ impl Shared {
         let Some(number) = self.enter(&stream) else { return };
         let thread = thread::Builder::new().name(format!("lockstore-{number}"));
         let shared = Arc::clone(self);
-        if let Err(error) = thread.spawn(move || shared.serve(stream, number)) {
+        if let Err(error) = thread.spawn(move || shared.serve(&stream, number)) {
             tracing::warn!(%error, "a connection has no thread");
             self.leave(number);
         }
@@ -271,10 +271,10 @@ impl Shared {
         Some(number)
     }
 
-    fn serve(&self, stream: UnixStream, number: i32) {
+    fn serve(&self, stream: &UnixStream, number: i32) {
         let served = catch_unwind(AssertUnwindSafe(|| {
             let Self { store, memory, options, waiting, .. } = self;
-            connection::serve(Service { store, memory, options, waiting }, &stream, number)
+            connection::serve(Service { store, memory, options, waiting }, stream, number)
         }));
         match served {
             Ok(Ok(())) => tracing::debug!(number, "a client has hung up"),

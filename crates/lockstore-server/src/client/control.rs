@@ -114,18 +114,25 @@ impl Control {
     }
 
     fn start_threads(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
-        let threads: [(&str, fn(&Self)); 2] =
-            [("lockstore-reader", Self::read), ("lockstore-pump", Self::pump)];
-        for (name, run) in threads {
-            let control = Arc::clone(self);
-            let thread = thread::Builder::new().name(name.to_owned());
-            thread.spawn(move || run(&control)).map_err(|error| StoreError::Unreachable {
-                socket: Arc::clone(self.place.socket()),
-                reason: format!("there is no thread for the connection: {error}").into(),
-            })?;
+        let (reading, pumping) = (Arc::clone(self), Arc::clone(self));
+        let reader = thread::Builder::new().name("lockstore-reader".to_owned());
+        let pump = thread::Builder::new().name("lockstore-pump".to_owned());
+        let started = pump.spawn(move || pumping.pump());
+        let started = started.and_then(|_| reader.spawn(move || reading.read()));
+        match started {
+            Ok(_) => {
+                state.phase = Phase::Down { stay: true };
+                Ok(())
+            }
+            Err(error) => {
+                // The pump may have started: it ends.
+                state.phase = Phase::Closed;
+                Err(StoreError::Unreachable {
+                    socket: Arc::clone(self.place.socket()),
+                    reason: format!("there is no thread for the connection: {error}").into(),
+                })
+            }
         }
-        state.phase = Phase::Down { stay: true };
-        Ok(())
     }
 
     fn give_up(&self, id: i32) {

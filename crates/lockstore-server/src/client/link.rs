@@ -1,5 +1,6 @@
 //! One connection to a server: a message goes out, and its reply comes in.
 
+use std::fmt::Display;
 use std::io::{self, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -215,8 +216,8 @@ pub(super) fn send_some(stream: &UnixStream, bytes: &[u8]) -> io::Result<usize> 
     }
 }
 
-fn nonsense(what: impl ToString) -> LinkError {
-    let message = format!("the server sent what is no reply: {}", what.to_string());
+fn nonsense<W: Display>(what: W) -> LinkError {
+    let message = format!("the server sent what is no reply: {what}");
     LinkError::Broken(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 

@@ -20,7 +20,7 @@ use crate::EXIT_CODE_IN_USE;
 /// The right to start a server of a store. Others may start one all the same when this takes too long.
 #[derive(Debug)]
 pub(super) struct Turn {
-    _log: Option<File>,
+    log: Option<File>,
 }
 
 /// What has become of a start.
@@ -43,14 +43,14 @@ impl Turn {
             return Some(Self::regardless());
         };
         match flock(&log, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Some(Self { _log: Some(log) }),
+            Ok(()) => Some(Self { log: Some(log) }),
             Err(_) => None,
         }
     }
 
     /// Goes on without it.
     pub(super) fn regardless() -> Self {
-        Self { _log: None }
+        Self { log: None }
     }
 
     /// Starts a server in the background, and returns once it listens, or another one does, which `is_there` tells.
@@ -85,6 +85,8 @@ impl Turn {
                 return Ok(Start::Another);
             }
         }
+        // Who looks for the socket from here on finds it, or tries in turn.
+        drop(self.log);
         let exit_code = starter.wait().ok().and_then(|status| status.code());
         let said = String::from_utf8_lossy(&said).trim().trim_start_matches("lockstore: ").to_owned();
         match exit_code {

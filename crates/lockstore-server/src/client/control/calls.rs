@@ -20,7 +20,7 @@ pub(super) struct Calls {
     /// Which `lockKill` is about which call.
     kills: HashMap<i32, i32>,
     last_id: i32,
-    calls_max: usize,
+    outstanding_max: usize,
 }
 
 struct Call {
@@ -34,14 +34,14 @@ struct Call {
 }
 
 impl Calls {
-    pub(super) fn new(calls_max: usize) -> Self {
+    pub(super) fn new(outstanding_max: usize) -> Self {
         Self {
             outstanding: BTreeMap::new(),
             ends: BTreeSet::new(),
             to_send: VecDeque::new(),
             kills: HashMap::new(),
             last_id: 0,
-            calls_max,
+            outstanding_max,
         }
     }
 
@@ -53,8 +53,8 @@ impl Calls {
         on_reply: OnReply,
         is_up: bool,
     ) -> Result<i32, (OnReply, StoreError)> {
-        if self.outstanding.len() >= self.calls_max {
-            return Err((on_reply, StoreError::Busy { queue_max: self.calls_max }));
+        if self.outstanding.len() >= self.outstanding_max {
+            return Err((on_reply, StoreError::Busy { queue_max: self.outstanding_max }));
         }
         let id = self.next_id();
         if is_up {
