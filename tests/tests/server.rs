@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bson::{RawDocumentBuf, rawdoc};
 use lockstore::{Store, StoreOptions};
-use lockstore_server::{Client, Server, ServerOptions, StartError, socket_path};
+use lockstore_server::{Client, End, Server, ServerOptions, StartError, socket_path};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -202,17 +202,16 @@ fn a_server_takes_away_no_socket_but_its_own() {
 fn a_wait_for_idleness_ends_when_nobody_is_there_or_the_server_is_to_stop() {
     let place = Place::new();
     let server = place.start(ServerOptions::new()).unwrap();
-    server.wait_until_idle(Some(Duration::ZERO));
     let mut client = client(&server);
     assert_eq!(count(&mut client), 0);
     let stopper = server.stopper();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| server.wait_until_idle(Some(Duration::from_millis(1))));
         drop(client);
-        waiting.join().unwrap();
+        assert_eq!(waiting.join().unwrap(), End::Idle);
         let waiting = scope.spawn(|| server.wait_until_idle(None));
         stopper.stop();
-        waiting.join().unwrap();
+        assert_eq!(waiting.join().unwrap(), End::Stopped);
     });
 }
 

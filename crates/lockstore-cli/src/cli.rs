@@ -61,8 +61,14 @@ impl Cli {
     pub(crate) fn codes(&self) -> Codes {
         match self.command {
             Command::Run(_) => Codes::RUN,
+            Command::Serve(_) => Codes::SERVE,
             _ => Codes::ORDINARY,
         }
+    }
+
+    /// Whether log lines go elsewhere than to stderr.
+    pub(crate) fn logs_to_a_file(&self) -> bool {
+        matches!(&self.command, Command::Serve(serve) if serve.is_in_background())
     }
 
     /// Does what was asked.

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Lost,
     /// The store could not be used.
     Store,
+    /// Another process has the store's file.
+    InUse,
     /// The output could not be written.
     Output,
     /// The command to run could not be started: as `env` and shells have it, 127 when it was not found,
@@ -44,13 +46,17 @@ pub(crate) struct Codes {
     no: u8,
     lost: u8,
     store: u8,
+    in_use: u8,
 }
 
 impl Codes {
     /// Of every command but `run`.
-    pub(crate) const ORDINARY: Self = Self { no: 1, lost: 1, store: 4 };
+    pub(crate) const ORDINARY: Self = Self { no: 1, lost: 1, store: 4, in_use: 4 };
     /// Of `run`, out of the way of what the command that it runs may exit with.
-    pub(crate) const RUN: Self = Self { no: 121, lost: 122, store: 123 };
+    pub(crate) const RUN: Self = Self { no: 121, lost: 122, store: 123, in_use: 123 };
+    /// Of `serve`: who starts one must know whether another is there already.
+    pub(crate) const SERVE: Self =
+        Self { in_use: lockstore_server::EXIT_CODE_IN_USE, ..Self::ORDINARY };
 }
 
 impl Failure {
@@ -96,6 +102,7 @@ impl Failure {
             Kind::No => codes.no,
             Kind::Lost => codes.lost,
             Kind::Store | Kind::Output => codes.store,
+            Kind::InUse => codes.in_use,
             Kind::NotStarted { found: true } => 126,
             Kind::NotStarted { found: false } => 127,
             Kind::Signal(number) => 128_u8.saturating_add(number),

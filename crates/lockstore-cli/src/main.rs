@@ -8,6 +8,7 @@ mod acquiring;
 mod backoff;
 mod cli;
 mod commands;
+mod detached;
 mod event;
 mod extended;
 mod failure;
@@ -16,6 +17,7 @@ mod importing;
 mod keeper;
 mod lines;
 mod lock_args;
+mod log_file;
 mod logging;
 mod names;
 mod output;
@@ -45,7 +47,9 @@ fn main() -> ExitCode {
     };
     let codes = cli.codes();
     let done = catch_unwind(AssertUnwindSafe(|| {
-        logging::start()?;
+        if !cli.logs_to_a_file() {
+            logging::start()?;
+        }
         cli.execute()
     }));
     done.unwrap_or_else(|panic| Err(Failure::mistake(&*panic))).unwrap_or_else(|failure| {

@@ -14,7 +14,7 @@ use clap::Args;
 use lockstore::{Clock, Instant, OpenError, Store, StoreOptions, SystemClock, WallTime};
 
 use crate::backoff::Backoff;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::times::{parse_time, rough};
 
 /// Which store, and how patiently.
@@ -135,7 +135,8 @@ impl StoreFile {
     /// The failure of who has waited too long for a turn.
     pub(crate) fn turn_missed(&self, in_use: &str) -> Failure {
         let waited = rough(self.turn_timeout);
-        Failure::store(format!("{in_use} (waited {waited}, see --store-timeout)"))
+        let sentence = format!("{in_use} (waited {waited}, see --store-timeout)");
+        Failure::new(Kind::InUse, sentence)
     }
 
     fn try_open(&self, access: Access) -> Result<Store, NotOpen> {

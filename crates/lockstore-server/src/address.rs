@@ -24,8 +24,7 @@ pub struct AddressError {
 ///
 /// [`AddressError`]: the folder is not there, or cannot be looked at.
 pub fn socket_path(path: impl AsRef<Path>) -> Result<PathBuf, AddressError> {
-    let path = path.as_ref();
-    let file = canonical(path).map_err(|source| AddressError { path: path.to_owned(), source })?;
+    let file = canonical_path(path.as_ref())?;
     let mut beside = file.clone().into_os_string();
     beside.push(".sock");
     if beside.len() <= SOCKET_PATH_MAX {
@@ -33,6 +32,22 @@ pub fn socket_path(path: impl AsRef<Path>) -> Result<PathBuf, AddressError> {
     }
     let hash = XxHash3_128::oneshot(file.as_os_str().as_bytes());
     Ok(runtime_folder().join(format!("{hash:032x}.sock")))
+}
+
+/// The log of a server that runs in the background: beside the file, with `.log` behind its name.
+///
+/// # Errors
+///
+/// [`AddressError`].
+pub fn log_path(path: impl AsRef<Path>) -> Result<PathBuf, AddressError> {
+    let mut log = canonical_path(path.as_ref())?.into_os_string();
+    log.push(".log");
+    Ok(log.into())
+}
+
+/// The one name of a file.
+pub(crate) fn canonical_path(path: &Path) -> Result<PathBuf, AddressError> {
+    canonical(path).map_err(|source| AddressError { path: path.to_owned(), source })
 }
 
 /// The address of the store at `path` for MongoDB's drivers: `mongodb://%2Fhome%2Fme%2Fjobs.redb.sock/`. A driver alone does

@@ -2,6 +2,9 @@
 
 mod administration;
 mod hello;
+mod waiting;
+
+use std::pin::Pin;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use lockstore::{ErrorCode, Store};
@@ -17,31 +20,41 @@ pub(crate) struct Context<'c> {
 /// A command that is about the server.
 type OwnCommand = fn(Context<'_>, &RawDocument) -> RawDocumentBuf;
 
-/// Runs a command that names its database in `$db`, and gives the reply.
-pub(crate) fn run(context: Context<'_>, command: &RawDocument) -> RawDocumentBuf {
+/// What a command has come to when it was begun.
+pub(crate) enum Started {
+    /// It is done.
+    Reply(RawDocumentBuf),
+    /// It waits.
+    Pending(CommandFuture),
+}
+
+/// The reply of a command that waits. Dropping it gives the wait up.
+pub(crate) type CommandFuture = Pin<Box<dyn Future<Output = RawDocumentBuf> + Send>>;
+
+/// Begins a command that names its database in `$db`.
+pub(crate) fn start(context: Context<'_>, command: &RawDocument) -> Started {
     match command.get_str("$db") {
-        Ok(database) => run_in(context, database, command),
-        Err(_) => failure(
+        Ok(database) => start_in(context, database, command),
+        Err(_) => Started::Reply(failure(
             ErrorCode::new(NO_DATABASE),
             "OP_MSG requests require a $db argument of type string",
-        ),
+        )),
     }
 }
 
-/// Runs a command in a database.
-pub(crate) fn run_in(
-    context: Context<'_>,
-    database: &str,
-    command: &RawDocument,
-) -> RawDocumentBuf {
+/// Begins a command in a database.
+pub(crate) fn start_in(context: Context<'_>, database: &str, command: &RawDocument) -> Started {
     let first = command.iter().next();
     let own = match &first {
         Some(Ok((name, _))) => OWN.iter().find(|(own, _)| *own == name.as_str()),
         _ => None,
     };
     match own {
-        Some((_, run)) => run(context, command),
-        None => context.store.database(database).run_command(command),
+        Some((_, run)) => Started::Reply(run(context, command)),
+        None if matches!(&first, Some(Ok((name, _))) if name.as_str() == "lockWait") => {
+            waiting::lock_wait(context, command)
+        }
+        None => Started::Reply(context.store.database(database).run_command(command)),
     }
 }
 

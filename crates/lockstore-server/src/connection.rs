@@ -1,27 +1,58 @@
-//! One client: its messages, one after the other.
+//! One client: its messages, and the replies to them.
+//!
+//! A driver's connection has one message answered after the other. One that has said `lockHello` has many calls outstanding:
+//! what can be answered at once is, and what must wait does so beside (`waiting.rs`), so that replies come in any order.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+mod blocking;
+mod events;
+mod output;
+mod waiting;
+
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use bson::RawDocument;
-use lockstore::Store;
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
+use lockstore::{ErrorCode, Store, Subscription};
 
-use crate::commands::{self, Context};
+use crate::commands::{self, Context, Started, failure};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
 use crate::wire::{Header, Message, Query, Request, WireError};
+use output::Output;
+use waiting::Waiting;
+
+/// What all connections of a server share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Service<'s> {
+    pub(crate) store: &'s Store,
+    pub(crate) memory: &'s Memory,
+    pub(crate) options: &'s ServerOptions,
+    /// How many calls wait, on all connections.
+    pub(crate) waiting: &'s Arc<AtomicUsize>,
+}
 
 /// A connection, served by a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Connection<'s> {
-    stream: UnixStream,
+    service: Service<'s>,
+    stream: &'s UnixStream,
+    output: &'s Output<'s>,
     number: i32,
-    store: &'s Store,
-    memory: &'s Memory,
-    patience: Duration,
-    /// The number of the last reply.
-    replies: i32,
+    kind: Kind<'s>,
+    subscription: Option<Subscription>,
+}
+
+/// What a client does with its connection.
+#[derive(Debug)]
+enum Kind<'s> {
+    /// It waits for each reply before it sends the next message, as drivers do.
+    Ordinary,
+    /// It has many calls outstanding. Those that wait are here once there was one.
+    Control(Option<Waiting<'s>>),
 }
 
 /// Why a connection has ended.
@@ -31,62 +62,139 @@ pub(crate) enum Ended {
     Io(#[from] io::Error),
     #[error(transparent)]
     Wire(#[from] WireError),
+    #[error("the client hung up while it waited for a reply")]
+    HungUp,
+}
+
+/// Answers message by message, until the client hangs up.
+pub(crate) fn serve(service: Service<'_>, stream: &UnixStream, number: i32) -> Result<(), Ended> {
+    stream.set_read_timeout(Some(service.options.patience))?;
+    let output = Output::new(stream, service.memory, service.options.patience)?;
+    thread::scope(|scope| {
+        let kind = Kind::Ordinary;
+        let output = &output;
+        // What waits ends with it.
+        Connection { service, stream, output, number, kind, subscription: None }.serve(scope)
+    })
 }
 
 impl<'s> Connection<'s> {
-    pub(crate) fn new(
-        stream: UnixStream,
-        number: i32,
-        store: &'s Store,
-        memory: &'s Memory,
-        options: &ServerOptions,
-    ) -> io::Result<Self> {
-        stream.set_read_timeout(Some(options.patience))?;
-        stream.set_write_timeout(Some(options.patience))?;
-        let patience = options.patience;
-        Ok(Self { stream, number, store, memory, patience, replies: 0 })
-    }
-
-    /// Answers message by message, until the client hangs up.
-    pub(crate) fn serve(mut self) -> Result<(), Ended> {
-        let mut reader = BufReader::new(self.stream.try_clone()?);
+    fn serve<'e>(mut self, scope: &'s Scope<'s, 'e>) -> Result<(), Ended> {
+        let patience = self.service.options.patience;
+        let mut reader = BufReader::new(self.stream);
         while has_begun(&mut reader)? {
-            let mut message = Hurried { inner: &mut reader, until: Instant::now() + self.patience };
+            let mut message = Hurried { inner: &mut reader, until: Instant::now() + patience };
             let header = Header::read(&mut message)??;
-            let _share = self.memory.take(header.body_len);
+            let _share = self.service.memory.take(header.body_len);
             let body = header.read_body(&mut message)?;
-            self.answer(header.request_id, header.understand(body)?)?;
+            self.answer(header.request_id, header.understand(body)?, scope)?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, request_id: i32, request: Request) -> Result<(), Ended> {
-        let context = Context { store: self.store, connection: self.number };
-        match request {
-            Request::Message(Message { command, more_to_come }) => {
-                let reply = commands::run(context, &command);
-                if !more_to_come {
-                    self.reply(request_id, &reply, Message::of)?;
-                }
-            }
-            Request::Query(Query { database, command }) => {
-                let reply = commands::run_in(context, &database, &command);
-                self.reply(request_id, &reply, Query::reply)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn reply(
+    fn answer<'e>(
         &mut self,
         request_id: i32,
-        reply: &RawDocument,
-        bytes: fn(i32, i32, &RawDocument) -> Vec<u8>,
-    ) -> io::Result<()> {
-        self.replies = self.replies.wrapping_add(1);
-        let until = Instant::now() + self.patience;
-        Hurried { inner: &self.stream, until }.write_all(&bytes(self.replies, request_id, reply))
+        request: Request,
+        scope: &'s Scope<'s, 'e>,
+    ) -> Result<(), Ended> {
+        let (begun, style) = match request {
+            Request::Message(Message { command, more_to_come }) => {
+                let style = if more_to_come { Style::Silent } else { Style::Message };
+                (self.begin(request_id, &command), style)
+            }
+            Request::Query(Query { database, command }) => {
+                let started = commands::start_in(self.context(), &database, &command);
+                (Begun::Here(started), Style::Query)
+            }
+        };
+        let Begun::Here(started) = begun else { return Ok(()) };
+        let reply = match (started, &mut self.kind) {
+            (Started::Reply(reply), _) => reply,
+            (Started::Pending(call), Kind::Control(waiting)) => {
+                let output = self.output;
+                let waiting =
+                    waiting.get_or_insert_with(|| Waiting::start(self.service, output, scope));
+                match waiting.add(request_id, call) {
+                    Ok(()) => return Ok(()),
+                    Err(refusal) => refusal,
+                }
+            }
+            (Started::Pending(call), Kind::Ordinary) => {
+                let Some(reply) = blocking::wait(call, self.stream)? else {
+                    // To who has only shut down its own half, or when it is the server that ends.
+                    let _ = self.output.send(request_id, &interrupted(), style);
+                    return Err(Ended::HungUp);
+                };
+                reply
+            }
+        };
+        Ok(self.output.send(request_id, &reply, style)?)
     }
+
+    /// Begins a command: those about this connection are answered here.
+    fn begin(&mut self, request_id: i32, command: &RawDocument) -> Begun {
+        let first = command.iter().next().and_then(Result::ok);
+        let reply = match first.map(|(name, value)| (name.as_str(), value)) {
+            Some(("lockHello", _)) => self.hello(),
+            Some(("lockKill", killed)) => match self.kill(killed.as_i32(), request_id) {
+                Some(reply) => reply,
+                None => return Begun::Elsewhere,
+            },
+            Some(("lockSubscribe", _)) => self.subscribe(command),
+            Some(("lockNextEvents", _)) => self.next_events(command),
+            Some(_) | None => return Begun::Here(commands::start(self.context(), command)),
+        };
+        Begun::Here(Started::Reply(reply))
+    }
+
+    /// `lockHello`: the client is one of ours, and has many calls outstanding from here on.
+    fn hello(&mut self) -> RawDocumentBuf {
+        if let Kind::Ordinary = self.kind {
+            self.kind = Kind::Control(None);
+        }
+        rawdoc! { "ok": 1.0, "connectionId": self.number }
+    }
+
+    /// `lockKill`: the client gives up the wait of a request. The executor answers, where there is one.
+    fn kill(&mut self, killed: Option<i32>, request_id: i32) -> Option<RawDocumentBuf> {
+        let (Kind::Control(waiting), Some(killed)) = (&mut self.kind, killed) else {
+            let message = "lockKill takes the number of a request on a connection that has said lockHello";
+            return Some(failure(ErrorCode::FAILED_TO_PARSE, message));
+        };
+        match waiting {
+            Some(waiting) => waiting.kill(killed, request_id),
+            None => return Some(rawdoc! { "ok": 1.0 }),
+        }
+        None
+    }
+
+    fn context(&self) -> Context<'s> {
+        Context { store: self.service.store, connection: self.number }
+    }
+}
+
+/// Where a command is answered.
+enum Begun {
+    Here(Started),
+    /// By the executor.
+    Elsewhere,
+}
+
+/// How a message is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Message,
+    Query,
+    /// Not at all: the client does not want to know.
+    Silent,
+}
+
+/// The reply of a call whose wait ends with its connection, or with the server: drivers ask again.
+fn interrupted() -> RawDocumentBuf {
+    let mut reply = failure(ErrorCode::new(INTERRUPTED_AT_SHUTDOWN), "the server stops");
+    reply.append(bson::cstr!("errorLabels"), bson::RawArrayBuf::from_iter(["RetryableWriteError"]));
+    reply
 }
 
 /// Waits for the next message, for as long as it takes. `false` when the client has hung up.
@@ -104,32 +212,26 @@ fn has_paused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// What must be done with by some time: whoever sends or takes a byte now and then is too slow all the same.
+/// What must be done with by some time: whoever sends a byte now and then is too slow all the same.
 struct Hurried<S> {
     inner: S,
     until: Instant,
 }
 
-impl<S> Hurried<S> {
-    fn check(&self) -> io::Result<()> {
-        if Instant::now() < self.until { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
-    }
-}
-
 impl<R: Read> Read for Hurried<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.check()?;
+        if Instant::now() >= self.until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         self.inner.read(buffer)
     }
 }
 
-impl<W: Write> Write for Hurried<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.check()?;
-        self.inner.write(bytes)
-    }
+/// MongoDB's code for what a server that stops has not done.
+const INTERRUPTED_AT_SHUTDOWN: i32 = 11600;
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
+/// How long a thread waits for what it cannot be woken by, before it looks whether its client is still there.
+const LOOK: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests;

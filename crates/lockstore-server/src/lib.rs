@@ -13,6 +13,38 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Start and join
+//!
+//! Nobody administers that process. [`Store::connect(path)`](Connect::connect) joins the server of a file, or starts it:
+//! `lockstore serve --detach`, in a session of its own, which ends when nobody has been connected for a minute. Any number of
+//! processes may do so at once: the lock of the store's file decides whose server serves. When the server is killed, the next
+//! call of anybody starts another, and all go on there, with the deadlines that they had.
+//!
+//! What was sent and not answered is sent again only if that cannot do it twice: it reads, or the server remembers its
+//! answer under the client session and number that it carries. Anything else ends as `OutcomeUnknown`.
+//!
+//! A server that was stopped, by SIGSTOP say, keeps nobody beyond a deadline: the call ends as `ServerUnresponsive`, which names
+//! the process. Calls without a deadline go on waiting, and say so in the log.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `jobs.redb.sock` | the socket: [`socket_path`] |
+//! | `jobs.redb.log`, `jobs.redb.log.1` | the log of servers in the background, 1 MiB each: [`log_path`] |
+//!
+//! # Our own commands
+//!
+//! Beside MongoDB's, for clients that are ours:
+//!
+//! | command | what |
+//! | --- | --- |
+//! | `lockHello` | the first on a *control connection*: calls are answered in any order from here on, by `responseTo` |
+//! | `lockKill: <request id>` | gives up a call that waits on the same connection. It is answered when that call is over; a reply that the call has got comes before |
+//! | `lockSubscribe: <prefix>` | subscribes the connection to events |
+//! | `lockNextEvents: 1, maxTimeMS` | the events that have come since, at most 1,000, as soon as there is one |
+//!
+//! On any other connection a call that waits keeps that connection, and ends when the client hangs up. A server that stops
+//! answers it with `InterruptedAtShutdown` (11600); control connections are closed, and their clients ask the next server.
+//!
 //! # Who gets in
 //!
 //! Whoever the kernel says runs as the same user. The socket is made readable and writable by its owner only, in a
@@ -24,10 +56,17 @@
 //! | --- | --- |
 //! | connections at once | [`ServerOptions::connections_max`], 1,000 |
 //! | a message | 48,000,000 bytes, as MongoDB's |
-//! | large requests in memory at once, together | [`ServerOptions::message_memory_max`], 256 MiB |
-//! | how long the rest of a message, or the reading of a reply, may take | [`ServerOptions::patience`], 30 s |
+//! | large messages in memory at once, together | [`ServerOptions::message_memory_max`], 256 MiB |
+//! | how long the rest of a message, or the reading of a reply, may take | [`ServerOptions::patience`], 30 s; 1 s while memory is short |
+//! | calls that wait: of all clients; of one connection | [`ServerOptions::waiting_max`], 100,000; [`ServerOptions::waiting_per_connection_max`], 10,000 |
+//! | subscriptions of a connection | 1 |
+//! | a client's connections for calls that are answered soon | [`ConnectOptions::connections_max`], 64, of which 8 are kept |
+//! | a client's calls outstanding on its control connection | [`ConnectOptions::outstanding_max`], 10,000 |
+//! | how often one call is sent again | 16 times |
+//! | servers that one call starts | 3 |
 
 mod address;
+mod bell;
 mod client;
 mod commands;
 mod connection;
@@ -36,8 +75,13 @@ mod options;
 mod server;
 mod wire;
 
-pub use address::{AddressError, socket_path, uri};
-pub use client::{Client, ClientError};
+pub use address::{AddressError, log_path, socket_path, uri};
+pub use client::{
+    Client, ClientError, Connect, ConnectError, ConnectOptions, OnReply, Outstanding, Transport, connect,
+};
 pub use options::ServerOptions;
-pub use server::{Server, StartError, Stopper};
+pub use server::{End, Server, StartError, Stopper};
 pub use wire::describe_message;
+
+/// The exit code of `lockstore serve` when another process has the file open, a server of it most likely.
+pub const EXIT_CODE_IN_USE: u8 = 5;

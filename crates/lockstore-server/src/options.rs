@@ -9,6 +9,8 @@ pub struct ServerOptions {
     pub(crate) connections_max: usize,
     pub(crate) message_memory_max: usize,
     pub(crate) patience: Duration,
+    pub(crate) waiting_max: usize,
+    pub(crate) waiting_per_connection_max: usize,
 }
 
 impl ServerOptions {
@@ -18,6 +20,8 @@ impl ServerOptions {
             connections_max: 1_000,
             message_memory_max: 256 << 20,
             patience: Duration::from_secs(30),
+            waiting_max: 100_000,
+            waiting_per_connection_max: 10_000,
         }
     }
 
@@ -26,8 +30,9 @@ impl ServerOptions {
         Self { connections_max, ..self }
     }
 
-    /// How many bytes all requests above 64 KiB may have together, each until it is answered; 256 MiB by default, and
-    /// never less than one request may have. Who brings one for which there is no room waits. Replies are not counted.
+    /// How many bytes all messages above 64 KiB may have together, requests until they are answered and replies until they
+    /// are read; 256 MiB by default, and never less than one request may have. Who brings a request for which there is no room
+    /// waits. While replies have taken more than there is, a client that stops reading is hung up on after a second.
     pub fn message_memory_max(self, message_memory_max: usize) -> Self {
         Self { message_memory_max, ..self }
     }
@@ -36,6 +41,17 @@ impl ServerOptions {
     /// slower one is hung up on.
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// How many calls of all clients may wait at once (for a lock, say); 100,000 by default. One more is refused as
+    /// `LockBusy` (46).
+    pub fn waiting_max(self, waiting_max: usize) -> Self {
+        Self { waiting_max, ..self }
+    }
+
+    /// How many calls of one connection may wait at once; 10,000 by default. One more is refused as `LockBusy` (46).
+    pub fn waiting_per_connection_max(self, waiting_per_connection_max: usize) -> Self {
+        Self { waiting_per_connection_max, ..self }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The server: a listening socket, and a thread for each connection.
 
+mod door;
 mod socket;
 
 use std::collections::HashMap;
 use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,10 +16,11 @@ use std::time::{Duration, Instant};
 use lockstore::{Store, StoreError};
 
 use crate::address::{AddressError, socket_path, uri_of};
-use crate::connection::Connection;
+use crate::connection::{self, Service};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
-use socket::SocketFile;
+use crate::bell::Bell;
+use door::Door;
 
 pub use socket::StartError;
 
@@ -25,17 +28,30 @@ pub use socket::StartError;
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
-    socket: Option<SocketFile>,
+    path: PathBuf,
+    bell: Arc<Bell>,
     listening: Option<JoinHandle<()>>,
+}
+
+/// Why [`Server::wait_until_idle`] has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nobody has been connected for long enough.
+    Idle,
+    /// Somebody asked for it: [`Stopper::stop`].
+    Stopped,
+    /// The store has stopped, as a commit failed. Nothing is served from it any more; to open it again helps.
+    Failed,
 }
 
 /// What the threads of a server share.
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    listener: UnixListener,
     options: ServerOptions,
     memory: Memory,
+    /// How many calls wait, on all connections.
+    waiting: Arc<AtomicUsize>,
     clients: Mutex<Clients>,
     /// Notified when a connection comes or goes, and when the server is to stop.
     changed: Condvar,
@@ -48,6 +64,8 @@ struct Clients {
     /// Since when there has been nobody.
     idle_since: Instant,
     stopping: bool,
+    /// A commit failed.
+    store_failed: bool,
 }
 
 impl Server {
@@ -62,36 +80,38 @@ impl Server {
         options: ServerOptions,
     ) -> Result<Self, StartError> {
         let socket = socket_path(path).map_err(StartError::from)?;
-        let (socket, listener) = SocketFile::bind(socket)?;
+        let door = Door::open(&socket)?;
         let memory = Memory::new(options.message_memory_max.max(crate::wire::MESSAGE_BYTES_MAX));
         let clients = Clients {
             connected: HashMap::new(),
             last_number: 0,
             idle_since: Instant::now(),
             stopping: false,
+            store_failed: false,
         };
         let shared = Arc::new(Shared {
             store,
-            listener,
             options,
             memory,
+            waiting: Arc::default(),
             clients: Mutex::new(clients),
             changed: Condvar::new(),
         });
+        let (path, bell) = (door.path().to_owned(), door.bell());
         let listening = thread::Builder::new()
             .name("lockstore-listen".into())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || shared.listen()
+                move || shared.listen(door)
             })
-            .map_err(|source| StartError::Io { path: socket.path().to_owned(), source })?;
-        tracing::info!(socket = %socket.path().display(), "serving");
-        Ok(Self { shared, socket: Some(socket), listening: Some(listening) })
+            .map_err(|source| StartError::Io { path: path.clone(), source })?;
+        tracing::info!(socket = %path.display(), "serving");
+        Ok(Self { shared, path, bell, listening: Some(listening) })
     }
 
     /// Where it listens.
     pub fn socket(&self) -> &Path {
-        self.socket.as_ref().map_or(Path::new(""), SocketFile::path)
+        &self.path
     }
 
     /// Its address, for MongoDB's drivers.
@@ -104,19 +124,23 @@ impl Server {
         self.shared.clients().connected.len()
     }
 
-    /// Waits until nobody has been connected for as long as `idle`, or for ever, or until the store has stopped.
-    pub fn wait_until_idle(&self, idle: Option<Duration>) {
+    /// Waits until nobody has been connected for as long as `idle` (without one: for ever), until somebody asks for the end, or
+    /// until the store has stopped, which is found out within a second. The first client gets 2 s to come in any case.
+    pub fn wait_until_idle(&self, idle: Option<Duration>) -> End {
         let mut clients = self.shared.clients();
         loop {
             let left = match idle {
-                _ if clients.stopping => return,
+                _ if clients.stopping => return End::Stopped,
+                _ if clients.store_failed => return End::Failed,
                 Some(idle) if clients.connected.is_empty() => {
+                    let had_none = clients.last_number == 0;
+                    let idle = if had_none { idle.max(FIRST_CLIENT) } else { idle };
                     idle.saturating_sub(clients.idle_since.elapsed())
                 }
                 _ => Duration::MAX,
             };
             if left.is_zero() {
-                return;
+                return End::Idle;
             }
             let waited = self.shared.changed.wait_timeout(clients, left.min(LOOK_MAX));
             clients = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -140,11 +164,9 @@ impl Server {
 
     fn hang_up(&mut self) {
         let Some(listening) = self.listening.take() else { return };
-        // Who comes from here on finds no socket, and starts a server of its own once the file is free.
-        drop(self.socket.take());
+        // It takes the socket away: who comes from here on finds none, and starts a server of its own once the file is free.
         self.shared.stop();
-        // It wakes up: the socket does not listen any more.
-        let _ = rustix::net::shutdown(&self.shared.listener, rustix::net::Shutdown::Both);
+        self.bell.ring();
         if listening.join().is_err() {
             tracing::error!("the listening thread panicked");
         }
@@ -185,17 +207,37 @@ impl Stopper {
 }
 
 impl Shared {
-    fn listen(self: &Arc<Self>) {
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => self.admit(stream),
-                Err(_) if self.clients().stopping => return,
+    /// Lets clients in until the server is to stop.
+    fn listen(self: &Arc<Self>, mut door: Door) {
+        let mut looked = Instant::now();
+        while !self.clients().stopping {
+            match door.wait(LOOK) {
+                Ok(Some(stream)) => self.admit(stream),
+                Ok(None) => {}
                 Err(error) => {
                     // Too many files are open, most likely. Those who are connected go on.
                     tracing::warn!(%error, "a connection was not accepted");
                     thread::sleep(REST);
                 }
             }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                self.look_after(&mut door);
+            }
+        }
+    }
+
+    /// Looks whether clients can still find the server, and whether it still has a store.
+    fn look_after(&self, door: &mut Door) {
+        match door.stay_open() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("the socket had been taken away, and was made again"),
+            Err(error) => tracing::warn!(%error, "the socket was taken away, and no client can come"),
+        }
+        if let Err(error @ StoreError::Poisoned { .. }) = self.store.stats() {
+            tracing::error!(%error, "nothing can be served");
+            self.clients().store_failed = true;
+            self.changed.notify_all();
         }
     }
 
@@ -207,7 +249,7 @@ impl Shared {
         let Some(number) = self.enter(&stream) else { return };
         let thread = thread::Builder::new().name(format!("lockstore-{number}"));
         let shared = Arc::clone(self);
-        if let Err(error) = thread.spawn(move || shared.serve(stream, number)) {
+        if let Err(error) = thread.spawn(move || shared.serve(&stream, number)) {
             tracing::warn!(%error, "a connection has no thread");
             self.leave(number);
         }
@@ -229,9 +271,10 @@ impl Shared {
         Some(number)
     }
 
-    fn serve(&self, stream: UnixStream, number: i32) {
+    fn serve(&self, stream: &UnixStream, number: i32) {
         let served = catch_unwind(AssertUnwindSafe(|| {
-            Connection::new(stream, number, &self.store, &self.memory, &self.options)?.serve()
+            let Self { store, memory, options, waiting, .. } = self;
+            connection::serve(Service { store, memory, options, waiting }, stream, number)
         }));
         match served {
             Ok(Ok(())) => tracing::debug!(number, "a client has hung up"),
@@ -268,6 +311,12 @@ impl From<AddressError> for StartError {
 
 /// How long the listener rests when the kernel gives it no connection.
 const REST: Duration = Duration::from_millis(50);
+
+/// So long a new server is not idle: who started it is on the way.
+const FIRST_CLIENT: Duration = Duration::from_secs(2);
+
+/// So often the server looks after its socket and its store.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long one wait takes at most.
 const LOOK_MAX: Duration = Duration::from_secs(3_600);

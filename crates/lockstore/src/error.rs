@@ -59,6 +59,29 @@ pub enum StoreError {
         /// The bound.
         subscriptions_max: usize,
     },
+    /// The server of the store has not answered by the deadline of the call, and its process is alive: it was stopped, or
+    /// hangs. Whether the call was done is not known.
+    #[error("process {pid}, the store's server, does not answer; was it stopped?")]
+    ServerUnresponsive {
+        /// The process.
+        pid: u32,
+    },
+    /// The server ended in the middle of a call that cannot be sent again without doing it twice. Whether it was done is not
+    /// known.
+    #[error("the server ended before it answered, and {what} may have been done or not: look before you do it again")]
+    OutcomeUnknown {
+        /// The call.
+        what: Arc<str>,
+    },
+    /// The store lives in another process, and there is no way to it. Nothing was done by this call that was not done when
+    /// it first went out.
+    #[error("the store's server at {} cannot be reached: {reason}", socket.display())]
+    Unreachable {
+        /// Where the server listens.
+        socket: Arc<Path>,
+        /// Why.
+        reason: Arc<str>,
+    },
     /// The store met a mistake of its own: please report it.
     #[error("the store made a mistake: {what}; please report it")]
     Internal {

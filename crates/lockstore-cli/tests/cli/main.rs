@@ -16,6 +16,7 @@ mod run;
 mod run_lost;
 mod run_signals;
 mod scripts;
+mod sharing;
 mod store_file;
 mod support;
 mod transfer;

@@ -73,12 +73,16 @@ impl SocketFile {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Whether the socket is still where clients look for it.
+    pub(super) fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|there| inode(&there) == self.inode)
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let there = fs::symlink_metadata(&self.path);
-        if there.is_ok_and(|there| inode(&there) == self.inode)
+        if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(%error, socket = %self.path.display(), "the socket was not taken away");

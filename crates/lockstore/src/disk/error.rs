@@ -135,13 +135,19 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another opener has the file: a store is open once, in one process.
-    #[error("{} is open in {}; a store can be open only once at a time", path.display(), opener(*pid))]
+    #[error(
+        "{} is open in {}; a store can be open only once at a time, and processes share one through a server: \
+         `Store::connect`",
+        path.display(), opener(*pid, program.as_deref())
+    )]
     Locked {
         /// The path.
         path: PathBuf,
         /// The process that opened it, where that can be told. When that process has ended, a child
         /// that it forked still keeps the file.
         pid: Option<u32>,
+        /// The name of that process's program: `lockstore` is most likely the server of this file.
+        program: Option<String>,
     },
     /// The file is empty. A store never is, so this one has lost its content, or was made by something else.
     #[error("{} is empty, which a store never is; if nothing was lost, remove it and open again", path.display())]
@@ -203,11 +209,12 @@ pub enum OpenError {
     },
 }
 
-fn opener(pid: Option<u32>) -> String {
-    match pid {
-        Some(pid) if pid == std::process::id() => format!("this process ({pid})"),
-        Some(pid) => format!("process {pid}"),
-        None => "another process".to_owned(),
+fn opener(pid: Option<u32>, program: Option<&str>) -> String {
+    match (pid, program) {
+        (Some(pid), _) if pid == std::process::id() => format!("this process ({pid})"),
+        (Some(pid), Some(program)) => format!("process {pid} ({program})"),
+        (Some(pid), None) => format!("process {pid}"),
+        (None, _) => "another process".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, T
 use super::gate::Gate;
 use super::guard::{guarded, guarded_drop};
 use super::own_pages;
-use super::owner::pid_of_locker;
+use super::owner::{pid_of_locker, program_of};
 use super::proofs::Proofs;
 use super::staging::{Staged, folder_of, sync_folder_of};
 use super::{
@@ -335,7 +335,8 @@ pub(super) fn builder(cache_bytes: usize) -> Builder {
 fn open_error(path: &Path, error: DatabaseError, pid: impl FnOnce() -> Option<u32>) -> OpenError {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-            OpenError::Locked { path: path.to_owned(), pid: pid() }
+            let pid = pid();
+            OpenError::Locked { path: path.to_owned(), pid, program: pid.and_then(program_of) }
         }
         error => disk_error(path, DiskError::from_redb("open", error.into())),
     }

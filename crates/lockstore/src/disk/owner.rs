@@ -16,6 +16,12 @@ pub(super) fn pid_of_locker(file: &File) -> Option<u32> {
     })
 }
 
+/// The name of the program that a process runs, of which the kernel keeps 15 bytes.
+pub(super) fn program_of(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
 /// Looks for a lock of the inode, by preference one on the same device: some file systems (btrfs,
 /// overlays) have one device number for `stat` and another for `/proc/locks`.
 fn pid_in(locks: &str, device: u64, inode: u64) -> Option<u32> {

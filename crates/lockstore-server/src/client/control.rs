@@ -1,0 +1,186 @@
+//! The control connection: many calls outstanding at once, answered in any order.
+//!
+//! Two threads serve it, from the first call on. The *reader* connects, says `lockHello`, and hands replies on; when the
+//! connection breaks it connects again, and all that is outstanding is sent again. The *pump* sends, and tells calls whose time is
+//! over; it never waits for the server, so that one that was stopped keeps nobody. No caller ever touches the socket.
+
+mod calls;
+mod pump;
+mod reader;
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+
+use bson::RawDocumentBuf;
+use lockstore::{Clock, Instant, StoreError};
+
+use super::identity::Identity;
+use super::place::Place;
+use super::transport::OnReply;
+use calls::Calls;
+
+/// The control connection of a transport.
+#[derive(Debug)]
+pub(super) struct Control {
+    place: Arc<Place>,
+    identity: Identity,
+    state: Mutex<State>,
+    /// Notified when there is something to send, to connect for, or to end.
+    changed: Condvar,
+    opened_by: u32,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    calls: Calls,
+    /// When it was heard last, and when it was asked last for a sign of life.
+    heard: Instant,
+    asked: Instant,
+}
+
+/// How far the connection is.
+#[derive(Debug)]
+enum Phase {
+    /// Nobody has called yet: there are no threads.
+    Unused,
+    /// The reader is to connect, if there are calls or `stay` is set.
+    Down { stay: bool },
+    /// Calls go out here. The number tells one connection from the next.
+    Up { link: u64, sender: Arc<UnixStream> },
+    Closed,
+}
+
+/// A call that is outstanding. Dropping it gives it up.
+#[derive(Debug)]
+#[must_use = "dropping it gives the call up"]
+pub struct Outstanding {
+    call: Option<(Weak<Control>, i32)>,
+}
+
+impl Control {
+    pub(super) fn new(place: Arc<Place>, identity: Identity) -> Arc<Self> {
+        let calls = Calls::new(place.options().outstanding_max);
+        let now = place.clock().now();
+        let state = State { phase: Phase::Unused, calls, heard: now, asked: now };
+        Arc::new(Self {
+            place,
+            identity,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            opened_by: std::process::id(),
+        })
+    }
+
+    /// Begins a call.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        command: RawDocumentBuf,
+        deadline: Option<Instant>,
+        on_reply: OnReply,
+    ) -> Outstanding {
+        let grace = self.place.options().grace;
+        let until = deadline.map(|deadline| deadline.saturating_add(grace));
+        let added = self.add(command, until, on_reply);
+        match added {
+            Ok(id) => Outstanding { call: Some((Arc::downgrade(self), id)) },
+            Err((on_reply, error)) => {
+                on_reply(Err(error));
+                Outstanding::none()
+            }
+        }
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        command: RawDocumentBuf,
+        until: Option<Instant>,
+        on_reply: OnReply,
+    ) -> Result<i32, (OnReply, StoreError)> {
+        let mut state = self.state();
+        let error = match state.phase {
+            Phase::Closed => Some(StoreError::Closed),
+            Phase::Unused => self.start_threads(&mut state).err(),
+            Phase::Down { .. } | Phase::Up { .. } => None,
+        };
+        if let Some(error) = error {
+            return Err((on_reply, error));
+        }
+        let is_up = matches!(state.phase, Phase::Up { .. });
+        let id = state.calls.add(command, until, on_reply, is_up)?;
+        self.changed.notify_all();
+        Ok(id)
+    }
+
+    fn start_threads(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
+        let (reading, pumping) = (Arc::clone(self), Arc::clone(self));
+        let reader = thread::Builder::new().name("lockstore-reader".to_owned());
+        let pump = thread::Builder::new().name("lockstore-pump".to_owned());
+        let started = pump.spawn(move || pumping.pump());
+        let started = started.and_then(|_| reader.spawn(move || reading.read()));
+        match started {
+            Ok(_) => {
+                state.phase = Phase::Down { stay: true };
+                Ok(())
+            }
+            Err(error) => {
+                // The pump may have started: it ends.
+                state.phase = Phase::Closed;
+                Err(StoreError::Unreachable {
+                    socket: Arc::clone(self.place.socket()),
+                    reason: format!("there is no thread for the connection: {error}").into(),
+                })
+            }
+        }
+    }
+
+    fn give_up(&self, id: i32) {
+        let mut state = self.state();
+        let is_up = matches!(state.phase, Phase::Up { .. });
+        let forgotten = state.calls.give_up(id, is_up);
+        drop(state);
+        self.changed.notify_all();
+        // What it owns may be dropped only without the lock.
+        drop(forgotten);
+    }
+
+    /// Ends the connection and its threads, and tells all calls.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        let phase = std::mem::replace(&mut state.phase, Phase::Closed);
+        let told = state.calls.take_all();
+        drop(state);
+        self.changed.notify_all();
+        if let Phase::Up { sender, .. } = phase {
+            // The reader wakes up.
+            let _ = sender.shutdown(std::net::Shutdown::Both);
+        }
+        for on_reply in told {
+            on_reply(Err(StoreError::Closed));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outstanding {
+    /// Of a call that has ended already.
+    pub(super) fn none() -> Self {
+        Self { call: None }
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        let Some((control, id)) = self.call.take() else { return };
+        if let Some(control) = control.upgrade()
+            // In a forked child the lock may be held for ever, by a thread that is not there.
+            && control.opened_by == std::process::id()
+        {
+            control.give_up(id);
+        }
+    }
+}
