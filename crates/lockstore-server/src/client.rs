@@ -18,7 +18,6 @@ mod start;
 mod transport;
 
 pub use connect::{Connect, ConnectOptions, connect};
-pub use control::Outstanding;
 pub use error::ConnectError;
 pub use simple::{Client, ClientError};
-pub use transport::{OnReply, Transport};
+pub use transport::Transport;

@@ -2,12 +2,9 @@
 
 mod administration;
 mod hello;
-mod waiting;
-
-use std::pin::Pin;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::{ErrorCode, Store};
+use lockstore::{ErrorCode, Started, Store};
 
 /// What a command is run with.
 #[derive(Clone, Copy, Debug)]
@@ -19,17 +16,6 @@ pub(crate) struct Context<'c> {
 
 /// A command that is about the server.
 type OwnCommand = fn(Context<'_>, &RawDocument) -> RawDocumentBuf;
-
-/// What a command has come to when it was begun.
-pub(crate) enum Started {
-    /// It is done.
-    Reply(RawDocumentBuf),
-    /// It waits.
-    Pending(CommandFuture),
-}
-
-/// The reply of a command that waits. Dropping it gives the wait up.
-pub(crate) type CommandFuture = Pin<Box<dyn Future<Output = RawDocumentBuf> + Send>>;
 
 /// Begins a command that names its database in `$db`.
 pub(crate) fn start(context: Context<'_>, command: &RawDocument) -> Started {
@@ -51,10 +37,7 @@ pub(crate) fn start_in(context: Context<'_>, database: &str, command: &RawDocume
     };
     match own {
         Some((_, run)) => Started::Reply(run(context, command)),
-        None if matches!(&first, Some(Ok((name, _))) if name.as_str() == "lockWait") => {
-            waiting::lock_wait(context, command)
-        }
-        None => Started::Reply(context.store.database(database).run_command(command)),
+        None => context.store.database(database).start_command(command),
     }
 }
 

@@ -4,7 +4,6 @@
 //! what can be answered at once is, and what must wait does so beside (`waiting.rs`), so that replies come in any order.
 
 mod blocking;
-mod events;
 mod output;
 mod waiting;
 
@@ -13,12 +12,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::{self, Scope};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::{ErrorCode, Store, Subscription};
+use lockstore::{ErrorCode, Started, Store};
 
-use crate::commands::{self, Context, Started, failure};
+use crate::commands::{self, Context, failure};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
 use crate::wire::{Header, Message, Query, Request, WireError};
@@ -43,7 +42,6 @@ pub(crate) struct Connection<'s> {
     output: &'s Output<'s>,
     number: i32,
     kind: Kind<'s>,
-    subscription: Option<Subscription>,
 }
 
 /// What a client does with its connection.
@@ -74,7 +72,7 @@ pub(crate) fn serve(service: Service<'_>, stream: &UnixStream, number: i32) -> R
         let kind = Kind::Ordinary;
         let output = &output;
         // What waits ends with it.
-        Connection { service, stream, output, number, kind, subscription: None }.serve(scope)
+        Connection { service, stream, output, number, kind }.serve(scope)
     })
 }
 
@@ -141,8 +139,6 @@ impl<'s> Connection<'s> {
                 Some(reply) => reply,
                 None => return Begun::Elsewhere,
             },
-            Some(("lockSubscribe", _)) => self.subscribe(command),
-            Some(("lockNextEvents", _)) => self.next_events(command),
             Some(_) | None => return Begun::Here(commands::start(self.context(), command)),
         };
         Begun::Here(Started::Reply(reply))
@@ -159,7 +155,8 @@ impl<'s> Connection<'s> {
     /// `lockKill`: the client gives up the wait of a request. The executor answers, where there is one.
     fn kill(&mut self, killed: Option<i32>, request_id: i32) -> Option<RawDocumentBuf> {
         let (Kind::Control(waiting), Some(killed)) = (&mut self.kind, killed) else {
-            let message = "lockKill takes the number of a request on a connection that has said lockHello";
+            let message =
+                "lockKill takes the number of a request on a connection that has said lockHello";
             return Some(failure(ErrorCode::FAILED_TO_PARSE, message));
         };
         match waiting {
@@ -229,9 +226,6 @@ impl<R: Read> Read for Hurried<R> {
 
 /// MongoDB's code for what a server that stops has not done.
 const INTERRUPTED_AT_SHUTDOWN: i32 = 11600;
-
-/// How long a thread waits for what it cannot be woken by, before it looks whether its client is still there.
-const LOOK: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests;

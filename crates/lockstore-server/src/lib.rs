@@ -76,9 +76,7 @@ mod server;
 mod wire;
 
 pub use address::{AddressError, log_path, socket_path, uri};
-pub use client::{
-    Client, ClientError, Connect, ConnectError, ConnectOptions, OnReply, Outstanding, Transport, connect,
-};
+pub use client::{Client, ClientError, Connect, ConnectError, ConnectOptions, Transport, connect};
 pub use options::ServerOptions;
 pub use server::{End, Server, StartError, Stopper};
 pub use wire::describe_message;

@@ -68,7 +68,9 @@ pub enum StoreError {
     },
     /// The server ended in the middle of a call that cannot be sent again without doing it twice. Whether it was done is not
     /// known.
-    #[error("the server ended before it answered, and {what} may have been done or not: look before you do it again")]
+    #[error(
+        "the server ended before it answered, and {what} may have been done or not: look before you do it again"
+    )]
     OutcomeUnknown {
         /// The call.
         what: Arc<str>,
@@ -91,27 +93,6 @@ pub enum StoreError {
     /// The disk could not be read.
     #[error(transparent)]
     Disk(#[from] Arc<DiskError>),
-    /// The process that has the store open does not answer, and the time that the call was given is over. Whether it was done is
-    /// not known.
-    #[error("process {pid}, which has the store open, does not answer")]
-    ServerUnresponsive {
-        /// The process.
-        pid: u32,
-    },
-    /// Whether a call was done is not known, and will not be: it was sent, its answer was lost, and what would have told is gone.
-    #[error("whether {what} was done is not known")]
-    OutcomeUnknown {
-        /// The call.
-        what: Arc<str>,
-    },
-    /// The store lives elsewhere, and cannot be reached. Nothing was done.
-    #[error("the store cannot be reached at {}: {reason}", socket.display())]
-    Unreachable {
-        /// Where it should be.
-        socket: Arc<Path>,
-        /// Why not.
-        reason: Arc<str>,
-    },
 }
 
 impl StoreError {

@@ -13,11 +13,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use bson::RawDocumentBuf;
+use lockstore::remote::{OnReply, Outstanding};
 use lockstore::{Clock, Instant, StoreError};
 
 use super::identity::Identity;
 use super::place::Place;
-use super::transport::OnReply;
 use calls::Calls;
 
 /// The control connection of a transport.
@@ -46,17 +46,15 @@ enum Phase {
     /// Nobody has called yet: there are no threads.
     Unused,
     /// The reader is to connect, if there are calls or `stay` is set.
-    Down { stay: bool },
+    Down {
+        stay: bool,
+    },
     /// Calls go out here. The number tells one connection from the next.
-    Up { link: u64, sender: Arc<UnixStream> },
+    Up {
+        link: u64,
+        sender: Arc<UnixStream>,
+    },
     Closed,
-}
-
-/// A call that is outstanding. Dropping it gives it up.
-#[derive(Debug)]
-#[must_use = "dropping it gives the call up"]
-pub struct Outstanding {
-    call: Option<(Weak<Control>, i32)>,
 }
 
 impl Control {
@@ -84,10 +82,13 @@ impl Control {
         let until = deadline.map(|deadline| deadline.saturating_add(grace));
         let added = self.add(command, until, on_reply);
         match added {
-            Ok(id) => Outstanding { call: Some((Arc::downgrade(self), id)) },
+            Ok(id) => {
+                let control = Arc::downgrade(self);
+                Outstanding::new(move || give_up(&control, id))
+            }
             Err((on_reply, error)) => {
                 on_reply(Err(error));
-                Outstanding::none()
+                Outstanding::answered()
             }
         }
     }
@@ -166,21 +167,12 @@ impl Control {
     }
 }
 
-impl Outstanding {
-    /// Of a call that has ended already.
-    pub(super) fn none() -> Self {
-        Self { call: None }
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        let Some((control, id)) = self.call.take() else { return };
-        if let Some(control) = control.upgrade()
-            // In a forked child the lock may be held for ever, by a thread that is not there.
-            && control.opened_by == std::process::id()
-        {
-            control.give_up(id);
-        }
+/// Gives up a call, if it has not ended already.
+fn give_up(control: &Weak<Control>, id: i32) {
+    if let Some(control) = control.upgrade()
+        // In a forked child the lock may be held for ever, by a thread that is not there.
+        && control.opened_by == std::process::id()
+    {
+        control.give_up(id);
     }
 }

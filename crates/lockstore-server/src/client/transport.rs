@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
+use lockstore::remote::{OnReply, Outstanding};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
 use super::again::Again;
 use super::connect::ConnectOptions;
-use super::control::{Control, Outstanding};
+use super::control::Control;
 use super::error::ConnectError;
 use super::identity::Identity;
 use super::limit::Limit;
@@ -85,7 +86,8 @@ impl Transport {
         let Some(mut slot) = self.pool.take(limit) else {
             return Err(StoreError::ServerUnresponsive { pid: self.server_pid() });
         };
-        Call { transport: self, again: Again::of(&command), limit, resends: 0 }.run(&mut slot, command)
+        Call { transport: self, again: Again::of(&command), limit, resends: 0 }
+            .run(&mut slot, command)
     }
 
     /// Begins a call that may wait, for a lock say. `on_reply` is told what it came to, on a thread of the transport, which it
@@ -104,12 +106,12 @@ impl Transport {
     ) -> Outstanding {
         if let Err(error) = self.usable() {
             on_reply(Err(error));
-            return Outstanding::none();
+            return Outstanding::answered();
         }
         command.append(cstr!("$db"), database);
         if let Some(refusal) = too_large(&command) {
             on_reply(Ok(refusal));
-            return Outstanding::none();
+            return Outstanding::answered();
         }
         self.control.start(command, deadline, on_reply)
     }
@@ -150,9 +152,6 @@ impl Transport {
         Ok(())
     }
 }
-
-/// Is told what a call that waited came to.
-pub type OnReply = Box<dyn FnOnce(Result<RawDocumentBuf, StoreError>) + Send>;
 
 /// A call on its way.
 struct Call<'t> {
@@ -245,7 +244,8 @@ impl Call<'_> {
     ) -> Result<bool, StoreError> {
         while let SlotSession::None = slot.session {
             let pid = self.link(slot)?.pid();
-            match self.link(slot)?.call(&rawdoc! { "startSession": 1, "$db": "admin" }, self.limit) {
+            match self.link(slot)?.call(&rawdoc! { "startSession": 1, "$db": "admin" }, self.limit)
+            {
                 Ok(reply) => slot.session = session_of(&reply),
                 Err(LinkError::Silent) => {
                     slot.link = None;
@@ -321,15 +321,26 @@ impl Remote for Transport {
         &self,
         database: &str,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let max_time = command.get("maxTimeMS").ok().flatten().and_then(|time| {
             time.as_i64().or_else(|| time.as_i32().map(i64::from)).filter(|time| *time > 0)
         });
-        let deadline = max_time.map(|time| {
+        let by_max_time = max_time.map(|time| {
             let time = Duration::from_millis(time.unsigned_abs());
             self.clock.now().saturating_add(time)
         });
-        self.call(database, command.to_owned(), deadline)
+        self.call(database, command.to_owned(), deadline.or(by_max_time))
+    }
+
+    fn start_command(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        deadline: Option<Instant>,
+        on_reply: OnReply,
+    ) -> Outstanding {
+        self.start(database, command, deadline, on_reply)
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -169,9 +169,9 @@ fn events_come_to_who_subscribed() {
         send(stream, 2, &rawdoc! { "lockNextEvents": 1, "maxTimeMS": max_time, "$db": "admin" });
         let (_, reply) = receive(stream);
         let events = reply.get_array("events").unwrap();
-        let kinds = events.into_iter().map(|event| {
-            event.unwrap().as_document().unwrap().get_str("kind").unwrap().to_owned()
-        });
+        let kinds = events
+            .into_iter()
+            .map(|event| event.unwrap().as_document().unwrap().get_str("kind").unwrap().to_owned());
         kinds.collect::<Vec<_>>()
     };
     assert!(next(&mut stream, 1).is_empty());

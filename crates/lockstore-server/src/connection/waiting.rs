@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -12,11 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Scope;
 
 use bson::{RawDocumentBuf, rawdoc};
-use lockstore::ErrorCode;
+use lockstore::{CommandFuture, ErrorCode};
 
 use super::output::Output;
 use super::{Service, Style};
-use crate::commands::{CommandFuture, failure};
+use crate::commands::failure;
 
 /// The calls of one connection that wait. Dropping it gives them up.
 #[derive(Debug)]
@@ -136,7 +137,9 @@ impl Executor<'_> {
         let Some(call) = self.calls.get_mut(&request_id) else { return };
         call.alarm.told.store(false, Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&call.alarm));
-        if let Poll::Ready(reply) = call.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        if let Poll::Ready(reply) =
+            Pin::new(&mut call.future).poll(&mut Context::from_waker(&waker))
+        {
             self.calls.remove(&request_id);
             // When it cannot be sent the connection is over, which its reading thread finds out.
             let _ = self.output.send(request_id, &reply, Style::Message);

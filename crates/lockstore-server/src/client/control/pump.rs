@@ -4,11 +4,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lockstore::remote::OnReply;
 use lockstore::{Clock, StoreError};
 
 use super::super::limit::Limit;
 use super::super::link::{send_some, wait_for_room};
-use super::super::transport::OnReply;
 use super::{Control, Phase, State};
 
 /// What is to be done next.
@@ -105,7 +105,10 @@ impl Control {
         }
         if state.asked > state.heard {
             let pid = self.place.server_pid();
-            tracing::warn!(pid, "the store's server does not answer; calls without a deadline go on waiting");
+            tracing::warn!(
+                pid,
+                "the store's server does not answer; calls without a deadline go on waiting"
+            );
         } else {
             state.calls.ping();
         }
