@@ -159,7 +159,8 @@ impl<'s> Connection<'s> {
     /// `lockKill`: the client gives up the wait of a request. The executor answers, where there is one.
     fn kill(&mut self, killed: Option<i32>, request_id: i32) -> Option<RawDocumentBuf> {
         let (Kind::Control(waiting), Some(killed)) = (&mut self.kind, killed) else {
-            let message = "lockKill takes the number of a request on a connection that has said lockHello";
+            let message =
+                "lockKill takes the number of a request on a connection that has said lockHello";
             return Some(failure(ErrorCode::FAILED_TO_PARSE, message));
         };
         match waiting {

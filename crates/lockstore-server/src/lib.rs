@@ -77,7 +77,8 @@ mod wire;
 
 pub use address::{AddressError, log_path, socket_path, uri};
 pub use client::{
-    Client, ClientError, Connect, ConnectError, ConnectOptions, OnReply, Outstanding, Transport, connect,
+    Client, ClientError, Connect, ConnectError, ConnectOptions, OnReply, Outstanding, Transport,
+    connect,
 };
 pub use options::ServerOptions;
 pub use server::{End, Server, StartError, Stopper};

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use lockstore::{Store, StoreError};
 
 use crate::address::{AddressError, socket_path, uri_of};
+use crate::bell::Bell;
 use crate::connection::{self, Service};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
-use crate::bell::Bell;
 use door::Door;
 
 pub use socket::StartError;
@@ -232,7 +232,9 @@ impl Shared {
         match door.stay_open() {
             Ok(false) => {}
             Ok(true) => tracing::warn!("the socket had been taken away, and was made again"),
-            Err(error) => tracing::warn!(%error, "the socket was taken away, and no client can come"),
+            Err(error) => {
+                tracing::warn!(%error, "the socket was taken away, and no client can come")
+            }
         }
         if let Err(error @ StoreError::Poisoned { .. }) = self.store.stats() {
             tracing::error!(%error, "nothing can be served");

@@ -69,7 +69,9 @@ pub enum StoreError {
     },
     /// The server ended in the middle of a call that cannot be sent again without doing it twice. Whether it was done is not
     /// known.
-    #[error("the server ended before it answered, and {what} may have been done or not: look before you do it again")]
+    #[error(
+        "the server ended before it answered, and {what} may have been done or not: look before you do it again"
+    )]
     OutcomeUnknown {
         /// The call.
         what: Arc<str>,

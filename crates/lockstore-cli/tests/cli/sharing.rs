@@ -201,7 +201,8 @@ fn when_the_server_is_killed_everybody_goes_on_with_the_next() {
             .collect();
         for kill in 1..=3 {
             wait_until("they work", || done.load(Ordering::Relaxed) >= kill * 400);
-            let server = clients.iter().map(|client| shared.note(client)).find(|pid| is_alive(*pid));
+            let server =
+                clients.iter().map(|client| shared.note(client)).find(|pid| is_alive(*pid));
             if let Some(server) = server {
                 signal(server, Signal::KILL);
             }
@@ -311,7 +312,8 @@ fn two_hundred_clients_are_served_at_once() {
 fn who_comes_when_the_server_is_about_to_end_finds_one_all_the_same() {
     let shared = Shared::new();
     for id in 0..20 {
-        let options = Shared::options().idle_exit(Duration::from_millis(u64::try_from(id % 4).unwrap()));
+        let options =
+            Shared::options().idle_exit(Duration::from_millis(u64::try_from(id % 4).unwrap()));
         let client = options.transport(shared.path()).unwrap();
         shared.note(&client);
         insert(&client, id).unwrap();
@@ -337,7 +339,10 @@ fn why_there_is_no_server_is_said() {
     // There is no program.
     let options = ConnectOptions::new().program(shared.sandbox.path("none"));
     let error = options.transport(shared.path()).unwrap_err();
-    assert!(matches!(&error, ConnectError::NoProgram { looked, .. } if looked.len() == 1), "{error}");
+    assert!(
+        matches!(&error, ConnectError::NoProgram { looked, .. } if looked.len() == 1),
+        "{error}"
+    );
     // The folder is open to others.
     let folder = shared.sandbox.path("");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
@@ -398,7 +403,11 @@ fn a_server_whose_disk_is_full_opens_the_store_again_once() {
     for round in 1..=2 {
         wait_until("it serves", || connect().is_ok_and(|client| count_or_not(&client).is_ok()));
         let client = connect().unwrap();
-        assert_eq!(count(&client), acknowledged, "what was acknowledged is there, and nothing else");
+        assert_eq!(
+            count(&client),
+            acknowledged,
+            "what was acknowledged is there, and nothing else"
+        );
         let large = "x".repeat(1 << 20);
         loop {
             assert!(acknowledged < 8, "the limit is not reached");

@@ -46,9 +46,14 @@ enum Phase {
     /// Nobody has called yet: there are no threads.
     Unused,
     /// The reader is to connect, if there are calls or `stay` is set.
-    Down { stay: bool },
+    Down {
+        stay: bool,
+    },
     /// Calls go out here. The number tells one connection from the next.
-    Up { link: u64, sender: Arc<UnixStream> },
+    Up {
+        link: u64,
+        sender: Arc<UnixStream>,
+    },
     Closed,
 }
 

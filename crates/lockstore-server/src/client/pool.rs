@@ -42,10 +42,7 @@ pub(super) enum SlotSession {
     /// The server does not have such sessions.
     Unsupported,
     /// The session as the server named it, and the number of its last call.
-    Open {
-        lsid: RawDocumentBuf,
-        txn_number: i64,
-    },
+    Open { lsid: RawDocumentBuf, txn_number: i64 },
 }
 
 /// A slot that is in use. It goes back when this is dropped.

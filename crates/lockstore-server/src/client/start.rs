@@ -88,7 +88,8 @@ impl Turn {
         // Who looks for the socket from here on finds it, or tries in turn.
         drop(self.log);
         let exit_code = starter.wait().ok().and_then(|status| status.code());
-        let said = String::from_utf8_lossy(&said).trim().trim_start_matches("lockstore: ").to_owned();
+        let said =
+            String::from_utf8_lossy(&said).trim().trim_start_matches("lockstore: ").to_owned();
         match exit_code {
             Some(0) => Ok(Start::Serves),
             Some(code) if code == i32::from(EXIT_CODE_IN_USE) => {

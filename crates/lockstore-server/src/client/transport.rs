@@ -85,7 +85,8 @@ impl Transport {
         let Some(mut slot) = self.pool.take(limit) else {
             return Err(StoreError::ServerUnresponsive { pid: self.server_pid() });
         };
-        Call { transport: self, again: Again::of(&command), limit, resends: 0 }.run(&mut slot, command)
+        Call { transport: self, again: Again::of(&command), limit, resends: 0 }
+            .run(&mut slot, command)
     }
 
     /// Begins a call that may wait, for a lock say. `on_reply` is told once what it came to, on a thread of the transport, which
@@ -248,7 +249,8 @@ impl Call<'_> {
     ) -> Result<bool, StoreError> {
         while let SlotSession::None = slot.session {
             let pid = self.link(slot)?.pid();
-            match self.link(slot)?.call(&rawdoc! { "startSession": 1, "$db": "admin" }, self.limit) {
+            match self.link(slot)?.call(&rawdoc! { "startSession": 1, "$db": "admin" }, self.limit)
+            {
                 Ok(reply) => slot.session = session_of(&reply),
                 Err(LinkError::Silent) => {
                     slot.link = None;

@@ -23,8 +23,7 @@ pub(super) fn wait(
         if let Poll::Ready(reply) = call.as_mut().poll(&mut Context::from_waker(&waker)) {
             return Ok(Some(reply));
         }
-        let mut ready =
-            [PollFd::new(stream, PollFlags::RDHUP), PollFd::new(&*bell, PollFlags::IN)];
+        let mut ready = [PollFd::new(stream, PollFlags::RDHUP), PollFd::new(&*bell, PollFlags::IN)];
         match poll(&mut ready, None) {
             Ok(_) if !ready[0].revents().is_empty() => return Ok(None),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

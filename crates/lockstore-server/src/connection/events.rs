@@ -41,7 +41,9 @@ impl Connection<'_> {
             None => EVENTS_TIME_MAX,
             Some(time) => match time.as_i64().or(time.as_i32().map(i64::from)) {
                 Some(time) => Duration::from_millis(u64::try_from(time).unwrap_or(0)),
-                None => return failure(ErrorCode::FAILED_TO_PARSE, "maxTimeMS takes a whole number"),
+                None => {
+                    return failure(ErrorCode::FAILED_TO_PARSE, "maxTimeMS takes a whole number");
+                }
             },
         };
         let first = self.first_event(subscription, max_time.min(EVENTS_TIME_MAX));

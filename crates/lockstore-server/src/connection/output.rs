@@ -36,7 +36,12 @@ impl<'s> Output<'s> {
     /// # Errors
     ///
     /// The client is gone, or does not read. Nothing more can be sent then.
-    pub(super) fn send(&self, request_id: i32, reply: &RawDocument, style: Style) -> io::Result<()> {
+    pub(super) fn send(
+        &self,
+        request_id: i32,
+        reply: &RawDocument,
+        style: Style,
+    ) -> io::Result<()> {
         let bytes: fn(i32, i32, &RawDocument) -> Vec<u8> = match style {
             Style::Message => Message::of,
             Style::Query => Query::reply,

@@ -169,9 +169,9 @@ fn events_come_to_who_subscribed() {
         send(stream, 2, &rawdoc! { "lockNextEvents": 1, "maxTimeMS": max_time, "$db": "admin" });
         let (_, reply) = receive(stream);
         let events = reply.get_array("events").unwrap();
-        let kinds = events.into_iter().map(|event| {
-            event.unwrap().as_document().unwrap().get_str("kind").unwrap().to_owned()
-        });
+        let kinds = events
+            .into_iter()
+            .map(|event| event.unwrap().as_document().unwrap().get_str("kind").unwrap().to_owned());
         kinds.collect::<Vec<_>>()
     };
     assert!(next(&mut stream, 1).is_empty());
@@ -187,7 +187,8 @@ fn events_come_to_who_subscribed() {
 #[test]
 fn who_is_slow_to_read_is_not_waited_for_while_memory_is_short() {
     let place = Place::new();
-    let server = place.serve(ServerOptions::new().patience(Duration::from_secs(3_600)).message_memory_max(0));
+    let server = place
+        .serve(ServerOptions::new().patience(Duration::from_secs(3_600)).message_memory_max(0));
     let mut writer = connect(&server);
     for id in 0..4 {
         let document = rawdoc! { "_id": id, "text": "x".repeat(3 << 20) };

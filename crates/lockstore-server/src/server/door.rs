@@ -38,10 +38,8 @@ impl Door {
 
     /// Waits for a client. `None` when none has come in `time`, or the bell has been rung.
     pub(super) fn wait(&self, time: Duration) -> io::Result<Option<UnixStream>> {
-        let mut ready = [
-            PollFd::new(&self.listener, PollFlags::IN),
-            PollFd::new(&*self.bell, PollFlags::IN),
-        ];
+        let mut ready =
+            [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&*self.bell, PollFlags::IN)];
         let time = time.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
         poll(&mut ready, Some(&time))?;
         match self.listener.accept() {

@@ -246,7 +246,10 @@ mod tests {
         let id = add(&mut calls, true);
         assert!(calls.give_up(id, true).is_none());
         let kill = id + 1;
-        assert!(matches!(calls.answered(id), Answered::Call(_)), "what it was granted is handed over");
+        assert!(
+            matches!(calls.answered(id), Answered::Call(_)),
+            "what it was granted is handed over"
+        );
         assert!(matches!(calls.answered(kill), Answered::Nobody));
         let id = add(&mut calls, true);
         assert!(calls.give_up(id, true).is_none());
@@ -268,7 +271,11 @@ mod tests {
             assert!(calls.connected().is_empty());
         }
         calls.disconnected();
-        assert_eq!(calls.connected().len(), 1, "no message ends one server after the other for ever");
+        assert_eq!(
+            calls.connected().len(),
+            1,
+            "no message ends one server after the other for ever"
+        );
     }
 
     #[test]

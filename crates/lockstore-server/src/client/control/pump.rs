@@ -105,7 +105,10 @@ impl Control {
         }
         if state.asked > state.heard {
             let pid = self.place.server_pid();
-            tracing::warn!(pid, "the store's server does not answer; calls without a deadline go on waiting");
+            tracing::warn!(
+                pid,
+                "the store's server does not answer; calls without a deadline go on waiting"
+            );
         } else {
             state.calls.ping();
         }
