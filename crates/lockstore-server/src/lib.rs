@@ -59,7 +59,6 @@
 //! | large messages in memory at once, together | [`ServerOptions::message_memory_max`], 256 MiB |
 //! | how long the rest of a message, or the reading of a reply, may take | [`ServerOptions::patience`], 30 s; 1 s while memory is short |
 //! | calls that wait: of all clients; of one connection | [`ServerOptions::waiting_max`], 100,000; [`ServerOptions::waiting_per_connection_max`], 10,000 |
-//! | subscriptions of a connection | 1 |
 //! | a client's connections for calls that are answered soon | [`ConnectOptions::connections_max`], 64, of which 8 are kept |
 //! | a client's calls outstanding on its control connection | [`ConnectOptions::outstanding_max`], 10,000 |
 //! | how often one call is sent again | 16 times |

@@ -434,3 +434,15 @@ fn count_or_not(client: &Transport) -> Result<i32, String> {
     let reply = client.call("d", rawdoc! { "count": "c" }, None).map_err(|e| e.to_string())?;
     reply.get_i32("n").map_err(|_| format!("{reply:?}"))
 }
+
+#[test]
+fn a_second_server_says_by_its_exit_code_that_there_is_one() {
+    let shared = Shared::new();
+    let client = shared.connect();
+    for arguments in [&["serve"][..], &["serve", "--detach"]] {
+        let arguments = [arguments, &["--store-timeout", "20ms"]].concat();
+        let process = format!("is open in process {} (lockstore)", client.server_pid());
+        shared.sandbox.fails_with(5, &arguments, &[&process]);
+    }
+    assert_eq!(count(&client), 0);
+}

@@ -70,7 +70,7 @@ impl Transport {
     ///
     /// There is no reply: [`StoreError::ServerUnresponsive`] when the deadline is over, and with it
     /// [`ConnectOptions::grace`]; [`StoreError::OutcomeUnknown`] when the server ended and the command cannot be sent again;
-    /// [`StoreError::Unreachable`]; [`StoreError::Forked`]; [`StoreError::Closed`].
+    /// [`StoreError::Unreachable`] when none can be started, in [`ConnectOptions::start_timeout`]; [`StoreError::Forked`]; [`StoreError::Closed`].
     pub fn call(
         &self,
         database: &str,
@@ -90,9 +90,12 @@ impl Transport {
             .run(&mut slot, command)
     }
 
-    /// Begins a call that may wait, for a lock say. `on_reply` is told what it came to, on a thread of the transport, which it
-    /// must not keep; never if the [`Outstanding`] is dropped before: that gives the call up, and the server hands on what it had
-    /// been granted.
+    /// Begins a call that may wait, for a lock say. `on_reply` is told once what it came to, on a thread of the transport, which
+    /// it must not keep.
+    ///
+    /// Dropping the [`Outstanding`] gives the call up: the server ends its wait, and `on_reply` is dropped without being told.
+    /// When the server had answered before it heard of that, `on_reply` is told all the same: what was granted is the caller's
+    /// to give back. After [`StoreError::ServerUnresponsive`] the caller cannot know whether there is something to give back.
     ///
     /// # Errors
     ///

@@ -183,3 +183,28 @@ fn events_come_to_who_subscribed() {
     }
     assert_eq!(kinds, ["granted", "ended"]);
 }
+
+#[test]
+fn who_is_slow_to_read_is_not_waited_for_while_memory_is_short() {
+    let place = Place::new();
+    let server = place
+        .serve(ServerOptions::new().patience(Duration::from_secs(3_600)).message_memory_max(0));
+    let mut writer = connect(&server);
+    for id in 0..4 {
+        let document = rawdoc! { "_id": id, "text": "x".repeat(3 << 20) };
+        send(&mut writer, 1, &rawdoc! { "insert": "c", "documents": [document], "$db": "d" });
+        assert_eq!(receive(&mut writer).1.get_i32("n").unwrap(), 1);
+    }
+    // Each reply is 12 MiB, and all together are more than the 48 MB that there are at least.
+    let deaf: Vec<_> = (0..6).map(|_| connect(&server)).collect();
+    for mut stream in &deaf {
+        stream.write_all(&Message::of(1, 0, &rawdoc! { "find": "c", "$db": "d" })).unwrap();
+    }
+    let start = Instant::now();
+    while server.connections() > 5 {
+        assert!(start.elapsed() < Duration::from_secs(60), "they are waited for");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    send(&mut writer, 2, &ping());
+    assert_eq!(receive(&mut writer).0, 2);
+}
