@@ -8,6 +8,7 @@ pub mod call;
 pub mod conformance;
 pub mod contender;
 pub mod decode_row;
+pub mod deployment;
 pub mod dice;
 pub mod document_contender;
 pub mod document_script;

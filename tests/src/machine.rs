@@ -7,6 +7,8 @@ use lockstore::{Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{PowerLoss, SimDisk};
 
+use crate::deployment::Deployment;
+
 /// Where a store lives whose time and disk a test commands.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
@@ -14,12 +16,19 @@ pub struct Machine {
     pub clock: ManualClock,
     /// Its disk.
     pub disk: SimDisk,
+    /// Where its store is, as seen by who uses it.
+    pub deployment: Deployment,
 }
 
 impl Machine {
     /// A machine without a store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A machine without a store, whose store will be used as `deployment` says.
+    pub fn on(deployment: Deployment) -> Self {
+        Self { deployment, ..Self::default() }
     }
 
     /// Options with the machine's clock, and no restart grace.
@@ -44,14 +53,26 @@ impl Machine {
     /// When that fails.
     #[track_caller]
     pub fn open_with(&self, options: StoreOptions) -> Store {
-        options.open_backend(self.disk.backend()).expect("the store opens")
+        self.open_strictly(options, false)
+    }
+
+    /// Opens its store with `options`, for managers that are [strict](StoreOptions::strict_release) or not.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    #[track_caller]
+    pub fn open_strictly(&self, options: StoreOptions, strict: bool) -> Store {
+        let options = options.strict_release(strict);
+        let store = options.open_backend(self.disk.backend()).expect("the store opens");
+        self.deployment.reach(store, Arc::new(self.clock.clone()), strict)
     }
 
     /// The machine as the next process finds it when this moment's process is killed. What that
     /// process still does happens on a disk of its own.
     #[must_use]
     pub fn after_kill(&self) -> Self {
-        Self { clock: self.clock.clone(), disk: self.disk.after_kill() }
+        Self { disk: self.disk.after_kill(), ..self.clone() }
     }
 
     /// The machine when it boots after it lost power and was off for `downtime`, with nothing on its
@@ -61,7 +82,7 @@ impl Machine {
         let disk = self.disk.after_power_loss(&PowerLoss::nothing_unsynced());
         drop(store);
         self.clock.reboot(downtime);
-        Self { clock: self.clock.clone(), disk }
+        Self { disk, ..self.clone() }
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::{io, thread};
+use std::thread::{self, ThreadId};
 
 use lockstore::bson::{RawDocument, RawDocumentBuf};
 use lockstore::remote::{OnReply, Outstanding, Remote};
@@ -38,12 +39,12 @@ pub struct Loopback {
     parking: Arc<Parking>,
 }
 
-/// The commands that wait. One thread polls those that are woken.
+/// The commands that were started. One thread runs them in their order, and polls those that wait when they are woken.
 #[derive(Debug)]
 struct Parking {
     state: Mutex<State>,
-    /// The numbers of those that were woken.
-    woken: Sender<u64>,
+    work: Sender<Work>,
+    thread: OnceLock<ThreadId>,
 }
 
 #[derive(Debug, Default)]
@@ -52,10 +53,25 @@ struct State {
     last: u64,
 }
 
-/// A command that waits, and who is to be told.
+/// What the thread has to do.
+enum Work {
+    /// To look at a command: it is new, or was woken.
+    Look(u64),
+    /// To say that it has come so far.
+    Tell(Sender<()>),
+}
+
+/// A command, and who is to be told.
 struct Parked {
-    command: CommandFuture,
+    command: Command,
     on_reply: OnReply,
+}
+
+enum Command {
+    /// It was not started yet.
+    Sent { store: Store, database: Box<str>, command: RawDocumentBuf },
+    /// It waits.
+    Waits(CommandFuture),
 }
 
 /// Has one of them polled.
@@ -71,17 +87,21 @@ impl Loopback {
     ///
     /// There is no thread to be had.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let (woken, numbers) = channel();
-        let parking = Arc::new(Parking { state: Mutex::default(), woken });
+        let (sender, work) = channel();
+        let (state, thread) = (Mutex::default(), OnceLock::new());
+        let parking = Arc::new(Parking { state, work: sender, thread });
         let weak = Arc::downgrade(&parking);
-        thread::Builder::new().name("loopback".into()).spawn(move || {
-            for number in numbers {
-                match weak.upgrade() {
-                    Some(parking) => parking.poll(number),
-                    None => return,
+        let spawned = thread::Builder::new().name("loopback".into()).spawn(move || {
+            for work in work {
+                match (work, weak.upgrade()) {
+                    (Work::Look(number), Some(parking)) => parking.look(number),
+                    // Who has asked may be gone.
+                    (Work::Tell(asked), _) => drop(asked.send(())),
+                    (Work::Look(_), None) => return,
                 }
             }
         })?;
+        parking.thread.get_or_init(|| spawned.thread().id());
         Ok(Self { store: Mutex::new(Some(store)), clock, strict_release: false, parking })
     }
 
@@ -130,19 +150,15 @@ impl Remote for Loopback {
         _deadline: Option<Instant>,
         on_reply: OnReply,
     ) -> Outstanding {
-        let store = match self.store() {
-            Ok(store) => store,
+        match self.store() {
+            Ok(store) => {
+                let command = Command::Sent { store, database: database.into(), command };
+                self.parking.park(Parked { command, on_reply })
+            }
             Err(error) => {
                 on_reply(Err(error));
-                return Outstanding::answered();
-            }
-        };
-        match store.database(database).start_command(&command) {
-            Started::Reply(reply) => {
-                on_reply(Ok(reply));
                 Outstanding::answered()
             }
-            Started::Pending(command) => self.parking.park(Parked { command, on_reply }),
         }
     }
 
@@ -151,8 +167,9 @@ impl Remote for Loopback {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let store = lock(&self.store).take();
-        store.ok_or(StoreError::Closed)?.close()
+        let store = lock(&self.store).take().ok_or(StoreError::Closed)?;
+        self.parking.catch_up();
+        store.close()
     }
 }
 
@@ -163,13 +180,23 @@ impl Parking {
         let number = state.last;
         state.parked.insert(number, Arc::new(Mutex::new(Some(parked))));
         drop(state);
-        self.look_at(number);
+        self.call_for(Work::Look(number));
         let parking = Arc::downgrade(self);
         Outstanding::new(move || {
             if let Some(parking) = parking.upgrade() {
                 parking.leave(number);
             }
         })
+    }
+
+    /// Waits until everything that was sent has been started.
+    fn catch_up(&self) {
+        if self.thread.get() != Some(&thread::current().id()) {
+            let (tell, told) = channel();
+            self.call_for(Work::Tell(tell));
+            // It is not told when the thread has ended, which then has nothing more to start.
+            let _ = told.recv();
+        }
     }
 
     /// Takes one out: it is answered, or given up.
@@ -179,23 +206,36 @@ impl Parking {
         drop(left);
     }
 
-    fn look_at(&self, number: u64) {
+    fn call_for(&self, work: Work) {
         // There is no thread any more only when nobody holds the parking.
-        let _ = self.woken.send(number);
+        let _ = self.work.send(work);
     }
 
-    fn poll(self: &Arc<Self>, number: u64) {
+    fn look(self: &Arc<Self>, number: u64) {
         let Some(parked) = lock(&self.state).parked.get(&number).cloned() else { return };
-        let waker = Waker::from(Arc::new(Alarm { number, parking: Arc::downgrade(self) }));
-        let mut place = lock(&parked);
-        let Some(Parked { command, .. }) = &mut *place else { return };
-        if let Poll::Ready(reply) = Pin::new(command).poll(&mut Context::from_waker(&waker)) {
-            let answered = place.take();
-            drop(place);
-            self.leave(number);
-            if let Some(Parked { on_reply, .. }) = answered {
-                on_reply(Ok(reply));
+        let Some(Parked { command, on_reply }) = lock(&parked).take() else { return };
+        let started = match command {
+            Command::Sent { store, database, command } => {
+                store.database(&database).start_command(&command)
             }
+            Command::Waits(command) => Started::Pending(command),
+        };
+        let reply = match started {
+            Started::Reply(reply) => Poll::Ready(reply),
+            Started::Pending(mut command) => {
+                let waker = Waker::from(Arc::new(Alarm { number, parking: Arc::downgrade(self) }));
+                let polled = Pin::new(&mut command).poll(&mut Context::from_waker(&waker));
+                if polled.is_pending() {
+                    let command = Command::Waits(command);
+                    *lock(&parked) = Some(Parked { command, on_reply });
+                    return;
+                }
+                polled
+            }
+        };
+        self.leave(number);
+        if let Poll::Ready(reply) = reply {
+            on_reply(Ok(reply));
         }
     }
 }
@@ -203,14 +243,23 @@ impl Parking {
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
         if let Some(parking) = self.parking.upgrade() {
-            parking.look_at(self.number);
+            parking.call_for(Work::Look(self.number));
         }
     }
 }
 
 impl fmt::Debug for Parked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parked").field("command", &self.command).finish_non_exhaustive()
+        f.debug_struct("Parked").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Look(number) => f.debug_tuple("Look").field(number).finish(),
+            Self::Tell(_) => f.debug_tuple("Tell").finish(),
+        }
     }
 }
 

@@ -1,0 +1,74 @@
+//! Where the store of a scenario is.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use lockstore::{Clock, Store, StoreOptions, SystemClock};
+use lockstore_testkit::loopback::Loopback;
+
+/// Where a store is, as seen by who uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deployment {
+    /// In the same process.
+    #[default]
+    Embedded,
+    /// Behind its commands.
+    Commands,
+}
+
+/// Runs a scenario on a store of each kind. A failure tells on which.
+///
+/// # Panics
+///
+/// When the scenario does.
+pub fn on_all_deployments(scenario: impl Fn(Deployment)) {
+    for deployment in [Deployment::Embedded, Deployment::Commands] {
+        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| scenario(deployment))) {
+            eprintln!("that was on a store that is {deployment:?}");
+            resume_unwind(failure);
+        }
+    }
+}
+
+impl Deployment {
+    /// A store in memory.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    #[track_caller]
+    pub fn in_memory(self) -> Store {
+        self.reach(Store::in_memory().expect("the store opens"), system_clock(), false)
+    }
+
+    /// The store at `path`, opened with `options`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    #[track_caller]
+    pub fn open(self, path: impl AsRef<Path>, options: StoreOptions) -> Store {
+        self.reach(options.open(path).expect("the store opens"), system_clock(), false)
+    }
+
+    /// A store that was opened here, as it is used there.
+    ///
+    /// # Panics
+    ///
+    /// When there is no thread for it.
+    #[must_use]
+    pub fn reach(self, store: Store, clock: Arc<dyn Clock>, strict_release: bool) -> Store {
+        match self {
+            Self::Embedded => store,
+            Self::Commands => {
+                let loopback = Loopback::new(store, clock).expect("a thread starts");
+                loopback.strict_release(strict_release).into_store()
+            }
+        }
+    }
+}
+
+fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new().expect("the clock can be read"))
+}
