@@ -1,0 +1,8 @@
+//! One file and many processes: the server and its clients are killed, stopped and started, and everything goes on.
+
+#![allow(clippy::unwrap_used, reason = "a test may unwrap in its helpers too")]
+
+mod client;
+mod crowd;
+mod sigkill;
+mod work;
