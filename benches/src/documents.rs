@@ -10,6 +10,8 @@ mod pipelines;
 mod reads;
 mod updates;
 
+pub(crate) use filled::note_of;
+
 use std::process::ExitCode;
 use std::time::Duration;
 

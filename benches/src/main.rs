@@ -1,6 +1,6 @@
 //! lockstore beside its peers: what a durable lock and a document cost, and what they would cost elsewhere.
 //!
-//! `cargo run --release -p lockstore-benches -- locks --help`, and the same with `documents`
+//! `cargo run --release -p lockstore-benches -- locks --help`, and the same with `documents` and `shared`
 
 /// Many acquisitions at a time from one thread.
 mod bulk;
@@ -20,6 +20,8 @@ mod place;
 mod random;
 /// What was measured: tables for people, figures for programs.
 mod report;
+/// `shared`: the scenarios, one file each.
+mod shared;
 /// Scenarios that are run one after the other.
 mod suite;
 /// What is to be reached.
@@ -41,15 +43,22 @@ enum Bench {
     Locks(locks::Options),
     /// Documents: durable updates, reading and looking through, the filter alone, growth, locks.
     Documents(documents::Options),
+    /// One file and many processes: locks, updates, hand-off, a server that is killed.
+    Shared(shared::Options),
     /// A process of its own that holds or opens many locks; `locks` starts it.
     #[command(hide = true)]
     Million(locks::MillionChild),
+    /// One of the processes of `shared`, which starts it.
+    #[command(hide = true)]
+    SharedChild(shared::Child),
 }
 
 fn main() -> ExitCode {
     let outcome = match Bench::parse() {
         Bench::Locks(options) => locks::run(&options),
         Bench::Documents(options) => documents::run(&options),
+        Bench::Shared(options) => shared::run(&options),
+        Bench::SharedChild(child) => child.run().map(|()| ExitCode::SUCCESS),
         Bench::Million(child) => child.run().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

@@ -23,6 +23,12 @@ impl Series {
         median(self.0.clone())
     }
 
+    /// How much more than `other` this is.
+    pub(crate) fn less(&self, other: &Self) -> f64 {
+        assert_eq!(self.0.len(), other.0.len(), "both were measured in each round");
+        median(self.0.iter().zip(&other.0).map(|(mine, theirs)| mine - theirs).collect())
+    }
+
     /// How many times `other` this is.
     pub(crate) fn over(&self, other: &Self) -> f64 {
         assert_eq!(self.0.len(), other.0.len(), "both were measured in each round");
@@ -61,6 +67,23 @@ impl Latencies {
         let result = call();
         self.record(start.elapsed());
         result
+    }
+
+    /// How often a call took so many ns.
+    pub(crate) fn recorded(&self) -> Vec<(u64, u64)> {
+        let values = self.0.iter_recorded();
+        values
+            .map(|value| (value.value_iterated_to(), value.count_since_last_iteration()))
+            .collect()
+    }
+
+    /// What was [recorded](Self::recorded).
+    pub(crate) fn of(recorded: &[(u64, u64)]) -> Self {
+        let mut latencies = Self::new();
+        for &(nanos, times) in recorded {
+            latencies.0.record_n(nanos, times).expect("a histogram that grows takes every value");
+        }
+        latencies
     }
 
     pub(crate) fn add(&mut self, others: &Self) {

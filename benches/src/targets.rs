@@ -111,6 +111,19 @@ pub(crate) const LOCKS: &[Target] = &[
     at_most("churn.file_bytes", 8.0 * 1_048_576.0, Unit::Mebibytes, "the file after the churn"),
 ];
 
+/// Of `shared`.
+pub(crate) const SHARED: &[Target] = &[
+    at_most("locks.1.extra_ns", 100e3, Unit::Nanos, "a joined process's call, beyond a commit"),
+    at_least("locks.16.over_one", 3.0, Unit::Times, "locks of 16 processes, beside one"),
+    at_least("updates.16.over_one", 3.0, Unit::Times, "updates of 16 processes, beside one"),
+    at_least("locks.1.over_mongod", 2.0, Unit::Times, "locks of 1 process, beside mongod"),
+    at_least("locks.16.over_mongod", 2.0, Unit::Times, "locks of 16 processes, beside mongod"),
+    at_least("updates.1.over_mongod", 2.0, Unit::Times, "updates of 1 process, beside mongod"),
+    at_least("updates.16.over_mongod", 2.0, Unit::Times, "updates of 16 processes, beside mongod"),
+    at_most("handoff.extra_ns", 300e3, Unit::Nanos, "hand-off between processes, beyond a commit"),
+    at_most("restart.granted_ns", 500e6, Unit::Nanos, "a killed server's locks, served again"),
+];
+
 /// Of `documents`.
 pub(crate) const DOCUMENTS: &[Target] = &[
     at_most("updates.1.commits", 1.3, Unit::Times, "an indexed update, in redb commits"),

@@ -20,4 +20,4 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     Ok(())
 }
 
-const SUITES: [&str; 2] = ["locks", "documents"];
+const SUITES: [&str; 3] = ["locks", "documents", "shared"];

@@ -62,7 +62,7 @@ pub(super) fn mongod(place: &Place, name: &str, documents: usize) -> Result<Opti
 }
 
 /// What is to be known of the mongod.
-pub(super) fn note_of(mongod: Option<&JobsOfMongod>) -> String {
+pub(crate) fn note_of(mongod: Option<&JobsOfMongod>) -> String {
     match mongod {
         Some(mongod) => format!(
             "mongod: {}, writes with j: true, over TCP on this machine by a plain client of ours, which does less \

@@ -12,8 +12,10 @@ mod wire;
 
 pub(crate) use mongod::JobsOfMongod;
 pub(crate) use ours::OurJobs;
+pub(super) use ours::marking;
 pub(crate) use redb::JobsOfRedb;
 pub(crate) use sqlite::JobsOfSqlite;
+pub(super) use wire::Connection;
 
 use bson::RawArray;
 

@@ -52,6 +52,10 @@ impl JobsOfMongod {
         Ok(Self { server, version })
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+
     pub(crate) fn version(&self) -> &str {
         &self.version
     }

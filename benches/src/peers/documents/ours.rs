@@ -185,7 +185,7 @@ pub(super) fn indexes() -> RawDocumentBuf {
 }
 
 /// The update that marks a job.
-pub(super) fn marking(mark: &Mark) -> RawDocumentBuf {
+pub(in crate::peers) fn marking(mark: &Mark) -> RawDocumentBuf {
     rawdoc! { "$set": {
         "priority": mark.priority,
         "updated_on": DateTime::from_millis(mark.updated_on_ms),

@@ -9,7 +9,7 @@ use crate::Result;
 
 /// A connection to a server.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::peers) struct Connection {
     stream: TcpStream,
     message: Vec<u8>,
     requests: i32,
@@ -17,14 +17,14 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects to a server on this machine.
-    pub(super) fn new(port: u16) -> Result<Self> {
+    pub(in crate::peers) fn new(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, message: Vec::new(), requests: 0 })
     }
 
     /// Runs a command, which names its database in `$db`. Gives the reply if it tells of no error.
-    pub(super) fn run(&mut self, command: &RawDocument) -> Result<RawDocumentBuf> {
+    pub(in crate::peers) fn run(&mut self, command: &RawDocument) -> Result<RawDocumentBuf> {
         self.requests = self.requests.wrapping_add(1);
         let body = command.as_bytes();
         let length = i32::try_from(HEADER_BYTES + body.len())?;
