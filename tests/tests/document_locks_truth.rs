@@ -318,7 +318,7 @@ fn a_power_loss_leaves_document_and_grant_together() {
         };
         let _ = round();
         let disk = machine.disk.after_power_loss(&PowerLoss::nothing_unsynced());
-        let machine = Machine { clock: machine.clock.clone(), disk };
+        let machine = Machine { disk, ..machine.clone() };
         drop(store);
         let store = machine.open();
         assert_sound(&store);

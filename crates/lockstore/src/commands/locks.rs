@@ -45,7 +45,7 @@ impl<'a> LockCommand<'a> {
     pub(super) fn run(self, engine: &Arc<Engine>) -> RawDocumentBuf {
         match self {
             Self::Call(call) => calls::run(engine, call),
-            Self::Query(query) => queries::run(engine, query),
+            Self::Query(query) => queries::run(engine, &query),
         }
     }
 
@@ -56,7 +56,7 @@ impl<'a> LockCommand<'a> {
             Self::Query(Query::NextEvents { subscription }) => {
                 next_events::start(engine, subscription)
             }
-            Self::Query(query) => Started::Reply(queries::run(engine, query)),
+            Self::Query(query) => Started::Reply(queries::run(engine, &query)),
         }
     }
 }

@@ -114,13 +114,11 @@ pub(crate) fn came(reply: &RawDocument) -> Result<Came<'_>, StoreError> {
         return Ok(Came::Success(fields));
     }
     let number = fields.integer("code").map_err(nonsense)?.unwrap_or_default();
-    match Code::of(number) {
-        Some(code) => Ok(Came::Failure(code, fields)),
-        None => {
-            let sentence = fields.text("errmsg").map_err(nonsense)?.unwrap_or_default();
-            Err(StoreError::Internal { what: format!("a call was refused: {sentence}").into() })
-        }
+    if let Some(code) = Code::of(number) {
+        return Ok(Came::Failure(code, fields));
     }
+    let sentence = fields.text("errmsg").map_err(nonsense)?.unwrap_or_default();
+    Err(StoreError::Internal { what: format!("a call was refused: {sentence}").into() })
 }
 
 /// The fields of a reply that is a success, or the store's error.
@@ -133,7 +131,8 @@ pub(crate) fn expect_success(reply: &RawDocument) -> Result<Arguments<'_>, Store
 
 /// A reply that cannot be understood: a mistake of ours, here or there.
 pub(crate) fn nonsense(error: Error) -> StoreError {
-    StoreError::Internal { what: format!("a reply that makes no sense: {error}").into() }
+    let error = error.within("a reply that makes no sense: ");
+    StoreError::Internal { what: error.message().into() }
 }
 
 #[cfg(test)]

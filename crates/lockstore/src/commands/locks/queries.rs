@@ -15,18 +15,18 @@ use crate::remote::form::{backup, field, figures, info, store_error, success};
 use crate::store::PAGE_MAX;
 
 /// Answers a query.
-pub(super) fn run(engine: &Arc<Engine>, query: Query<'_>) -> RawDocumentBuf {
-    if let Query::Backup { path } = &query {
+pub(super) fn run(engine: &Arc<Engine>, query: &Query<'_>) -> RawDocumentBuf {
+    if let Query::Backup { path } = query {
         return match engine.backup(Path::new(&**path)) {
             Ok(()) => success(|_| {}),
             Err(error) => backup::reply(&error),
         };
     }
     if let Query::NextEvents { subscription } = query {
-        return next_events::at_once(engine, subscription);
+        return next_events::at_once(engine, *subscription);
     }
     let mut fields = Writer::new();
-    match answer(engine, &query, &mut fields) {
+    match answer(engine, query, &mut fields) {
         Ok(()) => success(|reply| *reply = fields),
         Err(error) => store_error::reply(&error),
     }

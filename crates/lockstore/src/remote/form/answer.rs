@@ -34,7 +34,7 @@ impl About {
     /// The reply to the call, given at `now`.
     pub(crate) fn reply(&self, answer: &LockAnswer, now: Instant) -> RawDocumentBuf {
         match answer {
-            LockAnswer::Done(outcome) => self.reply_done(outcome),
+            LockAnswer::Done(outcome) => reply_done(outcome),
             LockAnswer::HandedOff(granted) => success(|fields| {
                 write_granted(granted, fields);
                 fields.field(field::WAITED, Value::Bool(true));
@@ -63,27 +63,6 @@ impl About {
                 failure(&sentence, code, |_| {})
             }
             LockAnswer::Failed(error) => store_error::reply(error),
-        }
-    }
-
-    fn reply_done(&self, outcome: &Outcome) -> RawDocumentBuf {
-        match outcome {
-            Outcome::Granted(granted) => success(|fields| {
-                write_granted(granted, fields);
-                fields.field(field::WAITED, Value::Bool(false));
-            }),
-            Outcome::Renewed(granted) => success(|fields| write_granted(granted, fields)),
-            Outcome::Free => success(|fields| {
-                fields.field(field::FREE, Value::Bool(true));
-                fields.field(field::WAITED, Value::Bool(false));
-            }),
-            Outcome::SessionOpened(session) => {
-                success(|fields| fields.field(field::SESSION, number(session.get())))
-            }
-            Outcome::Ended | Outcome::SessionClosed => success(|_| {}),
-            Outcome::Waiting(_) | Outcome::Cancelled | Outcome::SessionClosing => {
-                store_error::reply(&unexpected(outcome))
-            }
         }
     }
 
@@ -126,6 +105,27 @@ impl About {
 
     fn holder(&self) -> String {
         self.holder.as_ref().map_or_else(String::new, |holder| format!("{holder:?}"))
+    }
+}
+
+fn reply_done(outcome: &Outcome) -> RawDocumentBuf {
+    match outcome {
+        Outcome::Granted(granted) => success(|fields| {
+            write_granted(granted, fields);
+            fields.field(field::WAITED, Value::Bool(false));
+        }),
+        Outcome::Renewed(granted) => success(|fields| write_granted(granted, fields)),
+        Outcome::Free => success(|fields| {
+            fields.field(field::FREE, Value::Bool(true));
+            fields.field(field::WAITED, Value::Bool(false));
+        }),
+        Outcome::SessionOpened(session) => {
+            success(|fields| fields.field(field::SESSION, number(session.get())))
+        }
+        Outcome::Ended | Outcome::SessionClosed => success(|_| {}),
+        Outcome::Waiting(_) | Outcome::Cancelled | Outcome::SessionClosing => {
+            store_error::reply(&unexpected(outcome))
+        }
     }
 }
 

@@ -44,7 +44,7 @@ fn write(error: &StoreError, fields: &mut Writer) {
             fields.field(field::SUBSCRIPTIONS_MAX, count(*subscriptions_max));
         }
         StoreError::Internal { what } | StoreError::OutcomeUnknown { what } => {
-            fields.field(field::WHAT, Value::String(what))
+            fields.field(field::WHAT, Value::String(what));
         }
         StoreError::Disk(error) => fields.field(field::WHAT, Value::String(&error.to_string())),
         StoreError::ServerUnresponsive { pid } => fields.field(field::PID, number((*pid).into())),

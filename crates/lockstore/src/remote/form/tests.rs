@@ -299,7 +299,9 @@ fn a_value() -> impl Strategy<Value = RawBson> {
                 .prop_map(|fields| { RawBson::Document(of_fields(&fields)) }),
             vec(inner, 0..3).prop_map(|items| {
                 let mut array = bson::RawArrayBuf::new();
-                items.into_iter().for_each(|item| array.push(item));
+                for item in items {
+                    array.push(item);
+                }
                 RawBson::Array(array)
             }),
         ]
@@ -443,9 +445,9 @@ proptest! {
         for command in &commands {
             // A command that waits is given up.
             if let crate::Started::Reply(reply) = database.start_command(command) {
-                let ok = reply.get_f64("ok").unwrap();
-                prop_assert_eq!(ok == 1.0, reply.get("code").unwrap().is_none());
-                if ok == 0.0 {
+                let ok = reply.get_f64("ok").unwrap() > 0.0;
+                prop_assert_eq!(ok, reply.get("code").unwrap().is_none());
+                if !ok {
                     prop_assert!(!reply.get_str("errmsg").unwrap().is_empty());
                     prop_assert!(!reply.get_str("codeName").unwrap().is_empty());
                 }
