@@ -9,7 +9,8 @@ use crate::commands;
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
-use crate::store::Store;
+use crate::remote::documents as elsewhere;
+use crate::store::{Backend, Store};
 
 /// A database of a store: a name for collections that belong together. It needs no creation, and is there as long as one
 /// of its collections is.
@@ -45,7 +46,10 @@ impl Store {
     ///
     /// [`DocumentError::Store`].
     pub fn database_names(&self) -> Result<Vec<String>, DocumentError> {
-        Ok(operations::databases(self.engine())?.into_keys().collect())
+        match self.backend() {
+            Backend::Here(engine) => Ok(operations::databases(engine)?.into_keys().collect()),
+            Backend::There(remote) => elsewhere::databases(remote),
+        }
     }
 }
 
@@ -80,7 +84,7 @@ impl Database {
     ///
     /// [`NAMESPACE_EXISTS`](docquery::ErrorCode::NAMESPACE_EXISTS) when it is there already.
     pub fn create_collection(&self, name: &str) -> Result<(), DocumentError> {
-        self.collection::<()>(name).place(None)?.create(RawDocumentBuf::new())
+        self.collection::<()>(name).place(None)?.create()
     }
 
     /// The collections, in the order of their names.
@@ -100,12 +104,17 @@ impl Database {
     /// [`DocumentError`].
     pub fn list_collections(&self) -> Result<Vec<CollectionInfo>, DocumentError> {
         Namespace::check_database(&self.name)?;
-        let collections = operations::collections(self.store.engine(), &self.name)?;
-        let info = collections.iter().map(|collection| CollectionInfo {
-            name: collection.namespace().collection().to_owned(),
-            uuid: bson::Uuid::from_bytes(collection.uuid()),
-        });
-        Ok(info.collect())
+        match self.store.backend() {
+            Backend::Here(engine) => {
+                let collections = operations::collections(engine, &self.name)?;
+                let info = collections.iter().map(|collection| CollectionInfo {
+                    name: collection.namespace().collection().to_owned(),
+                    uuid: bson::Uuid::from_bytes(collection.uuid()),
+                });
+                Ok(info.collect())
+            }
+            Backend::There(remote) => elsewhere::collections(remote, &self.name),
+        }
     }
 
     /// The names of the collections, in their order.
@@ -124,13 +133,21 @@ impl Database {
     ///
     /// [`DocumentError`]. Nothing has changed then.
     pub fn drop(&self) -> Result<bool, DocumentError> {
-        operations::drop_database(&**self.store.engine(), &self.name)
+        match self.store.backend() {
+            Backend::Here(engine) => operations::drop_database(&**engine, &self.name),
+            Backend::There(remote) => elsewhere::drop_database(remote, &self.name),
+        }
     }
 
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
-        commands::run(self.store.engine(), None, &self.name, command)
+        match self.store.backend() {
+            Backend::Here(engine) => commands::run(engine, None, &self.name, command),
+            Backend::There(remote) => remote
+                .run_command(&self.name, command)
+                .unwrap_or_else(|error| commands::failed(&error.into())),
+        }
     }
 }
 

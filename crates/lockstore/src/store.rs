@@ -19,6 +19,7 @@ use crate::options::StoreOptions;
 use crate::recovery::Recovery;
 use crate::remote::Remote;
 use crate::request::{Answer, Task};
+use crate::transaction::Turns;
 use crate::wait::WaitFuture;
 
 /// An open store: durable locks in one file, shared by the threads of one process.
@@ -52,6 +53,8 @@ pub struct Store {
 struct Handle {
     backend: Backend,
     recovery: Recovery,
+    /// Of transactions that met a conflict.
+    turns: Turns,
 }
 
 /// Where the store lives.
@@ -65,13 +68,16 @@ pub(crate) enum Backend {
 
 impl Store {
     pub(crate) fn new(engine: Arc<Engine>, recovery: Recovery) -> Self {
-        Self { handle: Arc::new(Handle { backend: Backend::Here(engine), recovery }) }
+        Self::with(Backend::Here(engine), recovery)
     }
 
     /// The store at the other end of `remote`.
     pub fn remote(remote: Arc<dyn Remote>) -> Self {
-        let (backend, recovery) = (Backend::There(remote), Recovery::default());
-        Self { handle: Arc::new(Handle { backend, recovery }) }
+        Self::with(Backend::There(remote), Recovery::default())
+    }
+
+    fn with(backend: Backend, recovery: Recovery) -> Self {
+        Self { handle: Arc::new(Handle { backend, recovery, turns: Turns::default() }) }
     }
 
     /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`]. A child that is
@@ -344,6 +350,10 @@ impl Store {
             Backend::Here(engine) => engine.close(),
             Backend::There(remote) => remote.close(),
         }
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.handle.turns
     }
 
     pub(crate) fn backend(&self) -> &Backend {

@@ -162,7 +162,7 @@ impl Place<'_> {
         let Change::Update { update, upsert: true } = change else {
             return Ok(Some(ModifyOutcome::default()));
         };
-        let document = completed(&update.upsert(&query.filter)?, self)?;
+        let document = completed(&update.upsert(&query.filter)?, || self.timestamp())?;
         let task = Upsert {
             namespace: self.namespace().clone(),
             create: Some(new_collection()),

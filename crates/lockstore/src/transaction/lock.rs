@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lockcore::{Command, Granted, Instant, Key, Mode, Outcome, Wait};
 
-use super::TransactionState;
+use super::Shared;
 use crate::acquire::{LockRequest, Wanted};
 use crate::engine::Engine;
 use crate::error::{AcquireError, ArgumentError, DocumentError};
@@ -21,7 +21,7 @@ use crate::view::View;
 #[must_use = "nothing is acquired before `acquire`"]
 pub struct TransactionLockRequest<'t> {
     store: &'t Store,
-    state: &'t Arc<TransactionState>,
+    shared: &'t Shared,
     request: LockRequest<'t>,
 }
 
@@ -48,8 +48,8 @@ enum What {
 }
 
 impl<'t> TransactionLockRequest<'t> {
-    pub(super) fn new(store: &'t Store, state: &'t Arc<TransactionState>, key: &'t str) -> Self {
-        Self { store, state, request: LockRequest::new(store, key) }
+    pub(super) fn new(store: &'t Store, shared: &'t Shared, key: &'t str) -> Self {
+        Self { store, shared, request: LockRequest::new(store, key) }
     }
 
     /// As [`LockRequest::holder`].
@@ -83,11 +83,10 @@ impl<'t> TransactionLockRequest<'t> {
     ///
     /// [`DocumentError::Acquire`] says who holds it, or what else is wrong; the transaction goes on.
     pub fn acquire(self) -> Result<TransactionLock, DocumentError> {
-        let engine = self.store.engine();
         let wanted = self.request.check().map_err(AcquireError::from)?;
         let granted = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&granted);
-        self.state.change_lock(engine, |view| {
+        self.shared.change_lock(self.store, |view| {
             check_is_free(&wanted, view, self.store)?;
             let key = wanted.key.clone();
             Ok(LockChange { key, what: What::Acquire(Box::new(wanted), slot) })
@@ -100,6 +99,24 @@ impl TransactionLock {
     /// The guard of the lock, once the transaction is committed; `None` before, if it never is, and when it was taken already.
     pub fn guard(self) -> Option<LockGuard> {
         self.granted.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Shared {
+    /// Has the commit change a lock.
+    pub(super) fn change_lock(
+        &self,
+        store: &Store,
+        change: impl FnOnce(&View) -> Result<LockChange, DocumentError>,
+    ) -> Result<(), DocumentError> {
+        match self {
+            Self::Here(state) => state.change_lock(store.engine(), change),
+            Self::There(_) => {
+                unimplemented!(
+                    "the seam is being built: the lock commands come with its other half"
+                )
+            }
+        }
     }
 }
 

@@ -1,0 +1,40 @@
+//! Indexes: `createIndexes`, `dropIndexes`, `listIndexes`.
+
+use bson::RawDocumentBuf;
+use docquery::Value;
+
+use super::{Cursor, Place};
+use crate::error::DocumentError;
+use crate::operations::{Dropped, IndexSpec};
+
+impl Place<'_> {
+    /// Makes indexes. They are complete when this returns.
+    pub(crate) fn create_indexes(&self, specs: Vec<IndexSpec>) -> Result<(), DocumentError> {
+        let mut command = self.command("createIndexes");
+        let specs: Vec<_> = specs.into_iter().map(|spec| spec.listed).collect();
+        command.documents("indexes", &specs);
+        self.run(command).map(|_| ())
+    }
+
+    /// Drops indexes.
+    pub(crate) fn drop_indexes(&self, dropped: &Dropped) -> Result<(), DocumentError> {
+        let mut command = self.command("dropIndexes");
+        match dropped {
+            Dropped::All => command.field("index", Value::String("*")),
+            Dropped::Names(names) => {
+                command.writer.open_array("index");
+                for name in names {
+                    command.writer.item(Value::String(name));
+                }
+                command.writer.close();
+            }
+            Dropped::Keys(keys) => command.field("index", Value::from(&**keys)),
+        }
+        self.run(command).map(|_| ())
+    }
+
+    /// The specifications of the indexes that are complete, the one on `_id` first.
+    pub(crate) fn list_indexes(&self) -> Result<Vec<RawDocumentBuf>, DocumentError> {
+        Cursor::new(self, &self.run(self.command("listIndexes"))?, None)?.rest()
+    }
+}
