@@ -9,6 +9,7 @@ use bson::RawDocument;
 use docquery::{Document, Error, ErrorCode, Value, Writer};
 use lockcore::{Holder, Key, Mode, Token};
 
+use crate::collection::BulkWriteResult;
 use crate::error::{
     DocumentError, DuplicateKey, HeldBy, LockLost, StoreError, TransactionEnd, TransactionSize,
 };
@@ -21,30 +22,64 @@ pub(crate) const UNKNOWN_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
 
 /// Writes what an error has besides its code and its sentence.
 pub(super) fn write_details(error: &DocumentError, fields: &mut Writer) {
+    if let DocumentError::DuplicateKey(duplicate) = only(error) {
+        fields.field("keyPattern", Value::from(duplicate.pattern()));
+        fields.field("keyValue", Value::from(duplicate.value()));
+    }
+    let mut info = Writer::new();
+    write_info(error, &mut info);
+    if !info.is_empty() {
+        fields.field(INFO, Value::Document(Document::of_bytes(&info.finish())));
+    }
+}
+
+/// The sentence of an error. Of a write that was done in part it tells why the rest was not.
+pub(super) fn sentence(error: &DocumentError) -> String {
+    only(error).to_string()
+}
+
+/// The one error of a write that was done in part.
+fn only(error: &DocumentError) -> &DocumentError {
     match error {
-        DocumentError::DuplicateKey(duplicate) => {
-            fields.field("keyPattern", Value::from(duplicate.pattern()));
-            fields.field("keyValue", Value::from(duplicate.value()));
+        DocumentError::Partial(partial) => partial.first().1,
+        error => error,
+    }
+}
+
+fn write_info(error: &DocumentError, info: &mut Writer) {
+    match error {
+        DocumentError::LockLost(lost) => write_lock_lost(lost, info),
+        DocumentError::TransactionTooLarge(size) => write_size(**size, info),
+        DocumentError::TransactionOver(end) => write_end(*end, info),
+        DocumentError::Store(error) => write_store_error(error, info),
+        DocumentError::Partial(partial) => {
+            write_info(partial.first().1, info);
+            write_done(partial.result(), info);
         }
-        DocumentError::LockLost(lost) => write_info(fields, |info| write_lock_lost(lost, info)),
-        DocumentError::TransactionTooLarge(size) => {
-            write_info(fields, |info| write_size(**size, info));
-        }
-        DocumentError::TransactionOver(end) => write_info(fields, |info| write_end(*end, info)),
-        DocumentError::Store(error) => write_info(fields, |info| write_store_error(error, info)),
         DocumentError::Refused(_)
+        | DocumentError::DuplicateKey(_)
         | DocumentError::Serialize(_)
         | DocumentError::Deserialize(_)
-        | DocumentError::Partial(_)
         | DocumentError::WriteConflict { .. }
         | DocumentError::Acquire(_) => {}
     }
 }
 
-fn write_info(fields: &mut Writer, write: impl FnOnce(&mut Writer)) {
-    fields.open_document(INFO);
-    write(fields);
-    fields.close();
+/// What a write had done before it failed.
+fn write_done(done: &BulkWriteResult, info: &mut Writer) {
+    info.open_document(DONE);
+    for (name, count) in [("n", done.matched_count), ("nModified", done.modified_count)] {
+        info.field(name, Value::Int64(i64::try_from(count).unwrap_or(i64::MAX)));
+    }
+    info.close();
+}
+
+/// How many documents a write that failed had matched and changed before.
+pub(crate) fn read_done(failed: Document<'_>) -> (u64, u64) {
+    let done = failed.get(INFO).as_document().map(|info| info.get(DONE));
+    let Some(done) = done.and_then(|done| done.as_document()) else { return (0, 0) };
+    let count = |name| integer(done, name).and_then(|count| u64::try_from(count).ok());
+    (count("n").unwrap_or(0), count("nModified").unwrap_or(0))
 }
 
 /// The error that a reply, or an item of its `writeErrors`, tells of.
@@ -255,6 +290,7 @@ fn integer(fields: Document<'_>, name: &str) -> Option<i64> {
 }
 
 const INFO: &str = "errInfo";
+const DONE: &str = "done";
 const LOCK_LOST: &str = "lockLost";
 const SIZE: &str = "transactionSize";
 const SIZES: [&str; 4] = ["documents", "documentsMax", "bytes", "bytesMax"];

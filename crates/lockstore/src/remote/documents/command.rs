@@ -67,11 +67,6 @@ impl Command {
         write_hint(&mut self.writer, hint);
     }
 
-    /// Adds documents, if there are any.
-    pub(super) fn documents(&mut self, name: &str, documents: &[RawDocumentBuf]) {
-        write_documents(&mut self.writer, name, documents);
-    }
-
     /// Adds the stages of a pipeline.
     pub(super) fn stages(&mut self, name: &str, stages: &RawArray) {
         self.writer.open_array(name);
@@ -147,11 +142,15 @@ fn write_hint(writer: &mut Writer, hint: &Hint) {
     }
 }
 
-/// Writes documents, if there are any.
-pub(super) fn write_documents(writer: &mut Writer, name: &str, documents: &[RawDocumentBuf]) {
-    if documents.is_empty() {
-        return;
+/// Writes which items of arrays an update is about, if it says so.
+pub(super) fn write_array_filters(writer: &mut Writer, filters: &[RawDocumentBuf]) {
+    if !filters.is_empty() {
+        write_documents(writer, "arrayFilters", filters);
     }
+}
+
+/// Writes an array of documents.
+pub(super) fn write_documents(writer: &mut Writer, name: &str, documents: &[RawDocumentBuf]) {
     writer.open_array(name);
     for document in documents {
         writer.item(Value::from(&**document));

@@ -4,6 +4,7 @@ use bson::RawDocumentBuf;
 use docquery::Value;
 
 use super::Place;
+use super::command::write_array_filters;
 use crate::error::DocumentError;
 use crate::operations::{Statement, Unparsed};
 
@@ -22,7 +23,7 @@ impl Place<'_> {
             Unparsed::Delete => command.field("remove", Value::Bool(true)),
             Unparsed::Update { update, array_filters, upsert } => {
                 command.field("update", update.value());
-                command.documents("arrayFilters", array_filters);
+                write_array_filters(&mut command.writer, array_filters);
                 command.field("upsert", Value::Bool(*upsert));
                 command.field("new", Value::Bool(after));
             }

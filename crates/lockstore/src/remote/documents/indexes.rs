@@ -1,8 +1,9 @@
 //! Indexes: `createIndexes`, `dropIndexes`, `listIndexes`.
 
 use bson::RawDocumentBuf;
-use docquery::Value;
+use docquery::{Error, ErrorCode, Value};
 
+use super::command::write_documents;
 use super::{Cursor, Place};
 use crate::error::DocumentError;
 use crate::operations::{Dropped, IndexSpec};
@@ -12,7 +13,7 @@ impl Place<'_> {
     pub(crate) fn create_indexes(&self, specs: Vec<IndexSpec>) -> Result<(), DocumentError> {
         let mut command = self.command("createIndexes");
         let specs: Vec<_> = specs.into_iter().map(|spec| spec.listed).collect();
-        command.documents("indexes", &specs);
+        write_documents(&mut command.writer, "indexes", &specs);
         self.run(command).map(|_| ())
     }
 
@@ -20,7 +21,11 @@ impl Place<'_> {
     pub(crate) fn drop_indexes(&self, dropped: &Dropped) -> Result<(), DocumentError> {
         let mut command = self.command("dropIndexes");
         match dropped {
-            Dropped::All => command.field("index", Value::String("*")),
+            Dropped::All => command.field("index", Value::String(ALL)),
+            Dropped::Names(names) if names.iter().any(|name| name == ALL) => {
+                let message = format!("index not found with name [{ALL}]");
+                return Err(Error::new(ErrorCode::INDEX_NOT_FOUND, message).into());
+            }
             Dropped::Names(names) => {
                 command.writer.open_array("index");
                 for name in names {
@@ -38,3 +43,6 @@ impl Place<'_> {
         Cursor::new(self, &self.run(self.command("listIndexes"))?, None)?.rest()
     }
 }
+
+/// What stands for all indexes in the place of a name, which therefore none can have.
+const ALL: &str = "*";

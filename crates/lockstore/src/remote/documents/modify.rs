@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use bson::{RawBson, RawDocumentBuf};
 use docquery::{Value, Writer};
 
-use super::command::{write_documents, write_selector};
+use super::command::{write_array_filters, write_selector};
 use super::reply::{self, sound_field};
 use super::{Place, Reply};
+use crate::commands::failure;
 use crate::error::DocumentError;
 use crate::operations::{Statement, Unparsed};
 
@@ -74,12 +75,9 @@ impl StatementsOutcome {
             None => self.modified += count,
         }
         for (index, item, error) in reply.write_errors()? {
-            if let Some(done) = item.get("errInfo").as_document().map(|info| info.get("done"))
-                && let Some(done) = done.as_document()
-            {
-                self.matched += reply::count(done, "n").unwrap_or(0);
-                self.modified += reply::count(done, "nModified").unwrap_or(0);
-            }
+            let (matched, modified) = failure::read_done(item);
+            self.matched += matched;
+            self.modified += modified;
             self.errors.push((first + index, error));
         }
         Ok(())
@@ -99,7 +97,7 @@ fn written(statement: &Statement) -> RawDocumentBuf {
         Unparsed::Delete => writer.field("limit", Value::Int32(i32::from(!many))),
         Unparsed::Update { update, array_filters, upsert } => {
             writer.field("u", update.value());
-            write_documents(&mut writer, "arrayFilters", array_filters);
+            write_array_filters(&mut writer, array_filters);
             writer.field("upsert", Value::Bool(*upsert));
             writer.field("multi", Value::Bool(*many));
         }
