@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use lockstore::Store;
+use lockstore::{Store, SystemClock};
 
 use crate::loopback::Loopback;
 
@@ -47,11 +47,18 @@ impl Deployment {
         self.reach(&Store::in_memory().expect("memory is there"))
     }
 
-    /// The way to `store` that programs take here.
+    /// The way to `store`, whose clock is the system's, that programs take here.
+    ///
+    /// # Panics
+    ///
+    /// There is no clock, or no thread.
     pub fn reach(self, store: &Store) -> Store {
         match self {
             Self::Embedded => store.clone(),
-            Self::Loopback => Store::remote(Arc::new(Loopback::new(store.clone()))),
+            Self::Loopback => {
+                let clock = Arc::new(SystemClock::new().expect("the boot id can be read"));
+                Store::remote(Arc::new(Loopback::new(store.clone(), clock)))
+            }
         }
     }
 }

@@ -1,39 +1,37 @@
-//! A store that lives elsewhere: in the same process, behind its commands.
+//! A store that lives elsewhere: in the same process, behind its commands, which may be those of a transaction.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lockstore::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
+use lockstore::remote::{ClientSession, OnReply, Outstanding, Remote};
 use lockstore::{
-    ClientSession, Clock, DocumentError, Fence, Remote, Store, StoreError, SystemClock, Token,
-    Transaction, TransactionEnd, TransactionOptions,
+    Clock, DocumentError, Fence, Instant, Store, StoreError, Token, Transaction, TransactionEnd,
+    TransactionOptions,
 };
+use lockstore_testkit::loopback::Loopback as Behind;
 
 /// Runs what it is sent on a store, with nothing but documents in between.
 pub struct Loopback {
     store: Store,
-    clock: Arc<dyn Clock>,
-    is_closed: AtomicBool,
+    other_end: Behind,
     commands: AtomicU64,
-    sessions: Mutex<Vec<ClientSession>>,
     /// The open transactions, by their client session.
     transactions: Mutex<HashMap<Uuid, Transaction>>,
 }
 
 impl Loopback {
     /// A way to `store`.
-    pub fn new(store: Store) -> Self {
-        Self {
-            store,
-            clock: Arc::new(SystemClock::new().expect("the boot id can be read")),
-            is_closed: AtomicBool::new(false),
-            commands: AtomicU64::new(0),
-            sessions: Mutex::default(),
-            transactions: Mutex::default(),
-        }
+    ///
+    /// # Panics
+    ///
+    /// There is no thread to be had.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        let other_end = Behind::new(store.clone(), clock).expect("there is a thread");
+        Self { store, other_end, commands: AtomicU64::new(0), transactions: Mutex::default() }
     }
 
     /// How many commands were run so far.
@@ -73,42 +71,50 @@ impl Loopback {
 
 impl Remote for Loopback {
     fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+        self.other_end.clock()
     }
 
     fn check_usable(&self) -> Result<(), StoreError> {
-        if self.is_closed.load(Ordering::SeqCst) { Err(StoreError::Closed) } else { Ok(()) }
+        self.other_end.check_usable()
     }
 
     fn run_command(
         &self,
         database: &str,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        self.check_usable()?;
         self.commands.fetch_add(1, Ordering::SeqCst);
         let Ok(lsid) = command.get_document("lsid") else {
-            return Ok(self.store.database(database).run_command(command));
+            return self.other_end.run_command(database, command, deadline);
         };
+        self.check_usable()?;
         let lsid = lsid.get_binary("id").expect("a client session has an id");
         let lsid = Uuid::from_bytes(lsid.bytes.try_into().expect("the id is a UUID"));
         let reply = self.run_in_transaction(lsid, database, command);
         Ok(reply.unwrap_or_else(|error| failed(&error)))
     }
 
+    fn start_command(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        deadline: Option<Instant>,
+        on_reply: OnReply,
+    ) -> Outstanding {
+        self.other_end.start_command(database, command, deadline, on_reply)
+    }
+
     fn take_client_session(&self) -> Result<ClientSession, StoreError> {
-        let new = || ClientSession { id: Uuid::new(), txn_number: 0 };
-        Ok(lock(&self.sessions).pop().unwrap_or_else(new))
+        self.other_end.take_client_session()
     }
 
     fn give_back_client_session(&self, session: ClientSession) {
-        lock(&self.sessions).push(session);
+        self.other_end.give_back_client_session(session);
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.check_usable()?;
-        self.is_closed.store(true, Ordering::SeqCst);
-        Ok(())
+        self.other_end.close()
     }
 }
 

@@ -45,12 +45,13 @@ pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResu
 pub use update::{Delete, Replace, Update};
 pub use write_model::{DeleteModel, InsertModel, ReplaceModel, UpdateModel, WriteModel};
 
+use crate::backend::Backend;
 use crate::documents::{Namespace, Scope};
 use crate::error::DocumentError;
 use crate::fence::Fence;
 use crate::operations;
 use crate::remote::documents as elsewhere;
-use crate::store::{Backend, Store};
+use crate::store::Store;
 use crate::transaction::{Shared, Transaction};
 use place::Place;
 

@@ -22,8 +22,10 @@ mod find;
 mod find_and_modify;
 mod insert;
 mod listing;
+mod locks;
 mod rename_collection;
 mod reply;
+mod started;
 mod update;
 mod write_batch;
 
@@ -37,11 +39,14 @@ use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::operations::Place;
 use crate::transaction::TransactionState;
-use arguments::Arguments;
+pub(crate) use arguments::Arguments;
 use concern::{Concern, Takes};
+use locks::LockCommand;
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
+pub(crate) use locks::Subscriptions;
+pub use started::{CommandFuture, Started};
 
 /// One command on its way.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +71,45 @@ struct Known {
 
 /// Runs a command in a database, and gives its reply, which tells of errors too.
 pub(crate) fn run(
+    engine: &Arc<Engine>,
+    transaction: Option<&Arc<TransactionState>>,
+    database: &str,
+    command: &RawDocument,
+) -> RawDocumentBuf {
+    match about_locks(engine, transaction, command) {
+        Some(Ok(command)) => command.run(engine),
+        Some(Err(error)) => Reply::failure(&error.into()),
+        None => run_here(engine, transaction, database, command),
+    }
+}
+
+/// Starts a command in a database. It does not block as long as it would have to wait for somebody else.
+pub(crate) fn start(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> Started {
+    match about_locks(engine, None, command) {
+        Some(Ok(command)) => command.start(engine),
+        Some(Err(error)) => Started::Reply(Reply::failure(&error.into())),
+        None => Started::Reply(run_here(engine, None, database, command)),
+    }
+}
+
+/// The command, if it is one about locks.
+fn about_locks<'c>(
+    engine: &Engine,
+    transaction: Option<&Arc<TransactionState>>,
+    command: &'c RawDocument,
+) -> Option<Result<LockCommand<'c>, Error>> {
+    // What is not well-formed is refused below; to be asked its first name it need not be.
+    let name = command.iter().next()?.ok()?.0.as_str();
+    if transaction.is_some() || !name.starts_with("lock") {
+        return None;
+    }
+    if let Err(error) = limits::check_bson(command, COMMAND_DEPTH_MAX) {
+        return Some(Err(error));
+    }
+    LockCommand::parse(engine, name, Document::from(command))
+}
+
+fn run_here(
     engine: &Arc<Engine>,
     transaction: Option<&Arc<TransactionState>>,
     database: &str,

@@ -100,6 +100,7 @@
 //! owner only.
 
 mod acquire;
+mod backend;
 mod background;
 mod breaks;
 mod call;
@@ -126,7 +127,7 @@ mod operations;
 mod options;
 pub mod records;
 mod recovery;
-mod remote;
+pub mod remote;
 mod request;
 mod rows;
 mod session;
@@ -146,6 +147,7 @@ pub use collection::{
     BulkWriteResult, Collection, Cursor, DeleteResult, DocumentLock, Hint, IndexModel,
     InsertManyResult, InsertOneResult, ReturnDocument, UpdateResult, WriteModel,
 };
+pub use commands::{CommandFuture, Started};
 pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, OpenError};
 pub use document_locks::fields::{

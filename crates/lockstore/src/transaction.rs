@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+pub(crate) use lock::LockChange;
 pub use lock::{TransactionLock, TransactionLockRequest};
 pub(crate) use open::OpenTransactions;
 pub use options::TransactionOptions;
@@ -28,7 +29,6 @@ use crate::remote::RemoteTransaction;
 use crate::remote::documents::Command;
 use crate::request::{Answer, Commit, Task};
 use crate::store::Store;
-use lock::LockChange;
 
 /// A transaction: it sees the documents and locks as of one commit, with its own changes on top, and its commit does all that it
 /// has changed at once, or nothing.
@@ -143,7 +143,7 @@ impl Transaction {
     /// The transaction changes this lock already, or is over. That the grant is over is told by the commit:
     /// [`LockLost`](DocumentError::LockLost).
     pub fn renew(&self, guard: &LockGuard) -> Result<(), DocumentError> {
-        self.shared.change_lock(&self.store, |_| Ok(LockChange::renewal(guard)))
+        self.shared.change_lock(&self.store, LockChange::renewal(guard))
     }
 
     /// Has the commit release a lock: after it the guard is [lost](LockGuard::is_lost), and dropping it does nothing.
@@ -166,7 +166,7 @@ impl Transaction {
     ///
     /// As [`Transaction::renew`].
     pub fn release(&self, guard: &LockGuard) -> Result<(), DocumentError> {
-        self.shared.change_lock(&self.store, |_| Ok(LockChange::release(guard)))
+        self.shared.change_lock(&self.store, LockChange::release(guard))
     }
 
     /// Has the commit check that a grant is still there: if it is not, nothing is committed, and the commit's error is
@@ -196,7 +196,7 @@ impl Transaction {
                 self.ask(fences, locks, writes)?;
                 engine.transactions.remove(state);
             }
-            Shared::There(transaction) => transaction.commit()?,
+            Shared::There(transaction) => transaction.commit(&self.store)?,
         }
         self.is_over = true;
         Ok(())

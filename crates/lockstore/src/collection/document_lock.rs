@@ -175,13 +175,13 @@ impl<T> DocumentLock<T> {
     /// As [`DocumentLock::renew`].
     pub fn renew_for(&mut self, ttl: Duration) -> Result<(), ReleaseDocumentError> {
         let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
-        let engine = self.collection.store.engine();
-        engine.check_usable()?;
+        let backend = self.collection.store.backend();
+        backend.check_usable()?;
         let Some(held) = &self.held else { return Ok(()) };
-        engine.kept.set_ttl(&held.lease, ttl);
+        backend.set_ttl(&held.lease, ttl);
         self.renew_with(held, Some(ttl))?;
         if held.lease.is_kept() {
-            engine.kept.keep(&held.lease, ttl, engine);
+            backend.keep(&held.lease, ttl);
         }
         if let Some(held) = &mut self.held {
             held.ttl = Some(ttl);
@@ -192,11 +192,11 @@ impl<T> DocumentLock<T> {
     /// Has the lease renewed each time a third of its TTL has passed, until this is released or the program ends. Whether
     /// that has gone well, [`holds`](Self::holds) tells. Does nothing for a lock that has no end.
     pub fn keep_alive(&self) {
-        let engine = self.collection.store.engine();
+        let backend = self.collection.store.backend();
         if let Some(HeldLock { ttl: Some(ttl), lease, .. }) = &self.held
-            && engine.check_usable().is_ok()
+            && backend.check_usable().is_ok()
         {
-            engine.kept.keep(lease, *ttl, engine);
+            backend.keep(lease, *ttl);
         }
     }
 
@@ -242,11 +242,11 @@ impl<T> DocumentLock<T> {
     /// Holds what was locked. Gives the document.
     fn hold(&mut self, found: HeldDocument) -> RawDocumentBuf {
         let HeldDocument { lock, valid_until } = found;
-        let engine = self.collection.store.engine();
-        let lease = engine.kept.lease(lock.key, self.lock_id.clone(), lock.token);
+        let backend = self.collection.store.backend();
+        let lease = backend.lease(lock.key, self.lock_id.clone(), lock.token);
         lease.set_valid_until(valid_until);
         let ttl = lock.lease.map(|lease| lease.ttl);
-        self.held = Some(HeldLock { at: lock.at, ttl, lease: Arc::new(lease) });
+        self.held = Some(HeldLock { at: lock.at, ttl, lease });
         lock.document
     }
 
@@ -339,8 +339,7 @@ impl<T> DocumentLock<T> {
     /// Ends renewals, and gives the release that is to be asked for, if something is held.
     fn let_go(&mut self, release: Release) -> Option<GiveBack> {
         let HeldLock { at, lease, .. } = self.held.take()?;
-        let engine = self.collection.store.engine();
-        engine.kept.let_go(&lease, engine);
+        self.collection.store.backend().let_go(&lease);
         let (key, lock_id) = (lease.key.clone(), self.lock_id.clone());
         let (token, worked_out) = (lease.token, None);
         let fences = self.collection.fences.clone();

@@ -23,7 +23,7 @@ pub(crate) use catalogue::{collections, databases, drop_database};
 pub(crate) use command::Command;
 pub(crate) use cursor::Cursor;
 pub(crate) use modify::StatementsOutcome;
-pub(crate) use reply::{Reply, has_succeeded};
+pub(crate) use reply::{Reply, has_succeeded, senseless};
 
 use super::{Remote, RemoteTransaction};
 use crate::documents::Namespace;
@@ -99,7 +99,7 @@ impl<'c> Place<'c> {
         let database = self.namespace.database();
         let reply = match self.transaction {
             Some(transaction) => transaction.run(database, command)?,
-            None => self.remote.run_command(database, &command.finish())?,
+            None => self.remote.run_command(database, &command.finish(), self.deadline)?,
         };
         Reply::checked(reply)
     }

@@ -6,20 +6,24 @@
 //!   [options](crate::TransactionOptions), and that a command that fails does not end it.
 //! - `lockFences`, the grants that it relies on: in a command that writes, and in `commitTransaction`. If it has done nothing else,
 //!   `commitTransaction` is its first command.
+//! - `lockAcquire`, `lockRenew` and `lockRelease` in it are for its commit: the reply is `{ inCommit: true, ok: 1 }`, or the error
+//!   that is known by now. The reply of `commitTransaction` has the replies that they have outside in `locks`, in their order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use docquery::{Document, Value};
+use lockcore::Instant;
 
-use super::documents::{Command, Reply, has_succeeded};
-use super::{ClientSession, Remote};
+use super::documents::{Command, Reply, has_succeeded, senseless};
+use super::{ClientSession, LockAnswer, Remote, form};
 use crate::commands::failure;
 use crate::error::TransactionEnd::{Aborted, Committed};
 use crate::error::{DocumentError, StoreError};
 use crate::fence::Fence;
-use crate::transaction::TransactionOptions;
+use crate::store::Store;
+use crate::transaction::{LockChange, TransactionOptions};
 
 /// A transaction as all its handles share it: itself, its collections and its cursors.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ struct Work {
     /// From its first command on.
     session: Option<ClientSession>,
     fences: Vec<Fence>,
+    /// What its commit does to locks.
+    locks: Vec<LockChange>,
 }
 
 impl RemoteTransaction {
@@ -76,11 +82,39 @@ impl RemoteTransaction {
         Ok(())
     }
 
-    /// Commits. A commit of which it is not known whether it was done is asked for again: it is done once.
-    pub(crate) fn commit(&self) -> Result<(), DocumentError> {
+    /// Has the commit change a lock.
+    pub(crate) fn change_lock(
+        &self,
+        change: LockChange,
+        store: &Store,
+    ) -> Result<(), DocumentError> {
         self.remote.check_usable()?;
         let mut phase = self.lock();
         let work = phase.open()?;
+        change.check_is_first(&work.locks)?;
+        let call = change.call();
+        let reply = self.send(work, "admin", Command::of(&form::call::write(&call)));
+        if let Ok(reply) = &reply {
+            if has_succeeded(reply) {
+                work.locks.push(change);
+                return Ok(());
+            }
+            if form::is_own_failure(reply) {
+                return Err(change.refused(form::answer::read(&call, reply), store));
+            }
+        }
+        if let Some(why) = ended_by(&reply) {
+            self.end(&mut phase, why);
+        }
+        Reply::checked(reply?).map(|_| ())
+    }
+
+    /// Commits. A commit of which it is not known whether it was done is asked for again: it is done once.
+    pub(crate) fn commit(&self, store: &Store) -> Result<(), DocumentError> {
+        self.remote.check_usable()?;
+        let mut phase = self.lock();
+        let work = phase.open()?;
+        let asked_at = self.remote.clock().now();
         if work.session.is_none() && work.fences.is_empty() {
             *phase = Phase::Over(DocumentError::TransactionOver(Committed));
             return Ok(());
@@ -94,8 +128,10 @@ impl RemoteTransaction {
         }
         let committed = committed.map_err(DocumentError::from).and_then(Reply::checked);
         let end = if committed.is_ok() { Committed } else { Aborted };
+        let locks = std::mem::take(&mut work.locks);
         self.end(&mut phase, DocumentError::TransactionOver(end));
-        committed.map(|_| ())
+        drop(phase);
+        tell(locks, &committed?, asked_at, store)
     }
 
     /// Gives up all that the transaction has changed, unless it is over. It would be given up some time, so nobody is told if that
@@ -147,7 +183,7 @@ impl RemoteTransaction {
             }
         };
         command.transaction(session, is_first.then_some(&self.options));
-        self.remote.run_command(database, &command.finish())
+        self.remote.run_command(database, &command.finish(), None)
     }
 
     /// It is over. The next transaction of its session ends what may be left of it.
@@ -195,6 +231,30 @@ impl Command {
     }
 }
 
+/// Tells the locks what the commit has done to them.
+fn tell(
+    locks: Vec<LockChange>,
+    committed: &Reply,
+    asked_at: Instant,
+    store: &Store,
+) -> Result<(), DocumentError> {
+    if locks.is_empty() {
+        return Ok(());
+    }
+    let replies = committed.array(LOCKS)?;
+    if replies.len() != locks.len() {
+        return Err(senseless(LOCKS));
+    }
+    for (lock, reply) in locks.into_iter().zip(replies.iter()) {
+        let reply = reply.as_document().ok_or_else(|| senseless(LOCKS))?.to_raw();
+        match form::answer::read(&lock.call(), &reply) {
+            LockAnswer::Done(outcome) => lock.done(outcome, asked_at, store),
+            answer => return Err(lock.refused(answer, store)),
+        }
+    }
+    Ok(())
+}
+
 /// The error that has ended the transaction, if the outcome of a command is one that does.
 fn ended_by(reply: &Result<RawDocumentBuf, StoreError>) -> Option<DocumentError> {
     let error = match reply {
@@ -216,6 +276,9 @@ fn millis(duration: Duration) -> Value<'static> {
 fn number(number: usize) -> Value<'static> {
     Value::Int64(i64::try_from(number).unwrap_or(i64::MAX))
 }
+
+/// What has become of the locks, in the reply of a commit.
+const LOCKS: &str = "locks";
 
 /// The subtype of binary data that is a UUID.
 const UUID: u8 = 4;

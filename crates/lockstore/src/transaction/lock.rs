@@ -7,10 +7,10 @@ use lockcore::{Command, Granted, Instant, Key, Mode, Outcome, Wait};
 
 use super::Shared;
 use crate::acquire::{LockRequest, Wanted};
-use crate::engine::Engine;
-use crate::error::{AcquireError, ArgumentError, DocumentError};
+use crate::error::{AcquireError, ArgumentError, DocumentError, unexpected};
 use crate::guard::LockGuard;
 use crate::keep_alive::KeptLease;
+use crate::remote::{LockAnswer, LockCall};
 use crate::session::Session;
 use crate::store::Store;
 use crate::view::View;
@@ -35,7 +35,7 @@ pub struct TransactionLock {
 
 /// What the commit does to a lock, and what comes of it then.
 #[derive(Debug)]
-pub(super) struct LockChange {
+pub(crate) struct LockChange {
     key: Key,
     what: What,
 }
@@ -86,11 +86,15 @@ impl<'t> TransactionLockRequest<'t> {
         let wanted = self.request.check().map_err(AcquireError::from)?;
         let granted = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&granted);
-        self.shared.change_lock(self.store, |view| {
-            check_is_free(&wanted, view, self.store)?;
-            let key = wanted.key.clone();
-            Ok(LockChange { key, what: What::Acquire(Box::new(wanted), slot) })
-        })?;
+        match self.shared {
+            Shared::Here(state) => state.change_lock(self.store.engine(), |view| {
+                check_is_free(&wanted, view, self.store)?;
+                Ok(LockChange::acquisition(wanted, slot))
+            })?,
+            Shared::There(transaction) => {
+                transaction.change_lock(LockChange::acquisition(wanted, slot), self.store)?;
+            }
+        }
         Ok(TransactionLock { granted })
     }
 }
@@ -107,20 +111,20 @@ impl Shared {
     pub(super) fn change_lock(
         &self,
         store: &Store,
-        change: impl FnOnce(&View) -> Result<LockChange, DocumentError>,
+        change: LockChange,
     ) -> Result<(), DocumentError> {
         match self {
-            Self::Here(state) => state.change_lock(store.engine(), change),
-            Self::There(_) => {
-                unimplemented!(
-                    "the seam is being built: the lock commands come with its other half"
-                )
-            }
+            Self::Here(state) => state.change_lock(store.engine(), |_| Ok(change)),
+            Self::There(transaction) => transaction.change_lock(change, store),
         }
     }
 }
 
 impl LockChange {
+    fn acquisition(wanted: Wanted, slot: Arc<Mutex<Option<LockGuard>>>) -> Self {
+        Self { key: wanted.key.clone(), what: What::Acquire(Box::new(wanted), slot) }
+    }
+
     pub(super) fn renewal(guard: &LockGuard) -> Self {
         let lease = Arc::clone(guard.lease());
         let (key, holder, token) = (lease.key.clone(), lease.holder.clone(), Some(lease.token));
@@ -134,7 +138,7 @@ impl LockChange {
     }
 
     /// Checks that none of the changes so far is one of this key.
-    pub(super) fn check_is_first(&self, changes: &[Self]) -> Result<(), DocumentError> {
+    pub(crate) fn check_is_first(&self, changes: &[Self]) -> Result<(), DocumentError> {
         if changes.iter().all(|change| change.key != self.key) {
             return Ok(());
         }
@@ -144,7 +148,7 @@ impl LockChange {
 
     pub(super) fn command(&self) -> Command {
         match &self.what {
-            What::Acquire(wanted, _) => wanted.command(Wait::No),
+            What::Acquire(wanted, _) => Command::Acquire(wanted.acquire(Wait::No)),
             What::Renew(_, renew) => renew.clone(),
             What::Release(lease) => {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
@@ -153,8 +157,34 @@ impl LockChange {
         }
     }
 
+    /// The same as a call.
+    pub(crate) fn call(&self) -> LockCall {
+        match self.command() {
+            Command::Acquire(acquire) => LockCall::Acquire(acquire),
+            Command::Renew { key, holder, token, ttl } => {
+                LockCall::Renew { key, holder, token, ttl }
+            }
+            Command::Release { key, holder, token } => LockCall::Release { key, holder, token },
+            other => unreachable!("a transaction does nothing else with locks: {other:?}"),
+        }
+    }
+
+    /// The error for an answer that says that the commit cannot do it.
+    pub(crate) fn refused(&self, answer: LockAnswer, store: &Store) -> DocumentError {
+        match (&self.what, answer) {
+            (_, LockAnswer::Failed(error)) => error.into(),
+            (What::Acquire(wanted, _), refusal @ LockAnswer::Refused(_)) => {
+                match (**wanted).clone().outcome(store, Wait::No, refusal) {
+                    Err(error) => error.into(),
+                    Ok(guard) => unexpected(&guard).into(),
+                }
+            }
+            (_, answer) => unexpected(&answer).into(),
+        }
+    }
+
     /// The commit that was asked for at `asked_at` has done it.
-    pub(super) fn done(self, outcome: Outcome, asked_at: Instant, store: &Store) {
+    pub(crate) fn done(self, outcome: Outcome, asked_at: Instant, store: &Store) {
         let until = |granted: Granted| {
             granted.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()))
         };
@@ -169,9 +199,8 @@ impl LockChange {
                 lease.set_valid_until(until(renewed));
             }
             (What::Release(lease), Outcome::Ended) => {
-                let engine: &Engine = store.engine();
                 lease.set_lost();
-                engine.kept.let_go(&lease, engine);
+                store.backend().let_go(&lease);
             }
             (what, outcome) => {
                 tracing::error!(

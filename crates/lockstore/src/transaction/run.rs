@@ -2,9 +2,10 @@
 
 use super::options::TransactionOptions;
 use super::{Shared, Transaction, TransactionState};
+use crate::backend::Backend;
 use crate::error::DocumentError;
 use crate::remote::RemoteTransaction;
-use crate::store::{Backend, Store};
+use crate::store::Store;
 
 impl Store {
     /// Runs `run` in a transaction and commits it, durably when this returns. After a conflict it runs again, on what is

@@ -52,7 +52,7 @@ impl<T: DeserializeOwned + 'static> Future for LockDocumentFuture<T> {
                     let asked_at = begun.stored.now();
                     match begun.stored.plan(begun.acquisition.turn(asked_at))? {
                         Some(task) => {
-                            let call = Call::new(&begun.stored.store, task, None);
+                            let call = Call::new(begun.stored.store.engine(), task, None);
                             self.state = State::Asked(begun, asked_at, Box::new(call));
                             continue;
                         }

@@ -71,5 +71,5 @@ pub(crate) fn drop_database(
 }
 
 fn run(remote: &Arc<dyn Remote>, database: &str, command: Command) -> Result<Reply, DocumentError> {
-    Reply::checked(remote.run_command(database, &command.finish())?)
+    Reply::checked(remote.run_command(database, &command.finish(), None)?)
 }

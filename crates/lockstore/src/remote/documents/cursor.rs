@@ -86,7 +86,7 @@ impl Cursor {
     fn run(&self, command: Command) -> Result<Reply, DocumentError> {
         let reply = match &self.transaction {
             Some(transaction) => transaction.run(&self.database, command)?,
-            None => self.remote.run_command(&self.database, &command.finish())?,
+            None => self.remote.run_command(&self.database, &command.finish(), None)?,
         };
         Reply::checked(reply)
     }

@@ -69,6 +69,6 @@ pub(super) fn sound_field(document: &RawDocument, name: &str) -> Result<RawBson,
 
 /// The reply does not have in it what every such reply has.
 pub(crate) fn senseless(name: &str) -> DocumentError {
-    let what = format!("the field '{name}' of a reply is missing, or makes no sense");
-    StoreError::Elsewhere { what: what.into() }.into()
+    let what = format!("a reply that makes no sense: its '{name}'");
+    StoreError::Internal { what: what.into() }.into()
 }
