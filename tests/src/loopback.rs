@@ -39,6 +39,11 @@ impl Loopback {
         self.commands.load(Ordering::SeqCst)
     }
 
+    /// What has the open transactions is started anew.
+    pub fn lose_transactions(&self) {
+        lock(&self.transactions).clear();
+    }
+
     fn run_in_transaction(
         &self,
         lsid: Uuid,

@@ -44,6 +44,9 @@ use crate::store::Store;
 /// outside: an operation that fails changes nothing (or, of many documents, what
 /// [`Partial`](DocumentError::Partial) says), and the transaction goes on.
 ///
+/// Of a store that lives [elsewhere](crate::remote) it begins with its first operation, as MongoDB's do, and what is there of it ends with what has
+/// it: a commit then is [`TransactionEnd::Lost`], and [`Store::transaction`] runs it again.
+///
 /// # Conflicts
 ///
 /// Of two that change the same document, the first to commit wins, and the other one's commit is a

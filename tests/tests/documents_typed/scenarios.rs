@@ -537,6 +537,31 @@ fn a_closed_store_says_so() {
 }
 
 #[test]
+fn a_write_that_is_none_fails_alone() {
+    let jobs = filled([doc! { "_id": 1 }, doc! { "_id": 2 }]);
+    let update = |id: i32, update: Bson| {
+        WriteModel::UpdateOne(UpdateModel::new(doc! { "_id": id }, update).upsert(true))
+    };
+    let set = || Bson::from(doc! { "$set": { "a": 1 } });
+    let no_stage = Bson::from(vec![doc! { "$set": { "a": 2 }, "$unset": "b" }]);
+    for (ordered, changed) in [(true, 1), (false, 3)] {
+        jobs.update_many(doc! {}, doc! { "$unset": { "a": "" } }).run().unwrap();
+        let writes = [
+            update(1, set()),
+            update(2, no_stage.clone()),
+            update(2, set()),
+            WriteModel::ReplaceOne(ReplaceModel::new(doc! { "_id": 3 }, doc! { "$set": 1 })),
+            update(3, set()),
+        ];
+        let done = jobs.bulk_write(writes).ordered(ordered).run();
+        let Err(DocumentError::Partial(partial)) = done else { panic!("{done:?}") };
+        let failed: &[usize] = if ordered { &[1] } else { &[1, 3] };
+        assert_eq!(partial.errors().keys().copied().collect::<Vec<_>>(), failed);
+        assert_eq!(jobs.count_documents(doc! { "a": 1 }).run().unwrap(), changed);
+    }
+}
+
+#[test]
 fn eight_threads_never_take_the_same_job_from_a_queue() {
     let jobs = filled((0..400).map(|n| doc! { "_id": n, "state": "new", "cost": n % 10 }));
     jobs.create_index(IndexModel::new(doc! { "state": 1, "cost": -1 })).unwrap();

@@ -37,7 +37,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Any error of `run` aborts the transaction, and is the error of this. Then there are those of the commit:
+    /// Any error of `run` aborts the transaction, and is the error of this, unless the transaction was [lost](crate::TransactionEnd::Lost). Then there are those of the commit:
     /// [`WriteConflict`](DocumentError::WriteConflict) after the last attempt, [`LockLost`](DocumentError::LockLost) for a grant
     /// that the transaction relies on, [`TransactionOver`](DocumentError::TransactionOver) after the end of its time. Nothing has
     /// changed in any case, unless the store has [stopped](crate::StoreError::Poisoned).
