@@ -119,9 +119,10 @@ impl Bulk<'_> {
             WriteModel::InsertOne(insert) => Group::Insertions(vec![insert.0?]),
             write => {
                 let statement = write.statement()?;
-                match statement.is_deletion() {
-                    true => Group::Deletions(vec![statement]),
-                    false => Group::Updates(vec![statement]),
+                if statement.is_deletion() {
+                    Group::Deletions(vec![statement])
+                } else {
+                    Group::Updates(vec![statement])
                 }
             }
         };

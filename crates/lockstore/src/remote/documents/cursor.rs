@@ -97,7 +97,7 @@ impl Cursor {
         let Value::Int64(id) = cursor.get("id") else { return Err(senseless("cursor.id")) };
         self.id = id;
         let documents = cursor.get(batch).as_array().ok_or_else(|| senseless(batch))?;
-        for document in documents.iter() {
+        for document in documents {
             let document = document.as_document().ok_or_else(|| senseless(batch))?;
             self.ready.push_back(document.to_raw());
         }

@@ -29,6 +29,6 @@ impl Place<'_> {
             }
         }
         let reply = self.run(command)?;
-        Ok(reply.document().get("value").as_document().map(|document| document.to_raw()))
+        Ok(reply.document().get("value").as_document().map(docquery::Document::to_raw))
     }
 }

@@ -61,7 +61,7 @@ impl StatementsOutcome {
     /// Adds what the reply of a command says whose first statement is the one with the index `first`.
     fn add(&mut self, first: usize, reply: &Reply) -> Result<(), DocumentError> {
         let upserted = reply.array("upserted")?;
-        for item in upserted.iter() {
+        for item in upserted {
             let item = item.as_document().ok_or_else(|| reply::senseless("upserted"))?;
             let id = sound_field(&item.to_raw(), "_id")?;
             self.upserted.push((first + reply::index(item)?, id));
