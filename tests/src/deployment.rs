@@ -1,4 +1,12 @@
-//! Where the store of a scenario is.
+//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`], or, a whole file of them, taken
+//! by several modules of a test, each called after the deployment on which it runs:
+//!
+//! ```text
+//! #[path = "documents_typed/scenarios.rs"]
+//! mod embedded;
+//! #[path = "documents_typed/scenarios.rs"]
+//! mod loopback;
+//! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -15,6 +23,8 @@ pub enum Deployment {
     Embedded,
     /// Behind its commands.
     Commands,
+    /// Behind its commands, which may be those of a transaction.
+    Loopback,
 }
 
 /// Runs a scenario on a store of each kind. A failure tells on which.
@@ -32,6 +42,19 @@ pub fn on_all_deployments(scenario: impl Fn(Deployment)) {
 }
 
 impl Deployment {
+    /// The one that the module is called after whose `module_path!()` this is.
+    ///
+    /// # Panics
+    ///
+    /// It is called after none.
+    pub fn of(module: &str) -> Self {
+        match module.rsplit("::").next() {
+            Some("embedded") => Self::Embedded,
+            Some("loopback") => Self::Loopback,
+            _ => panic!("{module} is not called after a deployment"),
+        }
+    }
+
     /// A store in memory.
     ///
     /// # Panics
@@ -61,6 +84,7 @@ impl Deployment {
     pub fn reach(self, store: Store, clock: Arc<dyn Clock>, strict_release: bool) -> Store {
         match self {
             Self::Embedded => store,
+            Self::Loopback => Store::remote(Arc::new(crate::loopback::Loopback::new(store, clock))),
             Self::Commands => {
                 let loopback = Loopback::new(store, clock).expect("a thread starts");
                 loopback.strict_release(strict_release).into_store()

@@ -17,6 +17,7 @@ pub mod fact;
 pub mod fuzz_commands;
 pub mod fuzz_documents;
 pub mod fuzz_message;
+pub mod loopback;
 pub mod machine;
 pub mod open_bytes;
 pub mod patience;

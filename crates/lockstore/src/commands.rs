@@ -16,7 +16,8 @@ mod distinct;
 mod drop;
 mod drop_indexes;
 mod explain;
-mod fences;
+pub(crate) mod failure;
+pub(crate) mod fences;
 mod find;
 mod find_and_modify;
 mod insert;
@@ -118,6 +119,11 @@ fn run_here(
         Ok(reply) => reply.finish(),
         Err(error) => Reply::failure(&error),
     }
+}
+
+/// The reply of a command that failed before anybody ran it.
+pub(crate) fn failed(error: &DocumentError) -> RawDocumentBuf {
+    Reply::failure(error)
 }
 
 fn dispatch(

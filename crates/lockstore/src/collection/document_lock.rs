@@ -136,7 +136,7 @@ impl<T> DocumentLock<T> {
             (Release::Delete, true) => {}
             (_, true) => self.on_release = Release::Unlock,
             (_, false) => {
-                update.check(self.collection.place(None)?.now_ms())?;
+                update.check(self.collection.place(None)?.here().now_ms())?;
                 self.on_release = Release::Update(update);
             }
         }
@@ -331,7 +331,7 @@ impl<T> DocumentLock<T> {
             return Ok(None);
         }
         let Some(document) = reading.document(collection, record)? else { return Ok(None) };
-        let (seen, now_ms) = (reading.sequence(), self.collection.place(None)?.now_ms());
+        let (seen, now_ms) = (reading.sequence(), self.collection.place(None)?.here().now_ms());
         let after = update.apply(document.raw(), None, now_ms, u64::MAX, fields::unlocked)?;
         Ok(after.map(|(after, _)| WorkedOut { record, seen, after }))
     }

@@ -51,7 +51,7 @@ impl<T> Collection<T> {
     ///
     /// [`DocumentError`].
     pub fn locked_documents(&self) -> Result<LockedDocuments, DocumentError> {
-        let place = self.place(None)?;
+        let place = self.place(None)?.here();
         let request = FindRequest {
             selector: Selector {
                 filter: rawdoc! { "lock_id": { "$ne": null } },
@@ -88,7 +88,7 @@ impl<T> Collection<T> {
         }
         self.refuse_in_transaction("a lock is not broken")?;
         let asked = Asked::about(&filter);
-        let place = asked.place(self)?;
+        let place = asked.place(self)?.here();
         let query = place.query(&asked.selector)?;
         let (mut execution, sequence) = place.execute(&query, Extent::default())?;
         let Some(collection) = execution.collection() else { return Ok(Vec::new()) };

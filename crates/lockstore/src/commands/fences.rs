@@ -1,6 +1,6 @@
 //! `lockFences`, a field of ours that every command may have: the grants that its writes rely on.
 
-use docquery::{Document, Error, Value};
+use docquery::{Document, Error, Value, Writer};
 use lockcore::Token;
 
 use super::arguments::Arguments;
@@ -18,6 +18,22 @@ pub(super) fn parse(command: Document<'_>) -> Result<Vec<Fence>, Error> {
         other => Err(wrong_type("lockFences", "object", other)),
     });
     fences.collect()
+}
+
+/// Writes the fences of a command, if it has any.
+pub(crate) fn write(fences: &[Fence], fields: &mut Writer) {
+    if fences.is_empty() {
+        return;
+    }
+    fields.open_array("lockFences");
+    for fence in fences {
+        fields.open_document_item();
+        fields.field("key", Value::String(fence.key.as_str()));
+        fields.field("holder", Value::String(fence.holder.as_str()));
+        fields.field("token", Value::Int64(fence.token.get().cast_signed()));
+        fields.close();
+    }
+    fields.close();
 }
 
 fn fence(mut arguments: Arguments<'_>) -> Result<Fence, Error> {

@@ -22,7 +22,7 @@ impl<T> LockDocument<'_, T> {
     /// Checks all that was given. The time to wait runs from here.
     pub(super) fn begin(self) -> Result<Begun, LockDocumentError> {
         self.collection.refuse_in_transaction("a document is not locked")?;
-        let place = self.asked.place(self.collection)?;
+        let place = self.asked.place(self.collection)?.here();
         let mode = match (self.break_lock, self.sleep, self.get_locked_doc) {
             (true, _, _) => Mode::Break,
             (false, None, false) => Mode::Pass,
