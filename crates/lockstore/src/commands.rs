@@ -16,19 +16,22 @@ mod distinct;
 mod drop;
 mod drop_indexes;
 mod explain;
-mod fences;
+pub(crate) mod failure;
+pub(crate) mod fences;
 mod find;
 mod find_and_modify;
 mod insert;
 mod listing;
+pub(crate) mod locks;
 mod rename_collection;
 mod reply;
+mod started;
 mod update;
 mod write_batch;
 
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocument;
 use docquery::{Document, Error, ErrorCode, Value, limits};
 
 use crate::documents::{Namespace, Scope};
@@ -41,6 +44,7 @@ use concern::{Concern, Takes};
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
+pub use started::{CommandFuture, Started};
 
 /// One command on its way.
 #[derive(Clone, Copy, Debug)]
@@ -60,20 +64,27 @@ struct Call<'c> {
 struct Known {
     name: &'static str,
     takes: Takes,
-    run: fn(&Call<'_>) -> Result<Reply, DocumentError>,
+    run: Run,
 }
 
-/// Runs a command in a database, and gives its reply, which tells of errors too.
-pub(crate) fn run(
+/// How a command is run.
+#[derive(Clone, Copy)]
+enum Run {
+    /// It does not wait, and has no errors but those of documents.
+    Usual(fn(&Call<'_>) -> Result<Reply, DocumentError>),
+    /// It may wait, or has errors of its own.
+    Special(fn(&Call<'_>) -> Started),
+}
+
+/// Starts a command in a database, and gives its reply, which tells of errors too, unless it waits.
+pub(crate) fn start(
     engine: &Arc<Engine>,
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
-) -> RawDocumentBuf {
-    match dispatch(engine, transaction, database, command) {
-        Ok(reply) => reply.finish(),
-        Err(error) => Reply::failure(&error),
-    }
+) -> Started {
+    dispatch(engine, transaction, database, command)
+        .unwrap_or_else(|error| Started::Reply(Reply::failure(&error)))
 }
 
 fn dispatch(
@@ -81,11 +92,12 @@ fn dispatch(
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
-) -> Result<Reply, DocumentError> {
+) -> Result<Started, DocumentError> {
     limits::check_bson(command, COMMAND_DEPTH_MAX)?;
     let command = Document::from(command);
     let (name, target) = command.first().unwrap_or(("", Value::Missing));
-    let Some(known) = COMMANDS.iter().find(|known| known.name == name) else {
+    let ours = &locks::documents::COMMANDS;
+    let Some(known) = COMMANDS.iter().chain(ours).find(|known| known.name == name) else {
         return Err(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
         );
@@ -96,7 +108,11 @@ fn dispatch(
         return Err(Error::new(code, message).into());
     }
     let takes = known.takes;
-    (known.run)(&Call { engine, transaction, database, name, target, takes, command })
+    let call = Call { engine, transaction, database, name, target, takes, command };
+    match known.run {
+        Run::Usual(run) => Ok(Started::Reply(run(&call)?.finish())),
+        Run::Special(start) => Ok(start(&call)),
+    }
 }
 
 impl<'c> Call<'c> {
@@ -137,7 +153,11 @@ const fn known(
     takes: Takes,
     run: fn(&Call<'_>) -> Result<Reply, DocumentError>,
 ) -> Known {
-    Known { name, takes, run }
+    Known { name, takes, run: Run::Usual(run) }
+}
+
+const fn special(name: &'static str, takes: Takes, start: fn(&Call<'_>) -> Started) -> Known {
+    Known { name, takes, run: Run::Special(start) }
 }
 
 const COMMANDS: &[Known] = &[

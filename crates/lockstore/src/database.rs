@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::collection::Collection;
-use crate::commands;
+use crate::commands::{self, Started};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
@@ -130,7 +130,13 @@ impl Database {
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
-        commands::run(self.store.engine(), None, &self.name, command)
+        self.start_command(command).wait()
+    }
+
+    /// As [`run_command`](Self::run_command), without blocking the thread while the command waits for somebody else: what does not
+    /// wait is done when this returns.
+    pub fn start_command(&self, command: &RawDocument) -> Started {
+        commands::start(self.store.engine(), None, &self.name, command)
     }
 }
 

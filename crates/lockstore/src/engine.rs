@@ -10,6 +10,7 @@
 
 mod alone;
 mod answers;
+mod pending;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant as StdInstant};
 use crossbeam_channel::{Receiver, Sender};
 use docquery::Random;
 use lockcore::{Command, Instant};
+
+pub(crate) use pending::Pending;
 
 use crate::background::Background;
 use crate::clock::Clock;

@@ -82,7 +82,7 @@
 //! | a key, a holder, a `lock_id`, the reason of a break | 1,024 bytes of UTF-8; a key does not begin with `"\0document/"` |
 //! | a TTL | 1 ms to 3,650 days |
 //! | locks, those of documents included; shared holders of one, waiters, sessions and what is bound to one | [`Limits`] |
-//! | documents that one call of [`Collection::unlock`] unlocks | 10,000 |
+//! | documents that one call of [`Collection::unlock`] unlocks | 4,096 |
 //! | calls in the queue and in one commit, audit records, events in a receiver | [`StoreOptions`] |
 //! | subscriptions at once | 1,024 |
 //! | locks of one page of a listing | 10,000 |
@@ -146,6 +146,7 @@ pub use collection::{
     BulkWriteResult, Collection, Cursor, DeleteResult, DocumentLock, Hint, IndexModel,
     InsertManyResult, InsertOneResult, ReturnDocument, UpdateResult, WriteModel,
 };
+pub use commands::{CommandFuture, Started};
 pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, OpenError};
 pub use document_locks::fields::{
@@ -169,7 +170,7 @@ pub use maintenance::{CheckReport, MaintenanceError};
 pub use manager::LockManager;
 pub use options::StoreOptions;
 pub use recovery::Recovery;
-pub use remote::Remote;
+pub use remote::{OnReply, Outstanding, Remote};
 pub use session::Session;
 pub use store::Store;
 pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Command, Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
+use lockcore::{Command, Holder, Instant, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
 
 use crate::OpenError;
 use crate::acquire::LockRequest;
+use crate::clock::Clock;
 use crate::document_locks::side_grant::{check_user_key, user_key};
 use crate::engine::Engine;
 use crate::error::{
@@ -15,6 +16,7 @@ use crate::error::{
 };
 use crate::events::{Event, EventKind, SUBSCRIPTIONS_MAX, Subscription};
 use crate::info::{LockInfo, Stats};
+use crate::keep_alive::{KeptLease, KeptLeases};
 use crate::options::StoreOptions;
 use crate::recovery::Recovery;
 use crate::remote::Remote;
@@ -61,6 +63,58 @@ pub(crate) enum Backend {
     Here(Arc<Engine>),
     /// Elsewhere.
     There(Arc<dyn Remote>),
+}
+
+impl Backend {
+    /// The clock that leases count by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        match self {
+            Self::Here(engine) => &engine.clock,
+            Self::There(remote) => remote.clock(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock().now()
+    }
+
+    /// Whether the store may be used.
+    pub(crate) fn check_usable(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Here(engine) => engine.check_usable(),
+            Self::There(remote) => remote.check_usable(),
+        }
+    }
+
+    /// The state of a new guard's lease, which is not kept yet.
+    pub(crate) fn lease(&self, key: Key, holder: Holder, token: Token) -> Arc<KeptLease> {
+        Arc::new(match self {
+            Self::Here(engine) => engine.kept.lease(key, holder, token),
+            Self::There(_) => KeptLeases::default().lease(key, holder, token),
+        })
+    }
+
+    /// Has `lease` renewed from now on, each time a third of its TTL has passed.
+    pub(crate) fn keep(&self, lease: &Arc<KeptLease>, ttl: Ttl) {
+        match self {
+            Self::Here(engine) => engine.kept.keep(lease, ttl, engine),
+            Self::There(_) => unimplemented!("the seam's renewer does"),
+        }
+    }
+
+    /// Has `lease` renewed for `ttl` from now on, if it is kept.
+    pub(crate) fn set_ttl(&self, lease: &KeptLease, ttl: Ttl) {
+        if let Self::Here(engine) = self {
+            engine.kept.set_ttl(lease, ttl);
+        }
+    }
+
+    /// Renewals of `lease` end.
+    pub(crate) fn let_go(&self, lease: &KeptLease) {
+        if let Self::Here(engine) = self {
+            engine.kept.let_go(lease, engine);
+        }
+    }
 }
 
 impl Store {
@@ -321,6 +375,11 @@ impl Store {
                 index_entries: disk.index_entries,
             }
         }))
+    }
+
+    /// The clock that its leases count by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.backend().clock()
     }
 
     /// What the opening of this store found.

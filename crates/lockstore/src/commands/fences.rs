@@ -1,5 +1,6 @@
 //! `lockFences`, a field of ours that every command may have: the grants that its writes rely on.
 
+use bson::{RawDocumentBuf, rawdoc};
 use docquery::{Document, Error, Value};
 use lockcore::Token;
 
@@ -18,6 +19,24 @@ pub(super) fn parse(command: Document<'_>) -> Result<Vec<Fence>, Error> {
         other => Err(wrong_type("lockFences", "object", other)),
     });
     fences.collect()
+}
+
+/// A fence as it stands in commands and replies.
+pub(crate) fn written(fence: &Fence) -> RawDocumentBuf {
+    let (key, holder) = (fence.key.as_str(), fence.holder.as_str());
+    rawdoc! { "key": key, "holder": holder, "token": fence.token.get().cast_signed() }
+}
+
+/// The fence of a command that is about a grant.
+pub(super) fn required(arguments: &mut Arguments<'_>) -> Result<Fence, Error> {
+    let fence = arguments.document("fence")?;
+    let fence = arguments.required("fence", fence)?;
+    self::fence(Arguments::new("fence", fence)?)
+}
+
+/// The fence that a reply has in it, if there is one.
+pub(crate) fn read(fence: Value<'_>) -> Option<Fence> {
+    self::fence(Arguments::new("fence", fence.as_document()?).ok()?).ok()
 }
 
 fn fence(mut arguments: Arguments<'_>) -> Result<Fence, Error> {

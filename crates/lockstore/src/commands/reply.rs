@@ -3,6 +3,7 @@
 use bson::RawDocumentBuf;
 use docquery::{Value, Writer};
 
+use super::failure;
 use crate::error::DocumentError;
 
 /// A reply that is being written. `ok` comes last.
@@ -62,10 +63,10 @@ impl Reply {
         fields.field("errmsg", Value::String(&error.to_string()));
         fields.field("code", Value::Int32(error.code().value()));
         fields.field("codeName", Value::String(&error.code_name()));
-        write_duplicate(error, &mut fields);
+        failure::write_details(error, &mut fields);
         if error.is_transient() {
             fields.open_array("errorLabels");
-            fields.item(Value::String("TransientTransactionError"));
+            fields.item(Value::String(failure::TRANSIENT_TRANSACTION_ERROR));
             fields.close();
         }
         document(fields)
@@ -81,7 +82,7 @@ impl Reply {
             self.fields.open_document_item();
             self.fields.field("index", count_value(*index as u64));
             self.fields.field("code", Value::Int32(error.code().value()));
-            write_duplicate(error, &mut self.fields);
+            failure::write_details(error, &mut self.fields);
             self.fields.field("errmsg", Value::String(&error.to_string()));
             self.fields.close();
         }
@@ -95,14 +96,6 @@ pub(super) fn count_value(count: u64) -> Value<'static> {
     match i32::try_from(count) {
         Ok(count) => Value::Int32(count),
         Err(_) => Value::Int64(i64::try_from(count).unwrap_or(i64::MAX)),
-    }
-}
-
-/// What a driver reads of the key that is there twice.
-fn write_duplicate(error: &DocumentError, fields: &mut Writer) {
-    if let DocumentError::DuplicateKey(duplicate) = error {
-        fields.field("keyPattern", Value::from(duplicate.pattern()));
-        fields.field("keyValue", Value::from(duplicate.value()));
     }
 }
 

@@ -64,7 +64,8 @@ impl DocumentError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::WriteConflict { .. } | Self::TransactionOver(TransactionEnd::Expired { .. })
+            Self::WriteConflict { .. }
+                | Self::TransactionOver(TransactionEnd::Expired { .. } | TransactionEnd::Lost)
         )
     }
 

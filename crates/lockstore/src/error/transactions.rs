@@ -67,6 +67,8 @@ pub enum TransactionEnd {
     Committed,
     /// It was aborted, or its commit failed.
     Aborted,
+    /// Whatever had it has ended or was started anew, and it with that. Run it again.
+    Lost,
     /// It was open for longer than it may be.
     Expired {
         /// The bound: [`TransactionOptions::lifetime`](crate::TransactionOptions::lifetime).
@@ -79,6 +81,7 @@ impl fmt::Display for TransactionEnd {
         match self {
             Self::Committed => f.write_str("it was committed"),
             Self::Aborted => f.write_str("it was aborted"),
+            Self::Lost => f.write_str("what had it has ended or was started anew; run it again"),
             Self::Expired { lifetime } => write!(
                 f,
                 "it was open for longer than {}.{:03} s, and was aborted",

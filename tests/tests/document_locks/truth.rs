@@ -9,15 +9,18 @@ use lockstore::{
     ReleaseDocumentError, Store,
 };
 use lockstore_testkit::disk::PowerLoss;
+use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
 
-fn jobs_in(store: &Store) -> Collection {
-    store.database("factory").collection("jobs")
+use crate::DEPLOYMENT;
+
+fn jobs_in(store: &Store) -> Lockable {
+    DEPLOYMENT.jobs(store)
 }
 
-fn one_job(store: &Store) -> Collection {
+fn one_job(store: &Store) -> Lockable {
     let jobs = jobs_in(store);
     jobs.insert_one(doc! { "_id": 1 }).unwrap();
     jobs

@@ -1,0 +1,337 @@
+//! Errors in replies: written where a command fails, and read where it was asked for.
+//!
+//! Of most errors a reply has the code and a sentence, as MongoDB's. What a typed error has besides stands in `errInfo`, which drivers
+//! hand on as it is.
+
+use std::time::Duration;
+
+use bson::RawDocument;
+use docquery::{Document, Error, ErrorCode, Value, Writer};
+use lockcore::{Holder, Key, Mode, Token};
+
+use crate::error::{
+    DocumentError, DuplicateKey, HeldBy, LockLost, StoreError, TransactionEnd, TransactionSize,
+};
+
+/// The label of errors after which the whole transaction may be run again.
+pub(crate) const TRANSIENT_TRANSACTION_ERROR: &str = "TransientTransactionError";
+
+/// Writes what an error has besides its code and its sentence.
+pub(super) fn write_details(error: &DocumentError, fields: &mut Writer) {
+    match error {
+        DocumentError::DuplicateKey(duplicate) => {
+            fields.field("keyPattern", Value::from(duplicate.pattern()));
+            fields.field("keyValue", Value::from(duplicate.value()));
+        }
+        DocumentError::LockLost(lost) => write_info(fields, |info| write_lock_lost(lost, info)),
+        DocumentError::TransactionTooLarge(size) => {
+            write_info(fields, |info| write_size(**size, info));
+        }
+        DocumentError::TransactionOver(end) => write_info(fields, |info| write_end(*end, info)),
+        DocumentError::Store(error) => write_info(fields, |info| write_store_error(error, info)),
+        DocumentError::Refused(_)
+        | DocumentError::Serialize(_)
+        | DocumentError::Deserialize(_)
+        | DocumentError::Partial(_)
+        | DocumentError::WriteConflict { .. }
+        | DocumentError::Acquire(_) => {}
+    }
+}
+
+fn write_info(fields: &mut Writer, write: impl FnOnce(&mut Writer)) {
+    fields.open_document(INFO);
+    write(fields);
+    fields.close();
+}
+
+/// The error that a reply, or an item of its `writeErrors`, tells of.
+pub(crate) fn read(failed: &RawDocument) -> DocumentError {
+    let fields = Document::from(failed);
+    let code = integer(fields, "code").and_then(|code| i32::try_from(code).ok());
+    let code = code.map_or(ErrorCode::INTERNAL_ERROR, ErrorCode::new);
+    let message = fields.get("errmsg").as_str().unwrap_or("a failure without a reason");
+    if let Some(error) = fields.get(INFO).as_document().and_then(read_info) {
+        return error;
+    }
+    match code {
+        ErrorCode::DUPLICATE_KEY => {
+            if let Some(duplicate) = duplicate(fields, message) {
+                return duplicate.into();
+            }
+        }
+        ErrorCode::WRITE_CONFLICT => return write_conflict(message),
+        _ if has_label(fields, TRANSIENT_TRANSACTION_ERROR) => {
+            return DocumentError::TransactionOver(TransactionEnd::Lost);
+        }
+        ErrorCode::NO_SUCH_TRANSACTION => {
+            return DocumentError::TransactionOver(TransactionEnd::Aborted);
+        }
+        _ => {}
+    }
+    Error::new(code, message).into()
+}
+
+/// Whether a reply has a label.
+pub(crate) fn has_label(reply: Document<'_>, label: &str) -> bool {
+    let labels = reply.get("errorLabels");
+    labels.as_array().is_some_and(|labels| labels.iter().any(|it| it.as_str() == Some(label)))
+}
+
+fn read_info(info: Document<'_>) -> Option<DocumentError> {
+    if let Some(lost) = info.get(LOCK_LOST).as_document() {
+        return Some(Box::new(read_lock_lost(lost)?).into());
+    }
+    if let Some(size) = info.get(SIZE).as_document() {
+        return Some(DocumentError::TransactionTooLarge(Box::new(read_size(size)?)));
+    }
+    if let Some(error) = info.get(STORE_ERROR).as_document() {
+        return Some(read_store_error(error)?.into());
+    }
+    read_end(info).map(DocumentError::TransactionOver)
+}
+
+fn write_lock_lost(lost: &LockLost, info: &mut Writer) {
+    let LockLost { key, holder, token, now_held_by } = lost;
+    info.open_document(LOCK_LOST);
+    info.field("key", Value::String(key.as_str()));
+    info.field("holder", Value::String(holder.as_str()));
+    info.field("token", token_value(*token));
+    if let Some(by) = now_held_by {
+        info.open_document("nowHeldBy");
+        info.field("mode", Value::String(mode_name(by.mode)));
+        info.field("holder", Value::String(by.holder.as_str()));
+        info.field("token", token_value(by.token));
+        if let Some(remaining) = by.remaining {
+            info.field("remainingMS", millis(remaining));
+        }
+        info.close();
+    }
+    info.close();
+}
+
+fn read_lock_lost(lost: Document<'_>) -> Option<LockLost> {
+    let now_held_by = match lost.get("nowHeldBy").as_document() {
+        None => None,
+        Some(by) => Some(HeldBy {
+            mode: [Mode::Exclusive, Mode::Shared]
+                .into_iter()
+                .find(|mode| by.get("mode").as_str() == Some(mode_name(*mode)))?,
+            holder: holder(by)?,
+            token: token(by)?,
+            remaining: duration(by, "remainingMS"),
+        }),
+    };
+    let key = Key::new(lost.get("key").as_str()?).ok()?;
+    Some(LockLost { key, holder: holder(lost)?, token: token(lost)?, now_held_by })
+}
+
+fn write_size(size: TransactionSize, info: &mut Writer) {
+    let TransactionSize { documents, documents_max, bytes, bytes_max } = size;
+    info.open_document(SIZE);
+    for (name, number) in SIZES.into_iter().zip([documents, documents_max, bytes, bytes_max]) {
+        info.field(name, Value::Int64(i64::try_from(number).unwrap_or(i64::MAX)));
+    }
+    info.close();
+}
+
+fn read_size(size: Document<'_>) -> Option<TransactionSize> {
+    let number = |name| usize::try_from(integer(size, name)?).ok();
+    let [documents, documents_max, bytes, bytes_max] = SIZES.map(number);
+    Some(TransactionSize {
+        documents: documents?,
+        documents_max: documents_max?,
+        bytes: bytes?,
+        bytes_max: bytes_max?,
+    })
+}
+
+fn write_end(end: TransactionEnd, info: &mut Writer) {
+    info.field(END, Value::String(end_name(end)));
+    if let TransactionEnd::Expired { lifetime } = end {
+        info.field("lifetimeMS", millis(lifetime));
+    }
+}
+
+fn read_end(info: Document<'_>) -> Option<TransactionEnd> {
+    let lifetime = duration(info, "lifetimeMS").unwrap_or_default();
+    let ends = [
+        TransactionEnd::Committed,
+        TransactionEnd::Aborted,
+        TransactionEnd::Lost,
+        TransactionEnd::Expired { lifetime },
+    ];
+    let name = info.get(END).as_str()?;
+    ends.into_iter().find(|end| end_name(*end) == name)
+}
+
+const fn end_name(end: TransactionEnd) -> &'static str {
+    match end {
+        TransactionEnd::Committed => "committed",
+        TransactionEnd::Aborted => "aborted",
+        TransactionEnd::Lost => "lost",
+        TransactionEnd::Expired { .. } => "expired",
+    }
+}
+
+fn write_store_error(error: &StoreError, info: &mut Writer) {
+    info.open_document(STORE_ERROR);
+    match error {
+        StoreError::Poisoned { cause } => info.field("poisoned", Value::String(cause)),
+        StoreError::Closed => info.field("closed", Value::Bool(true)),
+        StoreError::Busy { queue_max } => {
+            let queue_max = i64::try_from(*queue_max).unwrap_or(i64::MAX);
+            info.field("busy", Value::Int64(queue_max));
+        }
+        StoreError::Forked { .. }
+        | StoreError::TooManySubscriptions { .. }
+        | StoreError::Internal { .. }
+        | StoreError::Elsewhere { .. }
+        | StoreError::Disk(_) => info.field("elsewhere", Value::String(&error.to_string())),
+    }
+    info.close();
+}
+
+fn read_store_error(error: Document<'_>) -> Option<StoreError> {
+    let (name, value) = error.first()?;
+    Some(match (name, value) {
+        ("poisoned", Value::String(cause)) => StoreError::Poisoned { cause: cause.into() },
+        ("closed", _) => StoreError::Closed,
+        ("busy", _) => StoreError::Busy { queue_max: usize::try_from(integer(error, name)?).ok()? },
+        (_, Value::String(what)) => StoreError::Elsewhere { what: what.into() },
+        _ => return None,
+    })
+}
+
+/// The names of the collection and of the index stand in the sentence alone.
+fn duplicate(fields: Document<'_>, message: &str) -> Option<DuplicateKey> {
+    let named = message.strip_prefix("E11000 duplicate key error collection: ")?;
+    let (collection, rest) = named.split_once(" index: ")?;
+    let (index, _) = rest.split_once(" dup key: ")?;
+    let pattern = fields.get("keyPattern").as_document()?.to_raw();
+    let value = fields.get("keyValue").as_document()?.to_raw();
+    Some(DuplicateKey::new(collection, index, &pattern, value))
+}
+
+/// The sentence of the error without what its display adds.
+fn write_conflict(message: &str) -> DocumentError {
+    let what = message
+        .strip_prefix("write conflict: ")
+        .and_then(|message| message.strip_suffix(" since the transaction began; run it again"));
+    DocumentError::write_conflict(what.unwrap_or(message))
+}
+
+const fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Exclusive => "exclusive",
+        Mode::Shared => "shared",
+    }
+}
+
+fn holder(fields: Document<'_>) -> Option<Holder> {
+    Holder::new(fields.get("holder").as_str()?).ok()
+}
+
+fn token(fields: Document<'_>) -> Option<Token> {
+    Token::new(u64::try_from(integer(fields, "token")?).ok()?)
+}
+
+fn token_value(token: Token) -> Value<'static> {
+    Value::Int64(token.get().cast_signed())
+}
+
+fn millis(duration: Duration) -> Value<'static> {
+    Value::Int64(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn duration(fields: Document<'_>, name: &str) -> Option<Duration> {
+    integer(fields, name).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
+}
+
+fn integer(fields: Document<'_>, name: &str) -> Option<i64> {
+    docquery::number::Number::of(fields.get(name)).map(docquery::number::Number::saturating_i64)
+}
+
+const INFO: &str = "errInfo";
+const LOCK_LOST: &str = "lockLost";
+const SIZE: &str = "transactionSize";
+const SIZES: [&str; 4] = ["documents", "documentsMax", "bytes", "bytesMax"];
+const END: &str = "transactionEnd";
+const STORE_ERROR: &str = "storeError";
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::commands::reply::Reply;
+
+    /// What a reply tells of an error is the error.
+    #[track_caller]
+    fn comes_back(error: &DocumentError) {
+        let read = read(&Reply::failure(error));
+        assert_eq!(format!("{read:?}"), format!("{error:?}"));
+        assert_eq!((read.to_string(), read.code()), (error.to_string(), error.code()));
+    }
+
+    #[test]
+    fn a_typed_error_comes_back_as_it_was() {
+        comes_back(&Error::new(ErrorCode::PATH_NOT_VIABLE, "no way").into());
+        let value = rawdoc! { "a": "x", "b": null };
+        comes_back(
+            &DuplicateKey::new("shop.or ders", "a_1", &rawdoc! { "a": 1, "b": -1 }, value).into(),
+        );
+        comes_back(&DocumentError::write_conflict("a document has changed"));
+        for end in [
+            TransactionEnd::Committed,
+            TransactionEnd::Aborted,
+            TransactionEnd::Lost,
+            TransactionEnd::Expired { lifetime: Duration::from_millis(1_500) },
+        ] {
+            comes_back(&DocumentError::TransactionOver(end));
+        }
+        let size = TransactionSize { documents: 5, documents_max: 4, bytes: 300, bytes_max: 1_000 };
+        comes_back(&DocumentError::TransactionTooLarge(Box::new(size)));
+    }
+
+    #[test]
+    fn a_lost_lock_comes_back_with_who_has_it_now() {
+        let by = HeldBy {
+            mode: Mode::Shared,
+            holder: Holder::new("other").unwrap(),
+            token: Token::new(9).unwrap(),
+            remaining: Some(Duration::from_millis(70)),
+        };
+        for now_held_by in [None, Some(HeldBy { remaining: None, ..by.clone() }), Some(by)] {
+            let (key, holder) = (Key::new("k").unwrap(), Holder::new("h").unwrap());
+            let lost = LockLost { key, holder, token: Token::new(7).unwrap(), now_held_by };
+            comes_back(&Box::new(lost).into());
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_serve_is_told_apart() {
+        for error in [
+            StoreError::Poisoned { cause: "the disk is full".into() },
+            StoreError::Closed,
+            StoreError::Busy { queue_max: 3 },
+        ] {
+            comes_back(&error.into());
+        }
+        let mistake = StoreError::Internal { what: "nothing fits".into() };
+        let read = read(&Reply::failure(&mistake.clone().into()));
+        assert!(matches!(read, DocumentError::Store(StoreError::Elsewhere { .. })), "{read:?}");
+        assert!(read.to_string().contains(&mistake.to_string()), "{read}");
+    }
+
+    #[test]
+    fn an_error_that_says_little_is_an_error_all_the_same() {
+        let odd = read(&rawdoc! { "ok": 0, "errInfo": { "lockLost": 3 }, "code": "x" });
+        assert_eq!(odd.code(), ErrorCode::INTERNAL_ERROR);
+        let twice = read(&rawdoc! { "ok": 0, "code": 11_000, "errmsg": "some other words" });
+        assert!(matches!(&twice, DocumentError::Refused(_)), "{twice:?}");
+        assert_eq!(twice.code(), ErrorCode::DUPLICATE_KEY);
+        let lost =
+            read(&rawdoc! { "ok": 0, "code": 251, "errorLabels": ["TransientTransactionError"] });
+        assert!(matches!(lost, DocumentError::TransactionOver(TransactionEnd::Lost)), "{lost:?}");
+    }
+}

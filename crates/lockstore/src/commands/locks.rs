@@ -1,0 +1,3 @@
+//! Commands of ours, about locks.
+
+pub(crate) mod documents;

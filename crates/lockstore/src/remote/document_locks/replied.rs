@@ -1,0 +1,135 @@
+//! What replies tell.
+
+use std::collections::VecDeque;
+
+use bson::{RawDocument, RawDocumentBuf};
+use docquery::{Document, Value};
+use lockcore::{Holder, Instant, Key, Token, Ttl};
+
+use crate::clock::WallTime;
+use crate::commands::fences;
+use crate::commands::locks::documents::failure;
+use crate::document_locks::{Found, HeldDocument};
+use crate::error::{DocumentError, LockDocumentError, ReleaseDocumentError, StoreError};
+use crate::fence::Fence;
+use crate::info::BreakRecord;
+
+/// The reply of a command that was done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replied<'r> {
+    fields: Document<'r>,
+}
+
+impl<'r> Replied<'r> {
+    /// A reply; `None` when the command failed.
+    fn done(reply: &'r RawDocument) -> Option<Self> {
+        let fields = Document::from(reply);
+        fields.get("ok").is_truthy().then_some(Self { fields })
+    }
+
+    /// What `lockDocument` has found.
+    pub(super) fn found(reply: &RawDocument) -> Result<Found<HeldDocument>, LockDocumentError> {
+        let Some(it) = Replied::done(reply) else { return Err(failure::read_lock(reply)) };
+        if let Some(document) = it.document("unavailableDocument") {
+            return Ok(Found::Unavailable(document));
+        }
+        let Some(document) = it.document("lockedDocument") else { return Ok(Found::Nothing) };
+        let fence = fences::read(it.fields.get("fence")).ok_or_else(|| senseless("a lock"))?;
+        let (ttl, valid_until) = (it.ttl(), it.number("validUntilNS").map(Instant::from_nanos));
+        let rejoined = it.fields.get("rejoined").is_truthy();
+        Ok(Found::Locked(HeldDocument { document, fence, ttl, valid_until, rejoined }))
+    }
+
+    /// The grant that `lockDocument` was given, if its holder did not have it before.
+    pub(super) fn new_grant(reply: &RawDocument) -> Option<Fence> {
+        let it = Replied::done(reply)?;
+        let rejoined = it.fields.get("rejoined").is_truthy();
+        fences::read(it.fields.get("fence")).filter(|_| !rejoined)
+    }
+
+    /// What `inspectDocumentLock` tells.
+    pub(super) fn holds(reply: &RawDocument) -> Result<bool, StoreError> {
+        match Replied::done(reply) {
+            Some(it) => Ok(it.fields.get("holds").is_truthy()),
+            None => match failure::read_lock(reply) {
+                LockDocumentError::Document(DocumentError::Store(error)) => Err(error),
+                error => Err(StoreError::Elsewhere { what: error.to_string().into() }),
+            },
+        }
+    }
+
+    /// How long a lease lasts after `renewDocumentLock`.
+    pub(super) fn renewed(reply: &RawDocument) -> Result<Option<Ttl>, ReleaseDocumentError> {
+        let done = Replied::done(reply).ok_or_else(|| failure::read_release(reply))?;
+        Ok(done.ttl())
+    }
+
+    /// Whether `unlockDocument` has done it.
+    pub(super) fn released(reply: &RawDocument) -> Result<(), ReleaseDocumentError> {
+        Replied::done(reply).map(|_| ()).ok_or_else(|| failure::read_release(reply))
+    }
+
+    /// A batch of a cursor, and its number.
+    pub(super) fn batch(
+        reply: &RawDocument,
+        name: &str,
+    ) -> Result<(VecDeque<RawDocumentBuf>, i64), DocumentError> {
+        let Some(it) = Replied::done(reply) else {
+            return Err(crate::commands::failure::read(reply));
+        };
+        let cursor = it.fields.get("cursor").as_document();
+        let batch = cursor.and_then(|cursor| cursor.get(name).as_array());
+        let id = cursor.map(|cursor| cursor.get("id"));
+        let (Some(batch), Some(Value::Int64(id))) = (batch, id) else {
+            return Err(senseless("a cursor").into());
+        };
+        let batch = batch.iter().filter_map(|it| it.as_document().map(Document::to_raw));
+        Ok((batch.collect(), id))
+    }
+
+    /// The records of `breakDocumentLocks`, whose reason is known.
+    pub(super) fn records(
+        reply: &RawDocument,
+        reason: &str,
+    ) -> Result<Vec<BreakRecord>, LockDocumentError> {
+        let Some(it) = Replied::done(reply) else { return Err(failure::read_lock(reply)) };
+        let broken = it.fields.get("broken").as_array().into_iter().flatten();
+        let records = broken.map(|it| it.as_document().and_then(|it| record(it, reason)));
+        let records: Option<Vec<_>> = records.collect();
+        Ok(records.ok_or_else(|| senseless("a record of a break"))?)
+    }
+
+    fn document(self, name: &str) -> Option<RawDocumentBuf> {
+        self.fields.get(name).as_document().map(Document::to_raw)
+    }
+
+    fn number(self, name: &str) -> Option<u64> {
+        number(self.fields, name)
+    }
+
+    fn ttl(self) -> Option<Ttl> {
+        self.number("ttlMS").and_then(|millis| Ttl::from_millis(millis).ok())
+    }
+}
+
+fn record(fields: Document<'_>, reason: &str) -> Option<BreakRecord> {
+    Some(BreakRecord {
+        number: number(fields, "number")?,
+        key: Key::new(fields.get("key").as_str()?).ok()?,
+        holder: Holder::new(fields.get("holder").as_str()?).ok()?,
+        token: Token::new(number(fields, "token")?)?,
+        reason: reason.to_owned(),
+        at: WallTime::from_millis(number(fields, "atMS")?),
+    })
+}
+
+fn number(fields: Document<'_>, name: &str) -> Option<u64> {
+    match fields.get(name) {
+        Value::Int64(number) => u64::try_from(number).ok(),
+        _ => None,
+    }
+}
+
+fn senseless(what: &str) -> StoreError {
+    StoreError::Elsewhere { what: format!("{what} in its reply makes no sense").into() }
+}
