@@ -1,7 +1,6 @@
 //! Document locks of a store in this process, and of one that lives elsewhere: scenarios are written once and run on both.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
 use lockstore::bson::Document;
 use lockstore::collection::{LockDocument, LockedDocuments};
@@ -13,7 +12,7 @@ use lockstore::{Fence, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::loopback::Loopback;
+use crate::shared_end::SharedEnd;
 
 /// Where the store is for whoever locks documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +41,7 @@ impl Deployment {
         let at_hand = store.database(database).collection(name);
         let asked = match self {
             Self::Here => at_hand.clone(),
-            Self::There => {
-                let elsewhere = Store::remote(Arc::new(Loopback::new(store)));
-                elsewhere.database(database).collection(name)
-            }
+            Self::There => SharedEnd::of(store).database(database).collection(name),
         };
         Lockable { at_hand, asked }
     }

@@ -17,13 +17,13 @@ pub mod fact;
 pub mod fuzz_commands;
 pub mod fuzz_documents;
 pub mod fuzz_message;
-pub mod loopback;
 pub mod machine;
 pub mod open_bytes;
 pub mod patience;
 pub mod polling;
 pub mod queue_worker;
 pub mod script;
+pub mod shared_end;
 pub mod task;
 pub mod worker;
 

@@ -78,8 +78,8 @@ fn a_wall_clock_that_jumps_over_a_restart_decides_nothing() {
         let store = machine.open();
         assert!(!store.is_locked("short").unwrap(), "{jump:?} {back}");
         assert!((left(&store, "long") - 3_590.0).abs() < 1e-6, "{jump:?} {back}");
-        assert_eq!(store.recovery().clock_went_backwards.is_some(), back);
-        assert_eq!(store.recovery().expired, 1);
+        assert_eq!(store.recovery().unwrap().clock_went_backwards.is_some(), back);
+        assert_eq!(store.recovery().unwrap().expired, 1);
     }
 }
 
@@ -97,7 +97,7 @@ fn downtime_counts_over_a_reboot() {
     assert!(!store.is_locked("short").unwrap());
     assert!((left(&store, "long") - 3_000.0).abs() < 0.01);
     assert!(store.is_lock_holder("endless", "me").unwrap());
-    let found = store.recovery();
+    let found = store.recovery().unwrap();
     assert_eq!((found.held, found.expired, found.clock_went_backwards), (2, 1, None));
     // And the time since boot decides again.
     machine.clock.jump_wall_forward(MONTH);
@@ -121,13 +121,13 @@ fn a_clock_that_went_back_over_a_reboot_ends_no_lease_early() {
     let machine = machine.after_power_loss(store, secs(600));
     let store = machine.open();
     assert!((left(&store, "k") - 3_600.0).abs() < 0.01, "{}", left(&store, "k"));
-    assert_eq!(store.recovery().clock_went_backwards, Some(mark));
+    assert_eq!(store.recovery().unwrap().clock_went_backwards, Some(mark));
     let told = store.subscribe("").unwrap().recv_timeout(PATIENCE).unwrap();
     assert!(matches!(told.kind, EventKind::ClockWentBackwards { mark: seen, .. } if seen == mark));
     // The mark is not lowered: the same is found when it happens once more.
     drop(store);
     let store = machine.open();
-    assert_eq!(store.recovery().clock_went_backwards, Some(mark));
+    assert_eq!(store.recovery().unwrap().clock_went_backwards, Some(mark));
 }
 
 /// The wall clock is set back while the store is open, a lease is granted after that, and the machine
@@ -203,18 +203,18 @@ fn the_restart_grace_is_given_once() {
     drop(store);
     machine.clock.advance(secs(9));
     let store = open();
-    assert_eq!(store.recovery().graced, 1);
+    assert_eq!(store.recovery().unwrap().graced, 1);
     assert!((left(&store, "k") - 5.0).abs() < 0.01);
     drop(store);
     machine.clock.advance(secs(4));
     let store = open();
-    assert_eq!(store.recovery().graced, 0);
+    assert_eq!(store.recovery().unwrap().graced, 0);
     assert!((left(&store, "k") - 1.0).abs() < 0.01);
     store.renew("k", "me", None, None).unwrap();
     drop(store);
     machine.clock.advance(secs(8));
     let store = open();
-    assert_eq!(store.recovery().graced, 1);
+    assert_eq!(store.recovery().unwrap().graced, 1);
     assert!((left(&store, "k") - 5.0).abs() < 0.01);
 }
 
@@ -254,7 +254,7 @@ fn session_bound_locks_end_with_the_process() {
     let store = next.open();
     assert!(!store.is_locked("bound").unwrap());
     assert!(store.is_lock_holder("free", "me").unwrap());
-    assert_eq!(store.recovery().sessions_ended, 1);
+    assert_eq!(store.recovery().unwrap().sessions_ended, 1);
     // A session's number is as little used twice as a token.
     assert!(store.session().unwrap().id() > session.id());
 }

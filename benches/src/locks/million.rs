@@ -145,7 +145,7 @@ impl Child {
             locks: stats.locks,
             bytes: anonymous_bytes()?.saturating_sub(before + cached),
             took_ns,
-            recovery_ns: store.recovery().took.as_secs_f64() * 1e9,
+            recovery_ns: store.recovery()?.took.as_secs_f64() * 1e9,
         };
         println!("{}", serde_json::to_string(&found)?);
         if self.build.is_some() {

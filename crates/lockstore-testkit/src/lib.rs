@@ -7,6 +7,7 @@
 //! | any commands to the state machine of the locks, and a model that says what is right | [`commands`], [`model`] |
 //! | what concurrent clients asked and were told | [`history`] |
 //! | whether a correct store could have answered like that | [`linearizability`] |
+//! | a store that is used through its commands, as from another process | [`loopback`] |
 //! | time that moves only when it is told to, jumps and reboots included | [`clock`] |
 //!
 //! Everything is deterministic: what looks random comes from a seed that the test names, and a
@@ -18,5 +19,6 @@ pub mod crash;
 pub mod disk;
 pub mod history;
 pub mod linearizability;
+pub mod loopback;
 pub mod model;
 mod rng;

@@ -6,15 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lockcore::{
-    Acquire, Command, Granted, Holder, Instant, Key, Lease, LeaveCause, Mode, Outcome, Refusal,
+    Acquire, Granted, Holder, Instant, Key, Lease, LeaveCause, Mode, Outcome, Refusal, SessionId,
+    Token, Ttl, Wait,
 };
-use lockcore::{SessionId, Token, Ttl, Wait};
 
-use crate::call::Call;
+use crate::call::LockFuture;
 use crate::document_locks::side_grant::user_key;
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
 use crate::guard::LockGuard;
-use crate::request::{Answer, Task};
+use crate::remote::{LockAnswer, LockCall};
 use crate::session::Session;
 use crate::store::Store;
 
@@ -139,19 +139,18 @@ impl<'a> LockRequest<'a> {
             wanted.ttl,
         );
         let granted = renewed.map_err(|error| ResumeError::of(error, token))?;
-        let view = self.store.engine().published.view();
-        let held = view.lock(&wanted.key).map_or(wanted.mode, |lock| lock.mode());
+        let held = self.store.backend().mode_of(&wanted.key)?.unwrap_or(wanted.mode);
         let valid_until = wanted.valid_until(granted.lease);
         Ok(wanted.guard(self.store, granted, held, valid_until))
     }
 
     fn until(&self, timeout: Duration) -> Wait {
-        Wait::Until(self.store.engine().clock.now().saturating_add(timeout))
+        Wait::Until(self.store.backend().now().saturating_add(timeout))
     }
 
     fn block(self, wait: Wait) -> Result<LockGuard, AcquireError> {
         let wanted = self.check()?;
-        let answer = self.store.engine().call(Task::Command(wanted.command(wait)));
+        let answer = self.store.backend().call(LockCall::Acquire(wanted.acquire(wait)));
         wanted.outcome(self.store, wait, answer)
     }
 
@@ -165,48 +164,56 @@ impl<'a> LockRequest<'a> {
             mode: self.mode,
             ttl: self.ttl.map(Ttl::new).transpose()?,
             session: self.session,
-            asked_at: self.store.engine().clock.now(),
+            asked_at: self.store.backend().now(),
         })
     }
 }
 
 impl Wanted {
-    pub(crate) fn command(&self, wait: Wait) -> Command {
+    pub(crate) fn acquire(&self, wait: Wait) -> Acquire {
         let Self { key, holder, mode, ttl, session, .. } = self.clone();
-        Command::Acquire(Acquire { key, holder, mode, ttl, session, wait })
+        Acquire { key, holder, mode, ttl, session, wait }
     }
 
-    fn outcome(self, store: &Store, wait: Wait, answer: Answer) -> Result<LockGuard, AcquireError> {
+    fn outcome(
+        self,
+        store: &Store,
+        wait: Wait,
+        answer: LockAnswer,
+    ) -> Result<LockGuard, AcquireError> {
         let Self { key, holder, .. } = &self;
         let (key, holder) = (key.clone(), holder.clone());
         Err(match answer {
-            Answer::Done(Outcome::Granted(granted)) => {
+            LockAnswer::Done(Outcome::Granted(granted)) => {
                 let valid_until = self.valid_until(granted.lease);
                 let mode = self.mode;
                 return Ok(self.guard(store, granted, mode, valid_until));
             }
-            Answer::HandedOff(granted) => {
+            LockAnswer::HandedOff(granted) => {
                 // The caller asked long ago; the lease counts from the hand-off, by the same clock.
                 let valid_until = granted.lease.map(|lease| lease.expires_at);
                 let mode = self.mode;
                 return Ok(self.guard(store, granted, mode, valid_until));
             }
-            Answer::Left(LeaveCause::TimedOut) => AcquireError::TimedOut { key },
-            Answer::Refused(Refusal::Held(_)) if wait != Wait::No => AcquireError::TimedOut { key },
-            Answer::Refused(Refusal::Held(by)) => AcquireError::Held { key, by: store.held_by(by) },
-            Answer::Refused(Refusal::OtherMode { held, .. }) => {
+            LockAnswer::Left(LeaveCause::TimedOut) => AcquireError::TimedOut { key },
+            LockAnswer::Refused(Refusal::Held(_)) if wait != Wait::No => {
+                AcquireError::TimedOut { key }
+            }
+            LockAnswer::Refused(Refusal::Held(by)) => {
+                AcquireError::Held { key, by: store.held_by(by) }
+            }
+            LockAnswer::Refused(Refusal::OtherMode { held, .. }) => {
                 AcquireError::OtherMode { key, holder, held }
             }
-            Answer::Refused(Refusal::OtherSession { .. }) => {
+            LockAnswer::Refused(Refusal::OtherSession { .. }) => {
                 AcquireError::OtherSession { key, holder }
             }
-            Answer::Refused(Refusal::UnknownSession) | Answer::Left(LeaveCause::SessionEnded) => {
-                AcquireError::SessionEnded
-            }
-            Answer::Refused(Refusal::LimitReached { limit, max }) => {
+            LockAnswer::Refused(Refusal::UnknownSession)
+            | LockAnswer::Left(LeaveCause::SessionEnded) => AcquireError::SessionEnded,
+            LockAnswer::Refused(Refusal::LimitReached { limit, max }) => {
                 AcquireError::LimitReached { limit, max }
             }
-            Answer::Failed(error) => error.into(),
+            LockAnswer::Failed(error) => error.into(),
             answer => unexpected(&answer).into(),
         })
     }
@@ -231,16 +238,14 @@ impl Wanted {
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct AcquireFuture {
-    call: Result<(Wanted, Call), ArgumentError>,
+    call: Result<(Wanted, LockFuture), ArgumentError>,
     wait: Wait,
 }
 
 impl AcquireFuture {
     fn new(request: &LockRequest<'_>, wait: Wait) -> Self {
         let call = request.check().map(|wanted| {
-            let acquires = (wanted.key.clone(), wanted.holder.clone());
-            let call =
-                Call::new(request.store, Task::Command(wanted.command(wait)), Some(acquires));
+            let call = LockFuture::new(request.store, LockCall::Acquire(wanted.acquire(wait)));
             (wanted, call)
         });
         Self { call, wait }
@@ -251,11 +256,11 @@ impl Future for AcquireFuture {
     type Output = Result<LockGuard, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let wait = self.wait;
-        match &mut self.call {
+        let Self { call, wait } = &mut *self;
+        match call {
             Ok((wanted, call)) => {
                 let answer = ready!(call.poll(context));
-                Poll::Ready(wanted.clone().outcome(call.store(), wait, answer))
+                Poll::Ready(wanted.clone().outcome(call.store(), *wait, answer))
             }
             Err(error) => Poll::Ready(Err(error.clone().into())),
         }

@@ -2,15 +2,17 @@
 
 use lockcore::{Holder, Key, Refusal, Token};
 
+use crate::backend::Backend;
 use crate::clock::WallTime;
 use crate::disk::DiskError;
 use crate::document_locks::side_grant::user_key;
+use crate::engine::Engine;
 use crate::error::{ArgumentError, BreakError, StoreError, unexpected};
 use crate::info::BreakRecord;
 use crate::records::{
     BreakRecordV1, CodecError, REASON_BYTES_MAX, Record, RecordError, audit_number_of,
 };
-use crate::request::{Answer, Task};
+use crate::remote::{LockAnswer, LockCall};
 use crate::rows::{RowKey, TableId};
 use crate::store::Store;
 
@@ -33,14 +35,14 @@ impl Store {
             let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);
             return Err(ArgumentError::ReasonTooLong { bytes, bytes_max }.into());
         }
-        let task = Task::Break { key: key.clone(), token, reason: reason.into() };
-        match self.engine().call(task) {
-            Answer::Broken(record) => Ok(*record),
-            Answer::Refused(Refusal::NotHeld) => Err(BreakError::NotHeld { key }),
-            Answer::Refused(Refusal::HeldByOther(by)) => {
+        let call = LockCall::Break { key: key.clone(), token, reason: reason.into() };
+        match self.backend().call(call) {
+            LockAnswer::Broken(record) => Ok(*record),
+            LockAnswer::Refused(Refusal::NotHeld) => Err(BreakError::NotHeld { key }),
+            LockAnswer::Refused(Refusal::HeldByOther(by)) => {
                 Err(BreakError::OtherToken { key, token, by: self.held_by(by) })
             }
-            Answer::Failed(error) => Err(error.into()),
+            LockAnswer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
         }
     }
@@ -52,8 +54,21 @@ impl Store {
     ///
     /// When the store cannot serve, or a record is damaged.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<BreakRecord>, StoreError> {
+        match self.backend() {
+            Backend::Here(engine) => engine.audit(before, limit),
+            Backend::There(remote) => remote.audit(before, limit),
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn audit(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<BreakRecord>, StoreError> {
         let before = before.map(RowKey::audit);
-        self.engine().with_disk(|disk| {
+        self.with_disk(|disk| {
             let rows = disk.snapshot()?.last_rows(TableId::Audit, before.as_ref(), limit)?;
             let records = rows.iter().map(|(key, value)| break_record(key, value));
             Ok(records.collect::<Result<_, _>>()?)

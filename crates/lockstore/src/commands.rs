@@ -31,7 +31,7 @@ mod write_batch;
 
 use std::sync::Arc;
 
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value, limits};
 
 use crate::documents::{Namespace, Scope};
@@ -39,11 +39,13 @@ use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::operations::Place;
 use crate::transaction::TransactionState;
-use arguments::Arguments;
+pub(crate) use arguments::Arguments;
 use concern::{Concern, Takes};
+use locks::LockCommand;
 use reply::Reply;
 
 pub(crate) use cursors::Cursors;
+pub(crate) use locks::Subscriptions;
 pub use started::{CommandFuture, Started};
 
 /// One command on its way.
@@ -58,6 +60,16 @@ struct Call<'c> {
     target: Value<'c>,
     takes: Takes,
     command: Document<'c>,
+    waits: Waits,
+}
+
+/// What becomes of a command that has to wait for somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// It blocks its thread.
+    Blocking,
+    /// It becomes a future.
+    Parked,
 }
 
 /// A command that there is.
@@ -76,15 +88,47 @@ enum Run {
     Special(fn(&Call<'_>) -> Started),
 }
 
-/// Starts a command in a database, and gives its reply, which tells of errors too, unless it waits.
-pub(crate) fn start(
+/// Runs a command in a database, and gives its reply, which tells of errors too.
+pub(crate) fn run(
     engine: &Arc<Engine>,
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
-) -> Started {
-    dispatch(engine, transaction, database, command)
-        .unwrap_or_else(|error| Started::Reply(Reply::failure(&error)))
+) -> RawDocumentBuf {
+    match about_locks(engine, transaction, command) {
+        Some(Ok(command)) => command.run(engine),
+        Some(Err(error)) => Reply::failure(&error.into()),
+        None => match dispatch(engine, transaction, database, command, Waits::Blocking) {
+            Started::Reply(reply) => reply,
+            Started::Pending(_) => unreachable!("a command that may block is not parked"),
+        },
+    }
+}
+
+/// Starts a command in a database. It does not block as long as it would have to wait for somebody else.
+pub(crate) fn start(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> Started {
+    match about_locks(engine, None, command) {
+        Some(Ok(command)) => command.start(engine),
+        Some(Err(error)) => Started::Reply(Reply::failure(&error.into())),
+        None => dispatch(engine, None, database, command, Waits::Parked),
+    }
+}
+
+/// The command, if it is one about locks.
+fn about_locks<'c>(
+    engine: &Engine,
+    transaction: Option<&Arc<TransactionState>>,
+    command: &'c RawDocument,
+) -> Option<Result<LockCommand<'c>, Error>> {
+    // What is not well-formed is refused below; to be asked its first name it need not be.
+    let name = command.iter().next()?.ok()?.0.as_str();
+    if transaction.is_some() || !name.starts_with("lock") {
+        return None;
+    }
+    if let Err(error) = limits::check_bson(command, COMMAND_DEPTH_MAX) {
+        return Some(Err(error));
+    }
+    LockCommand::parse(engine, name, Document::from(command))
 }
 
 fn dispatch(
@@ -92,6 +136,18 @@ fn dispatch(
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
+    waits: Waits,
+) -> Started {
+    try_dispatch(engine, transaction, database, command, waits)
+        .unwrap_or_else(|error| Started::Reply(Reply::failure(&error)))
+}
+
+fn try_dispatch(
+    engine: &Arc<Engine>,
+    transaction: Option<&Arc<TransactionState>>,
+    database: &str,
+    command: &RawDocument,
+    waits: Waits,
 ) -> Result<Started, DocumentError> {
     limits::check_bson(command, COMMAND_DEPTH_MAX)?;
     let command = Document::from(command);
@@ -108,7 +164,7 @@ fn dispatch(
         return Err(Error::new(code, message).into());
     }
     let takes = known.takes;
-    let call = Call { engine, transaction, database, name, target, takes, command };
+    let call = Call { engine, transaction, database, name, target, takes, command, waits };
     match known.run {
         Run::Usual(run) => Ok(Started::Reply(run(&call)?.finish())),
         Run::Special(start) => Ok(start(&call)),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use crate::backend::Backend;
 use crate::collection::Collection;
 use crate::commands::{self, Started};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
+use crate::remote::form::store_error;
 use crate::store::Store;
 
 /// A database of a store: a name for collections that belong together. It needs no creation, and is there as long as one
@@ -130,13 +132,36 @@ impl Database {
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
-        self.start_command(command).wait()
+        match self.store.backend() {
+            Backend::Here(engine) => commands::run(engine, None, &self.name, command),
+            Backend::There(remote) => remote
+                .run_command(&self.name, command, None)
+                .unwrap_or_else(|error| store_error::reply(&error)),
+        }
     }
 
-    /// As [`run_command`](Self::run_command), without blocking the thread while the command waits for somebody else: what does not
-    /// wait is done when this returns.
+    /// Starts a command. One that waits for a lock or for events does not block the thread: it becomes a future that needs no particular runtime. All
+    /// others are run as by [`Database::run_command`], as is what can be granted at once, and any command of a store that lives
+    /// [elsewhere](crate::remote).
+    ///
+    /// ```
+    /// use lockstore::bson::rawdoc;
+    /// use lockstore::{Started, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let admin = store.database("admin");
+    /// let acquire = |holder: &str| rawdoc! { "lockAcquire": "gpu-0", "holder": holder, "wait": "forever" };
+    /// let Started::Reply(first) = admin.start_command(&acquire("a")) else { panic!("it is free") };
+    /// assert!(first.get_i64("token")? > 0);
+    /// let Started::Pending(second) = admin.start_command(&acquire("b")) else { panic!("it is held") };
+    /// drop(second); // no longer waits
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn start_command(&self, command: &RawDocument) -> Started {
-        commands::start(self.store.engine(), None, &self.name, command)
+        match self.store.backend() {
+            Backend::Here(engine) => commands::start(engine, &self.name, command),
+            Backend::There(_) => Started::Reply(self.run_command(command)),
+        }
     }
 }
 

@@ -10,7 +10,8 @@
 
 mod alone;
 mod answers;
-mod pending;
+mod figures;
+mod starting;
 mod stopping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,17 +25,16 @@ use crossbeam_channel::{Receiver, Sender};
 use docquery::Random;
 use lockcore::{Command, Instant};
 
-pub(crate) use pending::Pending;
-
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::commands::Cursors;
+use crate::commands::{Cursors, Subscriptions};
 use crate::disk::{Disk, DiskError};
 use crate::error::StoreError;
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
 use crate::options::Settings;
+use crate::recovery::Recovery;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Waiting, Woken};
 use crate::transaction::OpenTransactions;
@@ -46,11 +46,14 @@ use crate::writer::{Answers, Surroundings, Writer, panic_text};
 pub(crate) struct Engine {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What the opening found.
+    pub(crate) recovery: Recovery,
     pub(crate) published: Published,
     pub(crate) subscribers: Subscribers,
     pub(crate) kept: KeptLeases,
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) rivals: Rivals,
     /// The folder for what pipelines cannot hold in memory.
     pub(crate) scratch: PathBuf,
@@ -92,6 +95,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         disk: Disk,
         writer: Writer,
+        recovery: Recovery,
         scratch: PathBuf,
     ) -> Result<Self, DiskError> {
         let catalog = writer.documents().catalog();
@@ -100,11 +104,13 @@ impl Engine {
         Ok(Self {
             settings,
             clock,
+            recovery,
             published,
             subscribers: Subscribers::default(),
             kept: KeptLeases::default(),
             background: Background::default(),
             cursors: Cursors::default(),
+            subscriptions: Subscriptions::default(),
             rivals: Rivals::default(),
             scratch,
             random: Random::new(settings.seed),
@@ -171,26 +177,6 @@ impl Engine {
                 return answer;
             }
         }
-    }
-
-    /// Has `task` done by another thread; the answer comes into `slot`.
-    pub(crate) fn submit(&self, task: Task, slot: &Arc<Slot>) -> Result<(), StoreError> {
-        self.post(task, Reply::Caller(Arc::clone(slot)))
-    }
-
-    /// Has `task` done by another thread; the answer goes to `reply`.
-    pub(crate) fn post(&self, task: Task, reply: Reply) -> Result<(), StoreError> {
-        let queue_max = self.settings.queue_max;
-        if self.queued.len() >= queue_max {
-            return Err(StoreError::Busy { queue_max });
-        }
-        self.enqueue(task, reply)?;
-        self.background.wake();
-        if self.closed.load(Ordering::SeqCst) {
-            // It was closed just now, and the background thread may have ended without seeing this.
-            self.serve_now();
-        }
-        Ok(())
     }
 
     /// The caller of `slot` gives up. What it was granted meanwhile is handed on.
@@ -307,6 +293,7 @@ impl Engine {
         drop(seat);
         self.hand_over();
         self.deliver(answers);
+        self.subscribers.wake();
         next_deadline.filter(|_| !self.is_poisoned())
     }
 

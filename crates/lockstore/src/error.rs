@@ -6,13 +6,13 @@ mod partial;
 mod shell;
 mod transactions;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lockcore::{Holder, Key, Limit, Mode, NameError, Token, TtlError};
 
 use crate::disk::DiskError;
-use crate::request::Answer;
 pub use document_locks::{
     FlowLockedError, JobLockedError, LockDocumentError, LockedDocumentError, ReleaseDocumentError,
     RunnerLockedError,
@@ -74,6 +74,40 @@ pub enum StoreError {
     /// The disk could not be read.
     #[error(transparent)]
     Disk(#[from] Arc<DiskError>),
+    /// The process that has the store open does not answer, and the time that the call was given is over. Whether it was done is
+    /// not known.
+    #[error("process {pid}, which has the store open, does not answer")]
+    ServerUnresponsive {
+        /// The process.
+        pid: u32,
+    },
+    /// Whether a call was done is not known, and will not be: it was sent, its answer was lost, and what would have told is gone.
+    #[error("whether {what} was done is not known")]
+    OutcomeUnknown {
+        /// The call.
+        what: Arc<str>,
+    },
+    /// The store lives elsewhere, and cannot be reached. Nothing was done.
+    #[error("the store cannot be reached at {}: {reason}", socket.display())]
+    Unreachable {
+        /// Where it should be.
+        socket: Arc<Path>,
+        /// Why not.
+        reason: Arc<str>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may well succeed later, on the same store.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::ServerUnresponsive { .. }
+                | Self::OutcomeUnknown { .. }
+                | Self::Unreachable { .. }
+        )
+    }
 }
 
 impl From<DiskError> for StoreError {
@@ -363,7 +397,7 @@ pub enum SessionError {
 }
 
 /// An answer that does not belong to the question: a mistake of ours, told as such rather than guessed at.
-pub(crate) fn unexpected(answer: &Answer) -> StoreError {
+pub(crate) fn unexpected(answer: &impl std::fmt::Debug) -> StoreError {
     StoreError::Internal { what: format!("an answer that makes no sense, {answer:?}").into() }
 }
 

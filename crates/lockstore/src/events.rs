@@ -1,8 +1,12 @@
 //! Events: what has changed, told to those who asked, after the commit that carries it.
 
+mod elsewhere;
+mod listener;
+
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Waker;
 
 use crossbeam_channel::{Receiver, Sender};
 use lockcore::{
@@ -10,6 +14,10 @@ use lockcore::{
 };
 
 use crate::clock::WallTime;
+use crate::engine::Engine;
+use crate::error::StoreError;
+use elsewhere::Feed;
+use listener::{Listener, Told};
 
 /// Something that has become durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +155,16 @@ impl EventKind {
 pub struct Subscription {
     receiver: Receiver<Event>,
     /// The channel alone does not tell the store that nobody listens any more while nothing is sent.
-    _listens: Arc<()>,
+    listener: Arc<Listener>,
+    /// What brings the events of a store elsewhere.
+    _feed: Option<Feed>,
+}
+
+impl Subscription {
+    /// Has `waker` woken when there is something to be read. `false` when nothing comes any more.
+    pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
+        self.listener.wake_with(waker)
+    }
 }
 
 impl Deref for Subscription {
@@ -164,6 +181,8 @@ pub(crate) struct Subscribers {
     list: Mutex<Vec<Subscriber>>,
     /// The length of the list, so that the writer makes no events for nobody.
     len: AtomicUsize,
+    /// Those who are to be woken when the writer's seat is free: who is woken may use the store.
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -173,7 +192,7 @@ struct Subscriber {
     /// The bound. The channel has one place more, for [`EventKind::Gap`].
     events_max: usize,
     missed: bool,
-    listens: Weak<()>,
+    listens: Weak<Listener>,
 }
 
 impl Subscribers {
@@ -186,8 +205,8 @@ impl Subscribers {
         first: Option<Event>,
     ) -> Option<Subscription> {
         let (sender, receiver) = crossbeam_channel::bounded(events_max.saturating_add(1));
-        let alive = Arc::new(());
-        let listens = Arc::downgrade(&alive);
+        let listener = Arc::new(Listener::default());
+        let listens = Arc::downgrade(&listener);
         let prefix = prefix.into();
         let mut subscriber = Subscriber { prefix, sender, events_max, missed: false, listens };
         if let Some(event) = first {
@@ -200,7 +219,7 @@ impl Subscribers {
         }
         list.push(subscriber);
         self.len.store(list.len(), Ordering::Release);
-        Some(Subscription { receiver, _listens: alive })
+        Some(Subscription { receiver, listener, _feed: None })
     }
 
     /// Whether anybody wants to be told.
@@ -216,12 +235,44 @@ impl Subscribers {
             list.retain_mut(|subscriber| subscriber.tell(&event));
         }
         self.len.store(list.len(), Ordering::Release);
+        self.told.extend(list.iter().filter_map(|it| it.listens.upgrade()?.told()));
     }
 
     /// Ends all subscriptions: the receivers read what is left, and then find the channel closed.
     pub(crate) fn end(&self) {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let list = std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner));
         self.len.store(0, Ordering::Release);
+        self.told.extend(list.iter().filter_map(|it| it.listens.upgrade()?.ended()));
+    }
+
+    /// Wakes those who were told since the last time. Nobody sits in the seat.
+    pub(crate) fn wake(&self) {
+        self.told.wake();
+    }
+}
+
+impl Engine {
+    /// Begins a subscription to what happens to keys that begin with `prefix`, of which `events_max` wait at most; by default as many as the
+    /// options say, which is the most.
+    pub(crate) fn subscribe(
+        &self,
+        prefix: &str,
+        events_max: Option<usize>,
+    ) -> Result<Subscription, StoreError> {
+        self.check_usable()?;
+        // Nobody could subscribe before the opening that found this out.
+        let backwards = self.recovery.clock_went_backwards.map(|mark| {
+            let now = self.clock.wall();
+            Event { sequence: 0, kind: EventKind::ClockWentBackwards { mark, now } }
+        });
+        let most = self.settings.events_max;
+        let events_max = events_max.map_or(most, |events| events.clamp(1, most));
+        let events = self.subscribers.add(prefix, events_max, backwards);
+        let subscriptions_max = SUBSCRIPTIONS_MAX;
+        let events = events.ok_or(StoreError::TooManySubscriptions { subscriptions_max })?;
+        // The end of a store that was closed or has stopped meanwhile may have passed this one by.
+        self.check_usable()?;
+        Ok(events)
     }
 }
 

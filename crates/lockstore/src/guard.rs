@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Command, Granted, Holder, Instant, Key, Mode, Token, Ttl};
+use lockcore::{Granted, Holder, Instant, Key, Mode, Token, Ttl};
 
 use crate::error::{ArgumentError, ReleaseError, RenewError};
 use crate::fence::Fence;
 use crate::keep_alive::KeptLease;
-use crate::request::Task;
+use crate::remote::LockCall;
 use crate::store::Store;
 
 /// A lock that this program holds. Dropping it releases the lock: it waits for the disk when the lock has
@@ -47,7 +47,7 @@ impl LockGuard {
         granted: Granted,
         valid_until: Option<Instant>,
     ) -> Self {
-        let lease = Arc::new(store.engine().kept.lease(key, holder, granted.token));
+        let lease = store.backend().lease(key, holder, granted.token);
         lease.set_valid_until(valid_until);
         let ttl = granted.lease.map(|lease| lease.ttl);
         Self { store, mode, ttl, lease, owned: true }
@@ -88,7 +88,7 @@ impl LockGuard {
 
     /// How long it is surely held from now; `None` when it has no end.
     pub fn remaining(&self) -> Option<Duration> {
-        let now = self.store.engine().clock.now();
+        let now = self.store.backend().now();
         self.valid_until().map(|until| until.saturating_since(now))
     }
 
@@ -113,24 +113,24 @@ impl LockGuard {
     /// As [`LockGuard::renew`].
     pub fn renew_for(&mut self, ttl: Duration) -> Result<(), RenewError> {
         let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
-        let engine = self.store.engine();
-        engine.check_usable()?;
-        engine.kept.set_ttl(&self.lease, ttl);
+        let backend = self.store.backend();
+        backend.check_usable()?;
+        backend.set_ttl(&self.lease, ttl);
         self.renew_with(Some(ttl))?;
         self.ttl = Some(ttl);
         if self.lease.is_kept() {
-            engine.kept.keep(&self.lease, ttl, engine);
+            backend.keep(&self.lease, ttl);
         }
         Ok(())
     }
 
     /// Has the lease renewed each time a third of its TTL has passed, until the guard is dropped or the
-    /// program ends: by the store's one background thread, for any number of guards. Whether that has gone
+    /// program ends: by one background thread, for any number of guards. Whether that has gone
     /// well, [`LockGuard::is_lost`] tells. Does nothing for a lock that has no end.
     pub fn keep_alive(&self) {
-        let engine = self.store.engine();
-        if let (Some(ttl), Ok(())) = (self.ttl, engine.check_usable()) {
-            engine.kept.keep(&self.lease, ttl, engine);
+        let backend = self.store.backend();
+        if let (Some(ttl), Ok(())) = (self.ttl, backend.check_usable()) {
+            backend.keep(&self.lease, ttl);
         }
     }
 
@@ -165,12 +165,11 @@ impl LockGuard {
 
     /// Renewals end.
     fn let_go(&self) {
-        let engine = self.store.engine();
-        engine.kept.let_go(&self.lease, engine);
+        self.store.backend().let_go(&self.lease);
     }
 
     fn renew_with(&self, ttl: Option<Ttl>) -> Result<(), RenewError> {
-        let asked_at = self.store.engine().clock.now();
+        let asked_at = self.store.backend().now();
         let (key, holder) = (self.key().clone(), self.holder().clone());
         match self.store.renew_grant(key, holder, Some(self.token()), ttl) {
             Ok(renewed) => {
@@ -198,8 +197,7 @@ impl Drop for LockGuard {
         self.let_go();
         let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
         if self.ttl.is_some() {
-            let release = Command::Release { key, holder, token };
-            self.store.engine().post_or_warn(Task::Command(release));
+            self.store.backend().post(LockCall::Release { key, holder, token });
         } else if let Err(error) = self.store.release_grant(key, holder, token) {
             tracing::warn!(key = %self.key(), %error, "a dropped guard did not release its lock");
         }

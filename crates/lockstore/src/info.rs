@@ -58,7 +58,7 @@ pub struct BreakRecord {
 }
 
 /// Figures of an open store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Locks held, those of documents not counted.

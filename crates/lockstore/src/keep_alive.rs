@@ -1,15 +1,18 @@
 //! Leases that are renewed for their holders while the process lives.
 
+mod renewer;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lockcore::{Command, Holder, Instant, Key, Outcome, Token, Ttl};
+use lockcore::{Holder, Instant, Key, Outcome, Token, Ttl};
 
-use crate::engine::Engine;
-use crate::request::{Answer, Reply, Request, Task};
+use crate::remote::{LockAnswer, LockCall};
+use crate::request::{Reply, Request};
+pub(crate) use renewer::Renewer;
 
-/// The leases that the background thread renews, by when they are due.
+/// The leases that are renewed by a background thread, by when they are due.
 #[derive(Debug, Default)]
 pub(crate) struct KeptLeases {
     due: Mutex<Due>,
@@ -56,16 +59,16 @@ impl KeptLeases {
         }
     }
 
-    /// Has `lease` renewed from now on, each time a third of its TTL has passed.
-    pub(crate) fn keep(&self, lease: &Arc<KeptLease>, ttl: Ttl, engine: &Engine) {
-        let at = next_renewal(engine.clock.now(), ttl);
+    /// Has `lease` renewed from now on, each time a third of its TTL has passed. Gives the time of the first renewal, by which
+    /// whoever makes it must be awake.
+    pub(crate) fn keep(&self, lease: &Arc<KeptLease>, ttl: Ttl, now: Instant) -> Instant {
+        let at = next_renewal(now, ttl);
         let mut due = self.lock();
         lease.ttl_ms.store(ttl.as_millis(), Ordering::Release);
         lease.kept.store(true, Ordering::Release);
         due.remove(&lease.place());
         insert(&mut due, at, lease);
-        drop(due);
-        engine.background.wake_by(at);
+        at
     }
 
     /// Has `lease` renewed for `ttl` from now on, if it is kept. A renewal for the time before is in the queue
@@ -75,10 +78,10 @@ impl KeptLeases {
         lease.ttl_ms.store(ttl.as_millis(), Ordering::Release);
     }
 
-    /// Renewals of `lease` end.
-    pub(crate) fn let_go(&self, lease: &KeptLease, engine: &Engine) {
+    /// Renewals of `lease` end; in a forked child they have ended by themselves.
+    pub(crate) fn let_go(&self, lease: &KeptLease, is_forked: bool) {
         // Most are never kept. In a forked child, who had the mutex may not exist.
-        if lease.due_at.load(Ordering::Acquire) != u64::MAX && !engine.is_forked() {
+        if lease.due_at.load(Ordering::Acquire) != u64::MAX && !is_forked {
             lease.kept.store(false, Ordering::Release);
             self.lock().remove(&lease.place());
         }
@@ -91,6 +94,13 @@ impl KeptLeases {
 
     /// Adds the renewals that are due to `requests`. Their answers come to the leases.
     pub(crate) fn ask_for_due(&self, now: Instant, requests: &mut Vec<Request>) {
+        self.take_due(now, |lease, renewal| {
+            requests.push(Request { task: renewal.into(), reply: Reply::KeptLease(lease) });
+        });
+    }
+
+    /// Gives the renewals that are due to `ask`, each with its lease, which takes the answer.
+    fn take_due(&self, now: Instant, mut ask: impl FnMut(Arc<KeptLease>, LockCall)) {
         let mut due = self.lock();
         while let Some(entry) = due.first_entry() {
             if entry.key().0 > now {
@@ -103,9 +113,7 @@ impl KeptLeases {
             if lease.ask(now) {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
                 let token = Some(lease.token);
-                let renew = Command::Renew { key, holder, token, ttl: Some(ttl) };
-                let reply = Reply::KeptLease(Arc::clone(&lease));
-                requests.push(Request { task: Task::Command(renew), reply });
+                ask(lease, LockCall::Renew { key, holder, token, ttl: Some(ttl) });
             }
         }
     }
@@ -142,10 +150,10 @@ impl KeptLease {
     }
 
     /// Takes the answer to a renewal.
-    pub(crate) fn answered(&self, answer: &Answer) {
+    pub(crate) fn answered(&self, answer: &LockAnswer) {
         let asked_at = Instant::from_nanos(self.asked_at.swap(u64::MAX, Ordering::AcqRel));
         match answer {
-            Answer::Done(Outcome::Renewed(renewed)) => {
+            LockAnswer::Done(Outcome::Renewed(renewed)) => {
                 // One for another TTL than the guard's was overtaken by the guard's own.
                 if let Some(lease) = renewed.lease
                     && lease.ttl.as_millis() == self.ttl_ms.load(Ordering::Acquire)
@@ -153,24 +161,28 @@ impl KeptLease {
                     self.set_valid_until(Some(asked_at.saturating_add(lease.ttl.as_duration())));
                 }
             }
-            Answer::Refused(refusal) => {
+            // It was released meanwhile, by another way.
+            LockAnswer::Refused(_) if !self.is_kept() => self.set_lost(),
+            LockAnswer::Refused(refusal) => {
                 tracing::warn!(key = %self.key, holder = %self.holder, token = %self.token,
                     ?refusal, "a lease that was kept alive is lost");
                 self.set_lost();
             }
-            Answer::Failed(error) => {
+            // The next renewal may succeed. If none does in time, the lease runs out, and the guard tells.
+            LockAnswer::Failed(error) if error.may_pass() => {
+                tracing::warn!(key = %self.key, holder = %self.holder, token = %self.token,
+                    %error, "a lease was not renewed");
+            }
+            LockAnswer::Failed(error) => {
                 tracing::warn!(key = %self.key, holder = %self.holder, token = %self.token,
                     %error, "a lease cannot be kept alive");
                 self.set_lost();
             }
-            Answer::Done(_)
-            | Answer::HandedOff(_)
-            | Answer::Broken(_)
-            | Answer::Documents(_)
-            | Answer::Committed(_)
-            | Answer::DocumentLock(_)
-            | Answer::Left(_) => {
-                unreachable!("a renewal is renewed or refused")
+            LockAnswer::Done(_)
+            | LockAnswer::HandedOff(_)
+            | LockAnswer::Broken(_)
+            | LockAnswer::Left(_) => {
+                tracing::error!(?answer, "a renewal is renewed or refused");
             }
         }
     }

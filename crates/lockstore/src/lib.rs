@@ -100,6 +100,7 @@
 //! owner only.
 
 mod acquire;
+mod backend;
 mod background;
 mod breaks;
 mod call;
@@ -126,7 +127,7 @@ mod operations;
 mod options;
 pub mod records;
 mod recovery;
-mod remote;
+pub mod remote;
 mod request;
 mod rows;
 mod session;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::disk::{BackupError, Integrity};
+use crate::backend::Backend;
+use crate::disk::{BackupError, DiskError, Integrity};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::grants;
@@ -49,7 +50,17 @@ impl Store {
     ///
     /// [`MaintenanceError`].
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
-        self.engine().with_disk(|disk| Ok(disk.backup(path.as_ref())?))
+        match self.backend() {
+            Backend::Here(engine) => engine.backup(path.as_ref()),
+            Backend::There(remote) => {
+                let path = std::path::absolute(&path).map_err(|source| {
+                    let path = path.as_ref().to_owned();
+                    let source = DiskError::Io { doing: "find the folder of", source };
+                    BackupError::Destination { path, source }
+                })?;
+                remote.backup(&path)
+            }
+        }
     }
 
     /// Moves the rows of the file together and gives the rest back to the file system. Answers whether anything
@@ -59,11 +70,10 @@ impl Store {
     ///
     /// When the store cannot serve; a failure in the middle stops the store.
     pub fn compact(&self) -> Result<bool, StoreError> {
-        self.engine().check_usable()?;
-        self.engine().without_readers(|seat| {
-            let compacted = self.engine().with_disk_alone(crate::disk::Disk::compact);
-            self.engine().stop_if_failed(compacted, "a compaction", seat)
-        })
+        match self.backend() {
+            Backend::Here(engine) => engine.compact(),
+            Backend::There(remote) => remote.compact(),
+        }
     }
 
     /// Compares everything with everything: each page of the file with its checksum, each record with its
@@ -77,8 +87,29 @@ impl Store {
     /// When the store cannot serve, or the file cannot be read. What is wrong with what can be read is in the
     /// report.
     pub fn check(&self) -> Result<CheckReport, StoreError> {
-        self.engine().check_usable()?;
-        let engine = self.engine();
+        match self.backend() {
+            Backend::Here(engine) => engine.check(),
+            Backend::There(remote) => remote.check(),
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn backup(&self, path: &Path) -> Result<(), MaintenanceError> {
+        self.with_disk(|disk| Ok(disk.backup(path)?))
+    }
+
+    pub(crate) fn compact(&self) -> Result<bool, StoreError> {
+        self.check_usable()?;
+        self.without_readers(|seat| {
+            let compacted = self.with_disk_alone(crate::disk::Disk::compact);
+            self.stop_if_failed(compacted, "a compaction", seat)
+        })
+    }
+
+    pub(crate) fn check(self: &Arc<Self>) -> Result<CheckReport, StoreError> {
+        self.check_usable()?;
+        let engine = self;
         let mut report = engine.without_readers(|seat| {
             let integrity = engine.with_disk_alone(crate::disk::Disk::check_integrity);
             let integrity = engine.stop_if_failed(integrity, "a check", seat)?;

@@ -98,7 +98,7 @@ impl LockManager for Store {
 
     fn release_lock(&self, key: &str, holder: &str) -> Result<(), ReleaseError> {
         match self.release(key, holder, None) {
-            Err(ReleaseError::NotHeld { .. }) if !self.engine().settings.strict_release => Ok(()),
+            Err(ReleaseError::NotHeld { .. }) if !self.backend().strict_release() => Ok(()),
             released => released,
         }
     }

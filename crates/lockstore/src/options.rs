@@ -214,8 +214,8 @@ impl StoreOptions {
             Some(folder) if path.exists() => folder.to_owned(),
             _ => std::env::temp_dir(),
         };
-        let engine = Engine::new(self.settings, clock, disk, writer, scratch).map_err(failed)?;
-        let engine = Arc::new(engine);
+        let engine = Engine::new(self.settings, clock, disk, writer, recovery, scratch);
+        let engine = Arc::new(engine.map_err(failed)?);
         engine.settle_documents(still_locked).map_err(failed)?;
         let started = engine.background.start(&engine);
         started.map_err(|source| OpenError::Thread { path: path.to_owned(), source })?;
@@ -225,7 +225,7 @@ impl StoreOptions {
                 engine.background.wake();
             }
         }));
-        Ok(Store::new(engine, recovery))
+        Ok(Store::new(engine))
     }
 }
 

@@ -1,23 +1,113 @@
 //! A store that lives elsewhere: what stands behind a [`Store`](crate::Store) that this process has not opened itself.
 //!
-//! Locks go through it as what lockcore knows: a [`Command`], and an [`Outcome`] or a [`Refusal`]. Documents go through it as
-//! MongoDB's commands. So whoever speaks to another process, or to another machine, has the whole interface of a store for
-//! one small trait.
+//! [`Remote`] is all that such a store needs. Who can send a command and bring back its reply implements the five methods that have no
+//! body, and the whole interface of a store works over it: the others write the [lock commands](#lock-commands) and read their replies. Who
+//! has another way to the locks, a replica set for example, implements these too; nothing in them presumes a connection.
+//!
+//! # Lock commands
+//!
+//! A store runs these beside MongoDB's ([`Database::run_command`](crate::Database::run_command)), in any database. Names and holders are
+//! strings, tokens and numbers longs, lengths of time milliseconds (`...MS`), points in time nanoseconds of `CLOCK_BOOTTIME` (`...NS`).
+//! What is optional may be left out; other fields are refused.
+//!
+//! | command | fields | reply |
+//! | --- | --- | --- |
+//! | `lockAcquire`: key | `holder`; optional `mode`: `"exclusive"` or `"shared"`, `ttlMS`, `session`, `wait`: `"no"`, `"forever"`, `{ untilNS }` or `{ forMS }` | `token`, `ttlMS` and `expiresAtNS` if it has a lease, `rejoined`, `waited` |
+//! | `lockWait`: key | optional `wait`, `session` | `free`, `waited` |
+//! | `lockRenew`: key | `holder`, optional `token`, `ttlMS` | `token`, `ttlMS`, `expiresAtNS`, `rejoined` |
+//! | `lockRelease`: key | `holder`, optional `token`, `unlessRejoined` | |
+//! | `lockBreak`: key | `token`, `reason` | `record` |
+//! | `lockSessionOpen`: 1 | | `session` |
+//! | `lockSessionClose`: session | | |
+//! | `lockIsHeld`: key | optional `holder` | `held` |
+//! | `lockInspect`: key | | `lock`, if it is held |
+//! | `lockList`: prefix | optional `after`, `limit` | `locks`, `more` |
+//! | `lockAudit`: 1 | optional `before`, `limit` | `records`, `more` |
+//! | `lockSubscribe`: prefix | optional `eventsMax` | `subscription` |
+//! | `lockNextEvents`: subscription | | `events`: at least one, as soon as there is one |
+//! | `lockUnsubscribe`: subscription | | |
+//! | `lockStats`: 1, `lockRecovery`: 1, `lockCheck`: 1 | | figures |
+//! | `lockBackup`: path | | |
+//! | `lockCompact`: 1 | | `moved` |
+//!
+//! # Commands about locks of documents
+//!
+//! A lock of a document that is held is known by its `fence`: `{ key, holder, token }`, whose key is the store's own, and whose holder is
+//! the `lock_id` of the document. What every command may have, as `maxTimeMS` and `lockFences`, these may have too.
+//!
+//! | command: collection | fields | reply |
+//! | --- | --- | --- |
+//! | `lockDocument` | optional `filter`, `sort`, `hint`, `collation`, `let`, `update` (operators or a pipeline), `arrayFilters`, `projection`, `lockId`, `breakLock`, `getLockedDoc`, `sleepMS`, `maxWaitMS` (600,000) or `waitUntilNS`, `ttlMS`, `session`, `showToken` | `lockId`; `lockedDocument`, `fence`, `rejoined`, `ttlMS` and `validUntilNS`, or `unavailableDocument`, or neither |
+//! | `unlockDocument` | `fence`, optional `update`, `arrayFilters` and `let`, or `delete`, or `unlessRejoined` | |
+//! | `renewDocumentLock` | `fence`, optional `ttlMS` | `ttlMS` if it has an end |
+//! | `inspectDocumentLock` | `fence` | `holds` |
+//! | `lockedDocuments` | optional `batchSize` | a cursor over `_id`, `lockId`, `lockTime`, `token`, `session`, `expiresAtNS` |
+//! | `breakDocumentLocks` | `filter`, optional `hint`, `collation`, `let`, `reason` | `records` |
+//!
+//! `lockDocument` waits only with `sleepMS`.
+//!
+//! # Their errors
+//!
+//! Beside MongoDB's errors about commands that are not as they should be, there are these. Fields tell what a sentence would tell people:
+//! [`LockAnswer`] and [`StoreError`] travel whole.
+//!
+//! | code | `codeName` | fields |
+//! | --- | --- | --- |
+//! | 100000001 | `LockHeld` | `heldBy`: `mode`, `holder`, `token`, `expiresAtNS` |
+//! | 100000002 | `LockHeldInOtherMode` | `mode`, `token` |
+//! | 100000003 | `LockHeldInOtherSession` | `token` |
+//! | 100000004 | `LockNotHeld` | |
+//! | 100000005 | `LockHeldByOther` | `heldBy` |
+//! | 100000006 | `LockHeldByOtherToken` | `token` |
+//! | 100000007 | `LockSessionUnknown` | |
+//! | 100000008 | `LockLimitReached` | `limit`, `max` |
+//! | 100000009 | `LockTimedOut` | |
+//! | 100000010 | `LockSessionEnded` | |
+//! | 100000011 | `LockWaitCancelled` | |
+//! | 100000012 | `LockSubscriptionUnknown` | |
+//! | 100000021 | `StorePoisoned` | `cause` |
+//! | 100000022 | `StoreClosed` | |
+//! | 100000023 | `StoreForked` | `openedBy` |
+//! | 100000024 | `StoreBusy` | `queueMax` |
+//! | 100000025 | `StoreTooManySubscriptions` | `subscriptionsMax` |
+//! | 100000026 | `StoreInternal` | `what` |
+//! | 100000027 | `StoreDisk` | `what` |
+//! | 100000028 | `StoreUnresponsive` | `pid` |
+//! | 100000029 | `StoreOutcomeUnknown` | `what` |
+//! | 100000030 | `StoreUnreachable` | `socket`, `reason` |
+//! | 100000031 | `DocumentLockLost` | `lockId`, `nowHeldBy` |
+//! | 100000032 | `DocumentNotUpdated` | `notUpdated`: the reply that the update alone would have had |
+//! | 100000041 | `BackupExists` | `path` |
+//! | 100000042 | `BackupMissingFolder` | `path`, `folder` |
+//! | 100000043 | `BackupDestination` | `path`, `what` |
+
+mod call;
+mod outstanding;
+mod through_commands;
 
 pub(crate) mod document_locks;
-mod outstanding;
+pub(crate) mod form;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
-use lockcore::Instant;
+pub use lockcore::{
+    Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Wait,
+};
 
 use crate::clock::Clock;
 use crate::error::StoreError;
-pub use outstanding::{OnReply, Outstanding};
+use crate::info::{BreakRecord, LockInfo, Stats};
+use crate::maintenance::{CheckReport, MaintenanceError};
+use crate::recovery::Recovery;
+pub use call::{LockAnswer, LockCall};
+pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
 
 /// The other end of a store that lives elsewhere.
+///
+/// Calls come from any thread, many at once; each checks by itself that it [may be made](Remote::check_usable).
 pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// The clock that leases count by.
     fn clock(&self) -> &Arc<dyn Clock>;
@@ -45,8 +135,8 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// Starts a command that may wait, and returns. `on_reply` is called with its reply, once, from any thread, perhaps before this
     /// returns; it does not block. Commands that are started by one thread arrive in their order.
     ///
-    /// Dropping the [`Outstanding`] gives the command up: the other end hands on what it would have been granted. A reply that was on
-    /// its way then comes nevertheless.
+    /// Dropping the [`Outstanding`] gives the command up: the other end hands on what it would have been granted. A reply that was on its way then comes
+    /// nevertheless.
     fn start_command(
         &self,
         database: &str,
@@ -55,10 +145,133 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
         on_reply: OnReply,
     ) -> Outstanding;
 
-    /// Ends what this process has open there.
+    /// Ends what this process has open there, once what it has started without waiting for the answer is done: releases that are queued.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     fn close(&self) -> Result<(), StoreError>;
+
+    /// Whether [`LockManager::release_lock`](crate::LockManager::release_lock) of a key that nobody holds is an error. Default no.
+    fn strict_release(&self) -> bool {
+        false
+    }
+
+    /// Makes a call about a lock, and waits for its answer as long as the call says.
+    fn call(&self, call: LockCall) -> LockAnswer {
+        through_commands::call(self, call)
+    }
+
+    /// Starts a call about a lock, and returns. `on_answer` is called as [`start_command`](Self::start_command) calls `on_reply`, and what it
+    /// grants to somebody who has given up is the caller's to release.
+    fn start(&self, call: LockCall, on_answer: OnAnswer) -> Outstanding {
+        through_commands::start(self, call, on_answer)
+    }
+
+    /// Whether `holder`, or anybody, holds the lock of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn is_held(&self, key: &Key, holder: Option<&Holder>) -> Result<bool, StoreError> {
+        through_commands::is_held(self, key, holder)
+    }
+
+    /// Who holds the lock of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn inspect(&self, key: &Key) -> Result<Option<LockInfo>, StoreError> {
+        through_commands::inspect(self, key)
+    }
+
+    /// At most `limit` locks whose keys begin with `prefix`, in the order of their keys, behind `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LockInfo>, StoreError> {
+        through_commands::list(self, prefix, after, limit)
+    }
+
+    /// At most `limit` records of breaks, the newest first, before the record numbered `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<BreakRecord>, StoreError> {
+        through_commands::audit(self, before, limit)
+    }
+
+    /// Begins a subscription to what happens to keys that begin with `prefix`, of which at most `events_max` wait to be read, by default as many
+    /// as the store's options say. Gives its number.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn subscribe(&self, prefix: &str, events_max: Option<usize>) -> Result<u64, StoreError> {
+        through_commands::subscribe(self, prefix, events_max)
+    }
+
+    /// Asks for the next events of a subscription. `on_events` is called once, as soon as there is one; with `None` when the other end does not know
+    /// the subscription (any more).
+    fn next_events(&self, subscription: u64, on_events: OnEvents) -> Outstanding {
+        through_commands::next_events(self, subscription, on_events)
+    }
+
+    /// Ends a subscription, without waiting for that.
+    fn unsubscribe(&self, subscription: u64) {
+        through_commands::unsubscribe(self, subscription);
+    }
+
+    /// Figures of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn stats(&self) -> Result<Stats, StoreError> {
+        through_commands::stats(self)
+    }
+
+    /// What the opening of the store found.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn recovery(&self) -> Result<Recovery, StoreError> {
+        through_commands::recovery(self)
+    }
+
+    /// Compares everything with everything.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn check(&self) -> Result<CheckReport, StoreError> {
+        through_commands::check(self)
+    }
+
+    /// Copies the store into a new file at `path`, which is absolute.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError`].
+    fn backup(&self, path: &Path) -> Result<(), MaintenanceError> {
+        through_commands::backup(self, path)
+    }
+
+    /// Moves the rows together.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn compact(&self) -> Result<bool, StoreError> {
+        through_commands::compact(self)
+    }
 }

@@ -1,9 +1,9 @@
 //! Sessions: the presence of a process, or of a part of it.
 
-use lockcore::{Command, Outcome, Refusal, SessionId};
+use lockcore::{Outcome, Refusal, SessionId};
 
 use crate::error::{SessionError, StoreError, unexpected};
-use crate::request::{Answer, Task};
+use crate::remote::{LockAnswer, LockCall};
 use crate::store::Store;
 
 /// A session. Locks and waits that are bound to it end when it ends: by [`Session::end`], when it is dropped,
@@ -33,14 +33,14 @@ impl Store {
     ///
     /// [`SessionError`].
     pub fn session(&self) -> Result<Session, SessionError> {
-        match self.engine().call(Task::Command(Command::OpenSession)) {
-            Answer::Done(Outcome::SessionOpened(id)) => {
+        match self.backend().call(LockCall::OpenSession) {
+            LockAnswer::Done(Outcome::SessionOpened(id)) => {
                 Ok(Session { store: self.clone(), id, ended: false })
             }
-            Answer::Refused(Refusal::LimitReached { max, .. }) => {
+            LockAnswer::Refused(Refusal::LimitReached { max, .. }) => {
                 Err(SessionError::LimitReached { max })
             }
-            Answer::Failed(error) => Err(error.into()),
+            LockAnswer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
         }
     }
@@ -65,10 +65,9 @@ impl Session {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        let close = Command::CloseSession { session: self.id };
-        match self.store.engine().call(Task::Command(close)) {
-            Answer::Done(Outcome::SessionClosed) => Ok(()),
-            Answer::Failed(error) => Err(error),
+        match self.store.backend().call(LockCall::CloseSession { session: self.id }) {
+            LockAnswer::Done(Outcome::SessionClosed) => Ok(()),
+            LockAnswer::Failed(error) => Err(error),
             answer => Err(unexpected(&answer)),
         }
     }

@@ -4,23 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Command, Holder, Instant, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
+use lockcore::{Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
 
 use crate::OpenError;
 use crate::acquire::LockRequest;
+use crate::backend::{Backend, Elsewhere};
 use crate::clock::Clock;
 use crate::document_locks::side_grant::{check_user_key, user_key};
 use crate::engine::Engine;
 use crate::error::{
     ArgumentError, HeldBy, ReadError, ReleaseError, RenewError, StoreError, WaitError, unexpected,
 };
-use crate::events::{Event, EventKind, SUBSCRIPTIONS_MAX, Subscription};
+use crate::events::Subscription;
 use crate::info::{LockInfo, Stats};
-use crate::keep_alive::{KeptLease, KeptLeases};
 use crate::options::StoreOptions;
 use crate::recovery::Recovery;
-use crate::remote::Remote;
-use crate::request::{Answer, Task};
+use crate::remote::{LockAnswer, LockCall, Remote};
 use crate::wait::WaitFuture;
 
 /// An open store: durable locks in one file, shared by the threads of one process.
@@ -53,79 +52,17 @@ pub struct Store {
 #[derive(Debug)]
 struct Handle {
     backend: Backend,
-    recovery: Recovery,
-}
-
-/// Where the store lives.
-#[derive(Clone, Debug)]
-pub(crate) enum Backend {
-    /// In this process.
-    Here(Arc<Engine>),
-    /// Elsewhere.
-    There(Arc<dyn Remote>),
-}
-
-impl Backend {
-    /// The clock that leases count by.
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        match self {
-            Self::Here(engine) => &engine.clock,
-            Self::There(remote) => remote.clock(),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        self.clock().now()
-    }
-
-    /// Whether the store may be used.
-    pub(crate) fn check_usable(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Here(engine) => engine.check_usable(),
-            Self::There(remote) => remote.check_usable(),
-        }
-    }
-
-    /// The state of a new guard's lease, which is not kept yet.
-    pub(crate) fn lease(&self, key: Key, holder: Holder, token: Token) -> Arc<KeptLease> {
-        Arc::new(match self {
-            Self::Here(engine) => engine.kept.lease(key, holder, token),
-            Self::There(_) => KeptLeases::default().lease(key, holder, token),
-        })
-    }
-
-    /// Has `lease` renewed from now on, each time a third of its TTL has passed.
-    pub(crate) fn keep(&self, lease: &Arc<KeptLease>, ttl: Ttl) {
-        match self {
-            Self::Here(engine) => engine.kept.keep(lease, ttl, engine),
-            Self::There(_) => unimplemented!("the seam's renewer does"),
-        }
-    }
-
-    /// Has `lease` renewed for `ttl` from now on, if it is kept.
-    pub(crate) fn set_ttl(&self, lease: &KeptLease, ttl: Ttl) {
-        if let Self::Here(engine) = self {
-            engine.kept.set_ttl(lease, ttl);
-        }
-    }
-
-    /// Renewals of `lease` end.
-    pub(crate) fn let_go(&self, lease: &KeptLease) {
-        if let Self::Here(engine) = self {
-            engine.kept.let_go(lease, engine);
-        }
-    }
 }
 
 impl Store {
-    pub(crate) fn new(engine: Arc<Engine>, recovery: Recovery) -> Self {
-        Self { handle: Arc::new(Handle { backend: Backend::Here(engine), recovery }) }
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { handle: Arc::new(Handle { backend: Backend::Here(engine) }) }
     }
 
-    /// The store at the other end of `remote`.
+    /// The store at the other end of `remote`. All that a handle can do is done there.
     pub fn remote(remote: Arc<dyn Remote>) -> Self {
-        let (backend, recovery) = (Backend::There(remote), Recovery::default());
-        Self { handle: Arc::new(Handle { backend, recovery }) }
+        let backend = Backend::There(Arc::new(Elsewhere::new(remote)));
+        Self { handle: Arc::new(Handle { backend }) }
     }
 
     /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`]. A child that is
@@ -162,9 +99,14 @@ impl Store {
     ///
     /// [`ReadError`].
     pub fn is_locked(&self, key: &str) -> Result<bool, ReadError> {
-        self.engine().check_usable()?;
-        check_user_key(key)?;
-        Ok(self.engine().published.view().lock(key).is_some())
+        self.backend().check_usable()?;
+        match self.backend() {
+            Backend::Here(engine) => {
+                check_user_key(key)?;
+                Ok(engine.is_held(key, None))
+            }
+            Backend::There(remote) => Ok(remote.is_held(&user_key(key)?, None)?),
+        }
     }
 
     /// Whether `holder` holds the lock of `key`, as of the last commit.
@@ -173,11 +115,19 @@ impl Store {
     ///
     /// [`ReadError`].
     pub fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, ReadError> {
-        self.engine().check_usable()?;
-        check_user_key(key)?;
-        Holder::check(holder).map_err(ArgumentError::from)?;
-        let view = self.engine().published.view();
-        Ok(view.lock(key).is_some_and(|lock| lock.grant_of(holder).is_some()))
+        self.backend().check_usable()?;
+        match self.backend() {
+            Backend::Here(engine) => {
+                check_user_key(key)?;
+                Holder::check(holder).map_err(ArgumentError::from)?;
+                Ok(engine.is_held(key, Some(holder)))
+            }
+            Backend::There(remote) => {
+                let key = user_key(key)?;
+                let holder = Holder::new(holder).map_err(ArgumentError::from)?;
+                Ok(remote.is_held(&key, Some(&holder))?)
+            }
+        }
     }
 
     /// Who holds the lock of `key`, and until when; `None` when nobody does.
@@ -186,10 +136,14 @@ impl Store {
     ///
     /// [`ReadError`].
     pub fn inspect(&self, key: &str) -> Result<Option<LockInfo>, ReadError> {
-        self.engine().check_usable()?;
-        check_user_key(key)?;
-        let view = self.engine().published.view();
-        Ok(view.lock(key).map(|lock| LockInfo::new(lock, &*self.engine().clock)))
+        self.backend().check_usable()?;
+        match self.backend() {
+            Backend::Here(engine) => {
+                check_user_key(key)?;
+                Ok(engine.inspect(key))
+            }
+            Backend::There(remote) => Ok(remote.inspect(&user_key(key)?)?),
+        }
     }
 
     /// At most `limit` locks, and at most 10,000, whose keys begin with `prefix`, in the order of their keys, beginning behind
@@ -215,9 +169,14 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
-        self.engine().check_usable()?;
-        let locks = self.engine().published.list(prefix, after, limit.min(PAGE_MAX));
-        Ok(locks.iter().map(|lock| LockInfo::new(lock, &*self.engine().clock)).collect())
+        let limit = limit.min(PAGE_MAX);
+        match self.backend() {
+            Backend::Here(engine) => {
+                engine.check_usable()?;
+                Ok(engine.list(prefix, after, limit).collect())
+            }
+            Backend::There(remote) => remote.list(prefix, after, limit),
+        }
     }
 
     /// Waits until nobody holds the lock of `key`, without taking it: for ever, or for `timeout`. Answers
@@ -228,11 +187,10 @@ impl Store {
     /// [`WaitError`].
     pub fn wait_until_free(&self, key: &str, timeout: Option<Duration>) -> Result<bool, WaitError> {
         let wait = timeout.map_or(Wait::Forever, |timeout| {
-            Wait::Until(self.engine().clock.now().saturating_add(timeout))
+            Wait::Until(self.backend().now().saturating_add(timeout))
         });
         let key = user_key(key)?;
-        let command = Command::WaitUntilFree { key, wait, session: None };
-        freed(self.engine().call(Task::Command(command)))
+        freed(self.backend().call(LockCall::WaitUntilFree { key, wait, session: None }))
     }
 
     /// As [`Store::wait_until_free`], without blocking the thread. Dropping the future ends the wait.
@@ -268,20 +226,20 @@ impl Store {
         token: Option<Token>,
         ttl: Option<Ttl>,
     ) -> Result<lockcore::Granted, RenewError> {
-        let command = Command::Renew { key: key.clone(), holder: holder.clone(), token, ttl };
-        match self.engine().call(Task::Command(command)) {
-            Answer::Done(Outcome::Renewed(renewed)) => Ok(renewed),
-            Answer::Refused(Refusal::NotHeld) => {
+        let renew = LockCall::Renew { key: key.clone(), holder: holder.clone(), token, ttl };
+        match self.backend().call(renew) {
+            LockAnswer::Done(Outcome::Renewed(renewed)) => Ok(renewed),
+            LockAnswer::Refused(Refusal::NotHeld) => {
                 Err(RenewError::LeaseLost { key, holder, now_held_by: None })
             }
-            Answer::Refused(Refusal::OtherToken { token }) => {
+            LockAnswer::Refused(Refusal::OtherToken { token }) => {
                 Err(RenewError::OtherToken { key, holder, held: token })
             }
-            Answer::Refused(Refusal::HeldByOther(by)) => {
+            LockAnswer::Refused(Refusal::HeldByOther(by)) => {
                 let now_held_by = Some(self.held_by(by));
                 Err(RenewError::LeaseLost { key, holder, now_held_by })
             }
-            Answer::Failed(error) => Err(error.into()),
+            LockAnswer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
         }
     }
@@ -309,43 +267,34 @@ impl Store {
         holder: Holder,
         token: Option<Token>,
     ) -> Result<(), ReleaseError> {
-        let command = Command::Release { key: key.clone(), holder: holder.clone(), token };
-        match self.engine().call(Task::Command(command)) {
-            Answer::Done(Outcome::Ended) => Ok(()),
-            Answer::Refused(Refusal::NotHeld) => Err(ReleaseError::NotHeld { key }),
-            Answer::Refused(Refusal::HeldByOther(by)) => {
+        let release = LockCall::Release { key: key.clone(), holder: holder.clone(), token };
+        match self.backend().call(release) {
+            LockAnswer::Done(Outcome::Ended) => Ok(()),
+            LockAnswer::Refused(Refusal::NotHeld) => Err(ReleaseError::NotHeld { key }),
+            LockAnswer::Refused(Refusal::HeldByOther(by)) => {
                 Err(ReleaseError::HeldByOther { key, holder, by: self.held_by(by) })
             }
-            Answer::Refused(Refusal::OtherToken { token: held }) => {
+            LockAnswer::Refused(Refusal::OtherToken { token: held }) => {
                 Err(ReleaseError::OtherToken { key, holder, held })
             }
-            Answer::Failed(error) => Err(error.into()),
+            LockAnswer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
         }
     }
 
     /// Has a receiver told of every change to keys that begin with `prefix`, and of what concerns no key,
     /// once it is durable. The store never waits for it: when it is full
-    /// ([`StoreOptions::events_max`]), an [`EventKind::Gap`] says that events are missing. Dropping it ends
+    /// ([`StoreOptions::events_max`]), an [`EventKind::Gap`](crate::EventKind::Gap) says that events are missing. Dropping it ends
     /// the subscription; when the store closes, the channel does.
     ///
     /// # Errors
     ///
     /// When the store cannot serve.
     pub fn subscribe(&self, prefix: &str) -> Result<Subscription, StoreError> {
-        self.engine().check_usable()?;
-        // Nobody could subscribe before the opening that found this out.
-        let backwards = self.recovery().clock_went_backwards.map(|mark| {
-            let now = self.engine().clock.wall();
-            Event { sequence: 0, kind: EventKind::ClockWentBackwards { mark, now } }
-        });
-        let events_max = self.engine().settings.events_max;
-        let events = self.engine().subscribers.add(prefix, events_max, backwards);
-        let subscriptions_max = SUBSCRIPTIONS_MAX;
-        let events = events.ok_or(StoreError::TooManySubscriptions { subscriptions_max })?;
-        // The end of a store that was closed or has stopped meanwhile may have passed this one by.
-        self.engine().check_usable()?;
-        Ok(events)
+        match self.backend() {
+            Backend::Here(engine) => engine.subscribe(prefix, None),
+            Backend::There(remote) => Subscription::elsewhere(remote, prefix),
+        }
     }
 
     /// Figures of the store.
@@ -354,27 +303,10 @@ impl Store {
     ///
     /// When the store cannot serve.
     pub fn stats(&self) -> Result<Stats, StoreError> {
-        let disk = self.engine().with_disk(|disk| Ok::<_, StoreError>(disk.stats()?))?;
-        Ok(self.engine().in_seat(|seat| {
-            let (table, figures) = (seat.writer.table(), seat.writer.figures);
-            let catalog = seat.writer.documents().catalog();
-            Stats {
-                locks: table.locks_len() - seat.writer.document_locks_len(),
-                document_locks: seat.writer.document_locks_len(),
-                waiters: table.waiters_len() + seat.writer.document_waiters_len(),
-                sessions: table.sessions_len(),
-                commits: figures.commits,
-                requests: figures.requests,
-                batch_max: figures.batch_max,
-                file_bytes: disk.file_bytes,
-                cached_bytes: disk.cached_bytes,
-                audit_records: disk.audit,
-                collections: catalog.len(),
-                indexes: catalog.iter().map(|collection| collection.indexes().len()).sum(),
-                documents: disk.documents,
-                index_entries: disk.index_entries,
-            }
-        }))
+        match self.backend() {
+            Backend::Here(engine) => engine.stats(),
+            Backend::There(remote) => remote.stats(),
+        }
     }
 
     /// The clock that its leases count by.
@@ -383,8 +315,15 @@ impl Store {
     }
 
     /// What the opening of this store found.
-    pub fn recovery(&self) -> Recovery {
-        self.handle.recovery
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn recovery(&self) -> Result<Recovery, StoreError> {
+        match self.backend() {
+            Backend::Here(engine) => Ok(engine.recovery),
+            Backend::There(remote) => remote.recovery(),
+        }
     }
 
     /// Closes the store for all its handles: serves what is queued, tells those who wait
@@ -399,10 +338,7 @@ impl Store {
     /// When the store has stopped before, or its file cannot be closed. All that was answered is durable
     /// all the same.
     pub fn close(self) -> Result<(), StoreError> {
-        match self.backend() {
-            Backend::Here(engine) => engine.close(),
-            Backend::There(remote) => remote.close(),
-        }
+        self.backend().close()
     }
 
     pub(crate) fn backend(&self) -> &Backend {
@@ -419,17 +355,13 @@ impl Store {
     }
 
     pub(crate) fn held_by(&self, by: lockcore::HeldBy) -> HeldBy {
-        HeldBy::new(by, self.engine().clock.now())
+        HeldBy::new(by, self.backend().now())
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let closed = match &self.backend {
-            Backend::Here(engine) => engine.close(),
-            Backend::There(remote) => remote.close(),
-        };
-        match closed {
+        match self.backend.close() {
             Ok(()) | Err(StoreError::Closed | StoreError::Forked { .. }) => {}
             Err(error) => tracing::warn!(%error, "the store was not closed cleanly"),
         }
@@ -437,17 +369,17 @@ impl Drop for Handle {
 }
 
 /// How many locks one page of a listing has at most: the writer waits for a page that is being read.
-const PAGE_MAX: usize = 10_000;
+pub(crate) const PAGE_MAX: usize = 10_000;
 
 /// What a wait for a free key has come to.
-pub(crate) fn freed(answer: Answer) -> Result<bool, WaitError> {
+pub(crate) fn freed(answer: LockAnswer) -> Result<bool, WaitError> {
     match answer {
-        Answer::Done(Outcome::Free) | Answer::Left(LeaveCause::Free) => Ok(true),
-        Answer::Refused(Refusal::Held(_)) | Answer::Left(LeaveCause::TimedOut) => Ok(false),
-        Answer::Refused(Refusal::LimitReached { limit, max }) => {
+        LockAnswer::Done(Outcome::Free) | LockAnswer::Left(LeaveCause::Free) => Ok(true),
+        LockAnswer::Refused(Refusal::Held(_)) | LockAnswer::Left(LeaveCause::TimedOut) => Ok(false),
+        LockAnswer::Refused(Refusal::LimitReached { limit, max }) => {
             Err(WaitError::LimitReached { limit, max })
         }
-        Answer::Failed(error) => Err(error.into()),
+        LockAnswer::Failed(error) => Err(error.into()),
         answer => Err(unexpected(&answer).into()),
     }
 }

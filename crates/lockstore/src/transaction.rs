@@ -76,7 +76,7 @@ impl Transaction {
     /// outside. A cursor that it opens goes on with `getMore`, until the transaction is over. The commands that may run are those that read
     /// and write documents. One that fails does not end the transaction, as it would in MongoDB: [`abort`](Self::abort) does.
     pub fn run_command(&mut self, database: &str, command: &RawDocument) -> RawDocumentBuf {
-        commands::start(self.store.engine(), Some(&self.state), database, command).wait()
+        commands::run(self.store.engine(), Some(&self.state), database, command)
     }
 
     /// Begins to acquire the lock of `key` in the commit: set what it needs, and then

@@ -5,29 +5,28 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lockcore::{Command, Wait};
+use lockcore::Wait;
 
-use crate::call::Call;
+use crate::call::LockFuture;
 use crate::document_locks::side_grant::user_key;
 use crate::error::{ArgumentError, WaitError};
-use crate::request::Task;
+use crate::remote::LockCall;
 use crate::store::{Store, freed};
 
 /// A wait for a free key; see [`Store::wait_until_free_async`].
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitFuture {
-    call: Result<Call, ArgumentError>,
+    call: Result<LockFuture, ArgumentError>,
 }
 
 impl WaitFuture {
     pub(crate) fn new(store: &Store, key: &str, timeout: Option<Duration>) -> Self {
-        let now = store.engine().clock.now();
+        let now = store.backend().now();
         let wait =
             timeout.map_or(Wait::Forever, |timeout| Wait::Until(now.saturating_add(timeout)));
         let call = user_key(key).map(|key| {
-            let command = Command::WaitUntilFree { key, wait, session: None };
-            Call::new(store, Task::Command(command), None)
+            LockFuture::new(store, LockCall::WaitUntilFree { key, wait, session: None })
         });
         Self { call }
     }

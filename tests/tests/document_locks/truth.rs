@@ -251,7 +251,7 @@ fn a_lease_that_ran_out_while_the_store_was_closed_has_unlocked_its_document_whe
     let machine = machine.after_kill();
     machine.clock.advance(secs(10));
     let store = machine.open();
-    assert_eq!(store.recovery().expired, 1_500);
+    assert_eq!(store.recovery().unwrap().expired, 1_500);
     assert_eq!(jobs_in(&store).count_documents(doc! { "lock_id": null }).run().unwrap(), 1_500);
     assert_eq!(store.stats().unwrap().document_locks, 0);
     assert_sound(&store);
@@ -271,7 +271,7 @@ fn a_session_that_ended_with_its_process_has_unlocked_its_document_when_the_stor
     std::mem::forget(session);
     let machine = machine.after_kill();
     let store = machine.open();
-    assert_eq!((store.recovery().sessions_ended, store.recovery().held), (2, 1));
+    assert_eq!((store.recovery().unwrap().sessions_ended, store.recovery().unwrap().held), (2, 1));
     let jobs = jobs_in(&store);
     assert_eq!(jobs.count_documents(doc! { "lock_id": null }).run().unwrap(), 2);
     assert_sound(&store);

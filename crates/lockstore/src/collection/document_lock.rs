@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 
 use super::Collection;
 use super::given::{Held, read, refused};
+use crate::backend::Backend;
 use crate::document_locks::{Found, HeldDocument, HeldLocks, LockUpdate, Release, StoredLocks};
 use crate::error::{ArgumentError, DocumentError, LockDocumentError, ReleaseDocumentError};
 use crate::fence::Fence;
 use crate::keep_alive::KeptLease;
-use crate::store::Backend;
 
 /// What locking a document has come to, made by [`LockDocument::acquire`](super::LockDocument::acquire): a document that
 /// this program has locked, one that another has locked, or none.

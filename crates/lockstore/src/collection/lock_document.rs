@@ -16,10 +16,10 @@ use super::Collection;
 use super::document_lock::DocumentLock;
 use super::given::{Asked, Held, argument};
 use super::setters::setters;
+use crate::backend::Backend;
 use crate::document_locks::MAX_WAIT;
 use crate::error::{LockDocumentError, ReleaseDocumentError};
 use crate::session::Session;
-use crate::store::Backend;
 
 impl<T> Collection<T> {
     /// Begins to lock the first document that matches `filter`: set what it needs, and then

@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use super::Collection;
 use super::given::{Asked, parsed};
+use crate::backend::Backend;
 use crate::engine::Engine;
 use crate::error::{ArgumentError, DocumentError, LockDocumentError};
 use crate::info::BreakRecord;
 use crate::operations::{self, AHEAD};
 use crate::records::REASON_BYTES_MAX;
 use crate::remote::document_locks::RemoteLocked;
-use crate::store::{Backend, Store};
+use crate::store::Store;
 
 impl<T> Collection<T> {
     /// The documents that are locked, in whatever way, one after the other: who holds which, since when, and until when.

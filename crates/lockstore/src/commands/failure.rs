@@ -186,6 +186,9 @@ fn write_store_error(error: &StoreError, info: &mut Writer) {
         | StoreError::TooManySubscriptions { .. }
         | StoreError::Internal { .. }
         | StoreError::Elsewhere { .. }
+        | StoreError::ServerUnresponsive { .. }
+        | StoreError::OutcomeUnknown { .. }
+        | StoreError::Unreachable { .. }
         | StoreError::Disk(_) => info.field("elsewhere", Value::String(&error.to_string())),
     }
     info.close();

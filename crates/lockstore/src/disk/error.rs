@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::records::RecordError;
 
@@ -46,6 +47,12 @@ pub enum DiskError {
         doing: &'static str,
         /// What redb remembers of the earlier error.
         what: String,
+    },
+    /// The file is open in another process, which says this.
+    #[error("{what}")]
+    Elsewhere {
+        /// Its own [`DiskError`], as a sentence.
+        what: Arc<str>,
     },
     /// Somebody still reads: the file can be compacted or checked only alone.
     #[error("could not {doing} the store's file while it is being read; try again")]

@@ -2,15 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lockcore::Instant;
 
 use super::{Begun, Found, HeldDocument, LockableCollection, Looked, Next};
-use crate::engine::{Engine, Pending};
-use crate::error::{LockDocumentError, StoreError};
-use crate::request::Task;
+use crate::call::Call;
+use crate::error::LockDocumentError;
 
 /// A document of a store in this process that is being locked. It looks in the thread that polls it, and waits in none. Dropping it
 /// ends the wait, and a document that was locked meanwhile is released.
@@ -18,18 +16,16 @@ use crate::request::Task;
 #[must_use = "a future does nothing until it is polled"]
 pub(crate) struct Locking {
     state: State,
-    /// How the writer is asked next.
-    ask: Ask,
 }
-
-type Ask = fn(&Arc<Engine>, Task) -> Result<Pending, StoreError>;
 
 #[derive(Debug)]
 enum State {
     /// A look is to be taken.
     Looking(Box<Begun>),
+    /// It was taken, and has come to this.
+    Looked(Box<Begun>, Looked<HeldDocument>),
     /// The writer was asked then, and its answer is to come.
-    Asked(Box<Begun>, Instant, Pending),
+    Asked(Box<Begun>, Instant, Call),
     /// The result was given.
     Done,
 }
@@ -37,13 +33,27 @@ enum State {
 impl Locking {
     /// Nothing is looked for until it is first polled.
     pub(crate) fn new(begun: Begun) -> Self {
-        Self { state: State::Looking(Box::new(begun)), ask: Pending::queued }
+        Self { state: State::Looking(Box::new(begun)) }
     }
 
-    /// As [`new`](Self::new), and the thread that polls it first does what the writer is asked to do, if nobody sits in the writer's
-    /// seat: so a document that is free is locked when that returns.
-    pub(crate) fn served(begun: Begun) -> Self {
-        Self { ask: Pending::served, ..Self::new(begun) }
+    /// Looks at once, and has this thread do what the writer is asked to do, if nobody sits in the writer's seat: so a document that is
+    /// free is locked when this returns, and polling it tells so.
+    pub(crate) fn started(begun: Begun) -> Result<Self, LockDocumentError> {
+        let mut begun = Box::new(begun);
+        let asked_at = begun.stored.now();
+        let look = begun.acquisition.look(asked_at);
+        let Some(task) = begun.stored.plan(look)? else {
+            return Ok(Self { state: State::Looked(begun, Looked::Nothing) });
+        };
+        let mut call = Call::new(&begun.stored.engine, task, None);
+        let state = match call.start() {
+            Some(answer) => {
+                let looked = begun.stored.looked(asked_at, answer)?;
+                State::Looked(begun, looked)
+            }
+            None => State::Asked(begun, asked_at, call),
+        };
+        Ok(Self { state })
     }
 }
 
@@ -59,21 +69,21 @@ impl Future for Locking {
                     let look = begun.acquisition.look(asked_at);
                     match begun.stored.plan(look)? {
                         Some(task) => {
-                            let ask = std::mem::replace(&mut self.ask, Pending::queued);
-                            let pending = ask(&begun.stored.engine, task)?;
-                            self.state = State::Asked(begun, asked_at, pending);
+                            let call = Call::new(&begun.stored.engine, task, None);
+                            self.state = State::Asked(begun, asked_at, call);
                             continue;
                         }
                         None => (begun, Looked::Nothing),
                     }
                 }
-                State::Asked(begun, asked_at, pending) => match pending.poll(context) {
+                State::Looked(begun, looked) => (begun, looked),
+                State::Asked(begun, asked_at, mut call) => match call.poll(context) {
                     Poll::Ready(answer) => {
                         let looked = begun.stored.looked(asked_at, answer)?;
                         (begun, looked)
                     }
                     Poll::Pending => {
-                        self.state = State::Asked(begun, asked_at, pending);
+                        self.state = State::Asked(begun, asked_at, call);
                         return Poll::Pending;
                     }
                 },

@@ -18,7 +18,7 @@ impl Engine {
                         self.hand_on(&slot, &answer);
                     }
                 }
-                Reply::KeptLease(lease) => lease.answered(&answer),
+                Reply::KeptLease(lease) => lease.answered(&answer.into()),
                 Reply::Nobody => {}
             }
         }

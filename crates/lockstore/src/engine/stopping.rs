@@ -42,8 +42,8 @@ impl Engine {
             Some(disk) if !self.is_poisoned() => seat.writer.farewell(disk, self.clock.wall()),
             Some(_) | None => Ok(()),
         };
-        self.leave(seat);
         self.subscribers.end();
+        self.leave(seat);
         match (self.poison.get(), disk) {
             // A store that stopped leaves its file as it is: closing would write to it.
             (Some(cause), disk) => {

@@ -52,7 +52,7 @@ fn a_renewal_that_was_asked_for_long_ago_counts_from_then() {
         lease: Some(Lease::starting(decided, ttl)),
         rejoined: true,
     };
-    lease.answered(&Answer::Done(Outcome::Renewed(granted)));
+    lease.answered(&LockAnswer::Done(Outcome::Renewed(granted)));
     assert_eq!(guard.valid_until(), Some(asked.saturating_add(ttl.as_duration())));
     assert!(lease.ask(Instant::from_millis(90_100)), "it is asked for again");
     drop(store);

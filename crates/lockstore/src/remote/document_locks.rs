@@ -1,6 +1,6 @@
 //! The locks of documents of a store that lives elsewhere: each thing that is asked is a command, and the other end does it.
 //!
-//! What the commands and their replies have in them, [`commands::locks::documents`](crate::commands::locks::documents) says.
+//! What the commands and their replies have in them, [`remote`](crate::remote#commands-about-locks-of-documents) says.
 
 mod asked;
 mod locked;
@@ -78,7 +78,7 @@ impl<'c> RemoteCollection<'c> {
         reason: &str,
     ) -> Result<Vec<BreakRecord>, LockDocumentError> {
         let reply = self.run(&asked::break_locks(self.name, selector, reason), None)?;
-        Replied::records(&reply, reason)
+        Replied::records(&reply)
     }
 
     fn run(

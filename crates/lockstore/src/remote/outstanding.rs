@@ -4,10 +4,18 @@ use std::fmt;
 
 use bson::RawDocumentBuf;
 
+use super::LockAnswer;
 use crate::error::StoreError;
+use crate::events::Event;
 
 /// Takes the reply of a command.
 pub type OnReply = Box<dyn FnOnce(Result<RawDocumentBuf, StoreError>) + Send>;
+
+/// Takes the answer of a call about a lock.
+pub type OnAnswer = Box<dyn FnOnce(LockAnswer) + Send>;
+
+/// Takes the next events of a subscription; `None` when there is no such subscription (any more).
+pub type OnEvents = Box<dyn FnOnce(Result<Option<Vec<Event>>, StoreError>) + Send>;
 
 /// A call that is under way. Dropping it gives the call up; nothing happens when it is answered already.
 #[must_use = "dropping it gives the call up"]

@@ -7,7 +7,6 @@ use lockcore::{Command, Granted, Instant, Key, Mode, Outcome, Wait};
 
 use super::TransactionState;
 use crate::acquire::{LockRequest, Wanted};
-use crate::engine::Engine;
 use crate::error::{AcquireError, ArgumentError, DocumentError};
 use crate::guard::LockGuard;
 use crate::keep_alive::KeptLease;
@@ -127,7 +126,7 @@ impl LockChange {
 
     pub(super) fn command(&self) -> Command {
         match &self.what {
-            What::Acquire(wanted, _) => wanted.command(Wait::No),
+            What::Acquire(wanted, _) => Command::Acquire(wanted.acquire(Wait::No)),
             What::Renew(_, renew) => renew.clone(),
             What::Release(lease) => {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
@@ -152,9 +151,8 @@ impl LockChange {
                 lease.set_valid_until(until(renewed));
             }
             (What::Release(lease), Outcome::Ended) => {
-                let engine: &Engine = store.engine();
                 lease.set_lost();
-                engine.kept.let_go(&lease, engine);
+                store.backend().let_go(&lease);
             }
             (what, outcome) => {
                 tracing::error!(

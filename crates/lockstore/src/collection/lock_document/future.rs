@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use lockcore::Holder;
 use serde::de::DeserializeOwned;
 
+use crate::backend::Backend;
 use crate::collection::{Collection, DocumentLock};
 use crate::document_locks::{LockDocumentRequest, Locking};
 use crate::error::LockDocumentError;
 use crate::remote::document_locks::RemoteLocking;
-use crate::store::Backend;
 
 /// A document that is being locked; see [`LockDocument::acquire_async`](super::LockDocument::acquire_async).
 #[derive(Debug)]

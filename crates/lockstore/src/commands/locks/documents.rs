@@ -1,19 +1,4 @@
-//! Commands about the locks of documents. A lock that is held is known by its fence, `{ key, holder, token }`, whose key is the store's
-//! and whose holder is the `lock_id` of the document.
-//!
-//! Lengths of time are milliseconds (`...MS`), points in time nanoseconds of `CLOCK_BOOTTIME` (`...NS`), numbers longs. What a command
-//! is about comes first, and what is not said to be needed may be left out.
-//!
-//! | command: collection | fields | reply |
-//! | --- | --- | --- |
-//! | `lockDocument` | `filter`, `sort`, `hint`, `collation`, `let`, `update` (operators or a pipeline), `arrayFilters`, `projection`, `lockId`, `breakLock`, `getLockedDoc`, `sleepMS`, `maxWaitMS` or `waitUntilNS`, `maxTimeMS`, `ttlMS`, `session`, `showToken`, `lockFences` | `lockId`, and `lockedDocument` with `fence`, `rejoined`, `ttlMS` and `validUntilNS`, or `unavailableDocument`, or neither |
-//! | `unlockDocument` | `fence` (needed), `update`, `arrayFilters`, `let`, `delete`, `unlessRejoined`, `lockFences` | |
-//! | `renewDocumentLock` | `fence` (needed), `ttlMS` | `ttlMS` |
-//! | `inspectDocumentLock` | `fence` (needed) | `holds` |
-//! | `lockedDocuments` | `batchSize` | a cursor over `{ _id, lockId, lockTime, token, session, expiresAtNS }` |
-//! | `breakDocumentLocks` | `filter` (needed), `hint`, `collation`, `let`, `reason` | `broken`: `{ number, key, holder, token, atMS }` for each |
-//!
-//! `lockDocument` waits only with `sleepMS`; `maxWaitMS` is 600,000 where nothing else is said.
+//! Commands about the locks of documents: [`remote`](crate::remote#commands-about-locks-of-documents) says what is in them.
 
 mod break_locks;
 pub(crate) mod failure;

@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Value};
-use lockcore::{Holder, Instant, Key, Token, Ttl};
+use lockcore::{Instant, Ttl};
 
-use crate::clock::WallTime;
-use crate::commands::fences;
 use crate::commands::locks::documents::failure;
+use crate::commands::{Arguments, fences};
 use crate::document_locks::{Found, HeldDocument};
 use crate::error::{DocumentError, LockDocumentError, ReleaseDocumentError, StoreError};
 use crate::fence::Fence;
 use crate::info::BreakRecord;
+use crate::remote::form::info::read_break;
+use crate::remote::form::{field, nonsense};
 
 /// The reply of a command that was done.
 #[derive(Clone, Copy, Debug)]
@@ -87,16 +88,15 @@ impl<'r> Replied<'r> {
         Ok((batch.collect(), id))
     }
 
-    /// The records of `breakDocumentLocks`, whose reason is known.
-    pub(super) fn records(
-        reply: &RawDocument,
-        reason: &str,
-    ) -> Result<Vec<BreakRecord>, LockDocumentError> {
+    /// The records of `breakDocumentLocks`.
+    pub(super) fn records(reply: &RawDocument) -> Result<Vec<BreakRecord>, LockDocumentError> {
         let Some(it) = Replied::done(reply) else { return Err(failure::read_lock(reply)) };
-        let broken = it.fields.get("broken").as_array().into_iter().flatten();
-        let records = broken.map(|it| it.as_document().and_then(|it| record(it, reason)));
-        let records: Option<Vec<_>> = records.collect();
-        Ok(records.ok_or_else(|| senseless("a record of a break"))?)
+        let records = it.fields.get(field::RECORDS).as_array().into_iter().flatten();
+        let read = |record: Value<'_>| {
+            let fields = record.as_document().ok_or_else(|| senseless("a record"))?;
+            Arguments::new("record", fields).and_then(read_break).map_err(nonsense)
+        };
+        Ok(records.map(read).collect::<Result<_, _>>()?)
     }
 
     fn document(self, name: &str) -> Option<RawDocumentBuf> {
@@ -104,29 +104,14 @@ impl<'r> Replied<'r> {
     }
 
     fn number(self, name: &str) -> Option<u64> {
-        number(self.fields, name)
+        match self.fields.get(name) {
+            Value::Int64(number) => u64::try_from(number).ok(),
+            _ => None,
+        }
     }
 
     fn ttl(self) -> Option<Ttl> {
         self.number("ttlMS").and_then(|millis| Ttl::from_millis(millis).ok())
-    }
-}
-
-fn record(fields: Document<'_>, reason: &str) -> Option<BreakRecord> {
-    Some(BreakRecord {
-        number: number(fields, "number")?,
-        key: Key::new(fields.get("key").as_str()?).ok()?,
-        holder: Holder::new(fields.get("holder").as_str()?).ok()?,
-        token: Token::new(number(fields, "token")?)?,
-        reason: reason.to_owned(),
-        at: WallTime::from_millis(number(fields, "atMS")?),
-    })
-}
-
-fn number(fields: Document<'_>, name: &str) -> Option<u64> {
-    match fields.get(name) {
-        Value::Int64(number) => u64::try_from(number).ok(),
-        _ => None,
     }
 }
 

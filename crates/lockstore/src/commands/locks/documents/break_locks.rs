@@ -1,6 +1,6 @@
 //! `breakDocumentLocks`.
 
-use docquery::{Error, Value};
+use docquery::Error;
 
 use super::{answer, failure};
 use crate::commands::Call;
@@ -11,6 +11,8 @@ use crate::error::{ArgumentError, DocumentError, LockDocumentError};
 use crate::info::BreakRecord;
 use crate::operations::Selector;
 use crate::records::REASON_BYTES_MAX;
+use crate::remote::form::field;
+use crate::remote::form::info::write_break;
 
 pub(super) fn start(call: &Call<'_>) -> Started {
     answer(run(call), failure::write_lock)
@@ -41,18 +43,13 @@ fn parse<'c>(call: &Call<'c>) -> Result<(Selector, &'c str), Error> {
     Ok((selector, reason))
 }
 
-/// The records, without the reason, which is the same in all.
-fn reply(broken: &[BreakRecord]) -> Reply {
+fn reply(records: &[BreakRecord]) -> Reply {
     let mut reply = Reply::new();
     let fields = &mut reply.fields;
-    fields.open_array("broken");
-    for BreakRecord { number, key, holder, token, at, .. } in broken {
+    fields.open_array(field::RECORDS);
+    for record in records {
         fields.open_document_item();
-        fields.field("number", Value::Int64(number.cast_signed()));
-        fields.field("key", Value::String(key.as_str()));
-        fields.field("holder", Value::String(holder.as_str()));
-        fields.field("token", Value::Int64(token.get().cast_signed()));
-        fields.field("atMS", Value::Int64(at.as_millis().cast_signed()));
+        write_break(record, fields);
         fields.close();
     }
     fields.close();

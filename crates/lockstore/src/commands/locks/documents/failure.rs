@@ -1,39 +1,38 @@
 //! The errors of these commands that are not MongoDB's: written where a command fails, and read where it was asked for. What the
-//! sentence tells people, `errInfo` tells programs.
+//! sentence tells people, fields tell programs.
 
 use std::fmt::Display;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, Value, Writer};
-use lockcore::{Holder, Limit};
+use lockcore::Holder;
 
 use crate::commands::failure;
 use crate::commands::reply::Reply;
 use crate::error::{DocumentError, LockDocumentError, ReleaseDocumentError};
-
-/// A code, and its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Code(i32, &'static str);
-
-const OTHER_SESSION: Code = Code(100_000_003, "LockHeldInOtherSession");
-const LIMIT_REACHED: Code = Code(100_000_008, "LockLimitReached");
-const SESSION_ENDED: Code = Code(100_000_010, "LockSessionEnded");
-const LOCK_LOST: Code = Code(100_000_061, "DocumentLockLost");
-const NOT_UPDATED: Code = Code(100_000_062, "DocumentNotUpdated");
+use crate::remote::form;
+use crate::remote::form::answer::{LIMITS, name_of};
+use crate::remote::form::code::Code;
+use crate::remote::form::field;
+use crate::remote::form::parts::count;
 
 /// The reply that says why a document was not locked.
 pub(super) fn write_lock(error: &LockDocumentError) -> RawDocumentBuf {
     match error {
         LockDocumentError::Document(error) => Reply::failure(error),
         LockDocumentError::Argument(error) => bad_value(error),
-        LockDocumentError::SessionEnded => written(error, SESSION_ENDED, |_| ()),
-        LockDocumentError::OtherSession { lock_id } => written(error, OTHER_SESSION, |info| {
-            info.field("lockId", Value::String(lock_id.as_str()));
-        }),
-        LockDocumentError::LimitReached { limit, max } => written(error, LIMIT_REACHED, |info| {
-            info.field("limit", Value::String(limit_name(*limit)));
-            info.field("max", Value::Int64(i64::try_from(*max).unwrap_or(i64::MAX)));
-        }),
+        LockDocumentError::SessionEnded => written(error, Code::LockSessionEnded, |_| ()),
+        LockDocumentError::OtherSession { lock_id } => {
+            written(error, Code::LockHeldInOtherSession, |fields| {
+                fields.field(LOCK_ID, Value::String(lock_id));
+            })
+        }
+        LockDocumentError::LimitReached { limit, max } => {
+            written(error, Code::LockLimitReached, |fields| {
+                fields.field(field::LIMIT, Value::String(name_of(*limit)));
+                fields.field(field::MAX, count(*max));
+            })
+        }
     }
 }
 
@@ -43,20 +42,19 @@ pub(crate) fn read_lock(reply: &RawDocument) -> LockDocumentError {
 }
 
 fn read_own_lock(reply: &RawDocument) -> Option<LockDocumentError> {
-    let (code, info) = code_and_info(reply)?;
-    Some(if code == SESSION_ENDED.0 {
-        LockDocumentError::SessionEnded
-    } else if code == OTHER_SESSION.0 {
-        LockDocumentError::OtherSession { lock_id: lock_id(info)? }
-    } else if code == LIMIT_REACHED.0 {
-        let (name, max) = (info.get("limit").as_str()?, info.get("max"));
-        let Value::Int64(max) = max else { return None };
-        LockDocumentError::LimitReached {
-            limit: LIMITS.into_iter().find(|limit| limit_name(*limit) == name)?,
-            max: usize::try_from(max).ok()?,
+    let (code, fields) = code_and_fields(reply)?;
+    Some(match code {
+        Code::LockSessionEnded => LockDocumentError::SessionEnded,
+        Code::LockHeldInOtherSession => {
+            LockDocumentError::OtherSession { lock_id: lock_id(fields)? }
         }
-    } else {
-        return None;
+        Code::LockLimitReached => {
+            let name = fields.get(field::LIMIT).as_str()?;
+            let Value::Int64(max) = fields.get(field::MAX) else { return None };
+            let limit = LIMITS.into_iter().find(|limit| name_of(*limit) == name)?;
+            LockDocumentError::LimitReached { limit, max: usize::try_from(max).ok()? }
+        }
+        _ => return None,
     })
 }
 
@@ -66,16 +64,18 @@ pub(super) fn write_release(error: &ReleaseDocumentError) -> RawDocumentBuf {
         ReleaseDocumentError::Document(error) => Reply::failure(error),
         ReleaseDocumentError::Argument(error) => bad_value(error),
         ReleaseDocumentError::LockLost { lock_id, now_held_by } => {
-            written(error, LOCK_LOST, |info| {
-                info.field("lockId", Value::String(lock_id.as_str()));
+            written(error, Code::DocumentLockLost, |fields| {
+                fields.field(LOCK_ID, Value::String(lock_id));
                 if let Some(by) = now_held_by {
-                    info.field("nowHeldBy", Value::String(by));
+                    fields.field(NOW_HELD_BY, Value::String(by));
                 }
             })
         }
-        ReleaseDocumentError::NotUpdated(inner) => written(error, NOT_UPDATED, |info| {
-            info.field("notUpdated", Value::from(&*Reply::failure(inner)));
-        }),
+        ReleaseDocumentError::NotUpdated(inner) => {
+            written(error, Code::DocumentNotUpdated, |fields| {
+                fields.field(NOT_UPDATED, Value::from(&*Reply::failure(inner)));
+            })
+        }
     }
 }
 
@@ -85,58 +85,43 @@ pub(crate) fn read_release(reply: &RawDocument) -> ReleaseDocumentError {
 }
 
 fn read_own_release(reply: &RawDocument) -> Option<ReleaseDocumentError> {
-    let (code, info) = code_and_info(reply)?;
-    Some(if code == LOCK_LOST.0 {
-        let now_held_by = info.get("nowHeldBy").as_str().map(str::to_owned);
-        ReleaseDocumentError::LockLost { lock_id: lock_id(info)?, now_held_by }
-    } else if code == NOT_UPDATED.0 {
-        let inner = info.get("notUpdated").as_document()?.to_raw();
-        ReleaseDocumentError::NotUpdated(failure::read(&inner))
-    } else {
-        return None;
+    let (code, fields) = code_and_fields(reply)?;
+    Some(match code {
+        Code::DocumentLockLost => {
+            let now_held_by = fields.get(NOW_HELD_BY).as_str().map(str::to_owned);
+            ReleaseDocumentError::LockLost { lock_id: lock_id(fields)?, now_held_by }
+        }
+        Code::DocumentNotUpdated => {
+            let inner = fields.get(NOT_UPDATED).as_document()?.to_raw();
+            ReleaseDocumentError::NotUpdated(failure::read(&inner))
+        }
+        _ => return None,
     })
 }
 
 fn written(error: &impl Display, code: Code, details: impl FnOnce(&mut Writer)) -> RawDocumentBuf {
-    let mut fields = Writer::new();
-    fields.field("ok", Value::Double(0.0));
-    fields.field("errmsg", Value::String(&error.to_string()));
-    fields.field("code", Value::Int32(code.0));
-    fields.field("codeName", Value::String(code.1));
-    fields.open_document("errInfo");
-    details(&mut fields);
-    fields.close();
-    RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document")
+    form::failure(&error.to_string(), code, details)
 }
 
 fn bad_value(error: &impl Display) -> RawDocumentBuf {
     Reply::failure(&DocumentError::from(Error::bad_value(error.to_string())))
 }
 
-fn code_and_info(reply: &RawDocument) -> Option<(i32, Document<'_>)> {
+fn code_and_fields(reply: &RawDocument) -> Option<(Code, Document<'_>)> {
     let fields = Document::from(reply);
     match fields.get("code") {
-        Value::Int32(code) => Some((code, fields.get("errInfo").as_document()?)),
+        Value::Int32(code) => Some((Code::of(code.into())?, fields)),
         _ => None,
     }
 }
 
-fn lock_id(info: Document<'_>) -> Option<Holder> {
-    Holder::new(info.get("lockId").as_str()?).ok()
+fn lock_id(fields: Document<'_>) -> Option<Holder> {
+    Holder::new(fields.get(LOCK_ID).as_str()?).ok()
 }
 
-const LIMITS: [Limit; 5] =
-    [Limit::Locks, Limit::WaitersPerLock, Limit::Waiters, Limit::Sessions, Limit::LocksPerSession];
-
-const fn limit_name(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Locks => "locks",
-        Limit::WaitersPerLock => "waitersPerLock",
-        Limit::Waiters => "waiters",
-        Limit::Sessions => "sessions",
-        Limit::LocksPerSession => "locksPerSession",
-    }
-}
+const LOCK_ID: &str = "lockId";
+const NOW_HELD_BY: &str = "nowHeldBy";
+const NOT_UPDATED: &str = "notUpdated";
 
 #[cfg(test)]
 mod tests {

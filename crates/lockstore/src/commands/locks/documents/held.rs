@@ -9,31 +9,28 @@ use crate::commands::fences;
 use crate::commands::reply::Reply;
 use crate::commands::started::Started;
 use crate::document_locks::{HeldLocks, StoredLocks};
-use crate::error::{ArgumentError, DocumentError, ReleaseDocumentError};
+use crate::error::{DocumentError, ReleaseDocumentError};
 use crate::fence::Fence;
+use crate::remote::form::field;
+use crate::remote::form::parts::optional;
 
 pub(super) fn renew(call: &Call<'_>) -> Started {
     answer(try_renew(call), failure::write_release)
 }
 
 fn try_renew(call: &Call<'_>) -> Result<Reply, ReleaseDocumentError> {
-    let (lock, ttl_ms) = parse(call).map_err(DocumentError::from)?;
-    let ttl = ttl_ms.map(Ttl::from_millis).transpose().map_err(ArgumentError::from)?;
+    let (lock, ttl) = parse(call).map_err(DocumentError::from)?;
     let ttl = StoredLocks::new(call.engine).renew(&lock, ttl)?;
-    let mut reply = Reply::new();
-    if let Some(ttl) = ttl {
-        reply = reply.with("ttlMS", Value::Int64(ttl.as_millis().cast_signed()));
-    }
-    Ok(reply)
+    Ok(Reply::new().with(field::TTL_MS, optional(ttl.map(Ttl::as_millis))))
 }
 
-fn parse(call: &Call<'_>) -> Result<(Fence, Option<u64>), Error> {
+fn parse(call: &Call<'_>) -> Result<(Fence, Option<Ttl>), Error> {
     let mut arguments = call.arguments("renewDocumentLock")?;
     call.namespace()?;
     let lock = fences::required(&mut arguments)?;
-    let ttl_ms = arguments.count("ttlMS")?;
+    let ttl = arguments.ttl(field::TTL_MS)?;
     arguments.finish()?;
-    Ok((lock, ttl_ms))
+    Ok((lock, ttl))
 }
 
 pub(super) fn inspect(call: &Call<'_>) -> Result<Reply, DocumentError> {

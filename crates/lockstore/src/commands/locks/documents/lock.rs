@@ -9,7 +9,6 @@ use docquery::{Error, Value, Writer};
 use lockcore::{Holder, Instant, SessionId, Ttl};
 
 use super::failure;
-use crate::commands::Call;
 use crate::commands::arguments::Arguments;
 use crate::commands::concern::Concern;
 use crate::commands::fences;
@@ -17,11 +16,14 @@ use crate::commands::find::{collation, hint, owned};
 use crate::commands::reply::Reply;
 use crate::commands::started::{CommandFuture, Started};
 use crate::commands::update::UpdateSpec;
+use crate::commands::{Call, Waits};
 use crate::document_locks::{
     Found, HeldDocument, LockDocumentRequest, Locking, MAX_WAIT, Mode, Patience,
 };
 use crate::error::{ArgumentError, DocumentError, LockDocumentError};
 use crate::operations::Selector;
+use crate::remote::form::field;
+use crate::remote::form::parts::{instant, optional};
 
 /// Looks at once, on this thread. Only what waits is still pending then.
 pub(super) fn start(call: &Call<'_>) -> Started {
@@ -33,10 +35,10 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let request = parse(call)?;
     let (lock_id, may_wait) = (request.lock_id.clone(), request.patience.is_some());
     let begun = request.begin(call.engine, namespace)?;
-    if !may_wait {
+    if !may_wait || call.waits == Waits::Blocking {
         return Ok(Started::Reply(reply(&lock_id, begun.run())));
     }
-    let mut locking = Locking::served(begun);
+    let mut locking = Locking::started(begun)?;
     let polled = Pin::new(&mut locking).poll(&mut Context::from_waker(Waker::noop()));
     Ok(match polled {
         Poll::Ready(found) => Started::Reply(reply(&lock_id, found)),
@@ -49,7 +51,7 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
 
 fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
     let asked = Asked::parse(call).map_err(DocumentError::from)?;
-    let Asked { selector, mode, update, projection, lock_id, patience, ttl_ms, .. } = asked;
+    let Asked { selector, mode, update, projection, lock_id, patience, ttl, .. } = asked;
     let lock_id = lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let variables = selector.variables.clone();
     let concern = Concern::parse(call.command, call.takes, false).map_err(DocumentError::from)?;
@@ -61,7 +63,7 @@ fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
         lock_id: Holder::new(&lock_id).map_err(ArgumentError::from)?,
         patience,
         max_time: concern.max_time,
-        ttl: ttl_ms.map(Ttl::from_millis).transpose().map_err(ArgumentError::from)?,
+        ttl,
         session: asked.session,
         show_token: asked.show_token,
         fences: fences::parse(call.command).map_err(DocumentError::from)?,
@@ -76,7 +78,7 @@ struct Asked {
     projection: Option<RawDocumentBuf>,
     lock_id: Option<String>,
     patience: Option<Patience>,
-    ttl_ms: Option<u64>,
+    ttl: Option<Ttl>,
     session: Option<SessionId>,
     show_token: bool,
 }
@@ -111,8 +113,8 @@ impl Asked {
             projection,
             lock_id: lock_id.map(str::to_owned),
             patience: sleep.map(|sleep| Patience { sleep, deadline }),
-            ttl_ms: arguments.count("ttlMS")?,
-            session: session(&mut arguments)?,
+            ttl: arguments.ttl(field::TTL_MS)?,
+            session: arguments.session(field::SESSION)?,
             show_token: arguments.flag("showToken")?.unwrap_or(false),
         };
         collation(&mut arguments)?;
@@ -133,12 +135,6 @@ fn deadline(arguments: &mut Arguments<'_>, now: Instant) -> Result<Instant, Erro
             Ok(now.saturating_add(max_wait.map_or(MAX_WAIT, Duration::from_millis)))
         }
     }
-}
-
-fn session(arguments: &mut Arguments<'_>) -> Result<Option<SessionId>, Error> {
-    let Some(number) = arguments.count("session")? else { return Ok(None) };
-    let session = SessionId::new(number);
-    session.map(Some).ok_or_else(|| Error::bad_value("no session has the number 0"))
 }
 
 fn reply(
@@ -165,14 +161,9 @@ fn reply(
         Found::Locked(held) => {
             fields.field("lockedDocument", Value::from(&*held.document));
             fields.field("fence", Value::from(&*fences::written(&held.fence)));
-            fields.field("rejoined", Value::Bool(held.rejoined));
-            if let Some(ttl) = held.ttl {
-                fields.field("ttlMS", Value::Int64(ttl.as_millis().cast_signed()));
-            }
-            if let Some(until) = held.valid_until {
-                let nanos = i64::try_from(until.as_nanos()).unwrap_or(i64::MAX);
-                fields.field("validUntilNS", Value::Int64(nanos));
-            }
+            fields.field(field::REJOINED, Value::Bool(held.rejoined));
+            fields.field(field::TTL_MS, optional(held.ttl.map(Ttl::as_millis)));
+            fields.field("validUntilNS", instant(held.valid_until));
         }
     }
     Reply { fields }.finish()

@@ -12,6 +12,7 @@ use crate::commands::update::UpdateSpec;
 use crate::document_locks::{HeldLocks, LockUpdate, Release, StoredLocks};
 use crate::error::{DocumentError, ReleaseDocumentError};
 use crate::fence::Fence;
+use crate::remote::form::field;
 
 pub(super) fn start(call: &Call<'_>) -> Started {
     answer(run(call), failure::write_release)
@@ -39,7 +40,7 @@ fn parse(call: &Call<'_>) -> Result<(Fence, Release), Error> {
     };
     arguments.array("arrayFilters")?;
     let delete = arguments.flag("delete")?.unwrap_or(false);
-    let unless_rejoined = arguments.flag("unlessRejoined")?.unwrap_or(false);
+    let unless_rejoined = arguments.flag(field::UNLESS_REJOINED)?.unwrap_or(false);
     arguments.finish()?;
     let update = update.filter(|update| !LockUpdate::is_empty(update));
     let release = match (update, delete, unless_rejoined) {

@@ -1,0 +1,96 @@
+//! Questions about locks and about the store, and what is done to the store as a whole.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bson::RawDocumentBuf;
+use docquery::{Value, Writer, limits};
+
+use super::next_events;
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::remote::form::parts::number;
+use crate::remote::form::query::Query;
+use crate::remote::form::{backup, field, figures, info, store_error, success};
+use crate::store::PAGE_MAX;
+
+/// Answers a query.
+pub(super) fn run(engine: &Arc<Engine>, query: Query<'_>) -> RawDocumentBuf {
+    if let Query::Backup { path } = &query {
+        return match engine.backup(Path::new(&**path)) {
+            Ok(()) => success(|_| {}),
+            Err(error) => backup::reply(&error),
+        };
+    }
+    if let Query::NextEvents { subscription } = query {
+        return next_events::at_once(engine, subscription);
+    }
+    let mut fields = Writer::new();
+    match answer(engine, &query, &mut fields) {
+        Ok(()) => success(|reply| *reply = fields),
+        Err(error) => store_error::reply(&error),
+    }
+}
+
+fn answer(engine: &Arc<Engine>, query: &Query<'_>, fields: &mut Writer) -> Result<(), StoreError> {
+    engine.check_usable()?;
+    match query {
+        Query::IsHeld { key, holder } => {
+            fields.field(field::HELD, Value::Bool(engine.is_held(key, holder.as_deref())));
+        }
+        Query::Inspect { key } => {
+            if let Some(lock) = engine.inspect(key) {
+                fields.open_document(field::LOCK);
+                info::write_lock(&lock, fields);
+                fields.close();
+            }
+        }
+        Query::List { prefix, after, limit } => {
+            let limit = limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+            let locks = engine.list(prefix, after.as_deref(), limit);
+            page(field::LOCKS, locks, limit, info::write_lock, fields);
+        }
+        Query::Audit { before, limit } => {
+            let limit = limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+            let records = engine.audit(*before, limit)?.into_iter();
+            page(field::RECORDS, records, limit, info::write_break, fields);
+        }
+        Query::Subscribe { prefix, events_max } => {
+            let now = engine.clock.now();
+            let subscription = engine.subscribe(prefix, *events_max)?;
+            let number_of = engine.subscriptions.keep(subscription, now)?;
+            fields.field(field::SUBSCRIPTION, number(number_of));
+        }
+        Query::Unsubscribe { subscription } => engine.subscriptions.end(*subscription),
+        Query::Stats => figures::write_stats(&engine.stats()?, fields),
+        Query::Recovery => figures::write_recovery(&engine.recovery, fields),
+        Query::Check => figures::write_check(&engine.check()?, fields),
+        Query::Compact => fields.field(field::MOVED, Value::Bool(engine.compact()?)),
+        Query::Backup { .. } | Query::NextEvents { .. } => {}
+    }
+    Ok(())
+}
+
+/// Writes as many items as fit into a reply, and whether there may be more behind them.
+fn page<T>(
+    name: &str,
+    items: impl Iterator<Item = T>,
+    limit: usize,
+    write: fn(&T, &mut Writer),
+    fields: &mut Writer,
+) {
+    let mut written = 0;
+    fields.open_array(name);
+    for item in items {
+        fields.open_document_item();
+        write(&item, fields);
+        fields.close();
+        written += 1;
+        if fields.len() >= limits::DOCUMENT_BYTES_MAX {
+            break;
+        }
+    }
+    fields.close();
+    let is_full = fields.len() >= limits::DOCUMENT_BYTES_MAX || (written == limit && limit > 0);
+    fields.field(field::MORE, Value::Bool(is_full));
+}

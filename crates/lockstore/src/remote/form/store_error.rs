@@ -1,0 +1,107 @@
+//! Why a store cannot serve.
+
+use std::path::Path;
+
+use bson::RawDocumentBuf;
+use docquery::{Error, Value, Writer};
+
+use super::code::Code;
+use super::parts::{count, number};
+use super::{failure, field, nonsense};
+use crate::commands::Arguments;
+use crate::disk::DiskError;
+use crate::error::StoreError;
+
+/// The reply of a call that the store cannot serve.
+pub(crate) fn reply(error: &StoreError) -> RawDocumentBuf {
+    failure(&error.to_string(), code_of(error), |fields| write(error, fields))
+}
+
+fn code_of(error: &StoreError) -> Code {
+    match error {
+        StoreError::Poisoned { .. } => Code::StorePoisoned,
+        StoreError::Closed => Code::StoreClosed,
+        StoreError::Forked { .. } => Code::StoreForked,
+        StoreError::Busy { .. } => Code::StoreBusy,
+        StoreError::TooManySubscriptions { .. } => Code::StoreTooManySubscriptions,
+        StoreError::Internal { .. } | StoreError::Elsewhere { .. } => Code::StoreInternal,
+        StoreError::Disk(_) => Code::StoreDisk,
+        StoreError::ServerUnresponsive { .. } => Code::StoreUnresponsive,
+        StoreError::OutcomeUnknown { .. } => Code::StoreOutcomeUnknown,
+        StoreError::Unreachable { .. } => Code::StoreUnreachable,
+    }
+}
+
+fn write(error: &StoreError, fields: &mut Writer) {
+    match error {
+        StoreError::Closed => {}
+        StoreError::Poisoned { cause } => fields.field(field::CAUSE, Value::String(cause)),
+        StoreError::Forked { opened_by } => {
+            fields.field(field::OPENED_BY, number((*opened_by).into()));
+        }
+        StoreError::Busy { queue_max } => fields.field(field::QUEUE_MAX, count(*queue_max)),
+        StoreError::TooManySubscriptions { subscriptions_max } => {
+            fields.field(field::SUBSCRIPTIONS_MAX, count(*subscriptions_max));
+        }
+        StoreError::Internal { what }
+        | StoreError::Elsewhere { what }
+        | StoreError::OutcomeUnknown { what } => {
+            fields.field(field::WHAT, Value::String(what));
+        }
+        StoreError::Disk(error) => fields.field(field::WHAT, Value::String(&error.to_string())),
+        StoreError::ServerUnresponsive { pid } => fields.field(field::PID, number((*pid).into())),
+        StoreError::Unreachable { socket, reason } => {
+            fields.field(field::SOCKET, Value::String(&socket.to_string_lossy()));
+            fields.field(field::REASON, Value::String(reason));
+        }
+    }
+}
+
+/// The error of a reply with `code`.
+pub(crate) fn read(code: Code, fields: Arguments<'_>) -> StoreError {
+    try_read(code, fields).unwrap_or_else(nonsense)
+}
+
+fn text<'a>(fields: &mut Arguments<'a>, name: &str) -> Result<&'a str, Error> {
+    fields.need(name, Arguments::text)
+}
+
+fn try_read(code: Code, mut fields: Arguments<'_>) -> Result<StoreError, Error> {
+    let pid = |fields: &mut Arguments<'_>, name| {
+        let pid = fields.need(name, Arguments::count)?;
+        Ok::<_, Error>(u32::try_from(pid).unwrap_or(u32::MAX))
+    };
+    Ok(match code {
+        Code::StorePoisoned => {
+            StoreError::Poisoned { cause: text(&mut fields, field::CAUSE)?.into() }
+        }
+        Code::StoreClosed => StoreError::Closed,
+        Code::StoreForked => StoreError::Forked { opened_by: pid(&mut fields, field::OPENED_BY)? },
+        Code::StoreBusy => {
+            StoreError::Busy { queue_max: fields.need(field::QUEUE_MAX, Arguments::size)? }
+        }
+        Code::StoreTooManySubscriptions => StoreError::TooManySubscriptions {
+            subscriptions_max: fields.need(field::SUBSCRIPTIONS_MAX, Arguments::size)?,
+        },
+        Code::StoreDisk => {
+            DiskError::Elsewhere { what: text(&mut fields, field::WHAT)?.into() }.into()
+        }
+        Code::StoreUnresponsive => {
+            StoreError::ServerUnresponsive { pid: pid(&mut fields, field::PID)? }
+        }
+        Code::StoreOutcomeUnknown => {
+            StoreError::OutcomeUnknown { what: text(&mut fields, field::WHAT)?.into() }
+        }
+        Code::StoreUnreachable => StoreError::Unreachable {
+            socket: Path::new(text(&mut fields, field::SOCKET)?).into(),
+            reason: text(&mut fields, field::REASON)?.into(),
+        },
+        Code::StoreInternal => {
+            StoreError::Internal { what: text(&mut fields, field::WHAT)?.into() }
+        }
+        other => {
+            let what = format!("a call was refused as no such call is: {}", other.name()).into();
+            StoreError::Internal { what }
+        }
+    })
+}
