@@ -15,6 +15,7 @@ pub mod document_script;
 pub mod document_worker;
 pub mod fact;
 pub mod fuzz_commands;
+pub mod fuzz_document_locks;
 pub mod fuzz_documents;
 pub mod fuzz_message;
 pub mod machine;

@@ -10,6 +10,8 @@ mod fenced;
 mod model;
 #[path = "document_locks/overlapping.rs"]
 mod overlapping;
+#[path = "document_locks/stalled.rs"]
+mod stalled;
 #[path = "document_locks/truth.rs"]
 mod truth;
 #[path = "document_locks/waiting.rs"]

@@ -25,7 +25,7 @@ use crate::operations::Selector;
 use crate::remote::form::field;
 use crate::remote::form::parts::{instant, optional};
 
-/// Looks at once, on this thread. Only what waits is still pending then.
+/// Looks at once, on this thread. What waits for a document, or for somebody else's commit, is pending then.
 pub(super) fn start(call: &Call<'_>) -> Started {
     try_start(call).unwrap_or_else(|error| Started::Reply(failure::write_lock(&error)))
 }
@@ -33,9 +33,9 @@ pub(super) fn start(call: &Call<'_>) -> Started {
 fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let namespace = call.namespace().map_err(DocumentError::from)?;
     let request = parse(call)?;
-    let (lock_id, may_wait) = (request.lock_id.clone(), request.patience.is_some());
+    let lock_id = request.lock_id.clone();
     let begun = request.begin(call.engine, namespace)?;
-    if !may_wait || call.waits == Waits::Blocking {
+    if call.waits == Waits::Blocking {
         return Ok(Started::Reply(reply(&lock_id, begun.run())));
     }
     let mut locking = Locking::started(begun)?;
