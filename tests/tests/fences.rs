@@ -1,35 +1,22 @@
-//! Fences: a write is done only if the grant that it relies on is still there, which is looked at in the commit that does it.
+//! Fences, wherever the store lives, and where time passes.
+#![expect(clippy::duplicate_mod, reason = "the scenarios run on each deployment")]
+
+#[path = "fences/scenarios.rs"]
+mod embedded;
+#[path = "fences/scenarios.rs"]
+mod loopback;
 
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use bson::{Document, RawDocumentBuf, doc, rawdoc};
+use bson::{Document, doc};
 use crossbeam_channel::bounded;
-use lockstore::collection::{InsertModel, UpdateModel};
-use lockstore::{
-    Collection, DocumentError, ErrorCode, Fence, IndexModel, LockLost, Store, Token, WriteModel,
-};
+use embedded::{lost, reports};
+use lockstore::{Collection, DocumentError, Fence, Store};
 use lockstore_testkit::crash::{CrashTest, Ledger, pause};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::PATIENCE;
-
-fn reports(store: &Store) -> Collection {
-    store.database("factory").collection("reports")
-}
-
-#[track_caller]
-fn lost<T: std::fmt::Debug>(result: Result<T, DocumentError>) -> LockLost {
-    match result {
-        Err(error @ DocumentError::LockLost(_)) => {
-            assert_eq!(error.code(), ErrorCode::LOCK_FAILED);
-            assert!(!error.is_transient());
-            let DocumentError::LockLost(lost) = error else { unreachable!("it was looked at") };
-            *lost
-        }
-        other => panic!("the lock is lost, and not {other:?}"),
-    }
-}
 
 fn owner(store: &Store, id: &str) -> String {
     let report = reports(store).find_one(doc! { "_id": id }).run().unwrap().unwrap();
@@ -137,60 +124,6 @@ fn live_through_the_stop(store: &Store, tell: impl Fn(&str)) {
 }
 
 #[test]
-fn every_kind_of_write_carries_its_fence() {
-    let store = Store::in_memory().unwrap();
-    reports(&store).insert_one(doc! { "_id": 1, "n": 1 }).unwrap();
-    reports(&store).create_index(IndexModel::new(doc! { "n": 1 })).unwrap();
-    let guard = store.lock("k").acquire().unwrap();
-    let other = store.lock("other").acquire().unwrap();
-    let fenced = reports(&store).fenced_by(other.fence()).fenced_by(guard.fence());
-    fenced.insert_one(doc! { "_id": 2, "n": 2 }).unwrap();
-    guard.release().unwrap();
-    let before = all(&store);
-    let one = doc! { "_id": 1 };
-    let set = doc! { "$set": { "n": 7 } };
-    assert_eq!(lost(fenced.insert_one(doc! { "_id": 3 })).now_held_by, None);
-    lost(fenced.update_one(one.clone(), set.clone()).run());
-    lost(fenced.update_one(doc! { "_id": 9 }, set.clone()).upsert(true).run());
-    lost(fenced.update_many(doc! {}, set.clone()).run());
-    lost(fenced.replace_one(one.clone(), doc! { "n": 8 }).run());
-    lost(fenced.delete_one(one.clone()).run());
-    lost(fenced.delete_many(doc! {}).run());
-    lost(fenced.find_one_and_update(one.clone(), set.clone()).run());
-    lost(fenced.find_one_and_replace(one.clone(), doc! { "n": 8 }).run());
-    lost(fenced.find_one_and_delete(one.clone()).run());
-    lost(fenced.create_index(IndexModel::new(doc! { "m": 1 })));
-    lost(fenced.drop_index("n_1"));
-    lost(fenced.drop());
-    let many = fenced.insert_many([doc! { "_id": 3 }, doc! { "_id": 4 }]).run();
-    lost(many.map_err(first));
-    let many = fenced.insert_many((3..600).map(|n| doc! { "_id": n })).ordered(false).run();
-    let Err(DocumentError::Partial(partial)) = many else { panic!("{many:?}") };
-    assert_eq!(partial.errors().len(), 597);
-    let models = [
-        WriteModel::InsertOne(InsertModel::new(doc! { "_id": 3 })),
-        WriteModel::UpdateOne(UpdateModel::new(one, set)),
-    ];
-    lost(fenced.bulk_write(models).run().map_err(first));
-    // To read needs no lock.
-    assert_eq!(fenced.count_documents(doc! {}).run().unwrap(), 2);
-    assert_eq!(all(&store), before);
-    assert_eq!(reports(&store).list_indexes().unwrap().len(), 2);
-}
-
-/// The first error of many writes.
-fn first(error: DocumentError) -> DocumentError {
-    match error {
-        DocumentError::Partial(partial) => partial.errors().values().next().unwrap().clone(),
-        error => error,
-    }
-}
-
-fn all(store: &Store) -> Vec<Document> {
-    reports(store).find(doc! {}).run().unwrap().map(Result::unwrap).collect()
-}
-
-#[test]
 fn a_fence_holds_exactly_as_long_as_its_grant() {
     let machine = Machine::new();
     let store = machine.open();
@@ -256,68 +189,6 @@ fn what_a_transaction_relies_on_is_looked_at_in_its_commit() {
         .unwrap();
     lost(store.transaction(|tx| tx.release(&guard)));
     lost(store.transaction(|tx| tx.renew(&guard)));
-}
-
-fn code(reply: &RawDocumentBuf) -> Option<i32> {
-    let errors = reply.get_array("writeErrors").ok();
-    let first = errors.and_then(|errors| errors.get_document(0).ok());
-    reply.get_i32("code").ok().or_else(|| first?.get_i32("code").ok())
-}
-
-#[test]
-fn a_command_carries_fences_in_a_field_of_ours() {
-    let store = Store::in_memory().unwrap();
-    let factory = store.database("factory");
-    let guard = store.lock("k").holder("me").acquire().unwrap();
-    let token = i64::try_from(guard.token().get()).unwrap();
-    let fences = || rawdoc! { "key": "k", "holder": "me", "token": token };
-    let commands = [
-        rawdoc! { "insert": "reports", "documents": [{ "n": 1 }], "lockFences": [fences()] },
-        rawdoc! { "update": "reports", "updates": [{ "q": {}, "u": { "$inc": { "n": 1 } } }], "lockFences": [fences()] },
-        rawdoc! { "findAndModify": "reports", "update": { "$inc": { "n": 1 } }, "lockFences": [fences()] },
-        rawdoc! { "find": "reports", "lockFences": [fences()] },
-        rawdoc! { "createIndexes": "reports", "indexes": [{ "key": { "n": 1 }, "name": "n" }], "lockFences": [fences()] },
-        rawdoc! { "delete": "reports", "deletes": [{ "q": {}, "limit": 1 }], "lockFences": [fences()] },
-        rawdoc! { "drop": "reports", "lockFences": [fences()] },
-    ];
-    for command in &commands {
-        let reply = factory.run_command(command);
-        assert_eq!(code(&reply), None, "{command:?}: {reply:?}");
-    }
-    reports(&store).insert_one(doc! { "n": 1 }).unwrap();
-    guard.release().unwrap();
-    let before = all(&store);
-    for command in &commands {
-        let reply = factory.run_command(command);
-        let reads = command.get("find").unwrap().is_some();
-        assert_eq!(code(&reply), (!reads).then_some(107), "{command:?}: {reply:?}");
-    }
-    let drop = rawdoc! { "dropDatabase": 1, "lockFences": [fences()] };
-    assert_eq!(code(&factory.run_command(&drop)), Some(107));
-    let mut tx = store.begin_transaction().unwrap();
-    assert_eq!(code(&tx.run_command("factory", &commands[0])), None);
-    lost(tx.commit());
-    assert_eq!(all(&store), before);
-    for (wrong, expected) in [
-        (rawdoc! { "insert": "reports", "documents": [{}], "lockFences": 1 }, 14),
-        (rawdoc! { "insert": "reports", "documents": [{}], "lockFences": [1] }, 14),
-        (rawdoc! { "insert": "reports", "documents": [{}], "lockFences": [{ "key": "k" }] }, 40414),
-        (
-            rawdoc! { "insert": "reports", "documents": [{}], "lockFences": [{ "key": "k", "holder": "me", "token": 0 }] },
-            2,
-        ),
-        (
-            rawdoc! { "insert": "reports", "documents": [{}], "lockFences": [{ "key": "", "holder": "me", "token": 1 }] },
-            2,
-        ),
-        (
-            rawdoc! { "insert": "reports", "documents": [{}], "lockFences": [{ "key": "k", "holder": "me", "token": 1, "x": 1 }] },
-            40415,
-        ),
-    ] {
-        assert_eq!(code(&factory.run_command(&wrong)), Some(expected), "{wrong:?}");
-    }
-    assert!(Token::new(0).is_none());
 }
 
 /// The environment variable that names the store of the process that is stopped.

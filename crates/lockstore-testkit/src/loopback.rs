@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::{io, thread};
 
-use lockstore::bson::{RawDocument, RawDocumentBuf};
-use lockstore::remote::{OnReply, Outstanding, Remote};
+use lockstore::bson::{RawDocument, RawDocumentBuf, Uuid};
+use lockstore::remote::{ClientSession, OnReply, Outstanding, Remote};
 use lockstore::{Clock, CommandFuture, Instant, ReadError, Started, Store, StoreError};
 
 /// The other end of an embedded store, in the same process.
@@ -35,6 +35,7 @@ pub struct Loopback {
     store: Mutex<Option<Store>>,
     clock: Arc<dyn Clock>,
     strict_release: bool,
+    client_sessions: Mutex<Vec<ClientSession>>,
     parking: Arc<Parking>,
 }
 
@@ -82,7 +83,8 @@ impl Loopback {
                 }
             }
         })?;
-        Ok(Self { store: Mutex::new(Some(store)), clock, strict_release: false, parking })
+        let (store, client_sessions) = (Mutex::new(Some(store)), Mutex::default());
+        Ok(Self { store, clock, strict_release: false, client_sessions, parking })
     }
 
     /// Whether the release of what nobody holds is an error for [`lockstore::LockManager`]. Default no.
@@ -144,6 +146,15 @@ impl Remote for Loopback {
             }
             Started::Pending(command) => self.parking.park(Parked { command, on_reply }),
         }
+    }
+
+    fn take_client_session(&self) -> Result<ClientSession, StoreError> {
+        let new = || ClientSession { id: Uuid::new(), txn_number: 0 };
+        Ok(lock(&self.client_sessions).pop().unwrap_or_else(new))
+    }
+
+    fn give_back_client_session(&self, session: ClientSession) {
+        lock(&self.client_sessions).push(session);
     }
 
     fn strict_release(&self) -> bool {

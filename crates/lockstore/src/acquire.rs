@@ -175,7 +175,7 @@ impl Wanted {
         Acquire { key, holder, mode, ttl, session, wait }
     }
 
-    fn outcome(
+    pub(crate) fn outcome(
         self,
         store: &Store,
         wait: Wait,

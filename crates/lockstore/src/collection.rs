@@ -17,6 +17,7 @@ mod index_model;
 mod insert;
 mod lock_document;
 mod locked;
+mod place;
 mod results;
 mod setters;
 mod update;
@@ -44,12 +45,15 @@ pub use results::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResu
 pub use update::{Delete, Replace, Update};
 pub use write_model::{DeleteModel, InsertModel, ReplaceModel, UpdateModel, WriteModel};
 
+use crate::backend::Backend;
 use crate::documents::{Namespace, Scope};
 use crate::error::DocumentError;
 use crate::fence::Fence;
-use crate::operations::Place;
+use crate::operations;
+use crate::remote::documents as elsewhere;
 use crate::store::Store;
-use crate::transaction::{Transaction, TransactionState};
+use crate::transaction::{Shared, Transaction};
+use place::Place;
 
 /// A collection of a [`Database`](crate::Database): documents that are read as values of the type `T`, which is any
 /// that serde knows.
@@ -85,7 +89,7 @@ use crate::transaction::{Transaction, TransactionState};
 pub struct Collection<T = bson::Document> {
     store: Store,
     /// In which transaction it reads and writes; `None` for each write on its own.
-    transaction: Option<Arc<TransactionState>>,
+    transaction: Option<Shared>,
     /// What its writes rely on.
     fences: Vec<Fence>,
     /// Both names, with a dot between them.
@@ -156,7 +160,8 @@ impl<T> Collection<T> {
     /// ```
     #[must_use]
     pub fn in_transaction(&self, transaction: &Transaction) -> Self {
-        Self { transaction: Some(Arc::clone(transaction.state())), ..self.clone() }
+        let (store, shared) = (transaction.store().clone(), transaction.shared().clone());
+        Self { store, transaction: Some(shared), ..self.clone() }
     }
 
     /// The same collection, whose writes rely on a grant: each is done only if it is still there, which is looked at in the commit
@@ -179,7 +184,7 @@ impl<T> Collection<T> {
     /// [`DocumentError`]. Nothing has changed then.
     pub fn drop(&self) -> Result<bool, DocumentError> {
         match self.place(None)?.drop_collection() {
-            Ok(_) => Ok(true),
+            Ok(()) => Ok(true),
             Err(error) if error.code() == ErrorCode::NAMESPACE_NOT_FOUND => Ok(false),
             Err(error) => Err(error),
         }
@@ -194,10 +199,27 @@ impl<T> Collection<T> {
         Err(Error::new(code, format!("{what} in a transaction, but in a commit of its own")).into())
     }
 
-    pub(super) fn place(&self, max_time: Option<Duration>) -> Result<Place<'_>, DocumentError> {
+    pub(crate) fn place(&self, max_time: Option<Duration>) -> Result<Place<'_>, DocumentError> {
         let namespace = self.namespace.clone()?;
-        let scope = Scope::new(self.store.engine(), self.transaction.as_ref(), self.fences.clone());
-        Ok(Place::new(scope, namespace, max_time))
+        let transaction = self.transaction.as_ref();
+        Ok(match self.store.backend() {
+            Backend::Here(engine) => {
+                let transaction = transaction.and_then(Shared::here);
+                let scope = Scope::new(engine, transaction, self.fences.clone());
+                Place::Here(operations::Place::new(scope, namespace, max_time))
+            }
+            Backend::There(remote) => {
+                let transaction = transaction.and_then(Shared::there);
+                let fences = &self.fences;
+                Place::There(elsewhere::Place::new(
+                    remote,
+                    transaction,
+                    fences,
+                    namespace,
+                    max_time,
+                ))
+            }
+        })
     }
 }
 

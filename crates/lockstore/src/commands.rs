@@ -131,6 +131,11 @@ fn about_locks<'c>(
     LockCommand::parse(engine, name, Document::from(command))
 }
 
+/// The reply of a command that failed before anybody ran it.
+pub(crate) fn failed(error: &DocumentError) -> RawDocumentBuf {
+    Reply::failure(error)
+}
+
 fn dispatch(
     engine: &Arc<Engine>,
     transaction: Option<&Arc<TransactionState>>,
@@ -243,8 +248,9 @@ const COMMANDS: &[Known] = &[
     known("update", Takes::WriteConcern, update::run),
 ];
 
-/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes.
-const IN_TRANSACTIONS: [&str; 10] = [
+/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes, and one of ours
+/// that only reads.
+const IN_TRANSACTIONS: [&str; 11] = [
     "aggregate",
     "delete",
     "distinct",
@@ -254,6 +260,7 @@ const IN_TRANSACTIONS: [&str; 10] = [
     "getMore",
     "insert",
     "killCursors",
+    "lockedDocuments",
     "update",
 ];
 

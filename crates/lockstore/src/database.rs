@@ -10,6 +10,7 @@ use crate::commands::{self, Started};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
+use crate::remote::documents as elsewhere;
 use crate::remote::form::store_error;
 use crate::store::Store;
 
@@ -47,7 +48,10 @@ impl Store {
     ///
     /// [`DocumentError::Store`].
     pub fn database_names(&self) -> Result<Vec<String>, DocumentError> {
-        Ok(operations::databases(self.engine())?.into_keys().collect())
+        match self.backend() {
+            Backend::Here(engine) => Ok(operations::databases(engine)?.into_keys().collect()),
+            Backend::There(remote) => elsewhere::databases(remote),
+        }
     }
 }
 
@@ -82,7 +86,7 @@ impl Database {
     ///
     /// [`NAMESPACE_EXISTS`](docquery::ErrorCode::NAMESPACE_EXISTS) when it is there already.
     pub fn create_collection(&self, name: &str) -> Result<(), DocumentError> {
-        self.collection::<()>(name).place(None)?.create(RawDocumentBuf::new())
+        self.collection::<()>(name).place(None)?.create()
     }
 
     /// The collections, in the order of their names.
@@ -102,12 +106,17 @@ impl Database {
     /// [`DocumentError`].
     pub fn list_collections(&self) -> Result<Vec<CollectionInfo>, DocumentError> {
         Namespace::check_database(&self.name)?;
-        let collections = operations::collections(self.store.engine(), &self.name)?;
-        let info = collections.iter().map(|collection| CollectionInfo {
-            name: collection.namespace().collection().to_owned(),
-            uuid: bson::Uuid::from_bytes(collection.uuid()),
-        });
-        Ok(info.collect())
+        match self.store.backend() {
+            Backend::Here(engine) => {
+                let collections = operations::collections(engine, &self.name)?;
+                let info = collections.iter().map(|collection| CollectionInfo {
+                    name: collection.namespace().collection().to_owned(),
+                    uuid: bson::Uuid::from_bytes(collection.uuid()),
+                });
+                Ok(info.collect())
+            }
+            Backend::There(remote) => elsewhere::collections(remote, &self.name),
+        }
     }
 
     /// The names of the collections, in their order.
@@ -126,7 +135,10 @@ impl Database {
     ///
     /// [`DocumentError`]. Nothing has changed then.
     pub fn drop(&self) -> Result<bool, DocumentError> {
-        operations::drop_database(&**self.store.engine(), &self.name)
+        match self.store.backend() {
+            Backend::Here(engine) => operations::drop_database(&**engine, &self.name),
+            Backend::There(remote) => elsewhere::drop_database(remote, &self.name),
+        }
     }
 
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.

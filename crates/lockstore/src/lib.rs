@@ -171,7 +171,7 @@ pub use maintenance::{CheckReport, MaintenanceError};
 pub use manager::LockManager;
 pub use options::StoreOptions;
 pub use recovery::Recovery;
-pub use remote::{OnReply, Outstanding, Remote};
+pub use remote::{ClientSession, OnReply, Outstanding, Remote};
 pub use session::Session;
 pub use store::Store;
 pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};

@@ -20,6 +20,7 @@ mod prepare;
 mod rivals;
 mod scratch;
 mod select;
+mod statement;
 mod statistics;
 
 use std::sync::Arc;
@@ -38,10 +39,11 @@ pub(crate) use find::FindRequest;
 pub(crate) use find_and_modify::FindAndModifyRequest;
 pub(crate) use index_spec::{IndexSpec, check_collation, expire_after_seconds};
 pub(crate) use indexes::{Dropped, IndexChange, IndexName};
-pub(crate) use insert::InsertRequest;
+pub(crate) use insert::{InsertOutcome, InsertRequest, completed, id};
 pub(crate) use modify::{Change, ModifyOutcome, ModifyRequest};
 pub(crate) use rivals::Rivals;
 pub(crate) use select::{Candidates, Selector};
+pub(crate) use statement::{Held, Statement, Unparsed};
 
 use crate::documents::{Namespace, NewCollection, Scope};
 use crate::engine::Engine;

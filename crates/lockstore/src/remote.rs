@@ -88,6 +88,9 @@ mod through_commands;
 pub(crate) mod document_locks;
 pub(crate) mod form;
 
+pub(crate) mod documents;
+mod transaction;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,6 +107,7 @@ use crate::maintenance::{CheckReport, MaintenanceError};
 use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
 pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
+pub(crate) use transaction::RemoteTransaction;
 
 /// The other end of a store that lives elsewhere.
 ///
@@ -131,6 +135,16 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
         command: &RawDocument,
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError>;
+
+    /// A client session for a transaction, which nobody else has meanwhile: one that was given back, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn take_client_session(&self) -> Result<ClientSession, StoreError>;
+
+    /// Takes a client session back whose transaction is over.
+    fn give_back_client_session(&self, session: ClientSession);
 
     /// Starts a command that may wait, and returns. `on_reply` is called with its reply, once, from any thread, perhaps before this
     /// returns; it does not block. Commands that are started by one thread arrive in their order.
@@ -274,4 +288,14 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     fn compact(&self) -> Result<bool, StoreError> {
         through_commands::compact(self)
     }
+}
+
+/// A client session: MongoDB's logical session (`lsid`), in which transactions are numbered. A transaction ends those of its session
+/// before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSession {
+    /// Its id, the `lsid`.
+    pub id: bson::Uuid,
+    /// The number of its last transaction, the `txnNumber`; 0 if it has had none.
+    pub txn_number: i64,
 }

@@ -20,6 +20,7 @@ use crate::info::{LockInfo, Stats};
 use crate::options::StoreOptions;
 use crate::recovery::Recovery;
 use crate::remote::{LockAnswer, LockCall, Remote};
+use crate::transaction::Turns;
 use crate::wait::WaitFuture;
 
 /// An open store: durable locks in one file, shared by the threads of one process.
@@ -52,17 +53,22 @@ pub struct Store {
 #[derive(Debug)]
 struct Handle {
     backend: Backend,
+    /// Of transactions that met a conflict.
+    turns: Turns,
 }
 
 impl Store {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { handle: Arc::new(Handle { backend: Backend::Here(engine) }) }
+        Self::with(Backend::Here(engine))
     }
 
     /// The store at the other end of `remote`. All that a handle can do is done there.
     pub fn remote(remote: Arc<dyn Remote>) -> Self {
-        let backend = Backend::There(Arc::new(Elsewhere::new(remote)));
-        Self { handle: Arc::new(Handle { backend }) }
+        Self::with(Backend::There(Arc::new(Elsewhere::new(remote))))
+    }
+
+    fn with(backend: Backend) -> Self {
+        Self { handle: Arc::new(Handle { backend, turns: Turns::default() }) }
     }
 
     /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`]. A child that is
@@ -339,6 +345,10 @@ impl Store {
     /// all the same.
     pub fn close(self) -> Result<(), StoreError> {
         self.backend().close()
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.handle.turns
     }
 
     pub(crate) fn backend(&self) -> &Backend {

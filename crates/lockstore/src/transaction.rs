@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+pub(crate) use lock::LockChange;
 pub use lock::{TransactionLock, TransactionLockRequest};
 pub(crate) use open::OpenTransactions;
 pub use options::TransactionOptions;
 pub(crate) use state::TransactionState;
+pub(crate) use turn::Turns;
 
 use crate::collection::Collection;
 use crate::commands;
@@ -23,9 +25,10 @@ use crate::documents::{DocumentAnswer, Writes};
 use crate::error::{DocumentError, TransactionEnd, unexpected};
 use crate::fence::Fence;
 use crate::guard::LockGuard;
+use crate::remote::RemoteTransaction;
+use crate::remote::documents::Command;
 use crate::request::{Answer, Commit, Task};
 use crate::store::Store;
-use lock::LockChange;
 
 /// A transaction: it sees the documents and locks as of one commit, with its own changes on top, and its commit does all that it
 /// has changed at once, or nothing.
@@ -40,6 +43,9 @@ use lock::LockChange;
 /// it before its commit, and readers then see all of it. Within it, operations give the same results and the same errors as
 /// outside: an operation that fails changes nothing (or, of many documents, what
 /// [`Partial`](DocumentError::Partial) says), and the transaction goes on.
+///
+/// Of a store that lives [elsewhere](crate::remote) it begins with its first operation, as MongoDB's do, and what is there of it ends with what has
+/// it: a commit then is [`TransactionEnd::Lost`], and [`Store::transaction`] runs it again.
 ///
 /// # Conflicts
 ///
@@ -60,9 +66,34 @@ use lock::LockChange;
 #[must_use = "a transaction that is dropped is aborted"]
 pub struct Transaction {
     store: Store,
-    state: Arc<TransactionState>,
+    shared: Shared,
     /// Whether it was committed.
     is_over: bool,
+}
+
+/// A transaction as its handles share it.
+#[derive(Clone, Debug)]
+pub(crate) enum Shared {
+    /// In this process.
+    Here(Arc<TransactionState>),
+    /// Elsewhere.
+    There(Arc<RemoteTransaction>),
+}
+
+impl Shared {
+    pub(crate) fn here(&self) -> Option<&Arc<TransactionState>> {
+        match self {
+            Self::Here(state) => Some(state),
+            Self::There(_) => None,
+        }
+    }
+
+    pub(crate) fn there(&self) -> Option<&Arc<RemoteTransaction>> {
+        match self {
+            Self::Here(_) => None,
+            Self::There(transaction) => Some(transaction),
+        }
+    }
 }
 
 impl Transaction {
@@ -76,7 +107,15 @@ impl Transaction {
     /// outside. A cursor that it opens goes on with `getMore`, until the transaction is over. The commands that may run are those that read
     /// and write documents. One that fails does not end the transaction, as it would in MongoDB: [`abort`](Self::abort) does.
     pub fn run_command(&mut self, database: &str, command: &RawDocument) -> RawDocumentBuf {
-        commands::run(self.store.engine(), Some(&self.state), database, command)
+        match &self.shared {
+            Shared::Here(state) => {
+                commands::run(self.store.engine(), Some(state), database, command)
+            }
+            Shared::There(transaction) => {
+                let reply = transaction.run(database, Command::of(command));
+                reply.unwrap_or_else(|error| commands::failed(&error))
+            }
+        }
     }
 
     /// Begins to acquire the lock of `key` in the commit: set what it needs, and then
@@ -97,7 +136,7 @@ impl Transaction {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock<'t>(&'t self, key: &'t str) -> TransactionLockRequest<'t> {
-        TransactionLockRequest::new(&self.store, &self.state, key)
+        TransactionLockRequest::new(&self.store, &self.shared, key)
     }
 
     /// Has the commit begin the lease of a lock anew, for the guard's TTL.
@@ -107,7 +146,7 @@ impl Transaction {
     /// The transaction changes this lock already, or is over. That the grant is over is told by the commit:
     /// [`LockLost`](DocumentError::LockLost).
     pub fn renew(&self, guard: &LockGuard) -> Result<(), DocumentError> {
-        self.state.change_lock(self.store.engine(), |_| Ok(LockChange::renewal(guard)))
+        self.shared.change_lock(&self.store, LockChange::renewal(guard))
     }
 
     /// Has the commit release a lock: after it the guard is [lost](LockGuard::is_lost), and dropping it does nothing.
@@ -130,7 +169,7 @@ impl Transaction {
     ///
     /// As [`Transaction::renew`].
     pub fn release(&self, guard: &LockGuard) -> Result<(), DocumentError> {
-        self.state.change_lock(self.store.engine(), |_| Ok(LockChange::release(guard)))
+        self.shared.change_lock(&self.store, LockChange::release(guard))
     }
 
     /// Has the commit check that a grant is still there: if it is not, nothing is committed, and the commit's error is
@@ -140,7 +179,10 @@ impl Transaction {
     ///
     /// The transaction is over, or relies on too many.
     pub fn require(&self, fence: Fence) -> Result<(), DocumentError> {
-        self.state.require(self.store.engine(), &[fence])
+        match &self.shared {
+            Shared::Here(state) => state.require(self.store.engine(), &[fence]),
+            Shared::There(transaction) => transaction.require(fence),
+        }
     }
 
     /// Commits: all that the transaction has changed is durable when this returns, or nothing has changed. Where it has only
@@ -150,19 +192,33 @@ impl Transaction {
     ///
     /// [`DocumentError`]: see [`Store::transaction`].
     pub fn commit(mut self) -> Result<(), DocumentError> {
-        let engine = self.store.engine();
-        let (fences, locks, writes) = self.state.take(engine)?.finish();
-        self.ask(fences, locks, writes)?;
+        match &self.shared {
+            Shared::Here(state) => {
+                let engine = self.store.engine();
+                let (fences, locks, writes) = state.take(engine)?.finish();
+                self.ask(fences, locks, writes)?;
+                engine.transactions.remove(state);
+            }
+            Shared::There(transaction) => transaction.commit(&self.store)?,
+        }
         self.is_over = true;
-        engine.transactions.remove(&self.state);
         Ok(())
     }
 
     /// Gives up all that the transaction has changed. So does dropping it.
     pub fn abort(self) {}
 
-    pub(crate) fn state(&self) -> &Arc<TransactionState> {
-        &self.state
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether it was lost elsewhere, so that the whole of it is to be run again.
+    fn runs_again(&self) -> bool {
+        self.shared.there().is_some_and(|transaction| transaction.runs_again())
     }
 
     /// Asks the writer for the commit. The reading of the transaction is over, so that nobody waits for it meanwhile.
@@ -199,11 +255,14 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if self.store.engine().is_forked() {
-            self.state.forget();
-        } else if !self.is_over {
-            let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
-            self.state.end(self.store.engine(), aborted);
+        match &self.shared {
+            Shared::Here(state) if self.store.engine().is_forked() => state.forget(),
+            Shared::Here(state) if !self.is_over => {
+                let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
+                state.end(self.store.engine(), aborted);
+            }
+            Shared::Here(_) => {}
+            Shared::There(transaction) => transaction.abort(),
         }
     }
 }

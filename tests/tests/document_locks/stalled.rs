@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use lockstore::bson::doc;
 use lockstore::LOCK_KEY;
+use lockstore::bson::doc;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -31,7 +31,10 @@ fn a_renewal_that_waits_behind_a_stall_goes_before_the_expiry() {
     busy.join().unwrap();
     assert!(thief.outcome().unwrap().unavailable_document().is_some());
     eventually("it is renewed", || lock.holds());
-    assert_eq!(jobs.find_one(doc! {}).run().unwrap().unwrap().get(LOCK_KEY), Some(&lock.lock_id().into()));
+    assert_eq!(
+        jobs.find_one(doc! {}).run().unwrap().unwrap().get(LOCK_KEY),
+        Some(&lock.lock_id().into())
+    );
     lock.release().unwrap();
     assert!(store.check().unwrap().is_sound());
 }

@@ -74,9 +74,9 @@ pub struct Aggregate<'c, T, U = Document> {
 impl<'c, T, U> Aggregate<'c, T, U> {
     setters!([asked] => hint, collation, let_vars, comment, max_time);
 
-    /// How many results the cursor takes at a time; 0 and the default are 101.
+    /// How many results the cursor takes at a time, as [`Find::batch_size`](super::find::Find::batch_size).
     pub fn batch_size(mut self, batch_size: u32) -> Self {
-        self.batch_size = Some(batch_size);
+        self.batch_size = Some(batch_size).filter(|size| *size > 0);
         self
     }
 
@@ -117,7 +117,8 @@ impl<'c, T, U> Aggregate<'c, T, U> {
             variables: selector.variables,
             disk_use: self.disk_use,
         };
-        Cursor::new(&self.collection.store, place.aggregate(&request)?, self.batch_size)
+        let found = place.aggregate(&request, self.batch_size)?;
+        Ok(Cursor::new(&self.collection.store, found))
     }
 }
 
@@ -141,6 +142,6 @@ impl<T> Distinct<'_, T> {
     pub fn run(self) -> Result<Vec<Bson>, DocumentError> {
         let place = self.asked.place(self.collection)?;
         let values = place.distinct(&self.field, &self.asked.selector)?;
-        Ok(values.iter().map(|value| parsed_value(value.get())).collect())
+        values.iter().map(|value| parsed_value(value.get())).collect()
     }
 }

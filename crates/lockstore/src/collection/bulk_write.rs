@@ -1,18 +1,17 @@
 //! Many writes in one request.
 
 use std::collections::BTreeMap;
-use std::mem;
 
 use bson::RawDocumentBuf;
-use docquery::ErrorCode;
 
 use super::Collection;
 use super::given::{Asked, parsed};
+use super::place::Place;
 use super::results::BulkWriteResult;
 use super::setters::setters;
 use super::write_model::WriteModel;
 use crate::error::{DocumentError, PartialWrite};
-use crate::operations::{Change, InsertRequest, Place};
+use crate::operations::{InsertRequest, Statement};
 
 impl<T> Collection<T> {
     /// Carries out writes, one after the other; insertions that follow each other share commits. The writes are no
@@ -74,16 +73,19 @@ impl<T> BulkWrite<'_, T> {
             write.begin(&asked)?;
         }
         let (result, errors) = (BulkWriteResult::default(), BTreeMap::new());
-        let mut bulk = Bulk { place, ordered, inserts: Vec::new(), first: 0, result, errors };
+        let mut bulk = Bulk { place, ordered, group: None, first: 0, result, errors };
         for (index, write) in writes.into_iter().enumerate() {
-            if let Err(error) = bulk.write(index, write) {
-                bulk.errors.insert(index, error);
+            if let Err(error) = bulk.take(index, write) {
+                bulk.carry_out();
+                if !bulk.is_over() {
+                    bulk.errors.insert(index, error);
+                }
             }
             if bulk.is_over() {
                 break;
             }
         }
-        bulk.insert();
+        bulk.carry_out();
         if bulk.errors.is_empty() {
             return Ok(bulk.result);
         }
@@ -95,66 +97,96 @@ impl<T> BulkWrite<'_, T> {
 struct Bulk<'c> {
     place: Place<'c>,
     ordered: bool,
-    /// Documents that are to be inserted together.
-    inserts: Vec<RawDocumentBuf>,
+    /// Writes that are to be carried out together.
+    group: Option<Group>,
     /// The index of the first of them.
     first: usize,
     result: BulkWriteResult,
     errors: BTreeMap<usize, DocumentError>,
 }
 
+/// Writes of one kind that follow each other.
+enum Group {
+    Insertions(Vec<RawDocumentBuf>),
+    Updates(Vec<Statement>),
+    Deletions(Vec<Statement>),
+}
+
 impl Bulk<'_> {
-    /// Carries out a write; an insertion only with those that follow.
-    fn write(&mut self, index: usize, write: WriteModel) -> Result<(), DocumentError> {
-        if let WriteModel::InsertOne(insert) = write {
-            if self.inserts.is_empty() {
-                self.first = index;
+    /// Takes a write, which is carried out with those of its kind that follow.
+    fn take(&mut self, index: usize, write: WriteModel) -> Result<(), DocumentError> {
+        let next = match write {
+            WriteModel::InsertOne(insert) => Group::Insertions(vec![insert.0?]),
+            write => {
+                let statement = write.statement()?;
+                match statement.is_deletion() {
+                    true => Group::Deletions(vec![statement]),
+                    false => Group::Updates(vec![statement]),
+                }
             }
-            self.inserts.push(insert.0?);
-            return Ok(());
+        };
+        let next = match &mut self.group {
+            Some(group) => group.append(next),
+            None => Some(next),
+        };
+        if let Some(next) = next {
+            self.carry_out();
+            (self.group, self.first) = (Some(next), index);
         }
-        self.insert();
-        if self.is_over() {
-            return Ok(());
-        }
-        self.place.check_time()?;
-        let request = write.request(&self.place)?;
-        let deletes = matches!(request.change, Change::Delete);
-        let outcome = self.place.modify(&request)?;
-        if deletes {
-            self.result.deleted_count += outcome.modified;
-        } else {
-            self.result.matched_count += outcome.matched;
-            self.result.modified_count += outcome.modified;
-        }
-        if let Some(id) = outcome.upserted_id() {
-            self.result.upserted_ids.insert(index, parsed(id));
-        }
-        outcome.error.map_or(Ok(()), Err)
+        Ok(())
     }
 
-    /// Inserts the documents that are to be inserted together.
-    fn insert(&mut self) {
-        let documents = mem::take(&mut self.inserts);
-        if documents.is_empty() {
-            return;
-        }
-        if let Err(error) = self.place.check_time() {
-            self.errors.insert(self.first, error);
-            return;
-        }
-        let outcome = self.place.insert(InsertRequest { documents, ordered: self.ordered });
+    /// Carries out the writes that are to be carried out together.
+    fn carry_out(&mut self) {
+        let Some(group) = self.group.take().filter(|_| !self.is_over()) else { return };
         let first = self.first;
-        let inserted = outcome.inserted.into_iter();
-        self.result.inserted_ids.extend(inserted.map(|(index, id)| (first + index, parsed(id))));
-        self.errors.extend(outcome.errors.into_iter().map(|(index, error)| (first + index, error)));
+        if let Err(error) = self.place.check_time() {
+            self.errors.insert(first, error);
+            return;
+        }
+        let errors = match group {
+            Group::Insertions(documents) => {
+                let request = InsertRequest { documents, ordered: self.ordered };
+                let outcome = self.place.insert(request);
+                let ids = outcome.inserted.into_iter();
+                self.result.inserted_ids.extend(ids.map(|(index, id)| (first + index, parsed(id))));
+                outcome.errors
+            }
+            Group::Updates(statements) => {
+                let outcome = self.place.modify_each(statements, self.ordered);
+                self.result.matched_count += outcome.matched;
+                self.result.modified_count += outcome.modified;
+                let ids = outcome.upserted.into_iter();
+                self.result.upserted_ids.extend(ids.map(|(index, id)| (first + index, parsed(id))));
+                outcome.errors
+            }
+            Group::Deletions(statements) => {
+                let outcome = self.place.modify_each(statements, self.ordered);
+                self.result.deleted_count += outcome.modified;
+                outcome.errors
+            }
+        };
+        self.errors.extend(errors.into_iter().map(|(index, error)| (first + index, error)));
     }
 
     /// Whether nothing more is to be tried: what failed was the store or the transaction, or there is no time left, or the order matters.
     fn is_over(&self) -> bool {
-        let is_final = |error: &DocumentError| {
-            error.is_final() || error.code() == ErrorCode::MAX_TIME_MS_EXPIRED
-        };
-        self.errors.last_key_value().is_some_and(|(_, error)| self.ordered || is_final(error))
+        let last = self.errors.last_key_value();
+        last.is_some_and(|(_, error)| self.ordered || error.ends_request())
+    }
+}
+
+impl Group {
+    /// Takes over the writes of another group, which is given back if they are of another kind.
+    fn append(&mut self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Insertions(group), Self::Insertions(more)) => group.extend(more),
+            (Self::Updates(group), Self::Updates(more))
+            | (Self::Deletions(group), Self::Deletions(more)) => group.extend(more),
+            (Self::Insertions(_) | Self::Updates(_) | Self::Deletions(_), other) => {
+                return Some(other);
+            }
+        }
+        None
     }
 }

@@ -6,9 +6,13 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
+use bson::RawDocumentBuf;
+
 use super::given::read;
+use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::operations::{self, AHEAD};
+use crate::remote::documents as elsewhere;
 use crate::store::Store;
 
 /// The documents that were found, one after the other, each as a `T`.
@@ -35,22 +39,49 @@ use crate::store::Store;
 /// ```
 #[must_use = "documents are read when the cursor is iterated"]
 pub struct Cursor<T> {
+    found: Found,
+    /// It keeps the store open.
     store: Store,
-    found: operations::Cursor,
-    ahead: usize,
     kind: PhantomData<fn() -> T>,
 }
 
+/// What was found, in this process or elsewhere. The first batch has been read: it holds nothing that would be in the way of
+/// writes.
+#[derive(Debug)]
+pub(super) enum Found {
+    Here {
+        found: operations::Cursor,
+        /// How many documents are found at a time.
+        ahead: usize,
+    },
+    There(elsewhere::Cursor),
+}
+
 impl<T> Cursor<T> {
-    /// A cursor whose first batch has been read: it holds nothing that would be in the way of writes.
-    pub(super) fn new(
-        store: &Store,
+    pub(super) fn new(store: &Store, found: Found) -> Self {
+        Self { found, store: store.clone(), kind: PhantomData }
+    }
+}
+
+impl Found {
+    pub(super) fn here(
+        engine: &Engine,
         mut found: operations::Cursor,
         batch_size: Option<u32>,
     ) -> Result<Self, DocumentError> {
-        let ahead = batch_size.filter(|size| *size > 0).map_or(AHEAD, |size| size as usize);
-        found.read_ahead(store.engine(), ahead)?;
-        Ok(Self { store: store.clone(), found, ahead, kind: PhantomData })
+        let ahead = batch_size.map_or(AHEAD, |size| size as usize);
+        found.read_ahead(engine, ahead)?;
+        Ok(Self::Here { found, ahead })
+    }
+
+    pub(super) fn next_document(
+        &mut self,
+        store: &Store,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        match self {
+            Self::Here { found, ahead } => found.next_document(store.engine(), *ahead),
+            Self::There(found) => found.next_document(),
+        }
     }
 }
 
@@ -58,8 +89,7 @@ impl<T: DeserializeOwned + 'static> Iterator for Cursor<T> {
     type Item = Result<T, DocumentError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let engine = self.store.engine();
-        let next = self.found.next_document(engine, self.ahead);
+        let next = self.found.next_document(&self.store);
         next.and_then(|document| document.map(read).transpose()).transpose()
     }
 }

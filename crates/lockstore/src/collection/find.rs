@@ -101,9 +101,10 @@ impl<T> Find<'_, T> {
         self
     }
 
-    /// How many documents are read at a time; 0 and the default are 101. A batch ends with 16 MiB in any case.
+    /// How many documents are read at a time; 0 and the default are 101. A batch ends with 16 MiB in any case. By default, batches
+    /// behind the first have as many as that if the store lives elsewhere.
     pub fn batch_size(mut self, batch_size: u32) -> Self {
-        self.batch_size = Some(batch_size);
+        self.batch_size = Some(batch_size).filter(|size| *size > 0);
         self
     }
 
@@ -134,7 +135,8 @@ impl<T> Find<'_, T> {
             return_key: false,
             show_record_id: false,
         };
-        Cursor::new(&self.collection.store, place.find(&request)?, self.batch_size)
+        let found = place.find(&request, self.batch_size)?;
+        Ok(Cursor::new(&self.collection.store, found))
     }
 }
 

@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 
 use super::Collection;
 use super::given::read;
+use super::place::Place;
 use super::setters::setters;
 use super::write_model::{DeleteModel, ReplaceModel, UpdateModel};
 use crate::error::DocumentError;
-use crate::operations::{FindAndModifyRequest, ModifyRequest, Place};
+use crate::operations::Statement;
 
 impl<T> Collection<T> {
     /// Updates the first document that matches `filter`, and gives it back: as it was, or as it is now. Nobody else gets
@@ -121,8 +122,8 @@ impl<T> FindOneAndUpdate<'_, T> {
         T: DeserializeOwned + 'static,
     {
         let place = self.model.asked.place(self.collection)?;
-        let request = self.model.request(&place, false)?;
-        find_and_modify(&place, request, self.projection, self.after)
+        let statement = self.model.statement(false)?;
+        find_and_modify(&place, statement, self.projection, self.after)
     }
 }
 
@@ -155,8 +156,8 @@ impl<T> FindOneAndReplace<'_, T> {
         T: DeserializeOwned + 'static,
     {
         let place = self.model.asked.place(self.collection)?;
-        let request = self.model.request(&place)?;
-        find_and_modify(&place, request, self.projection, self.after)
+        let statement = self.model.statement()?;
+        find_and_modify(&place, statement, self.projection, self.after)
     }
 }
 
@@ -182,18 +183,15 @@ impl<T> FindOneAndDelete<'_, T> {
         T: DeserializeOwned + 'static,
     {
         let place = self.model.asked.place(self.collection)?;
-        find_and_modify(&place, self.model.request(false), self.projection, false)
+        find_and_modify(&place, self.model.statement(false), self.projection, false)
     }
 }
 
 fn find_and_modify<T: DeserializeOwned + 'static>(
     place: &Place<'_>,
-    request: ModifyRequest,
+    statement: Statement,
     projection: Option<RawDocumentBuf>,
     after: bool,
 ) -> Result<Option<T>, DocumentError> {
-    let ModifyRequest { selector, change, .. } = request;
-    let request = FindAndModifyRequest { selector, change, projection, after };
-    let (_, document) = place.find_and_modify(request)?;
-    document.map(read).transpose()
+    place.find_and_modify(statement, projection, after)?.map(read).transpose()
 }

@@ -4,22 +4,25 @@ use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::time::Duration;
 
-use bson::{Bson, Document, RawBson, RawBsonRef, RawDocumentBuf};
+use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 use docquery::{Error, ErrorCode, Value, Writer, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bounded::Bounded;
+use super::place::Place;
 use super::{Collection, Hint};
 use crate::documents::plan;
 use crate::error::DocumentError;
-use crate::operations::{Place, Selector, check_collation};
+pub(super) use crate::operations::Held;
+use crate::operations::{Selector, check_collation};
 
 /// What most requests have in common. A value that cannot be used fails the request when it is run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     pub(super) selector: Selector,
     max_time: Option<Duration>,
+    comment: Option<Box<Bson>>,
     failed: Option<DocumentError>,
 }
 
@@ -27,7 +30,10 @@ impl Asked {
     /// A request about what matches `filter`.
     pub(super) fn about(filter: &impl Serialize) -> Self {
         match argument(filter) {
-            Ok(filter) => Self { selector: Selector::about(filter), max_time: None, failed: None },
+            Ok(filter) => {
+                let selector = Selector::about(filter);
+                Self { selector, max_time: None, comment: None, failed: None }
+            }
             Err(error) => Self { failed: Some(error), ..Self::default() },
         }
     }
@@ -65,6 +71,10 @@ impl Asked {
         self.keep(checked);
     }
 
+    pub(super) fn set_comment(&mut self, comment: Bson) {
+        self.comment = Some(Box::new(comment));
+    }
+
     /// As everywhere in MongoDB, no time is no limit.
     pub(super) fn set_max_time(&mut self, max_time: Duration) {
         self.max_time = Some(max_time).filter(|limit| !limit.is_zero());
@@ -81,7 +91,13 @@ impl Asked {
         collection: &'c Collection<T>,
     ) -> Result<Place<'c>, DocumentError> {
         self.check()?;
-        collection.place(self.max_time)
+        match (collection.place(self.max_time)?, &self.comment) {
+            (Place::There(place), Some(comment)) => {
+                let comment = argument(&doc! { "comment": (**comment).clone() })?;
+                Ok(Place::There(place.commented(Some(comment))))
+            }
+            (place, _) => Ok(place),
+        }
     }
 }
 
@@ -105,11 +121,8 @@ pub(super) fn document(value: &impl Serialize) -> Result<RawDocumentBuf, Documen
     })
 }
 
-/// A value that is a document or an array: an update or a replacement, or a pipeline.
-#[derive(Clone, Debug)]
-pub(super) struct Held(RawDocumentBuf);
-
 impl Held {
+    /// The value, if it may be an argument.
     pub(super) fn new(value: &impl Serialize) -> Result<Self, DocumentError> {
         /// An array is no document, but a document may hold one.
         #[derive(Serialize)]
@@ -118,11 +131,7 @@ impl Held {
         }
         let holder = document(&Holder { held: value })?;
         limits::check_bson(&holder, LEVELS_MAX)?;
-        Ok(Self(holder))
-    }
-
-    pub(super) fn get(&self) -> RawBsonRef<'_> {
-        self.0.get("held").ok().flatten().expect("it was written")
+        Ok(Self::holding(holder))
     }
 }
 
@@ -157,12 +166,17 @@ pub(super) fn parsed(value: RawBson) -> Bson {
 }
 
 /// A value that was computed.
-pub(super) fn parsed_value(value: Value<'_>) -> Bson {
+///
+/// # Errors
+///
+/// It came from elsewhere, and is not sound.
+pub(super) fn parsed_value(value: Value<'_>) -> Result<Bson, DocumentError> {
     let mut fields = Writer::new();
     fields.field("value", value);
     let fields =
         RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
-    parsed(fields.get("value").ok().flatten().expect("it was written").into())
+    let mut fields = read::<Document>(fields)?;
+    Ok(fields.remove("value").unwrap_or(Bson::Null))
 }
 
 /// An error that says that an argument is of the wrong kind.

@@ -61,7 +61,7 @@ impl<T> Collection<T> {
             Hint::Name(name) => Dropped::Names(vec![name]),
             Hint::Keys(keys) => Dropped::Keys(argument(&keys)?),
         };
-        self.place(None)?.drop_indexes(&dropped).map(|_| ())
+        self.place(None)?.drop_indexes(&dropped)
     }
 
     /// Drops all indexes but the one on `_id`.
@@ -70,7 +70,7 @@ impl<T> Collection<T> {
     ///
     /// [`NAMESPACE_NOT_FOUND`](docquery::ErrorCode::NAMESPACE_NOT_FOUND) when there is no such collection.
     pub fn drop_indexes(&self) -> Result<(), DocumentError> {
-        self.place(None)?.drop_indexes(&Dropped::All).map(|_| ())
+        self.place(None)?.drop_indexes(&Dropped::All)
     }
 
     /// The indexes that are complete, the one on `_id` first.
@@ -92,7 +92,7 @@ impl<T> Collection<T> {
     /// [`NAMESPACE_NOT_FOUND`](docquery::ErrorCode::NAMESPACE_NOT_FOUND) when there is no such collection.
     pub fn list_indexes(&self) -> Result<Vec<IndexModel>, DocumentError> {
         let specs = self.place(None)?.list_indexes()?;
-        Ok(specs.iter().map(|spec| IndexModel::listed(spec)).collect())
+        specs.iter().map(|spec| IndexModel::listed(spec)).collect()
     }
 
     /// The names of the indexes that are complete, that of the one on `_id` first.

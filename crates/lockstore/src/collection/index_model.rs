@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use bson::{Bson, Document, RawDocument, doc};
 
+use super::given::read;
+use crate::error::DocumentError;
+
 /// An index: its keys and its options.
 ///
 /// ```
@@ -105,8 +108,12 @@ impl IndexModel {
     }
 
     /// The index with this specification, as it is listed.
-    pub(super) fn listed(spec: &RawDocument) -> Self {
-        let spec: Document = spec.try_into().expect("what is listed has passed a check");
+    ///
+    /// # Errors
+    ///
+    /// It came from elsewhere, and is not sound.
+    pub(super) fn listed(spec: &RawDocument) -> Result<Self, DocumentError> {
+        let spec: Document = read(spec.to_owned())?;
         let is_set = |option: &str| spec.get_bool(option).unwrap_or(false);
         let document = |option: &str| spec.get_document(option).ok().cloned();
         let seconds = spec.get("expireAfterSeconds").and_then(|seconds| match seconds {
@@ -114,7 +121,7 @@ impl IndexModel {
             Bson::Int64(seconds) => u64::try_from(*seconds).ok(),
             _ => None,
         });
-        Self {
+        Ok(Self {
             keys: document("key").unwrap_or_default(),
             name: spec.get_str("name").ok().map(str::to_owned),
             unique: is_set("unique"),
@@ -122,7 +129,7 @@ impl IndexModel {
             hidden: is_set("hidden"),
             expire_after: seconds.map(Duration::from_secs),
             partial_filter: document("partialFilterExpression"),
-        }
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Documents that are locked: who holds which, and unlocking them by force.
 
 use std::iter::FusedIterator;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, DateTime, RawDocument};
@@ -10,14 +9,11 @@ use lockcore::{Instant, SessionId, Token};
 use serde::Serialize;
 
 use super::Collection;
+use super::cursor::Found;
 use super::given::{Asked, parsed};
-use crate::backend::Backend;
-use crate::engine::Engine;
 use crate::error::{ArgumentError, DocumentError, LockDocumentError};
 use crate::info::BreakRecord;
-use crate::operations::{self, AHEAD};
 use crate::records::REASON_BYTES_MAX;
-use crate::remote::document_locks::RemoteLocked;
 use crate::store::Store;
 
 impl<T> Collection<T> {
@@ -44,14 +40,7 @@ impl<T> Collection<T> {
     ///
     /// [`DocumentError`].
     pub fn locked_documents(&self) -> Result<LockedDocuments, DocumentError> {
-        let found = match self.store.backend() {
-            Backend::Here(engine) => {
-                let mut found = self.place(None)?.locked_documents()?;
-                found.read_ahead(engine, AHEAD)?;
-                Found::Here(Arc::clone(engine), found)
-            }
-            Backend::There(remote) => Found::There(self.elsewhere(remote).locked_documents()?),
-        };
+        let found = self.place(None)?.locked_documents()?;
         Ok(LockedDocuments { store: self.store.clone(), found })
     }
 
@@ -76,13 +65,7 @@ impl<T> Collection<T> {
         }
         self.refuse_in_transaction("a lock is not broken")?;
         let asked = Asked::about(&filter);
-        match self.store.backend() {
-            Backend::Here(_) => asked.place(self)?.break_document_locks(&asked.selector, reason),
-            Backend::There(remote) => {
-                asked.check()?;
-                self.elsewhere(remote).break_locks(&asked.selector, reason)
-            }
-        }
+        asked.place(self)?.break_document_locks(&asked.selector, reason)
     }
 }
 
@@ -113,21 +96,11 @@ pub struct LockedDocuments {
     found: Found,
 }
 
-/// Where they are found.
-#[derive(Debug)]
-enum Found {
-    Here(Arc<Engine>, operations::Cursor),
-    There(RemoteLocked),
-}
-
 impl Iterator for LockedDocuments {
     type Item = Result<LockedDocument, DocumentError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let found = match &mut self.found {
-            Found::Here(engine, found) => found.next_document(engine, AHEAD),
-            Found::There(found) => found.next_document(),
-        };
+        let found = self.found.next_document(&self.store);
         let now = self.store.backend().now();
         found.map(|found| found.map(|found| LockedDocument::read(&found, now))).transpose()
     }

@@ -50,9 +50,9 @@ macro_rules! setters {
         }
     };
     (@ [$($field:ident).+] comment) => {
-        /// Anything, for who reads the program. It has no effect.
-        pub fn comment(self, comment: impl Into<::bson::Bson>) -> Self {
-            drop(comment.into());
+        /// Anything, for who reads the program. It has no effect; if the store lives elsewhere, it is in the commands.
+        pub fn comment(mut self, comment: impl Into<::bson::Bson>) -> Self {
+            self.$($field).+.set_comment(comment.into());
             self
         }
     };

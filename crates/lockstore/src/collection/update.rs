@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::Collection;
 use super::given::parsed;
+use super::place::Changed;
 use super::results::{BulkWriteResult, DeleteResult, UpdateResult};
 use super::setters::setters;
 use super::write_model::{DeleteModel, ReplaceModel, UpdateModel};
 use crate::error::{DocumentError, PartialWrite};
-use crate::operations::ModifyOutcome;
 
 impl<T> Collection<T> {
     /// Updates the first document that matches `filter`, with a document of operators or an array of the stages of a
@@ -130,7 +130,7 @@ impl<T> Update<'_, T> {
     /// has come to one that it cannot change, or to the end of its time.
     pub fn run(self) -> Result<UpdateResult, DocumentError> {
         let place = self.model.asked.place(self.collection)?;
-        updated(place.modify(&self.model.request(&place, self.many)?)?)
+        updated(place.modify(self.model.statement(self.many)?)?)
     }
 }
 
@@ -158,7 +158,7 @@ impl<T> Replace<'_, T> {
     /// [`DocumentError`]. Nothing has changed then.
     pub fn run(self) -> Result<UpdateResult, DocumentError> {
         let place = self.model.asked.place(self.collection)?;
-        updated(place.modify(&self.model.request(&place)?)?)
+        updated(place.modify(self.model.statement()?)?)
     }
 }
 
@@ -182,7 +182,7 @@ impl<T> Delete<'_, T> {
     /// has come to the end of its time.
     pub fn run(self) -> Result<DeleteResult, DocumentError> {
         let place = self.model.asked.place(self.collection)?;
-        let outcome = place.modify(&self.model.request(self.many))?;
+        let outcome = place.modify(self.model.statement(self.many))?;
         let deleted_count = outcome.modified;
         let result = BulkWriteResult { deleted_count, ..BulkWriteResult::default() };
         checked(outcome, result)?;
@@ -190,16 +190,16 @@ impl<T> Delete<'_, T> {
     }
 }
 
-fn updated(outcome: ModifyOutcome) -> Result<UpdateResult, DocumentError> {
+fn updated(mut outcome: Changed) -> Result<UpdateResult, DocumentError> {
     let (matched_count, modified_count) = (outcome.matched, outcome.modified);
-    let upserted_id = outcome.upserted_id().map(parsed);
+    let upserted_id = outcome.upserted_id.take().map(parsed);
     let result = BulkWriteResult { matched_count, modified_count, ..BulkWriteResult::default() };
     checked(outcome, result)?;
     Ok(UpdateResult { matched_count, modified_count, upserted_id })
 }
 
 /// The error of an outcome, with what was done before it.
-fn checked(outcome: ModifyOutcome, done: BulkWriteResult) -> Result<(), DocumentError> {
+fn checked(outcome: Changed, done: BulkWriteResult) -> Result<(), DocumentError> {
     match outcome.error {
         None => Ok(()),
         Some(error) if outcome.modified == 0 => Err(error),

@@ -1,15 +1,12 @@
 //! One write, as it was asked for.
 
-use std::sync::Arc;
-
-use bson::{RawDocument, RawDocumentBuf};
-use docquery::Update;
+use bson::{RawBsonRef, RawDocumentBuf};
 use serde::Serialize;
 
 use super::given::{Asked, Held, argument, document, refused};
 use super::setters::setters;
 use crate::error::DocumentError;
-use crate::operations::{Change, ModifyRequest, Place};
+use crate::operations::{Statement, Unparsed};
 
 /// One write of a [`bulk_write`](crate::Collection::bulk_write).
 #[derive(Clone, Debug)]
@@ -43,14 +40,14 @@ impl WriteModel {
     }
 
     /// What is asked for by a write that is no insertion.
-    pub(super) fn request(self, place: &Place<'_>) -> Result<ModifyRequest, DocumentError> {
+    pub(super) fn statement(self) -> Result<Statement, DocumentError> {
         match self {
             Self::InsertOne(_) => unreachable!("insertions are carried out together"),
-            Self::UpdateOne(update) => update.request(place, false),
-            Self::UpdateMany(update) => update.request(place, true),
-            Self::ReplaceOne(replace) => replace.request(place),
-            Self::DeleteOne(delete) => Ok(delete.request(false)),
-            Self::DeleteMany(delete) => Ok(delete.request(true)),
+            Self::UpdateOne(update) => update.statement(false),
+            Self::UpdateMany(update) => update.statement(true),
+            Self::ReplaceOne(replace) => replace.statement(),
+            Self::DeleteOne(delete) => Ok(delete.statement(false)),
+            Self::DeleteMany(delete) => Ok(delete.statement(true)),
         }
     }
 }
@@ -100,24 +97,17 @@ impl UpdateModel {
         self
     }
 
-    pub(super) fn request(
-        self,
-        place: &Place<'_>,
-        many: bool,
-    ) -> Result<ModifyRequest, DocumentError> {
+    pub(super) fn statement(self, many: bool) -> Result<Statement, DocumentError> {
         let Self { asked, update, array_filters, upsert } = self;
-        let update = parse(update, &array_filters, &asked, place)?;
-        if update.is_replacement() {
+        let update = update.expect(HELD);
+        if is_replacement(&update) {
             return Err(refused(
                 "an update is a document whose first field is an operator, such as $set, or an array of the stages of a \
                  pipeline; to replace a document, use replace_one or find_one_and_replace",
             ));
         }
-        Ok(ModifyRequest {
-            selector: asked.selector,
-            change: Change::Update { update, upsert },
-            many,
-        })
+        let change = Unparsed::Update { update, array_filters, upsert };
+        Ok(Statement { selector: asked.selector, change, many })
     }
 }
 
@@ -146,16 +136,16 @@ impl ReplaceModel {
         self
     }
 
-    pub(super) fn request(self, place: &Place<'_>) -> Result<ModifyRequest, DocumentError> {
+    pub(super) fn statement(self) -> Result<Statement, DocumentError> {
         let Self { asked, replacement, upsert } = self;
-        let update = parse(replacement, &[], &asked, place)?;
-        if !update.is_replacement() {
+        let update = replacement.expect(HELD);
+        if !is_replacement(&update) {
             return Err(refused(
                 "a replacement is a document whose first field is no operator; to change single fields, use an update",
             ));
         }
-        let change = Change::Update { update, upsert };
-        Ok(ModifyRequest { selector: asked.selector, change, many: false })
+        let change = Unparsed::Update { update, array_filters: Vec::new(), upsert };
+        Ok(Statement { selector: asked.selector, change, many: false })
     }
 }
 
@@ -173,20 +163,17 @@ impl DeleteModel {
     pub fn new(filter: impl Serialize) -> Self {
         Self { asked: Asked::about(&filter) }
     }
-    pub(super) fn request(self, many: bool) -> ModifyRequest {
-        ModifyRequest { selector: self.asked.selector, change: Change::Delete, many }
+
+    pub(super) fn statement(self, many: bool) -> Statement {
+        Statement { selector: self.asked.selector, change: Unparsed::Delete, many }
     }
 }
 
-/// Parses an update or a replacement.
-fn parse(
-    update: Option<Held>,
-    array_filters: &[RawDocumentBuf],
-    asked: &Asked,
-    place: &Place<'_>,
-) -> Result<Arc<Update>, DocumentError> {
-    let update = update.expect("what could not be written as BSON has failed the request");
-    let array_filters: Vec<&RawDocument> = array_filters.iter().map(|filter| &**filter).collect();
-    let environment = place.environment(asked.selector.variables.as_ref())?;
-    Ok(Arc::new(Update::parse(update.get(), &array_filters, &environment)?))
+/// Whether a value is a document whose first field is no operator.
+fn is_replacement(update: &Held) -> bool {
+    let RawBsonRef::Document(document) = update.get() else { return false };
+    let first = docquery::Document::from(document).first();
+    first.is_none_or(|(name, _)| !name.starts_with('$'))
 }
+
+const HELD: &str = "what could not be written as BSON has failed the request";

@@ -191,6 +191,7 @@ const GENERIC: &[&str] = &[
     "databaseVersion",
     "help",
     "lockFences",
+    "lockTransaction",
     "lsid",
     "maxTimeMS",
     "maxTimeMSOpOnly",

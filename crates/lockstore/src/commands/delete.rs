@@ -26,7 +26,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let errors = write_batch::carry_out(statements, ordered, |_, (mut selector, many)| {
         selector.variables.clone_from(&variables);
         let outcome = place.modify(&ModifyRequest { selector, change: Change::Delete, many })?;
-        if let Some(error) = outcome.error {
+        if let Some(error) = outcome.failure() {
             return Err(error);
         }
         count += outcome.modified;

@@ -30,8 +30,10 @@ fn parse<'c>(call: &Call<'c>) -> Result<(&'c str, Explained), DocumentError> {
     let filter = owned(arguments.document("query")?).unwrap_or_default();
     collation(&mut arguments)?;
     let hint = hint(&mut arguments)?;
+    // MongoDB's does not take them; what asks expressions may need them.
+    let variables = owned(arguments.document("let")?);
     let key = arguments.required("key", key)?;
     arguments.finish()?;
-    let selector = Selector { filter, hint, ..Selector::default() };
+    let selector = Selector { filter, hint, variables, ..Selector::default() };
     Ok((key, Explained::new(namespace, selector, None)))
 }

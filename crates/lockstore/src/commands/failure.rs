@@ -9,39 +9,80 @@ use bson::RawDocument;
 use docquery::{Document, Error, ErrorCode, Value, Writer};
 use lockcore::{Holder, Key, Mode, Token};
 
+use crate::collection::BulkWriteResult;
 use crate::error::{
-    DocumentError, DuplicateKey, HeldBy, LockLost, StoreError, TransactionEnd, TransactionSize,
+    DocumentError, DuplicateKey, HeldBy, LockLost, TransactionEnd, TransactionSize,
 };
+use crate::remote::form::{self, store_error};
 
 /// The label of errors after which the whole transaction may be run again.
 pub(crate) const TRANSIENT_TRANSACTION_ERROR: &str = "TransientTransactionError";
 
+/// The label of a commit of which it is not known whether it was done; it may be asked for again.
+pub(crate) const UNKNOWN_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
+
 /// Writes what an error has besides its code and its sentence.
 pub(super) fn write_details(error: &DocumentError, fields: &mut Writer) {
+    if let DocumentError::DuplicateKey(duplicate) = only(error) {
+        fields.field("keyPattern", Value::from(duplicate.pattern()));
+        fields.field("keyValue", Value::from(duplicate.value()));
+    }
+    let mut info = Writer::new();
+    write_info(error, &mut info);
+    if !info.is_empty() {
+        fields.field(INFO, Value::Document(Document::of_bytes(&info.finish())));
+    }
+}
+
+/// The sentence of an error. Of a write that was done in part it tells why the rest was not.
+pub(super) fn sentence(error: &DocumentError) -> String {
+    only(error).to_string()
+}
+
+/// The one error of a write that was done in part.
+fn only(error: &DocumentError) -> &DocumentError {
     match error {
-        DocumentError::DuplicateKey(duplicate) => {
-            fields.field("keyPattern", Value::from(duplicate.pattern()));
-            fields.field("keyValue", Value::from(duplicate.value()));
+        DocumentError::Partial(partial) => partial.first().1,
+        error => error,
+    }
+}
+
+fn write_info(error: &DocumentError, info: &mut Writer) {
+    match error {
+        DocumentError::LockLost(lost) => write_lock_lost(lost, info),
+        DocumentError::TransactionTooLarge(size) => write_size(**size, info),
+        DocumentError::TransactionOver(end) => write_end(*end, info),
+        DocumentError::Store(error) => {
+            info.field(STORE_ERROR, Value::from(&*store_error::reply(error)));
         }
-        DocumentError::LockLost(lost) => write_info(fields, |info| write_lock_lost(lost, info)),
-        DocumentError::TransactionTooLarge(size) => {
-            write_info(fields, |info| write_size(**size, info));
+        DocumentError::Partial(partial) => {
+            write_info(partial.first().1, info);
+            write_done(partial.result(), info);
         }
-        DocumentError::TransactionOver(end) => write_info(fields, |info| write_end(*end, info)),
-        DocumentError::Store(error) => write_info(fields, |info| write_store_error(error, info)),
         DocumentError::Refused(_)
+        | DocumentError::DuplicateKey(_)
         | DocumentError::Serialize(_)
         | DocumentError::Deserialize(_)
-        | DocumentError::Partial(_)
         | DocumentError::WriteConflict { .. }
         | DocumentError::Acquire(_) => {}
     }
 }
 
-fn write_info(fields: &mut Writer, write: impl FnOnce(&mut Writer)) {
-    fields.open_document(INFO);
-    write(fields);
-    fields.close();
+/// What a write had done before it failed.
+fn write_done(done: &BulkWriteResult, info: &mut Writer) {
+    info.open_document(DONE);
+    for (name, count) in [("n", done.matched_count), ("nModified", done.modified_count)] {
+        info.field(name, Value::Int64(i64::try_from(count).unwrap_or(i64::MAX)));
+    }
+    info.close();
+}
+
+/// How many documents a write that failed had matched and changed before.
+pub(crate) fn read_done(failed: Document<'_>) -> (u64, u64) {
+    let done = failed.get(INFO).as_document().map(|info| info.get(DONE));
+    let Some(done) = done.and_then(|done| done.as_document()) else { return (0, 0) };
+    let count = |name| integer(done, name).and_then(|count| u64::try_from(count).ok());
+    (count("n").unwrap_or(0), count("nModified").unwrap_or(0))
 }
 
 /// The error that a reply, or an item of its `writeErrors`, tells of.
@@ -85,7 +126,7 @@ fn read_info(info: Document<'_>) -> Option<DocumentError> {
         return Some(DocumentError::TransactionTooLarge(Box::new(read_size(size)?)));
     }
     if let Some(error) = info.get(STORE_ERROR).as_document() {
-        return Some(read_store_error(error)?.into());
+        return form::expect_success(&error.to_raw()).err().map(DocumentError::from);
     }
     read_end(info).map(DocumentError::TransactionOver)
 }
@@ -173,38 +214,6 @@ const fn end_name(end: TransactionEnd) -> &'static str {
     }
 }
 
-fn write_store_error(error: &StoreError, info: &mut Writer) {
-    info.open_document(STORE_ERROR);
-    match error {
-        StoreError::Poisoned { cause } => info.field("poisoned", Value::String(cause)),
-        StoreError::Closed => info.field("closed", Value::Bool(true)),
-        StoreError::Busy { queue_max } => {
-            let queue_max = i64::try_from(*queue_max).unwrap_or(i64::MAX);
-            info.field("busy", Value::Int64(queue_max));
-        }
-        StoreError::Forked { .. }
-        | StoreError::TooManySubscriptions { .. }
-        | StoreError::Internal { .. }
-        | StoreError::Elsewhere { .. }
-        | StoreError::ServerUnresponsive { .. }
-        | StoreError::OutcomeUnknown { .. }
-        | StoreError::Unreachable { .. }
-        | StoreError::Disk(_) => info.field("elsewhere", Value::String(&error.to_string())),
-    }
-    info.close();
-}
-
-fn read_store_error(error: Document<'_>) -> Option<StoreError> {
-    let (name, value) = error.first()?;
-    Some(match (name, value) {
-        ("poisoned", Value::String(cause)) => StoreError::Poisoned { cause: cause.into() },
-        ("closed", _) => StoreError::Closed,
-        ("busy", _) => StoreError::Busy { queue_max: usize::try_from(integer(error, name)?).ok()? },
-        (_, Value::String(what)) => StoreError::Elsewhere { what: what.into() },
-        _ => return None,
-    })
-}
-
 /// The names of the collection and of the index stand in the sentence alone.
 fn duplicate(fields: Document<'_>, message: &str) -> Option<DuplicateKey> {
     let named = message.strip_prefix("E11000 duplicate key error collection: ")?;
@@ -255,6 +264,7 @@ fn integer(fields: Document<'_>, name: &str) -> Option<i64> {
 }
 
 const INFO: &str = "errInfo";
+const DONE: &str = "done";
 const LOCK_LOST: &str = "lockLost";
 const SIZE: &str = "transactionSize";
 const SIZES: [&str; 4] = ["documents", "documentsMax", "bytes", "bytesMax"];
@@ -267,6 +277,7 @@ mod tests {
 
     use super::*;
     use crate::commands::reply::Reply;
+    use crate::error::StoreError;
 
     /// What a reply tells of an error is the error.
     #[track_caller]
@@ -317,13 +328,10 @@ mod tests {
             StoreError::Poisoned { cause: "the disk is full".into() },
             StoreError::Closed,
             StoreError::Busy { queue_max: 3 },
+            StoreError::Internal { what: "nothing fits".into() },
         ] {
             comes_back(&error.into());
         }
-        let mistake = StoreError::Internal { what: "nothing fits".into() };
-        let read = read(&Reply::failure(&mistake.clone().into()));
-        assert!(matches!(read, DocumentError::Store(StoreError::Elsewhere { .. })), "{read:?}");
-        assert!(read.to_string().contains(&mistake.to_string()), "{read}");
     }
 
     #[test]

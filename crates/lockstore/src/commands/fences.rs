@@ -1,7 +1,7 @@
 //! `lockFences`, a field of ours that every command may have: the grants that its writes rely on.
 
 use bson::{RawDocumentBuf, rawdoc};
-use docquery::{Document, Error, Value};
+use docquery::{Document, Error, Value, Writer};
 use lockcore::Token;
 
 use super::arguments::Arguments;
@@ -37,6 +37,18 @@ pub(super) fn required(arguments: &mut Arguments<'_>) -> Result<Fence, Error> {
 /// The fence that a reply has in it, if there is one.
 pub(crate) fn read(fence: Value<'_>) -> Option<Fence> {
     self::fence(Arguments::new("fence", fence.as_document()?).ok()?).ok()
+}
+
+/// Writes the fences of a command, if it has any.
+pub(crate) fn write(fences: &[Fence], fields: &mut Writer) {
+    if fences.is_empty() {
+        return;
+    }
+    fields.open_array("lockFences");
+    for fence in fences {
+        fields.item(Value::from(&*written(fence)));
+    }
+    fields.close();
 }
 
 fn fence(mut arguments: Arguments<'_>) -> Result<Fence, Error> {

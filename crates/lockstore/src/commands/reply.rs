@@ -83,7 +83,7 @@ impl Reply {
             self.fields.field("index", count_value(*index as u64));
             self.fields.field("code", Value::Int32(error.code().value()));
             failure::write_details(error, &mut self.fields);
-            self.fields.field("errmsg", Value::String(&error.to_string()));
+            self.fields.field("errmsg", Value::String(&failure::sentence(error)));
             self.fields.close();
         }
         self.fields.close();

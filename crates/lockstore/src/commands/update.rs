@@ -47,8 +47,8 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let errors = write_batch::carry_out(statements, ordered, |index, mut statement| {
         statement.selector.variables.clone_from(&variables);
         let outcome = place.modify(&statement.request(&place)?)?;
-        // An update that fails counts for nothing, though what it changed before stays changed.
-        if let Some(error) = outcome.error {
+        // An update that fails counts for nothing, though what it changed before stays changed: its error says how much that is.
+        if let Some(error) = outcome.failure() {
             return Err(error);
         }
         matched += outcome.matched;

@@ -69,9 +69,20 @@ impl DocumentError {
         )
     }
 
+    /// Whether [`Store::transaction`](crate::Store::transaction) runs the transaction again.
+    pub(crate) fn runs_again(&self) -> bool {
+        matches!(self, Self::WriteConflict { .. } | Self::TransactionOver(TransactionEnd::Lost))
+    }
+
     /// Whether what follows in the same request would fail too: the store cannot serve, or the transaction is over.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Store(_) | Self::TransactionTooLarge(_) | Self::TransactionOver(_))
+    }
+
+    /// Whether the rest of a request of many writes is not tried, though its order does not matter: it would fail too, or there is no
+    /// time left.
+    pub(crate) fn ends_request(&self) -> bool {
+        self.is_final() || self.code() == ErrorCode::MAX_TIME_MS_EXPIRED
     }
 
     /// MongoDB's code for it; that of the first error where there are several, and [`ErrorCode::INTERNAL_ERROR`] when

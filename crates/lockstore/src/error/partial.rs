@@ -35,7 +35,7 @@ impl PartialWrite {
     }
 
     /// The first error.
-    pub(super) fn first(&self) -> (&usize, &DocumentError) {
+    pub(crate) fn first(&self) -> (&usize, &DocumentError) {
         self.errors.first_key_value().expect("there is one at least")
     }
 }

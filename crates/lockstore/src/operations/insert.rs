@@ -39,7 +39,7 @@ impl Place<'_> {
         let mut queue = Queue::new();
         let mut refused = Vec::new();
         for (index, document) in documents.into_iter().enumerate() {
-            match completed(&document, self) {
+            match completed(&document, || self.timestamp()) {
                 Ok(document) => queue.push_back((index, document)),
                 Err(error) => refused.push((index, error.into())),
             }
@@ -112,18 +112,18 @@ impl InsertOutcome {
 }
 
 /// The `_id` of a document that is complete.
-pub(super) fn id(document: &RawDocument) -> RawBson {
+pub(crate) fn id(document: &RawDocument) -> RawBson {
     document.get("_id").ok().flatten().expect("a complete document has an _id").into()
 }
 
-/// The document as it is stored: with an `_id`, in front, and the time in timestamps that are 0.
+/// The document as it is stored: with an `_id`, in front, and `timestamp` in those that are 0.
 ///
 /// # Errors
 ///
 /// It is no document that may be stored.
-pub(super) fn completed(
+pub(crate) fn completed(
     document: &RawDocument,
-    place: &Place<'_>,
+    timestamp: impl Fn() -> u64,
 ) -> Result<RawDocumentBuf, Error> {
     check_size(document)?;
     limits::check_document(document)?;
@@ -145,7 +145,7 @@ pub(super) fn completed(
         match element.value() {
             _ if element.name() == "_id" => {}
             Value::Timestamp(0) => {
-                writer.field(element.name(), Value::Timestamp(place.timestamp()));
+                writer.field(element.name(), Value::Timestamp(timestamp()));
             }
             _ => writer.copy(&element),
         }

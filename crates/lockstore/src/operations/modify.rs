@@ -8,12 +8,13 @@ use docquery::{Cost, Document, Error, ErrorCode, Update, Value};
 use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
 use super::{Place, new_collection};
+use crate::collection::BulkWriteResult;
 use crate::documents::plan::Query;
 use crate::documents::{
     Ask, Attempt, CollectionId, DOCUMENTS_PER_TASK, Found, Modification, Modified, Modify, Reach,
     RecordId, Upsert,
 };
-use crate::error::DocumentError;
+use crate::error::{DocumentError, PartialWrite};
 
 /// Which documents are changed, and how.
 #[derive(Debug)]
@@ -162,7 +163,7 @@ impl Place<'_> {
         let Change::Update { update, upsert: true } = change else {
             return Ok(Some(ModifyOutcome::default()));
         };
-        let document = completed(&update.upsert(&query.filter)?, self)?;
+        let document = completed(&update.upsert(&query.filter)?, || self.timestamp())?;
         let task = Upsert {
             namespace: self.namespace().clone(),
             create: Some(new_collection()),
@@ -220,6 +221,17 @@ impl From<Modified> for ModifyOutcome {
 }
 
 impl ModifyOutcome {
+    /// Why the next document could not be changed, with what was changed before.
+    pub(crate) fn failure(&self) -> Option<DocumentError> {
+        let error = self.error.clone()?;
+        if self.modified == 0 || error.is_final() {
+            return Some(error);
+        }
+        let (matched_count, modified_count) = (self.matched, self.modified);
+        let done = BulkWriteResult { matched_count, modified_count, ..BulkWriteResult::default() };
+        Some(PartialWrite::new(done, [(0, error)].into()).into())
+    }
+
     /// The `_id` of what was inserted.
     pub(crate) fn upserted_id(&self) -> Option<RawBson> {
         self.upserted.as_deref().map(id)

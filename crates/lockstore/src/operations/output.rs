@@ -208,7 +208,7 @@ impl Place<'_> {
 impl Batch {
     /// Adds a document; writes them all if they are many.
     fn push(&mut self, document: &RawDocument, place: &Place<'_>) -> Result<(), DocumentError> {
-        let document = completed(document, place)?;
+        let document = completed(document, || place.timestamp())?;
         self.bytes += document.as_bytes().len();
         self.documents.push(document);
         let is_full = self.documents.len() >= DOCUMENTS_PER_TASK || self.bytes >= BYTES_PER_TASK;

@@ -3,7 +3,6 @@
 //! What the commands and their replies have in them, [`remote`](crate::remote#commands-about-locks-of-documents) says.
 
 mod asked;
-mod locked;
 mod locking;
 mod replied;
 
@@ -13,12 +12,9 @@ use bson::{RawDocument, RawDocumentBuf};
 use lockcore::{Instant, Ttl};
 
 use crate::document_locks::{Found, HeldDocument, HeldLocks, LockDocumentRequest, Release};
-use crate::error::{DocumentError, LockDocumentError, ReleaseDocumentError, StoreError};
+use crate::error::{LockDocumentError, ReleaseDocumentError, StoreError};
 use crate::fence::Fence;
-use crate::info::BreakRecord;
-use crate::operations::Selector;
 use crate::remote::Remote;
-pub(crate) use locked::RemoteLocked;
 pub(crate) use locking::RemoteLocking;
 use replied::Replied;
 
@@ -64,21 +60,6 @@ impl<'c> RemoteCollection<'c> {
         let command = asked::lock(self.name, request, request.patience);
         let deadline = request.patience.map(|patience| patience.deadline);
         RemoteLocking::new(self.remote, self.database, self.name, command, deadline)
-    }
-
-    /// The first of the documents that are locked.
-    pub(crate) fn locked_documents(&self) -> Result<RemoteLocked, DocumentError> {
-        RemoteLocked::new(self)
-    }
-
-    /// Unlocks the documents that match, by force.
-    pub(crate) fn break_locks(
-        &self,
-        selector: &Selector,
-        reason: &str,
-    ) -> Result<Vec<BreakRecord>, LockDocumentError> {
-        let reply = self.run(&asked::break_locks(self.name, selector, reason), None)?;
-        Replied::records(&reply)
     }
 
     fn run(

@@ -123,6 +123,11 @@ pub(crate) fn came(reply: &RawDocument) -> Result<Came<'_>, StoreError> {
     }
 }
 
+/// Whether a reply tells of one of our own errors.
+pub(crate) fn is_own_failure(reply: &RawDocument) -> bool {
+    matches!(came(reply), Ok(Came::Failure(..)))
+}
+
 /// The fields of a reply that is a success, or the store's error.
 pub(crate) fn expect_success(reply: &RawDocument) -> Result<Arguments<'_>, StoreError> {
     match came(reply)? {

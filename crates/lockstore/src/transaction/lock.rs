@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use lockcore::{Command, Granted, Instant, Key, Mode, Outcome, Wait};
 
-use super::TransactionState;
+use super::Shared;
 use crate::acquire::{LockRequest, Wanted};
-use crate::error::{AcquireError, ArgumentError, DocumentError};
+use crate::error::{AcquireError, ArgumentError, DocumentError, unexpected};
 use crate::guard::LockGuard;
 use crate::keep_alive::KeptLease;
+use crate::remote::{LockAnswer, LockCall};
 use crate::session::Session;
 use crate::store::Store;
 use crate::view::View;
@@ -20,7 +21,7 @@ use crate::view::View;
 #[must_use = "nothing is acquired before `acquire`"]
 pub struct TransactionLockRequest<'t> {
     store: &'t Store,
-    state: &'t Arc<TransactionState>,
+    shared: &'t Shared,
     request: LockRequest<'t>,
 }
 
@@ -34,7 +35,7 @@ pub struct TransactionLock {
 
 /// What the commit does to a lock, and what comes of it then.
 #[derive(Debug)]
-pub(super) struct LockChange {
+pub(crate) struct LockChange {
     key: Key,
     what: What,
 }
@@ -47,8 +48,8 @@ enum What {
 }
 
 impl<'t> TransactionLockRequest<'t> {
-    pub(super) fn new(store: &'t Store, state: &'t Arc<TransactionState>, key: &'t str) -> Self {
-        Self { store, state, request: LockRequest::new(store, key) }
+    pub(super) fn new(store: &'t Store, shared: &'t Shared, key: &'t str) -> Self {
+        Self { store, shared, request: LockRequest::new(store, key) }
     }
 
     /// As [`LockRequest::holder`].
@@ -82,15 +83,18 @@ impl<'t> TransactionLockRequest<'t> {
     ///
     /// [`DocumentError::Acquire`] says who holds it, or what else is wrong; the transaction goes on.
     pub fn acquire(self) -> Result<TransactionLock, DocumentError> {
-        let engine = self.store.engine();
         let wanted = self.request.check().map_err(AcquireError::from)?;
         let granted = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&granted);
-        self.state.change_lock(engine, |view| {
-            check_is_free(&wanted, view, self.store)?;
-            let key = wanted.key.clone();
-            Ok(LockChange { key, what: What::Acquire(Box::new(wanted), slot) })
-        })?;
+        match self.shared {
+            Shared::Here(state) => state.change_lock(self.store.engine(), |view| {
+                check_is_free(&wanted, view, self.store)?;
+                Ok(LockChange::acquisition(wanted, slot))
+            })?,
+            Shared::There(transaction) => {
+                transaction.change_lock(LockChange::acquisition(wanted, slot), self.store)?;
+            }
+        }
         Ok(TransactionLock { granted })
     }
 }
@@ -102,7 +106,25 @@ impl TransactionLock {
     }
 }
 
+impl Shared {
+    /// Has the commit change a lock.
+    pub(super) fn change_lock(
+        &self,
+        store: &Store,
+        change: LockChange,
+    ) -> Result<(), DocumentError> {
+        match self {
+            Self::Here(state) => state.change_lock(store.engine(), |_| Ok(change)),
+            Self::There(transaction) => transaction.change_lock(change, store),
+        }
+    }
+}
+
 impl LockChange {
+    fn acquisition(wanted: Wanted, slot: Arc<Mutex<Option<LockGuard>>>) -> Self {
+        Self { key: wanted.key.clone(), what: What::Acquire(Box::new(wanted), slot) }
+    }
+
     pub(super) fn renewal(guard: &LockGuard) -> Self {
         let lease = Arc::clone(guard.lease());
         let (key, holder, token) = (lease.key.clone(), lease.holder.clone(), Some(lease.token));
@@ -116,7 +138,7 @@ impl LockChange {
     }
 
     /// Checks that none of the changes so far is one of this key.
-    pub(super) fn check_is_first(&self, changes: &[Self]) -> Result<(), DocumentError> {
+    pub(crate) fn check_is_first(&self, changes: &[Self]) -> Result<(), DocumentError> {
         if changes.iter().all(|change| change.key != self.key) {
             return Ok(());
         }
@@ -135,8 +157,34 @@ impl LockChange {
         }
     }
 
+    /// The same as a call.
+    pub(crate) fn call(&self) -> LockCall {
+        match self.command() {
+            Command::Acquire(acquire) => LockCall::Acquire(acquire),
+            Command::Renew { key, holder, token, ttl } => {
+                LockCall::Renew { key, holder, token, ttl }
+            }
+            Command::Release { key, holder, token } => LockCall::Release { key, holder, token },
+            other => unreachable!("a transaction does nothing else with locks: {other:?}"),
+        }
+    }
+
+    /// The error for an answer that says that the commit cannot do it.
+    pub(crate) fn refused(&self, answer: LockAnswer, store: &Store) -> DocumentError {
+        match (&self.what, answer) {
+            (_, LockAnswer::Failed(error)) => error.into(),
+            (What::Acquire(wanted, _), refusal @ LockAnswer::Refused(_)) => {
+                match (**wanted).clone().outcome(store, Wait::No, refusal) {
+                    Err(error) => error.into(),
+                    Ok(guard) => unexpected(&guard).into(),
+                }
+            }
+            (_, answer) => unexpected(&answer).into(),
+        }
+    }
+
     /// The commit that was asked for at `asked_at` has done it.
-    pub(super) fn done(self, outcome: Outcome, asked_at: Instant, store: &Store) {
+    pub(crate) fn done(self, outcome: Outcome, asked_at: Instant, store: &Store) {
         let until = |granted: Granted| {
             granted.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()))
         };

@@ -8,14 +8,12 @@ use docquery::{Error, ErrorCode};
 use lockcore::Instant;
 
 use super::TransactionState;
-use super::turn::Turns;
 
 /// The open transactions of a store, by their deadline and number.
 #[derive(Debug, Default)]
 pub(crate) struct OpenTransactions {
     open: Mutex<BTreeMap<(Instant, u64), Weak<TransactionState>>>,
     numbers: AtomicU64,
-    pub(super) turns: Turns,
 }
 
 impl OpenTransactions {

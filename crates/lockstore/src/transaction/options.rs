@@ -20,10 +20,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 #[must_use = "options do nothing until a transaction begins with them"]
 pub struct TransactionOptions {
-    pub(super) lifetime: Duration,
-    pub(super) documents_max: usize,
-    pub(super) bytes_max: usize,
-    pub(super) attempts_max: u32,
+    pub(crate) lifetime: Duration,
+    pub(crate) documents_max: usize,
+    pub(crate) bytes_max: usize,
+    pub(crate) attempts_max: u32,
 }
 
 impl TransactionOptions {

@@ -1,8 +1,10 @@
 //! Beginning transactions, and running closures in them.
 
 use super::options::TransactionOptions;
-use super::{Transaction, TransactionState};
+use super::{Shared, Transaction, TransactionState};
+use crate::backend::Backend;
 use crate::error::DocumentError;
+use crate::remote::RemoteTransaction;
 use crate::store::Store;
 
 impl Store {
@@ -35,7 +37,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Any error of `run` aborts the transaction, and is the error of this. Then there are those of the commit:
+    /// Any error of `run` aborts the transaction, and is the error of this, unless the transaction was [lost](crate::TransactionEnd::Lost). Then there are those of the commit:
     /// [`WriteConflict`](DocumentError::WriteConflict) after the last attempt, [`LockLost`](DocumentError::LockLost) for a grant
     /// that the transaction relies on, [`TransactionOver`](DocumentError::TransactionOver) after the end of its time. Nothing has
     /// changed in any case, unless the store has [stopped](crate::StoreError::Poisoned).
@@ -56,18 +58,22 @@ impl Store {
         options: &TransactionOptions,
         mut run: impl FnMut(&mut Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
-        let turns = &self.engine().transactions.turns;
         let mut turn = None;
         for attempt in 1.. {
             let mut transaction = self.begin_transaction_with(options)?;
-            let value = run(&mut transaction)?;
-            match transaction.commit() {
-                Ok(()) => return Ok(value),
-                Err(DocumentError::WriteConflict { .. }) if attempt < options.attempts_max => {}
-                Err(error) => return Err(error.into()),
+            let may_run_again = attempt < options.attempts_max;
+            match run(&mut transaction) {
+                Ok(value) => match transaction.commit() {
+                    Ok(()) => return Ok(value),
+                    Err(error) if may_run_again && error.runs_again() => {}
+                    Err(error) => return Err(error.into()),
+                },
+                // It was lost elsewhere, whatever the closure has made of that.
+                Err(_) if may_run_again && transaction.runs_again() => {}
+                Err(error) => return Err(error),
             }
             drop(turn.take());
-            turn = turns.wait(attempt);
+            turn = self.turns().wait(attempt);
         }
         unreachable!("the last attempt has returned")
     }
@@ -101,7 +107,10 @@ impl Store {
         &self,
         options: &TransactionOptions,
     ) -> Result<Transaction, DocumentError> {
-        let state = TransactionState::begin(self.engine(), *options)?;
-        Ok(Transaction { store: self.clone(), state, is_over: false })
+        let shared = match self.backend() {
+            Backend::Here(engine) => Shared::Here(TransactionState::begin(engine, *options)?),
+            Backend::There(remote) => Shared::There(RemoteTransaction::new(remote, *options)?),
+        };
+        Ok(Transaction { store: self.clone(), shared, is_over: false })
     }
 }

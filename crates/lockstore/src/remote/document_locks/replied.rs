@@ -1,19 +1,14 @@
 //! What replies tell.
 
-use std::collections::VecDeque;
-
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Value};
 use lockcore::{Instant, Ttl};
 
+use crate::commands::fences;
 use crate::commands::locks::documents::failure;
-use crate::commands::{Arguments, fences};
 use crate::document_locks::{Found, HeldDocument};
 use crate::error::{DocumentError, LockDocumentError, ReleaseDocumentError, StoreError};
 use crate::fence::Fence;
-use crate::info::BreakRecord;
-use crate::remote::form::info::read_break;
-use crate::remote::form::{field, nonsense};
 
 /// The reply of a command that was done.
 #[derive(Clone, Copy, Debug)]
@@ -68,35 +63,6 @@ impl<'r> Replied<'r> {
     /// Whether `unlockDocument` has done it.
     pub(super) fn released(reply: &RawDocument) -> Result<(), ReleaseDocumentError> {
         Replied::done(reply).map(|_| ()).ok_or_else(|| failure::read_release(reply))
-    }
-
-    /// A batch of a cursor, and its number.
-    pub(super) fn batch(
-        reply: &RawDocument,
-        name: &str,
-    ) -> Result<(VecDeque<RawDocumentBuf>, i64), DocumentError> {
-        let Some(it) = Replied::done(reply) else {
-            return Err(crate::commands::failure::read(reply));
-        };
-        let cursor = it.fields.get("cursor").as_document();
-        let batch = cursor.and_then(|cursor| cursor.get(name).as_array());
-        let id = cursor.map(|cursor| cursor.get("id"));
-        let (Some(batch), Some(Value::Int64(id))) = (batch, id) else {
-            return Err(senseless("a cursor").into());
-        };
-        let batch = batch.iter().filter_map(|it| it.as_document().map(Document::to_raw));
-        Ok((batch.collect(), id))
-    }
-
-    /// The records of `breakDocumentLocks`.
-    pub(super) fn records(reply: &RawDocument) -> Result<Vec<BreakRecord>, LockDocumentError> {
-        let Some(it) = Replied::done(reply) else { return Err(failure::read_lock(reply)) };
-        let records = it.fields.get(field::RECORDS).as_array().into_iter().flatten();
-        let read = |record: Value<'_>| {
-            let fields = record.as_document().ok_or_else(|| senseless("a record"))?;
-            Arguments::new("record", fields).and_then(read_break).map_err(nonsense)
-        };
-        Ok(records.map(read).collect::<Result<_, _>>()?)
     }
 
     fn document(self, name: &str) -> Option<RawDocumentBuf> {

@@ -1,0 +1,287 @@
+//! A transaction of a store that lives elsewhere: MongoDB's, over a client session.
+//!
+//! Its first command begins it. What goes over the connection beside MongoDB's own fields:
+//!
+//! - `lockTransaction: { lifetimeMS, documentsMax, bytesMax, goesOn: true }` in the first command: its
+//!   [options](crate::TransactionOptions), and that a command that fails does not end it.
+//! - `lockFences`, the grants that it relies on: in a command that writes, and in `commitTransaction`. If it has done nothing else,
+//!   `commitTransaction` is its first command.
+//! - `lockAcquire`, `lockRenew` and `lockRelease` in it are for its commit: the reply is `{ inCommit: true, ok: 1 }`, or the error
+//!   that is known by now. The reply of `commitTransaction` has the replies that they have outside in `locks`, in their order.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use docquery::{Document, Value};
+use lockcore::Instant;
+
+use super::documents::{Command, Reply, has_succeeded, senseless};
+use super::{ClientSession, LockAnswer, Remote, form};
+use crate::commands::failure;
+use crate::error::TransactionEnd::{Aborted, Committed};
+use crate::error::{DocumentError, StoreError};
+use crate::fence::Fence;
+use crate::store::Store;
+use crate::transaction::{LockChange, TransactionOptions};
+
+/// A transaction as all its handles share it: itself, its collections and its cursors.
+#[derive(Debug)]
+pub(crate) struct RemoteTransaction {
+    remote: Arc<dyn Remote>,
+    options: TransactionOptions,
+    phase: Mutex<Phase>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open(Work),
+    /// What everybody is told from now on.
+    Over(DocumentError),
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// From its first command on.
+    session: Option<ClientSession>,
+    fences: Vec<Fence>,
+    /// What its commit does to locks.
+    locks: Vec<LockChange>,
+}
+
+impl RemoteTransaction {
+    pub(crate) fn new(
+        remote: &Arc<dyn Remote>,
+        options: TransactionOptions,
+    ) -> Result<Arc<Self>, StoreError> {
+        remote.check_usable()?;
+        let phase = Mutex::new(Phase::Open(Work::default()));
+        Ok(Arc::new(Self { remote: Arc::clone(remote), options, phase }))
+    }
+
+    /// Runs a command in the transaction, and gives its reply, which tells of errors too.
+    pub(crate) fn run(
+        &self,
+        database: &str,
+        command: Command,
+    ) -> Result<RawDocumentBuf, DocumentError> {
+        self.remote.check_usable()?;
+        let mut phase = self.lock();
+        let work = phase.open()?;
+        let reply = self.send(work, database, command);
+        if let Some(why) = ended_by(&reply) {
+            self.end(&mut phase, why);
+        }
+        Ok(reply?)
+    }
+
+    /// Has the commit check that a grant is there.
+    pub(crate) fn require(&self, fence: Fence) -> Result<(), DocumentError> {
+        self.remote.check_usable()?;
+        self.lock().open()?.fences.push(fence);
+        Ok(())
+    }
+
+    /// Has the commit change a lock.
+    pub(crate) fn change_lock(
+        &self,
+        change: LockChange,
+        store: &Store,
+    ) -> Result<(), DocumentError> {
+        self.remote.check_usable()?;
+        let mut phase = self.lock();
+        let work = phase.open()?;
+        change.check_is_first(&work.locks)?;
+        let call = change.call();
+        let reply = self.send(work, "admin", Command::of(&form::call::write(&call)));
+        if let Ok(reply) = &reply {
+            if has_succeeded(reply) {
+                work.locks.push(change);
+                return Ok(());
+            }
+            if form::is_own_failure(reply) {
+                return Err(change.refused(form::answer::read(&call, reply), store));
+            }
+        }
+        if let Some(why) = ended_by(&reply) {
+            self.end(&mut phase, why);
+        }
+        Reply::checked(reply?).map(|_| ())
+    }
+
+    /// Commits. A commit of which it is not known whether it was done is asked for again: it is done once.
+    pub(crate) fn commit(&self, store: &Store) -> Result<(), DocumentError> {
+        self.remote.check_usable()?;
+        let mut phase = self.lock();
+        let work = phase.open()?;
+        let asked_at = self.remote.clock().now();
+        if work.session.is_none() && work.fences.is_empty() {
+            *phase = Phase::Over(DocumentError::TransactionOver(Committed));
+            return Ok(());
+        }
+        let mut committed = self.send_commit(work);
+        for _ in 1..COMMITS_MAX {
+            match &committed {
+                Ok(reply) if is_unknown(reply) => committed = self.send_commit(work),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let committed = committed.map_err(DocumentError::from).and_then(Reply::checked);
+        let end = if committed.is_ok() { Committed } else { Aborted };
+        let locks = std::mem::take(&mut work.locks);
+        self.end(&mut phase, DocumentError::TransactionOver(end));
+        drop(phase);
+        tell(locks, &committed?, asked_at, store)
+    }
+
+    /// Gives up all that the transaction has changed, unless it is over. It would be given up some time, so nobody is told if that
+    /// fails.
+    pub(crate) fn abort(&self) {
+        // A forked child leaves alone what is its parent's, the lock too.
+        if self.remote.check_usable().is_err() {
+            return;
+        }
+        let mut phase = self.lock();
+        let Ok(work) = phase.open() else { return };
+        if work.session.is_some() {
+            let command = Command::new("abortTransaction", Value::Int32(1));
+            if let Err(error) = self.send(work, "admin", command) {
+                tracing::debug!(%error, "a transaction was not aborted");
+            }
+        }
+        self.end(&mut phase, DocumentError::TransactionOver(Aborted));
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(*self.lock(), Phase::Over(_))
+    }
+
+    /// Whether it has come to an end after which the whole of it is to be run again.
+    pub(crate) fn runs_again(&self) -> bool {
+        matches!(&*self.lock(), Phase::Over(why) if why.runs_again())
+    }
+
+    fn send_commit(&self, work: &mut Work) -> Result<RawDocumentBuf, StoreError> {
+        let mut command = Command::new("commitTransaction", Value::Int32(1));
+        command.fences(&work.fences);
+        self.send(work, "admin", command)
+    }
+
+    fn send(
+        &self,
+        work: &mut Work,
+        database: &str,
+        mut command: Command,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let is_first = work.session.is_none();
+        let session = match &mut work.session {
+            Some(session) => session,
+            none => {
+                let mut session = self.remote.take_client_session()?;
+                session.txn_number += 1;
+                none.insert(session)
+            }
+        };
+        command.transaction(session, is_first.then_some(&self.options));
+        self.remote.run_command(database, &command.finish(), None)
+    }
+
+    /// It is over. The next transaction of its session ends what may be left of it.
+    fn end(&self, phase: &mut Phase, why: DocumentError) {
+        if let Phase::Open(Work { session: Some(session), .. }) =
+            std::mem::replace(phase, Phase::Over(why))
+        {
+            self.remote.give_back_client_session(session);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Phase {
+    fn open(&mut self) -> Result<&mut Work, DocumentError> {
+        match self {
+            Self::Open(work) => Ok(work),
+            Self::Over(why) => Err(why.clone()),
+        }
+    }
+}
+
+impl Command {
+    /// Adds in which transaction it runs; its first command begins it with its options.
+    fn transaction(&mut self, session: &ClientSession, begins: Option<&TransactionOptions>) {
+        self.writer.open_document("lsid");
+        let id = session.id.bytes();
+        self.writer.field("id", Value::Binary { subtype: UUID, bytes: &id });
+        self.writer.close();
+        self.field("txnNumber", Value::Int64(session.txn_number));
+        if let Some(options) = begins {
+            self.field("startTransaction", Value::Bool(true));
+            self.writer.open_document("lockTransaction");
+            let TransactionOptions { lifetime, documents_max, bytes_max, .. } = options;
+            self.writer.field("lifetimeMS", millis(*lifetime));
+            self.writer.field("documentsMax", number(*documents_max));
+            self.writer.field("bytesMax", number(*bytes_max));
+            self.writer.field("goesOn", Value::Bool(true));
+            self.writer.close();
+        }
+        self.field("autocommit", Value::Bool(false));
+    }
+}
+
+/// Tells the locks what the commit has done to them.
+fn tell(
+    locks: Vec<LockChange>,
+    committed: &Reply,
+    asked_at: Instant,
+    store: &Store,
+) -> Result<(), DocumentError> {
+    if locks.is_empty() {
+        return Ok(());
+    }
+    let replies = committed.array(LOCKS)?;
+    if replies.len() != locks.len() {
+        return Err(senseless(LOCKS));
+    }
+    for (lock, reply) in locks.into_iter().zip(replies.iter()) {
+        let reply = reply.as_document().ok_or_else(|| senseless(LOCKS))?.to_raw();
+        match form::answer::read(&lock.call(), &reply) {
+            LockAnswer::Done(outcome) => lock.done(outcome, asked_at, store),
+            answer => return Err(lock.refused(answer, store)),
+        }
+    }
+    Ok(())
+}
+
+/// The error that has ended the transaction, if the outcome of a command is one that does.
+fn ended_by(reply: &Result<RawDocumentBuf, StoreError>) -> Option<DocumentError> {
+    let error = match reply {
+        Ok(reply) if has_succeeded(reply) => return None,
+        Ok(reply) => failure::read(reply),
+        Err(error) => error.clone().into(),
+    };
+    (error.is_final() || error.runs_again()).then_some(error)
+}
+
+fn is_unknown(reply: &RawDocumentBuf) -> bool {
+    failure::has_label(Document::from(&**reply), failure::UNKNOWN_COMMIT_RESULT)
+}
+
+fn millis(duration: Duration) -> Value<'static> {
+    Value::Int64(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn number(number: usize) -> Value<'static> {
+    Value::Int64(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// What has become of the locks, in the reply of a commit.
+const LOCKS: &str = "locks";
+
+/// The subtype of binary data that is a UUID.
+const UUID: u8 = 4;
+
+/// How often a commit is asked for at most.
+const COMMITS_MAX: u32 = 4;
