@@ -72,7 +72,9 @@ fn argument_value(bytes: &mut Unstructured<'_>, argument: &str) -> Result<RawBso
         }
         "update" => {
             let path = *bytes.choose(&["a", "b", "a.b", "lock_id", "lock_time"])?;
-            RawBson::Document(rawdoc! { "$set": { path: any_value(bytes)? } })
+            let mut fields = RawDocumentBuf::new();
+            append(&mut fields, path, any_value(bytes)?);
+            RawBson::Document(rawdoc! { "$set": fields })
         }
         "arrayFilters" => {
             let filters = Vec::<AnyDocument>::arbitrary(bytes)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lockstore::bson::{RawDocument, RawDocumentBuf};
-use lockstore::remote::{OnReply, Outstanding, Remote};
+use lockstore::remote::{ClientSession, OnReply, Outstanding, Remote};
 use lockstore::{Clock, Instant, Store, StoreError};
 use lockstore_testkit::loopback::Loopback;
 
@@ -49,6 +49,14 @@ impl Remote for SharedEnd {
         on_reply: OnReply,
     ) -> Outstanding {
         self.0.start_command(database, command, deadline, on_reply)
+    }
+
+    fn take_client_session(&self) -> Result<ClientSession, StoreError> {
+        self.0.take_client_session()
+    }
+
+    fn give_back_client_session(&self, session: ClientSession) {
+        self.0.give_back_client_session(session);
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -68,7 +68,9 @@ fn a_document_is_locked_renewed_and_released_with_an_update() {
     let again = factory.run_command(&unlock);
     assert_eq!(again.get_str("codeName").unwrap(), "DocumentLockLost", "{again:?}");
     assert_eq!(again.get_str("lockId").unwrap(), "worker");
-    assert_eq!(factory.run_command(&fenced).get_str("codeName").unwrap(), "LockFailed");
+    let late = done(&factory, fenced);
+    let refused = late.get_array("writeErrors").unwrap().into_iter().next().unwrap().unwrap();
+    assert_eq!(refused.as_document().unwrap().get_i32("code").unwrap(), 107, "LockFailed");
     let count = rawdoc! { "count": "jobs", "query": { "state": "done", "lock_id": null } };
     assert_eq!(done(&factory, count).get_i32("n").unwrap(), 1);
 }

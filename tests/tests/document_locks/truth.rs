@@ -12,7 +12,6 @@ use lockstore_testkit::disk::PowerLoss;
 use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
-use lockstore_tests::task::Task;
 
 use crate::DEPLOYMENT;
 

@@ -31,7 +31,7 @@ pub(super) struct Changed {
     pub(super) error: Option<DocumentError>,
 }
 
-impl<'c> Place<'c> {
+impl Place<'_> {
     pub(super) fn locked_documents(&self) -> Result<Found, DocumentError> {
         match self {
             Self::Here(place) => Found::here(place.engine(), place.locked_documents()?, None),

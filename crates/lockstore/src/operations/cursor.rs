@@ -141,7 +141,7 @@ impl Shown {
             Self::Document { filter, projection, return_key, show_record_id } => {
                 (filter, projection, *return_key, *show_record_id)
             }
-            Self::Lock(collection) => return locked::shown(engine, *collection, row),
+            Self::Lock(collection) => return Ok(locked::shown(engine, *collection, row)),
         };
         let mut document = match projection {
             _ if return_key => row.key_document()?,

@@ -31,11 +31,7 @@ impl Place<'_> {
 }
 
 /// Who has locked a document of a collection.
-pub(super) fn shown(
-    engine: &Engine,
-    collection: CollectionId,
-    row: Row<'_>,
-) -> Result<RawDocumentBuf, DocumentError> {
+pub(super) fn shown(engine: &Engine, collection: CollectionId, row: Row<'_>) -> RawDocumentBuf {
     let document = Document::from(row.document);
     let lock_id = holder(row.document).unwrap_or_default();
     let mut fields = Writer::new();
@@ -56,5 +52,5 @@ pub(super) fn shown(
             fields.field("expiresAtNS", Value::Int64(nanos));
         }
     }
-    Ok(RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document"))
+    RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document")
 }

@@ -2,7 +2,7 @@
 
 use bson::RawDocumentBuf;
 use docquery::{OwnedValue, Value};
-use lockcore::Ttl;
+use lockcore::{SessionId, Ttl};
 
 use crate::commands::fences;
 use crate::document_locks::{LockDocumentRequest, LockUpdate, Mode, Patience, Release};
@@ -39,7 +39,7 @@ pub(super) fn lock(
         command.max_time(limit);
     }
     command.field(field::TTL_MS, optional(request.ttl.map(Ttl::as_millis)));
-    command.field(field::SESSION, optional(request.session.map(|session| session.get())));
+    command.field(field::SESSION, optional(request.session.map(SessionId::get)));
     if request.show_token {
         command.field("showToken", Value::Bool(true));
     }

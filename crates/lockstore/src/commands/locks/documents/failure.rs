@@ -160,9 +160,13 @@ mod tests {
 
     #[test]
     fn a_reply_that_makes_no_sense_is_an_error_all_the_same() {
-        for code in [OTHER_SESSION, LIMIT_REACHED, LOCK_LOST, NOT_UPDATED] {
-            let reply =
-                rawdoc! { "ok": 0.0, "code": code.0, "errmsg": "odd", "errInfo": { "lockId": 3 } };
+        for code in [
+            Code::LockHeldInOtherSession,
+            Code::LockLimitReached,
+            Code::DocumentLockLost,
+            Code::DocumentNotUpdated,
+        ] {
+            let reply = rawdoc! { "ok": 0.0, "code": code.number(), "errmsg": "odd", "lockId": 3 };
             assert!(matches!(read_lock(&reply), LockDocumentError::Document(_)));
             assert!(matches!(read_release(&reply), ReleaseDocumentError::Document(_)));
         }
