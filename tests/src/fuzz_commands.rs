@@ -129,14 +129,14 @@ fn statements(bytes: &mut Unstructured<'_>, fields: &[&str]) -> Result<RawBson> 
     Ok(RawBson::Array(statements))
 }
 
-fn any_value(bytes: &mut Unstructured<'_>) -> Result<RawBson> {
+pub(crate) fn any_value(bytes: &mut Unstructured<'_>) -> Result<RawBson> {
     let document = AnyDocument::arbitrary(bytes)?.0;
     let first = document.iter().next().and_then(std::result::Result::ok);
     let first = first.map(|(_, value)| RawBson::from(value));
     Ok(first.unwrap_or(RawBson::Document(document)))
 }
 
-fn append(document: &mut RawDocumentBuf, name: &str, value: RawBson) {
+pub(crate) fn append(document: &mut RawDocumentBuf, name: &str, value: RawBson) {
     let name = CString::try_from(name).expect("a name without zero bytes");
     document.append(name, value);
 }

@@ -22,7 +22,7 @@ mod find;
 mod find_and_modify;
 mod insert;
 mod listing;
-mod locks;
+pub(crate) mod locks;
 mod rename_collection;
 mod reply;
 mod started;
@@ -60,13 +60,32 @@ struct Call<'c> {
     target: Value<'c>,
     takes: Takes,
     command: Document<'c>,
+    waits: Waits,
+}
+
+/// What becomes of a command that has to wait for somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// It blocks its thread.
+    Blocking,
+    /// It becomes a future.
+    Parked,
 }
 
 /// A command that there is.
 struct Known {
     name: &'static str,
     takes: Takes,
-    run: fn(&Call<'_>) -> Result<Reply, DocumentError>,
+    run: Run,
+}
+
+/// How a command is run.
+#[derive(Clone, Copy)]
+enum Run {
+    /// It does not wait, and has no errors but those of documents.
+    Usual(fn(&Call<'_>) -> Result<Reply, DocumentError>),
+    /// It may wait, or has errors of its own.
+    Special(fn(&Call<'_>) -> Started),
 }
 
 /// Runs a command in a database, and gives its reply, which tells of errors too.
@@ -79,7 +98,10 @@ pub(crate) fn run(
     match about_locks(engine, transaction, command) {
         Some(Ok(command)) => command.run(engine),
         Some(Err(error)) => Reply::failure(&error.into()),
-        None => run_here(engine, transaction, database, command),
+        None => match dispatch(engine, transaction, database, command, Waits::Blocking) {
+            Started::Reply(reply) => reply,
+            Started::Pending(_) => unreachable!("a command that may block is not parked"),
+        },
     }
 }
 
@@ -88,7 +110,7 @@ pub(crate) fn start(engine: &Arc<Engine>, database: &str, command: &RawDocument)
     match about_locks(engine, None, command) {
         Some(Ok(command)) => command.start(engine),
         Some(Err(error)) => Started::Reply(Reply::failure(&error.into())),
-        None => Started::Reply(run_here(engine, None, database, command)),
+        None => dispatch(engine, None, database, command, Waits::Parked),
     }
 }
 
@@ -109,18 +131,6 @@ fn about_locks<'c>(
     LockCommand::parse(engine, name, Document::from(command))
 }
 
-fn run_here(
-    engine: &Arc<Engine>,
-    transaction: Option<&Arc<TransactionState>>,
-    database: &str,
-    command: &RawDocument,
-) -> RawDocumentBuf {
-    match dispatch(engine, transaction, database, command) {
-        Ok(reply) => reply.finish(),
-        Err(error) => Reply::failure(&error),
-    }
-}
-
 /// The reply of a command that failed before anybody ran it.
 pub(crate) fn failed(error: &DocumentError) -> RawDocumentBuf {
     Reply::failure(error)
@@ -131,11 +141,24 @@ fn dispatch(
     transaction: Option<&Arc<TransactionState>>,
     database: &str,
     command: &RawDocument,
-) -> Result<Reply, DocumentError> {
+    waits: Waits,
+) -> Started {
+    try_dispatch(engine, transaction, database, command, waits)
+        .unwrap_or_else(|error| Started::Reply(Reply::failure(&error)))
+}
+
+fn try_dispatch(
+    engine: &Arc<Engine>,
+    transaction: Option<&Arc<TransactionState>>,
+    database: &str,
+    command: &RawDocument,
+    waits: Waits,
+) -> Result<Started, DocumentError> {
     limits::check_bson(command, COMMAND_DEPTH_MAX)?;
     let command = Document::from(command);
     let (name, target) = command.first().unwrap_or(("", Value::Missing));
-    let Some(known) = COMMANDS.iter().find(|known| known.name == name) else {
+    let ours = &locks::documents::COMMANDS;
+    let Some(known) = COMMANDS.iter().chain(ours).find(|known| known.name == name) else {
         return Err(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
         );
@@ -146,7 +169,11 @@ fn dispatch(
         return Err(Error::new(code, message).into());
     }
     let takes = known.takes;
-    (known.run)(&Call { engine, transaction, database, name, target, takes, command })
+    let call = Call { engine, transaction, database, name, target, takes, command, waits };
+    match known.run {
+        Run::Usual(run) => Ok(Started::Reply(run(&call)?.finish())),
+        Run::Special(start) => Ok(start(&call)),
+    }
 }
 
 impl<'c> Call<'c> {
@@ -187,7 +214,11 @@ const fn known(
     takes: Takes,
     run: fn(&Call<'_>) -> Result<Reply, DocumentError>,
 ) -> Known {
-    Known { name, takes, run }
+    Known { name, takes, run: Run::Usual(run) }
+}
+
+const fn special(name: &'static str, takes: Takes, start: fn(&Call<'_>) -> Started) -> Known {
+    Known { name, takes, run: Run::Special(start) }
 }
 
 const COMMANDS: &[Known] = &[
@@ -217,8 +248,9 @@ const COMMANDS: &[Known] = &[
     known("update", Takes::WriteConcern, update::run),
 ];
 
-/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes.
-const IN_TRANSACTIONS: [&str; 10] = [
+/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes, and one of ours
+/// that only reads.
+const IN_TRANSACTIONS: [&str; 11] = [
     "aggregate",
     "delete",
     "distinct",
@@ -228,6 +260,7 @@ const IN_TRANSACTIONS: [&str; 10] = [
     "getMore",
     "insert",
     "killCursors",
+    "lockedDocuments",
     "update",
 ];
 

@@ -9,13 +9,21 @@
 pub(crate) mod acquisition;
 pub(crate) mod check;
 pub(crate) mod fields;
+pub(crate) mod held;
+pub(crate) mod locking;
+pub(crate) mod request;
 pub(crate) mod side_grant;
 pub(crate) mod stored;
 pub(crate) mod task;
 pub(crate) mod update;
 
-pub(crate) use acquisition::{Acquisition, Found, LockableCollection, Looked, Next, Turn};
+pub(crate) use acquisition::{
+    Acquisition, Found, LockableCollection, Look, Looked, MAX_WAIT, Next, Patience, Turn,
+};
 pub(crate) use fields::LockFields;
+pub(crate) use held::{HeldLocks, StoredLocks};
+pub(crate) use locking::Locking;
+pub(crate) use request::{Begun, LockDocumentRequest};
 pub(crate) use side_grant::DocumentAt;
 pub(crate) use stored::{HeldDocument, StoredCollection};
 pub(crate) use task::{

@@ -90,6 +90,12 @@ pub enum StoreError {
         /// What it was.
         what: Arc<str>,
     },
+    /// What the store does elsewhere failed, or makes no sense here.
+    #[error("the store could not serve: {what}")]
+    Elsewhere {
+        /// What happened there.
+        what: Arc<str>,
+    },
     /// The disk could not be read.
     #[error(transparent)]
     Disk(#[from] Arc<DiskError>),

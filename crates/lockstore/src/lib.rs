@@ -82,7 +82,7 @@
 //! | a key, a holder, a `lock_id`, the reason of a break | 1,024 bytes of UTF-8; a key does not begin with `"\0document/"` |
 //! | a TTL | 1 ms to 3,650 days |
 //! | locks, those of documents included; shared holders of one, waiters, sessions and what is bound to one | [`Limits`] |
-//! | documents that one call of [`Collection::unlock`] unlocks | 10,000 |
+//! | documents that one call of [`Collection::unlock`] unlocks | 4,096 |
 //! | calls in the queue and in one commit, audit records, events in a receiver | [`StoreOptions`] |
 //! | subscriptions at once | 1,024 |
 //! | locks of one page of a listing | 10,000 |
@@ -171,7 +171,7 @@ pub use maintenance::{CheckReport, MaintenanceError};
 pub use manager::LockManager;
 pub use options::StoreOptions;
 pub use recovery::Recovery;
-pub use remote::{ClientSession, Remote};
+pub use remote::{ClientSession, OnReply, Outstanding, Remote};
 pub use session::Session;
 pub use store::Store;
 pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};

@@ -4,6 +4,7 @@
 //! writer for what it changes.
 
 mod aggregate;
+mod break_locks;
 mod catalogue;
 mod cursor;
 mod distinct;
@@ -12,6 +13,7 @@ mod find_and_modify;
 mod index_spec;
 mod indexes;
 mod insert;
+mod locked;
 mod modify;
 mod output;
 mod prepare;

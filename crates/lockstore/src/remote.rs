@@ -30,6 +30,22 @@
 //! | `lockBackup`: path | | |
 //! | `lockCompact`: 1 | | `moved` |
 //!
+//! # Commands about locks of documents
+//!
+//! A lock of a document that is held is known by its `fence`: `{ key, holder, token }`, whose key is the store's own, and whose holder is
+//! the `lock_id` of the document. What every command may have, as `maxTimeMS` and `lockFences`, these may have too.
+//!
+//! | command: collection | fields | reply |
+//! | --- | --- | --- |
+//! | `lockDocument` | optional `filter`, `sort`, `hint`, `collation`, `let`, `update` (operators or a pipeline), `arrayFilters`, `projection`, `lockId`, `breakLock`, `getLockedDoc`, `sleepMS`, `maxWaitMS` (600,000) or `waitUntilNS`, `ttlMS`, `session`, `showToken` | `lockId`; `lockedDocument`, `fence`, `rejoined`, `ttlMS` and `validUntilNS`, or `unavailableDocument`, or neither |
+//! | `unlockDocument` | `fence`, optional `update`, `arrayFilters` and `let`, or `delete`, or `unlessRejoined` | |
+//! | `renewDocumentLock` | `fence`, optional `ttlMS` | `ttlMS` if it has an end |
+//! | `inspectDocumentLock` | `fence` | `holds` |
+//! | `lockedDocuments` | optional `batchSize` | a cursor over `_id`, `lockId`, `lockTime`, `token`, `session`, `expiresAtNS` |
+//! | `breakDocumentLocks` | `filter`, optional `hint`, `collation`, `let`, `reason` | `records` |
+//!
+//! `lockDocument` waits only with `sleepMS`.
+//!
 //! # Their errors
 //!
 //! Beside MongoDB's errors about commands that are not as they should be, there are these. Fields tell what a sentence would tell people:
@@ -59,6 +75,8 @@
 //! | 100000028 | `StoreUnresponsive` | `pid` |
 //! | 100000029 | `StoreOutcomeUnknown` | `what` |
 //! | 100000030 | `StoreUnreachable` | `socket`, `reason` |
+//! | 100000031 | `DocumentLockLost` | `lockId`, `nowHeldBy` |
+//! | 100000032 | `DocumentNotUpdated` | `notUpdated`: the reply that the update alone would have had |
 //! | 100000041 | `BackupExists` | `path` |
 //! | 100000042 | `BackupMissingFolder` | `path`, `folder` |
 //! | 100000043 | `BackupDestination` | `path`, `what` |
@@ -67,6 +85,7 @@ mod call;
 mod outstanding;
 mod through_commands;
 
+pub(crate) mod document_locks;
 pub(crate) mod form;
 
 pub(crate) mod documents;

@@ -9,6 +9,7 @@ use lockcore::{Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
 use crate::OpenError;
 use crate::acquire::LockRequest;
 use crate::backend::{Backend, Elsewhere};
+use crate::clock::Clock;
 use crate::document_locks::side_grant::{check_user_key, user_key};
 use crate::engine::Engine;
 use crate::error::{
@@ -312,6 +313,11 @@ impl Store {
             Backend::Here(engine) => engine.stats(),
             Backend::There(remote) => remote.stats(),
         }
+    }
+
+    /// The clock that its leases count by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.backend().clock()
     }
 
     /// What the opening of this store found.

@@ -6,6 +6,7 @@ mod collections;
 mod count;
 mod create_index;
 mod delete;
+mod drop;
 mod drop_index;
 mod explain;
 mod export;
@@ -28,6 +29,7 @@ use self::collections::Collections;
 use self::count::Count;
 use self::create_index::CreateIndex;
 use self::delete::Delete;
+use self::drop::Drop;
 use self::drop_index::DropIndex;
 use self::explain::Explain;
 use self::export::Export;
@@ -65,6 +67,7 @@ enum Command {
     Import(Import),
     Export(Export),
     Collections(Collections),
+    Drop(Drop),
     Indexes(Indexes),
     CreateIndex(CreateIndex),
     DropIndex(DropIndex),
@@ -86,6 +89,7 @@ impl Doc {
             Command::Import(import) => import.execute(file),
             Command::Export(export) => export.execute(file),
             Command::Collections(collections) => collections.execute(file),
+            Command::Drop(drop) => drop.execute(file),
             Command::Indexes(indexes) => indexes.execute(file),
             Command::CreateIndex(index) => index.execute(file),
             Command::DropIndex(index) => index.execute(file),

@@ -23,6 +23,7 @@ pub(crate) struct Stats {
 struct Figures {
     path: String,
     locks: usize,
+    document_locks: usize,
     audit_records: u64,
     file_bytes: u64,
 }
@@ -33,6 +34,7 @@ impl Stats {
         let figures = Figures {
             path: file.path().display().to_string(),
             locks: stats.locks,
+            document_locks: stats.document_locks,
             audit_records: stats.audit_records,
             file_bytes: stats.file_bytes,
         };
@@ -50,6 +52,7 @@ impl Figures {
         pairs([
             ("store", self.path.clone()),
             ("locks held", self.locks.to_string()),
+            ("documents locked", self.document_locks.to_string()),
             ("breaks recorded", self.audit_records.to_string()),
             ("file size", format!("{} bytes", self.file_bytes)),
         ])
@@ -57,8 +60,8 @@ impl Figures {
 }
 
 const ABOUT: &str = "\
-Show figures of the store: where it is, how many locks are held, how many breaks are recorded, and how \
-large the file is while it is open.
+Show figures of the store: where it is, how many locks are held, how many documents are locked by this \
+library, how many breaks are recorded, and how large the file is while it is open.
 
 Exit codes: 0 shown, 2 the command line is wrong, 4 the store could not be used, or there is none.";
 

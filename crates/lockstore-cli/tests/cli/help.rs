@@ -50,7 +50,7 @@ fn every_command_about_documents_has_help_with_examples() {
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let (commands, _) = commands.split_once("\n\n").unwrap();
     let commands: Vec<_> = commands.lines().filter_map(|l| l.split_whitespace().next()).collect();
-    assert_eq!(commands.len(), 17, "{commands:?}");
+    assert_eq!(commands.len(), 18, "{commands:?}");
     for command in commands.into_iter().filter(|command| *command != "help") {
         let of_command = sandbox.ok(&["doc", command, "--help"]);
         let (_, examples) = of_command.split_once("Examples:\n").unwrap();

@@ -1,4 +1,4 @@
-//! `doc collections`, `indexes`, `create-index`, `drop-index` and `explain`.
+//! `doc collections`, `drop`, `indexes`, `create-index`, `drop-index` and `explain`.
 
 use serde_json::json;
 
@@ -23,6 +23,19 @@ fn collections_are_listed_with_their_sizes() {
     let orders = json!({ "database": "shop", "name": "orders", "documents": 2, "indexes": 2 });
     assert_eq!(of_one, json!({ "collections": [orders] }));
     sandbox.fails_with(2, &["doc", "collections", "--db", "a b"], &["may not have the letter ' '"]);
+}
+
+#[test]
+fn a_collection_is_dropped_by_who_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["doc", "insert", "shop.orders", "{}", "{}"]);
+    let drop = ["doc", "drop", "shop.orders"];
+    sandbox.fails_with(2, &drop, &["nobody is there to be asked", "--yes"]);
+    assert_eq!(sandbox.ok(&["doc", "count", "shop.orders"]), "2\n");
+    let drop = [&drop[..], &["--yes"]].concat();
+    assert_eq!(sandbox.ok(&drop), "");
+    assert_eq!(sandbox.ok(&["doc", "collections"]), "");
+    sandbox.fails_with(1, &drop, &["there is no collection shop.orders"]);
 }
 
 #[test]

@@ -141,7 +141,10 @@ fn check_and_stats_tell_of_the_store() {
     assert_eq!(stats["path"], sandbox.store().to_str().unwrap());
     assert_eq!((&stats["locks"], &stats["audit_records"]), (&1.into(), &1.into()));
     assert!(stats["file_bytes"].as_u64().unwrap() > 0);
-    assert!(sandbox.ok(&["stats"]).contains("locks held       1\n"));
+    assert_eq!(stats["document_locks"], 0);
+    let shown = sandbox.ok(&["stats"]);
+    assert!(shown.contains("locks held        1\n"), "{shown}");
+    assert!(shown.contains("documents locked  0\n"), "{shown}");
 }
 
 #[test]

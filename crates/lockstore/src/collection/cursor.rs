@@ -74,7 +74,10 @@ impl Found {
         Ok(Self::Here { found, ahead })
     }
 
-    fn next_document(&mut self, store: &Store) -> Result<Option<RawDocumentBuf>, DocumentError> {
+    pub(super) fn next_document(
+        &mut self,
+        store: &Store,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
         match self {
             Self::Here { found, ahead } => found.next_document(store.engine(), *ahead),
             Self::There(found) => found.next_document(),

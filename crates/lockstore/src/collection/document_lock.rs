@@ -11,19 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Collection;
-use super::given::{Held, refused};
-use super::lock_document::Shown;
-use crate::document_locks::fields;
-use crate::document_locks::{
-    DocumentAt, Found, GiveBack, GivenBack, HeldDocument, LockAnswer, LockUpdate, Release,
-    StoredCollection, WorkedOut,
-};
-use crate::error::{
-    ArgumentError, DocumentError, LockDocumentError, ReleaseDocumentError, RenewError, unexpected,
-};
+use super::given::{Held, read, refused};
+use crate::backend::Backend;
+use crate::document_locks::{Found, HeldDocument, HeldLocks, LockUpdate, Release, StoredLocks};
+use crate::error::{ArgumentError, DocumentError, LockDocumentError, ReleaseDocumentError};
 use crate::fence::Fence;
 use crate::keep_alive::KeptLease;
-use crate::request::{Answer, Task};
 
 /// What locking a document has come to, made by [`LockDocument::acquire`](super::LockDocument::acquire): a document that
 /// this program has locked, one that another has locked, or none.
@@ -48,7 +41,6 @@ pub struct DocumentLock<T = bson::Document> {
 /// What a lock is held by.
 #[derive(Debug)]
 struct HeldLock {
-    at: DocumentAt,
     ttl: Option<Ttl>,
     lease: Arc<KeptLease>,
 }
@@ -56,16 +48,15 @@ struct HeldLock {
 impl<T> DocumentLock<T> {
     pub(super) fn found(
         collection: Collection<T>,
-        stored: &StoredCollection,
+        lock_id: Holder,
         found: Found<HeldDocument>,
-        shown: &Shown,
     ) -> Result<Self, LockDocumentError>
     where
         T: DeserializeOwned + 'static,
     {
         let mut lock = Self {
             collection,
-            lock_id: stored.wanted.lock_id.clone(),
+            lock_id,
             held: None,
             locked: None,
             unavailable: None,
@@ -73,11 +64,11 @@ impl<T> DocumentLock<T> {
         };
         match found {
             Found::Nothing => {}
-            Found::Unavailable(document) => lock.unavailable = Some(shown.read(&document)?),
+            Found::Unavailable(document) => lock.unavailable = Some(read(document)?),
             Found::Locked(found) => {
                 let document = lock.hold(found);
                 // A document that cannot be read is released again when the lock is dropped.
-                lock.locked = Some(shown.read(&document)?);
+                lock.locked = Some(read(document)?);
             }
         }
         Ok(lock)
@@ -87,11 +78,9 @@ impl<T> DocumentLock<T> {
     /// expired, ended with its session, or was taken away by an update or a deletion of the document.
     pub fn holds(&self) -> bool {
         let Some(HeldLock { lease, .. }) = &self.held else { return false };
-        let engine = self.collection.store.engine();
-        let is_over = lease.valid_until().is_some_and(|until| until <= engine.clock.now());
-        let view = engine.published.view();
-        let standing = view.lock(&lease.key).and_then(|lock| lock.grant_with(lease.token));
-        standing.is_some() && !is_over && !lease.is_lost() && engine.check_usable().is_ok()
+        let now = self.backend().now();
+        let is_over = lease.is_lost() || lease.valid_until().is_some_and(|until| until <= now);
+        !is_over && self.locks().holds(&fence(lease)).unwrap_or(false)
     }
 
     /// The document as it was when it was locked and updated; `None` when it was not locked.
@@ -116,7 +105,7 @@ impl<T> DocumentLock<T> {
 
     /// How long it is surely held from now; `None` when it has no end, or nothing was locked.
     pub fn remaining(&self) -> Option<Duration> {
-        let now = self.collection.store.engine().clock.now();
+        let now = self.backend().now();
         let until = self.held.as_ref()?.lease.valid_until()?;
         Some(until.saturating_since(now))
     }
@@ -136,7 +125,8 @@ impl<T> DocumentLock<T> {
             (Release::Delete, true) => {}
             (_, true) => self.on_release = Release::Unlock,
             (_, false) => {
-                update.check(self.collection.place(None)?.here().now_ms())?;
+                let now = self.backend().clock().wall();
+                update.check(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))?;
                 self.on_release = Release::Update(update);
             }
         }
@@ -175,13 +165,12 @@ impl<T> DocumentLock<T> {
     /// As [`DocumentLock::renew`].
     pub fn renew_for(&mut self, ttl: Duration) -> Result<(), ReleaseDocumentError> {
         let ttl = Ttl::new(ttl).map_err(ArgumentError::from)?;
-        let backend = self.collection.store.backend();
-        backend.check_usable()?;
+        self.backend().check_usable()?;
         let Some(held) = &self.held else { return Ok(()) };
-        backend.set_ttl(&held.lease, ttl);
+        self.backend().set_ttl(&held.lease, ttl);
         self.renew_with(held, Some(ttl))?;
         if held.lease.is_kept() {
-            backend.keep(&held.lease, ttl);
+            self.backend().keep(&held.lease, ttl);
         }
         if let Some(held) = &mut self.held {
             held.ttl = Some(ttl);
@@ -192,11 +181,10 @@ impl<T> DocumentLock<T> {
     /// Has the lease renewed each time a third of its TTL has passed, until this is released or the program ends. Whether
     /// that has gone well, [`holds`](Self::holds) tells. Does nothing for a lock that has no end.
     pub fn keep_alive(&self) {
-        let backend = self.collection.store.backend();
-        if let Some(HeldLock { ttl: Some(ttl), lease, .. }) = &self.held
-            && backend.check_usable().is_ok()
+        if let Some(HeldLock { ttl: Some(ttl), lease }) = &self.held
+            && self.backend().check_usable().is_ok()
         {
-            backend.keep(lease, *ttl);
+            self.backend().keep(lease, *ttl);
         }
     }
 
@@ -235,115 +223,60 @@ impl<T> DocumentLock<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fence(&self) -> Option<Fence> {
-        let lease = &self.held.as_ref()?.lease;
-        Some(Fence { key: lease.key.clone(), holder: lease.holder.clone(), token: lease.token })
+        Some(fence(&self.held.as_ref()?.lease))
+    }
+
+    fn backend(&self) -> &Backend {
+        self.collection.store.backend()
+    }
+
+    /// Where the lock is held.
+    fn locks(&self) -> Box<dyn HeldLocks + '_> {
+        let fences = &self.collection.fences;
+        match self.backend() {
+            Backend::Here(engine) => Box::new(StoredLocks::new(engine).fenced_by(fences)),
+            Backend::There(remote) => Box::new(self.collection.elsewhere(remote)),
+        }
     }
 
     /// Holds what was locked. Gives the document.
     fn hold(&mut self, found: HeldDocument) -> RawDocumentBuf {
-        let HeldDocument { lock, valid_until } = found;
-        let backend = self.collection.store.backend();
-        let lease = backend.lease(lock.key, self.lock_id.clone(), lock.token);
+        let HeldDocument { document, fence, ttl, valid_until, .. } = found;
+        let lease = self.backend().lease(fence.key, fence.holder, fence.token);
         lease.set_valid_until(valid_until);
-        let ttl = lock.lease.map(|lease| lease.ttl);
-        self.held = Some(HeldLock { at: lock.at, ttl, lease });
-        lock.document
+        self.held = Some(HeldLock { ttl, lease });
+        document
     }
 
     fn renew_with(&self, held: &HeldLock, ttl: Option<Ttl>) -> Result<(), ReleaseDocumentError> {
-        let store = &self.collection.store;
-        let asked_at = store.engine().clock.now();
-        let (key, holder) = (held.lease.key.clone(), held.lease.holder.clone());
-        match store.renew_grant(key, holder, Some(held.lease.token), ttl) {
-            Ok(renewed) => {
-                held.lease.set_valid_until(
-                    renewed.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration())),
-                );
+        let asked_at = self.backend().now();
+        match self.locks().renew(&fence(&held.lease), ttl) {
+            Ok(ttl) => {
+                let valid_until = ttl.map(|ttl| asked_at.saturating_add(ttl.as_duration()));
+                held.lease.set_valid_until(valid_until);
                 Ok(())
             }
-            Err(RenewError::LeaseLost { .. } | RenewError::OtherToken { .. }) => {
-                held.lease.set_lost();
-                // Who holds it now, only the document can tell: a grant stands behind few of its locks.
-                let now_held_by = self.now_held_by(held.at)?;
-                Err(ReleaseDocumentError::LockLost { lock_id: self.lock_id.clone(), now_held_by })
+            Err(error) => {
+                if matches!(error, ReleaseDocumentError::LockLost { .. }) {
+                    held.lease.set_lost();
+                }
+                Err(error)
             }
-            Err(RenewError::Argument(error)) => Err(error.into()),
-            Err(RenewError::Store(error)) => Err(error.into()),
         }
-    }
-
-    /// Who has locked the document now.
-    fn now_held_by(
-        &self,
-        (collection, record): DocumentAt,
-    ) -> Result<Option<String>, DocumentError> {
-        let reading = self.collection.store.engine().reading()?;
-        if reading.catalog().collection_with(collection).is_none() {
-            return Ok(None);
-        }
-        let document = reading.document(collection, record)?;
-        Ok(document.and_then(|document| fields::holder(document.raw())))
     }
 
     fn give_back(&mut self, release: Release) -> Result<(), ReleaseDocumentError> {
-        let Some(mut give_back) = self.let_go(release) else { return Ok(()) };
-        let mut not_updated = None;
-        loop {
-            let task = Task::UnlockDocument(Box::new(give_back.clone()));
-            let outcome = match self.collection.store.engine().call(task) {
-                Answer::DocumentLock(answer) => match *answer {
-                    LockAnswer::GivenBack(outcome) => outcome,
-                    other => return Err(unexpected(&Answer::DocumentLock(Box::new(other))).into()),
-                },
-                Answer::Failed(error) => return Err(error.into()),
-                answer => return Err(unexpected(&answer).into()),
-            };
-            match outcome {
-                GivenBack::Released => {
-                    return not_updated
-                        .map_or(Ok(()), |it| Err(ReleaseDocumentError::NotUpdated(it)));
-                }
-                GivenBack::NotUpdated(error) => {
-                    return Err(ReleaseDocumentError::NotUpdated(error));
-                }
-                GivenBack::Lost(now_held_by) => {
-                    let lock_id = self.lock_id.clone();
-                    return Err(ReleaseDocumentError::LockLost { lock_id, now_held_by });
-                }
-                GivenBack::TooMuch => match self.work_out(&give_back) {
-                    Ok(worked_out) => give_back.worked_out = worked_out,
-                    Err(error) => {
-                        give_back.release = Release::Unlock;
-                        not_updated = Some(error);
-                    }
-                },
-                GivenBack::Failed(error) => return Err(error.into()),
-            }
+        match self.let_go() {
+            Some(fence) => self.locks().give_back(&fence, release),
+            None => Ok(()),
         }
     }
 
-    /// What the update on release makes of the document, as of now; `None` if it is gone.
-    fn work_out(&self, give_back: &GiveBack) -> Result<Option<WorkedOut>, DocumentError> {
-        let Release::Update(update) = &give_back.release else { return Ok(None) };
-        let (collection, record) = give_back.at;
-        let reading = self.collection.store.engine().reading()?;
-        if reading.catalog().collection_with(collection).is_none() {
-            return Ok(None);
-        }
-        let Some(document) = reading.document(collection, record)? else { return Ok(None) };
-        let (seen, now_ms) = (reading.sequence(), self.collection.place(None)?.here().now_ms());
-        let after = update.apply(document.raw(), None, now_ms, u64::MAX, fields::unlocked)?;
-        Ok(after.map(|(after, _)| WorkedOut { record, seen, after }))
-    }
-
-    /// Ends renewals, and gives the release that is to be asked for, if something is held.
-    fn let_go(&mut self, release: Release) -> Option<GiveBack> {
-        let HeldLock { at, lease, .. } = self.held.take()?;
-        self.collection.store.backend().let_go(&lease);
-        let (key, lock_id) = (lease.key.clone(), self.lock_id.clone());
-        let (token, worked_out) = (lease.token, None);
-        let fences = self.collection.fences.clone();
-        Some(GiveBack { at, key, lock_id, token, release, worked_out, fences })
+    /// Ends renewals, and gives the grant that is to be released, if something is held.
+    fn let_go(&mut self) -> Option<Fence> {
+        let HeldLock { lease, .. } = self.held.take()?;
+        self.backend().let_go(&lease);
+        Some(fence(&lease))
     }
 
     fn skip_on_release(&mut self, why: &str) {
@@ -368,9 +301,8 @@ impl<T> Drop for DocumentLock<T> {
         let has_end = held.ttl.is_some();
         let release = std::mem::take(&mut self.on_release);
         if has_end && matches!(release, Release::Unlock) {
-            if let Some(give_back) = self.let_go(release) {
-                let task = Task::UnlockDocument(Box::new(give_back));
-                self.collection.store.engine().post_or_warn(task);
+            if let Some(fence) = self.let_go() {
+                self.locks().give_back_later(&fence, release);
             }
         } else if let Err(error) = self.give_back(release) {
             let (collection, lock_id) = (self.collection.namespace(), &self.lock_id);
@@ -389,6 +321,11 @@ impl<T: fmt::Debug> fmt::Debug for DocumentLock<T> {
             .field("unavailable_document", &self.unavailable)
             .finish_non_exhaustive()
     }
+}
+
+/// The grant that a lease is of.
+fn fence(lease: &KeptLease) -> Fence {
+    Fence { key: lease.key.clone(), holder: lease.holder.clone(), token: lease.token }
 }
 
 /// Why an update and a deletion on release are not set together.

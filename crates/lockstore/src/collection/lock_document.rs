@@ -1,7 +1,7 @@
 //! Locking a document: what to ask for, and the ways to wait for it.
 
-mod begun;
 mod future;
+mod request;
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use super::Collection;
 use super::document_lock::DocumentLock;
 use super::given::{Asked, Held, argument};
 use super::setters::setters;
+use crate::backend::Backend;
+use crate::document_locks::MAX_WAIT;
 use crate::error::{LockDocumentError, ReleaseDocumentError};
 use crate::session::Session;
-use begun::Begun;
-pub(super) use begun::Shown;
 
 impl<T> Collection<T> {
     /// Begins to lock the first document that matches `filter`: set what it needs, and then
@@ -186,9 +186,10 @@ impl<T> LockDocument<'_, T> {
         self
     }
 
-    /// How long each look may take: then it ends with the error
-    /// [`MAX_TIME_MS_EXPIRED`](docquery::ErrorCode::MAX_TIME_MS_EXPIRED). Waiting does not count. Zero is no limit, and the
-    /// default.
+    /// How long a look may take, as that of a `find_one_and_update`: then it ends with the error
+    /// [`MAX_TIME_MS_EXPIRED`](docquery::ErrorCode::MAX_TIME_MS_EXPIRED). One that has to be planned anew, because what it found was
+    /// changed or locked by others meanwhile, is the same look. Waiting does not count, and who has waited looks anew. Zero is
+    /// no limit, and the default.
     pub fn max_time(mut self, max_time: Duration) -> Self {
         self.max_time = Some(max_time).filter(|limit| !limit.is_zero());
         self
@@ -223,17 +224,20 @@ impl<T> LockDocument<'_, T> {
     where
         T: DeserializeOwned + 'static,
     {
-        let collection = self.collection.clone();
-        let Begun { stored, acquisition, shown } = self.begin()?;
-        let found = acquisition.run(&stored)?;
-        DocumentLock::found(collection, &stored, found, &shown)
+        let (collection, request) = (self.collection.clone(), self.request()?);
+        let lock_id = request.lock_id.clone();
+        let found = match collection.store.backend() {
+            Backend::Here(engine) => request.begin(engine, collection.names()?)?.run()?,
+            Backend::There(remote) => collection.elsewhere(remote).lock(&request)?,
+        };
+        DocumentLock::found(collection, lock_id, found)
     }
 
     /// As [`acquire`](Self::acquire), as a future that needs no particular runtime and no thread. It looks for the document in
     /// the thread that polls it, and waits in none. Nothing is looked for until it is first polled; dropping it ends the wait,
     /// and a document that was locked meanwhile is released.
     pub fn acquire_async(self) -> LockDocumentFuture<T> {
-        LockDocumentFuture::new(self.collection.clone(), self.begin())
+        LockDocumentFuture::new(self.collection.clone(), self.request())
     }
 
     /// Locks the document, runs `f` and releases it. `f` is run whatever was found: it asks
@@ -261,6 +265,3 @@ impl<T> LockDocument<'_, T> {
         }
     }
 }
-
-/// How long is waited at most by default, as `MongoLock` does.
-const MAX_WAIT: Duration = Duration::from_secs(600);

@@ -4,7 +4,8 @@ use bson::{RawBson, RawDocumentBuf};
 use docquery::OwnedValue;
 
 use super::cursor::Found;
-use crate::error::DocumentError;
+use crate::error::{DocumentError, LockDocumentError};
+use crate::info::BreakRecord;
 use crate::operations::{
     self, AggregateRequest, Dropped, FindAndModifyRequest, FindRequest, IndexSpec, InsertOutcome,
     InsertRequest, ModifyOutcome, ModifyRequest, Selector, Statement,
@@ -30,14 +31,22 @@ pub(super) struct Changed {
     pub(super) error: Option<DocumentError>,
 }
 
-impl<'c> Place<'c> {
-    /// The place, which is in this process.
-    pub(super) fn here(self) -> operations::Place<'c> {
+impl Place<'_> {
+    pub(super) fn locked_documents(&self) -> Result<Found, DocumentError> {
         match self {
-            Self::Here(place) => place,
-            Self::There(_) => {
-                unimplemented!("the seam is being built: document locks ask where they are")
-            }
+            Self::Here(place) => Found::here(place.engine(), place.locked_documents()?, None),
+            Self::There(place) => Ok(Found::There(place.locked_documents()?)),
+        }
+    }
+
+    pub(super) fn break_document_locks(
+        &self,
+        selector: &Selector,
+        reason: &str,
+    ) -> Result<Vec<BreakRecord>, LockDocumentError> {
+        match self {
+            Self::Here(place) => place.break_document_locks(selector, reason),
+            Self::There(place) => Ok(place.break_document_locks(selector, reason)?),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `lockFences`, a field of ours that every command may have: the grants that its writes rely on.
 
+use bson::{RawDocumentBuf, rawdoc};
 use docquery::{Document, Error, Value, Writer};
 use lockcore::Token;
 
@@ -20,6 +21,24 @@ pub(super) fn parse(command: Document<'_>) -> Result<Vec<Fence>, Error> {
     fences.collect()
 }
 
+/// A fence as it stands in commands and replies.
+pub(crate) fn written(fence: &Fence) -> RawDocumentBuf {
+    let (key, holder) = (fence.key.as_str(), fence.holder.as_str());
+    rawdoc! { "key": key, "holder": holder, "token": fence.token.get().cast_signed() }
+}
+
+/// The fence of a command that is about a grant.
+pub(super) fn required(arguments: &mut Arguments<'_>) -> Result<Fence, Error> {
+    let fence = arguments.document("fence")?;
+    let fence = arguments.required("fence", fence)?;
+    self::fence(Arguments::new("fence", fence)?)
+}
+
+/// The fence that a reply has in it, if there is one.
+pub(crate) fn read(fence: Value<'_>) -> Option<Fence> {
+    self::fence(Arguments::new("fence", fence.as_document()?).ok()?).ok()
+}
+
 /// Writes the fences of a command, if it has any.
 pub(crate) fn write(fences: &[Fence], fields: &mut Writer) {
     if fences.is_empty() {
@@ -27,11 +46,7 @@ pub(crate) fn write(fences: &[Fence], fields: &mut Writer) {
     }
     fields.open_array("lockFences");
     for fence in fences {
-        fields.open_document_item();
-        fields.field("key", Value::String(fence.key.as_str()));
-        fields.field("holder", Value::String(fence.holder.as_str()));
-        fields.field("token", Value::Int64(fence.token.get().cast_signed()));
-        fields.close();
+        fields.item(Value::from(&*written(fence)));
     }
     fields.close();
 }

@@ -11,6 +11,7 @@ use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::{Reply, count_value};
 use super::write_batch;
+use crate::document_locks::LockUpdate;
 use crate::error::DocumentError;
 use crate::operations::{Change, ModifyRequest, Place, Selector};
 
@@ -156,6 +157,12 @@ impl UpdateSpec {
         let update =
             RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
         Ok(Self { update, array_filters })
+    }
+
+    /// As an update that goes with the lock of a document.
+    pub(super) fn of_lock(self, variables: Option<RawDocumentBuf>) -> LockUpdate {
+        let update = self.update().into();
+        LockUpdate { update, array_filters: self.array_filters, variables }
     }
 
     fn is_pipeline(&self) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use lockcore::Instant;
 
-/// What locking a document needs of a collection.
+/// What locking a document needs of a collection. What releasing it needs, [`HeldLocks`](super::HeldLocks) has.
 pub(crate) trait LockableCollection {
     /// What a lock is held by.
     type Held;
@@ -21,10 +21,20 @@ pub(crate) trait LockableCollection {
     /// Looks once: finds the first document and locks it if it can be had, in one step, as a conditional
     /// `find_one_and_update` does. With a turn, a collection that knows of its changes may itself wait for one, until
     /// the turn's time at the latest.
-    fn take(&self, turn: Option<Turn>) -> Result<Looked<Self::Held>, Self::Error>;
+    fn take(&self, look: Look) -> Result<Looked<Self::Held>, Self::Error>;
 
     /// Waits until then, or until it is worth looking again. A collection that waits in [`take`](Self::take) is never asked to.
     fn wait(&self, until: Instant);
+}
+
+/// A look at a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// When it began. One that has to be taken again because what it found has changed is still the same look: the time that a look
+    /// may take counts from here.
+    pub(crate) began: Instant,
+    /// How long it may wait; `None` when it is the last one.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// When a waiter looks again at the latest.
@@ -75,21 +85,22 @@ pub(crate) enum Next<H> {
 pub(crate) struct Acquisition {
     patience: Option<Patience>,
     number: Option<u64>,
+    /// When the look began that is not over yet.
+    began: Option<Instant>,
 }
 
 /// How long somebody waits for a document that is locked.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+pub(crate) struct Patience {
     /// The longest time between two looks.
-    sleep: Duration,
-    deadline: Instant,
+    pub(crate) sleep: Duration,
+    pub(crate) deadline: Instant,
 }
 
 impl Acquisition {
-    /// Begins now. With `sleep`, it is waited for a document that is locked, for `max_wait`.
-    pub(crate) fn new(sleep: Option<Duration>, max_wait: Duration, now: Instant) -> Self {
-        let deadline = now.saturating_add(max_wait);
-        Self { patience: sleep.map(|sleep| Patience { sleep, deadline }), number: None }
+    /// Begins. With patience, it is waited for a document that is locked.
+    pub(crate) fn new(patience: Option<Patience>) -> Self {
+        Self { patience, number: None, began: None }
     }
 
     /// Does all of it.
@@ -98,7 +109,7 @@ impl Acquisition {
         collection: &C,
     ) -> Result<Found<C::Held>, C::Error> {
         loop {
-            let looked = collection.take(self.turn(collection.now()))?;
+            let looked = collection.take(self.look(collection.now()))?;
             match self.looked(looked, collection.now()) {
                 Next::Done(found) => return Ok(found),
                 Next::Look => {}
@@ -107,13 +118,18 @@ impl Acquisition {
         }
     }
 
-    /// How long the next look may wait; `None` when it is the last one.
-    pub(crate) fn turn(&self, now: Instant) -> Option<Turn> {
-        self.look_again_at(now).map(|look_again_at| Turn { number: self.number, look_again_at })
+    /// The next look, or the rest of one that has to be taken again.
+    pub(crate) fn look(&mut self, now: Instant) -> Look {
+        let turn = |look_again_at| Turn { number: self.number, look_again_at };
+        let turn = self.look_again_at(now).map(turn);
+        Look { began: *self.began.get_or_insert(now), turn }
     }
 
     /// Takes what a look has come to.
     pub(crate) fn looked<H>(&mut self, looked: Looked<H>, now: Instant) -> Next<H> {
+        if !matches!(looked, Looked::Changed(None)) {
+            self.began = None;
+        }
         match looked {
             Looked::Locked(held) => Next::Done(Found::Locked(held)),
             Looked::Nothing => Next::Done(Found::Nothing),
@@ -133,6 +149,9 @@ impl Acquisition {
         (now < deadline).then(|| now.saturating_add(sleep).min(deadline))
     }
 }
+
+/// How long is waited at most by default, as `MongoLock` does.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +175,7 @@ mod tests {
             self.now.get()
         }
 
-        fn take(&self, _: Option<Turn>) -> Result<Looked<Self::Held>, Self::Error> {
+        fn take(&self, _: Look) -> Result<Looked<Self::Held>, Self::Error> {
             self.looks.borrow_mut().pop().ok_or("looked once too often")
         }
 
@@ -177,11 +196,9 @@ mod tests {
             looks: looks.into(),
             waited_until: RefCell::default(),
         };
-        let acquisition = Acquisition::new(
-            sleep_ms.map(Duration::from_millis),
-            Duration::from_millis(max_wait_ms),
-            collection.now(),
-        );
+        let deadline = collection.now().saturating_add(Duration::from_millis(max_wait_ms));
+        let patience = |sleep| Patience { sleep: Duration::from_millis(sleep), deadline };
+        let acquisition = Acquisition::new(sleep_ms.map(patience));
         (acquisition.run(&collection), collection.waited_until.into_inner())
     }
 
@@ -212,10 +229,23 @@ mod tests {
     #[test]
     fn a_place_among_the_waiters_is_kept() {
         let now = Instant::from_millis(1);
-        let second = Duration::from_secs(1);
-        let mut acquisition = Acquisition::new(Some(second), second, now);
+        let sleep = Duration::from_secs(1);
+        let deadline = now.saturating_add(sleep);
+        let mut acquisition = Acquisition::new(Some(Patience { sleep, deadline }));
         assert_eq!(acquisition.looked::<()>(Looked::Changed(Some(7)), now), Next::Look);
         assert_eq!(acquisition.looked::<()>(Looked::Changed(None), now), Next::Look);
-        assert_eq!(acquisition.turn(now).unwrap().number, Some(7));
+        assert_eq!(acquisition.look(now).turn.unwrap().number, Some(7));
+    }
+
+    #[test]
+    fn a_look_that_is_taken_again_began_when_it_was_first_taken() {
+        let at = Instant::from_millis;
+        let mut acquisition = Acquisition::new(None);
+        assert_eq!(acquisition.look(at(1)).began, at(1));
+        acquisition.looked::<()>(Looked::Changed(None), at(2));
+        assert_eq!(acquisition.look(at(3)).began, at(1));
+        // Who has waited looks anew.
+        acquisition.looked::<()>(Looked::Changed(Some(7)), at(4));
+        assert_eq!(acquisition.look(at(5)).began, at(5));
     }
 }

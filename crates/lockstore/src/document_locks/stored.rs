@@ -5,32 +5,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::Filter;
-use lockcore::{Instant, LeaveCause, Refusal};
+use lockcore::{Instant, LeaveCause, Refusal, Ttl};
 
 use super::{
-    LockAnswer, LockFields, LockUpdate, LockableCollection, Looked, Take, Taken, TakenLock, Turn,
-    Wanted, WorkedOut,
+    LockAnswer, LockFields, LockUpdate, LockableCollection, Look, Looked, Take, Taken, Wanted,
+    WorkedOut,
 };
 use crate::documents::{CollectionId, Namespace, RecordId, Scope};
+use crate::engine::Engine;
 use crate::error::{DocumentError, LockDocumentError, unexpected};
+use crate::fence::Fence;
 use crate::operations::{Candidates, Place, Selector};
 use crate::request::{Answer, Task};
-use crate::store::Store;
 
 /// A document that the caller has locked.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct HeldDocument {
-    pub(crate) lock: TakenLock,
+    pub(crate) document: RawDocumentBuf,
+    /// The grant behind its lock.
+    pub(crate) fence: Fence,
+    pub(crate) ttl: Option<Ttl>,
     /// Until when the lease may be relied on.
     pub(crate) valid_until: Option<Instant>,
+    /// Whether the same `lock_id` held it already.
+    pub(crate) rejoined: bool,
 }
 
 /// Where a document is to be locked, and which one.
 #[derive(Debug)]
 pub(crate) struct StoredCollection {
-    pub(crate) store: Store,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) namespace: Namespace,
     pub(crate) selector: Selector,
     /// How long one look may take.
@@ -42,10 +48,13 @@ pub(crate) struct StoredCollection {
 
 impl StoredCollection {
     /// Looks, and gives what is to be asked of the writer; `None` when nothing matches.
-    pub(crate) fn plan(&self, turn: Option<Turn>) -> Result<Option<Task>, DocumentError> {
-        let engine = self.store.engine();
+    pub(crate) fn plan(&self, look: Look) -> Result<Option<Task>, DocumentError> {
+        let engine = &self.engine;
         let scope = Scope::new(engine, None, Vec::new());
-        let place = Place::new(scope, self.namespace.clone(), self.max_time);
+        let passed = engine.clock.now().saturating_since(look.began);
+        let time_left = self.max_time.map(|limit| limit.saturating_sub(passed));
+        let place = Place::new(scope, self.namespace.clone(), time_left);
+        place.check_time()?;
         let query = place.query(&self.selector)?;
         let limit = engine.rivals.candidates();
         let Candidates { sequence, collection, records, error } =
@@ -68,7 +77,7 @@ impl StoredCollection {
             wanted: Arc::clone(&self.wanted),
             seen: sequence,
             worked_out,
-            turn,
+            turn: look.turn,
         };
         Ok(Some(Task::LockDocument(Box::new(take))))
     }
@@ -81,7 +90,7 @@ impl StoredCollection {
         collection: CollectionId,
         record: RecordId,
     ) -> Result<Option<WorkedOut>, DocumentError> {
-        let engine = self.store.engine();
+        let engine = &self.engine;
         let reading = engine.reading()?;
         if reading.catalog().collection_with(collection).is_none() {
             return Ok(None);
@@ -111,7 +120,7 @@ impl StoredCollection {
         asked_at: Instant,
         answer: Answer,
     ) -> Result<Looked<HeldDocument>, LockDocumentError> {
-        let rivals = &self.store.engine().rivals;
+        let rivals = &self.engine.rivals;
         let taken = match answer {
             Answer::DocumentLock(answer) => match *answer {
                 LockAnswer::Taken(taken) => taken,
@@ -136,7 +145,13 @@ impl StoredCollection {
                 if !lock.waited {
                     rivals.note(Some(lock.tried));
                 }
-                Ok(Looked::Locked(HeldDocument { lock: *lock, valid_until }))
+                Ok(Looked::Locked(HeldDocument {
+                    document: lock.document,
+                    fence: Fence { key: lock.key, holder: lock.lock_id, token: lock.token },
+                    ttl: lock.lease.map(|lease| lease.ttl),
+                    valid_until,
+                    rejoined: lock.rejoined,
+                }))
             }
             Taken::Unavailable(document) => Ok(Looked::Unavailable(document)),
             Taken::Again => {
@@ -170,13 +185,13 @@ impl LockableCollection for StoredCollection {
     type Error = LockDocumentError;
 
     fn now(&self) -> Instant {
-        self.store.engine().clock.now()
+        self.engine.clock.now()
     }
 
-    fn take(&self, turn: Option<Turn>) -> Result<Looked<HeldDocument>, LockDocumentError> {
+    fn take(&self, look: Look) -> Result<Looked<HeldDocument>, LockDocumentError> {
         let asked_at = self.now();
-        match self.plan(turn)? {
-            Some(task) => self.looked(asked_at, self.store.engine().call(task)),
+        match self.plan(look)? {
+            Some(task) => self.looked(asked_at, self.engine.call(task)),
             None => Ok(Looked::Nothing),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Filter, Value};
-use lockcore::{Holder, Key, Lease, Refusal, SessionId, Token, Ttl};
+use lockcore::{Granted, Holder, Key, Lease, Refusal, SessionId, Token, Ttl};
 
 use super::acquisition::Turn;
 use super::fields::locked_by;
@@ -57,6 +57,17 @@ pub(crate) enum Mode {
     Meet,
     /// It is taken from whoever holds it.
     Break,
+}
+
+impl Mode {
+    /// As it is asked for: `meets` says whether the first document is the one that is wanted, even if it is locked.
+    pub(crate) fn of(break_lock: bool, meets: bool) -> Self {
+        match (break_lock, meets) {
+            (true, _) => Self::Break,
+            (false, true) => Self::Meet,
+            (false, false) => Self::Pass,
+        }
+    }
 }
 
 /// What a document is for somebody who wants to lock it.
@@ -127,6 +138,18 @@ pub(crate) struct TakenLock {
 }
 
 impl TakenLock {
+    /// The first candidate, which was not waited for.
+    pub(crate) fn new(
+        document: RawDocumentBuf,
+        at: DocumentAt,
+        key: Key,
+        lock_id: Holder,
+        granted: &Granted,
+    ) -> Self {
+        let Granted { token, lease, rejoined } = *granted;
+        Self { document, at, key, lock_id, token, lease, rejoined, waited: false, tried: 1 }
+    }
+
     /// Its release.
     pub(crate) fn give_back(&self, release: Release) -> GiveBack {
         let (key, lock_id) = (self.key.clone(), self.lock_id.clone());

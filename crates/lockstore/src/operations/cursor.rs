@@ -7,6 +7,8 @@ use bson::RawDocumentBuf;
 use docquery::pipeline::Documents;
 use docquery::{Filter, Projection, Value, Writer, limits};
 
+use super::locked;
+use crate::documents::CollectionId;
 use crate::documents::execution::{Execution, Row};
 use crate::engine::Engine;
 use crate::error::DocumentError;
@@ -31,13 +33,18 @@ enum Source {
 
 /// How a document that was found is shown.
 #[derive(Debug)]
-pub(crate) struct Shown {
-    pub(crate) filter: Arc<Filter>,
-    pub(crate) projection: Option<Projection>,
-    /// Whether the keys of the index are shown in place of the document.
-    pub(crate) return_key: bool,
-    /// Whether the place of a document in its collection is shown with it.
-    pub(crate) show_record_id: bool,
+pub(crate) enum Shown {
+    /// As it is, or a part of it.
+    Document {
+        filter: Arc<Filter>,
+        projection: Option<Projection>,
+        /// Whether the keys of the index are shown in place of the document.
+        return_key: bool,
+        /// Whether the place of a document in its collection is shown with it.
+        show_record_id: bool,
+    },
+    /// Who has locked it, in its collection.
+    Lock(CollectionId),
 }
 
 impl Cursor {
@@ -69,7 +76,7 @@ impl Cursor {
         if let Source::Found { execution, shown } = &mut self.source
             && self.ready.is_empty()
         {
-            return execution.next_batch(engine, count, bytes, |row| shown.show(row));
+            return execution.next_batch(engine, count, bytes, |row| shown.show(engine, row));
         }
         let mut batch = Vec::new();
         let mut size = 0;
@@ -129,13 +136,19 @@ impl Cursor {
 }
 
 impl Shown {
-    fn show(&self, row: Row<'_>) -> Result<RawDocumentBuf, DocumentError> {
-        let mut document = match &self.projection {
-            _ if self.return_key => row.key_document()?,
-            Some(projection) => projection.apply(row.document, &self.filter)?,
+    fn show(&self, engine: &Engine, row: Row<'_>) -> Result<RawDocumentBuf, DocumentError> {
+        let (filter, projection, return_key, show_record_id) = match self {
+            Self::Document { filter, projection, return_key, show_record_id } => {
+                (filter, projection, *return_key, *show_record_id)
+            }
+            Self::Lock(collection) => return Ok(locked::shown(engine, *collection, row)),
+        };
+        let mut document = match projection {
+            _ if return_key => row.key_document()?,
+            Some(projection) => projection.apply(row.document, filter)?,
             None => row.document.to_owned(),
         };
-        if self.show_record_id {
+        if show_record_id {
             let mut fields = Writer::new();
             fields.fields((&*document).into());
             fields.field("$recordId", Value::Int64(row.record.get().cast_signed()));

@@ -34,7 +34,8 @@ impl Place<'_> {
         let FindRequest { skip, limit, return_key, show_record_id, .. } = *request;
         let extent = Extent { skip, limit, keys: return_key, ..Extent::default() };
         let (execution, _) = self.execute(&query, extent)?;
-        let shown = Shown { filter: query.filter, projection, return_key, show_record_id };
+        let shown =
+            Shown::Document { filter: query.filter, projection, return_key, show_record_id };
         Ok(Cursor::of(execution, shown))
     }
 

@@ -9,6 +9,7 @@ mod find;
 mod find_and_modify;
 mod indexes;
 mod insert;
+mod locked;
 mod modify;
 mod reply;
 

@@ -3,7 +3,7 @@
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::Filter;
 use lockcore::{
-    Acquire, Command, Granted, Holder, Key, Lease, Mode, Outcome, Refusal, Token, Wait,
+    Acquire, Command, Granted, Holder, Key, Lease, Mode, Outcome, Refusal, Token, Transition, Wait,
 };
 
 use super::document_locks::{millis, shown};
@@ -22,6 +22,13 @@ enum Look {
     Locked(Box<TakenLock>),
     /// It is locked by another.
     Held(RawDocumentBuf, RecordId),
+}
+
+/// A side grant that can be had.
+enum Grantable {
+    Now(Box<Transition>),
+    /// Once the grant of this token is over.
+    OnceOver(Token),
 }
 
 /// Why a document was not locked. Nothing has changed.
@@ -136,9 +143,9 @@ impl Writer {
         let wanted = &take.wanted;
         let key = self.side_key(at);
         let acquire = acquire(take, &key);
-        let broken = self.check_grant(&acquire, moment)?;
-        let lease = wanted.ttl.map(|ttl| Lease::starting(moment.now.instant, ttl));
+        let grantable = self.grantable(&acquire, moment)?;
         let token = self.table.next_token();
+        let lease = wanted.ttl.map(|ttl| Lease::starting(moment.now.instant, ttl));
         let lock_fields = LockFields {
             lock_id: &wanted.lock_id,
             since_ms: millis(moment),
@@ -156,29 +163,19 @@ impl Writer {
         };
         let prepared = self.documents.prepare(at, before, Some(after.clone()), moment.ground)?;
         // From here on nothing can fail.
-        if let Some(token) = broken {
-            self.end_grant(&key, token, moment);
-        }
-        let granted = self.table.decide(moment.now, &Command::Acquire(acquire));
-        let granted = granted.expect("it was found out that it can be granted");
-        self.apply(&granted, moment);
-        assert!(
-            matches!(&granted.outcome, Outcome::Granted(granted) if granted.token == token),
-            "the document shows {token}: {granted:?}"
-        );
+        let transition = match grantable {
+            Grantable::Now(transition) => *transition,
+            Grantable::OnceOver(token) => {
+                self.end_grant(&key, token, moment);
+                let granted = self.table.decide(moment.now, &Command::Acquire(acquire));
+                granted.expect("it was found out that it can be granted")
+            }
+        };
+        self.apply(&transition, moment);
+        let granted = granted(&transition);
+        assert!(granted.token == token, "the document shows {token}: {granted:?}");
         self.documents.put(prepared);
-        let lock_id = wanted.lock_id.clone();
-        Ok(TakenLock {
-            document: after,
-            at,
-            key,
-            lock_id,
-            token,
-            lease,
-            rejoined: false,
-            waited: false,
-            tried: 1,
-        })
+        Ok(TakenLock::new(after, at, key, wanted.lock_id.clone(), granted))
     }
 
     /// What an update makes of a document; `None` when the caller is to work that out, and has not on what is there now.
@@ -203,18 +200,20 @@ impl Writer {
         }))
     }
 
-    /// Whether a side grant can be had once the one that is there is over: that one's token.
-    fn check_grant(&self, acquire: &Acquire, moment: Moment<'_>) -> Result<Option<Token>, Refusal> {
-        let standing = self.table.lock(&acquire.key).and_then(|lock| lock.grants().next());
+    /// Whether a side grant can be had, now or once the one that is there is over.
+    fn grantable(&self, acquire: &Acquire, moment: Moment<'_>) -> Result<Grantable, Refusal> {
         let mut probe = acquire.clone();
+        let standing = self.table.lock(&acquire.key).and_then(|lock| lock.grants().next());
+        let Some(standing) = standing else {
+            let transition = self.table.decide(moment.now, &Command::Acquire(probe))?;
+            return Ok(Grantable::Now(Box::new(transition)));
+        };
         // Somebody who is another than who holds it is asked whether the session has room for one more.
-        if let Some(grant) = standing
-            && grant.session != acquire.session
-        {
-            probe.holder = other_than(&grant.holder);
+        if standing.session != acquire.session {
+            probe.holder = other_than(&standing.holder);
         }
         match self.table.decide(moment.now, &Command::Acquire(probe)) {
-            Ok(_) | Err(Refusal::Held(_)) => Ok(standing.map(|grant| grant.token)),
+            Ok(_) | Err(Refusal::Held(_)) => Ok(Grantable::OnceOver(standing.token)),
             Err(refusal) => Err(refusal),
         }
     }
@@ -230,9 +229,8 @@ impl Writer {
         let key = self.side_key(at);
         let command = Command::Acquire(acquire(take, &key));
         let transition = self.table.decide(moment.now, &command)?;
-        let Outcome::Granted(Granted { token, lease, rejoined }) = transition.outcome else {
-            unreachable!("who does not wait is granted something or refused")
-        };
+        let granted = granted(&transition);
+        let (token, lease) = (granted.token, granted.lease);
         let mut after = with_expiry(before, lease.map(|lease| shown(lease, moment)));
         if take.wanted.show_token {
             after = fields::with_token(&after, token);
@@ -243,25 +241,22 @@ impl Writer {
             Some(self.documents.prepare(at, before, Some(after.clone()), moment.ground)?)
         };
         self.apply(&transition, moment);
-        if rejoined {
+        if granted.rejoined {
             self.joined.insert(token);
         }
         if let Some(prepared) = prepared {
             self.documents.put(prepared);
         }
-        let lock_id = take.wanted.lock_id.clone();
-        Ok(TakenLock {
-            document: after,
-            at,
-            key,
-            lock_id,
-            token,
-            lease,
-            rejoined,
-            waited: false,
-            tried: 1,
-        })
+        Ok(TakenLock::new(after, at, key, take.wanted.lock_id.clone(), granted))
     }
+}
+
+/// What somebody who does not wait was granted.
+fn granted(transition: &Transition) -> &Granted {
+    let Outcome::Granted(granted) = &transition.outcome else {
+        unreachable!("who does not wait is granted something or refused")
+    };
+    granted
 }
 
 fn acquire(take: &Take, key: &Key) -> Acquire {

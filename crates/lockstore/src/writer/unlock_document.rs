@@ -20,7 +20,7 @@ impl Writer {
         moment: Moment<'_>,
     ) {
         if matches!(give_back.release, Release::HandOn) && self.joined.contains(&give_back.token) {
-            return;
+            return self.answer_lock(reply, LockAnswer::GivenBack(GivenBack::Released));
         }
         let outcome = self.give_back(give_back, moment).unwrap_or_else(GivenBack::Failed);
         match (&reply, &outcome) {

@@ -40,7 +40,7 @@ impl Command {
     }
 
     /// Adds a document, if there is one.
-    pub(super) fn document(&mut self, name: &str, document: Option<&RawDocumentBuf>) {
+    pub(in crate::remote) fn document(&mut self, name: &str, document: Option<&RawDocumentBuf>) {
         write_document(&mut self.writer, name, document);
     }
 
@@ -57,7 +57,7 @@ impl Command {
     }
 
     /// Adds which documents the command is about; their filter is called `filter` in it.
-    pub(super) fn selector(&mut self, filter: &str, selector: &Selector) {
+    pub(in crate::remote) fn selector(&mut self, filter: &str, selector: &Selector) {
         write_selector(&mut self.writer, filter, selector);
         self.document("let", selector.variables.as_ref());
     }
@@ -98,8 +98,13 @@ impl Command {
         count
     }
 
+    /// Adds which items of arrays an update is about, if it says so.
+    pub(in crate::remote) fn array_filters(&mut self, filters: &[RawDocumentBuf]) {
+        write_array_filters(&mut self.writer, filters);
+    }
+
     /// Adds how long it may take: whole milliseconds, one at least, for none are no limit.
-    pub(super) fn max_time(&mut self, left: Duration) {
+    pub(in crate::remote) fn max_time(&mut self, left: Duration) {
         let millis = left.as_micros().div_ceil(1_000);
         let millis = i32::try_from(millis).unwrap_or(i32::MAX).max(1);
         self.field("maxTimeMS", Value::Int32(millis));

@@ -240,7 +240,7 @@ fn read_refusal_with_fields(code: Code, fields: &mut Arguments<'_>) -> Result<Re
     })
 }
 
-fn name_of(limit: Limit) -> &'static str {
+pub(crate) fn name_of(limit: Limit) -> &'static str {
     match limit {
         Limit::Locks => "locks",
         Limit::WaitersPerLock => "waitersPerLock",
@@ -250,5 +250,5 @@ fn name_of(limit: Limit) -> &'static str {
     }
 }
 
-pub(super) const LIMITS: [Limit; 5] =
+pub(crate) const LIMITS: [Limit; 5] =
     [Limit::Locks, Limit::WaitersPerLock, Limit::Waiters, Limit::Sessions, Limit::LocksPerSession];

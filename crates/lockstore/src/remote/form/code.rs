@@ -82,6 +82,10 @@ codes! {
     StoreOutcomeUnknown = 100_000_029;
     /// The store cannot be reached.
     StoreUnreachable = 100_000_030;
+    /// The lock of a document is over.
+    DocumentLockLost = 100_000_031;
+    /// A document is released, and was not updated.
+    DocumentNotUpdated = 100_000_032;
     /// There is something at the destination of a backup.
     BackupExists = 100_000_041;
     /// There is no folder for a backup.

@@ -24,7 +24,7 @@ fn code_of(error: &StoreError) -> Code {
         StoreError::Forked { .. } => Code::StoreForked,
         StoreError::Busy { .. } => Code::StoreBusy,
         StoreError::TooManySubscriptions { .. } => Code::StoreTooManySubscriptions,
-        StoreError::Internal { .. } => Code::StoreInternal,
+        StoreError::Internal { .. } | StoreError::Elsewhere { .. } => Code::StoreInternal,
         StoreError::Disk(_) => Code::StoreDisk,
         StoreError::ServerUnresponsive { .. } => Code::StoreUnresponsive,
         StoreError::OutcomeUnknown { .. } => Code::StoreOutcomeUnknown,
@@ -43,7 +43,9 @@ fn write(error: &StoreError, fields: &mut Writer) {
         StoreError::TooManySubscriptions { subscriptions_max } => {
             fields.field(field::SUBSCRIPTIONS_MAX, count(*subscriptions_max));
         }
-        StoreError::Internal { what } | StoreError::OutcomeUnknown { what } => {
+        StoreError::Internal { what }
+        | StoreError::Elsewhere { what }
+        | StoreError::OutcomeUnknown { what } => {
             fields.field(field::WHAT, Value::String(what));
         }
         StoreError::Disk(error) => fields.field(field::WHAT, Value::String(&error.to_string())),

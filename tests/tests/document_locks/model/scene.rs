@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use lockstore::bson::{Bson, DateTime, Document, bson, doc};
-use lockstore::{Clock, Collection, DocumentLock, Store};
+use lockstore::{Clock, DocumentLock, Store};
+use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
+
+use crate::DEPLOYMENT;
 
 /// What has locked a document.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,14 +100,14 @@ impl Change {
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
     pub(crate) store: Store,
-    pub(crate) jobs: Collection<Document>,
+    pub(crate) jobs: Lockable,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
         let machine = Machine::new();
         let store = machine.options().open_in_memory().expect("the store opens");
-        let jobs = store.database("factory").collection::<Document>("jobs");
+        let jobs = DEPLOYMENT.jobs(&store);
         jobs.insert_many(initial()).run().expect("they are inserted");
         Self { machine, store, jobs }
     }

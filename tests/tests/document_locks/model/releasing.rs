@@ -5,7 +5,7 @@ use lockstore::bson::{Document, doc};
 use lockstore_tests::machine::secs;
 use lockstore_tests::patience::eventually;
 
-use crate::scene::{Change, ME, OTHER, Scene, has_id, named, unlock};
+use super::scene::{Change, ME, OTHER, Scene, has_id, named, unlock};
 
 /// What has become of a lock before it is released.
 #[derive(Clone, Copy, Debug, PartialEq)]

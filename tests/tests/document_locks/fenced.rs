@@ -7,10 +7,13 @@ use lockstore::bson::{Bson, Document, doc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, Store,
 };
+use lockstore_tests::document_deployment::Lockable;
 
-fn jobs() -> (Store, Collection<Document>) {
+use crate::DEPLOYMENT;
+
+fn jobs() -> (Store, Lockable) {
     let store = Store::in_memory().unwrap();
-    let jobs = store.database("factory").collection::<Document>("jobs");
+    let jobs = DEPLOYMENT.jobs(&store);
     jobs.insert_one(doc! { "_id": 1, "state": "ready" }).unwrap();
     (store, jobs)
 }

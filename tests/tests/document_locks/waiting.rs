@@ -7,13 +7,16 @@ use std::time::Duration;
 use lockstore::bson::{Document, doc};
 use lockstore::collection::{LockDocument, LockDocumentFuture};
 use lockstore::{
-    Collection, DocumentLock, ErrorCode, IndexModel, LOCK_KEY, Limit, Limits, LockDocumentError,
-    Store, StoreError,
+    DocumentLock, ErrorCode, IndexModel, LOCK_KEY, Limit, Limits, LockDocumentError, Store,
+    StoreError,
 };
 use lockstore_tests::call::Call;
+use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
+
+use crate::DEPLOYMENT;
 
 /// Longer than any test: who waits so long between two looks is woken by events, or not at all.
 const LONG: Duration = Duration::from_secs(100_000);
@@ -23,7 +26,7 @@ type Waiter = Task<LockDocumentFuture<Document>>;
 struct Factory {
     machine: Machine,
     store: Store,
-    jobs: Collection,
+    jobs: Lockable,
 }
 
 impl Factory {
@@ -35,7 +38,7 @@ impl Factory {
     fn with_limits(count: i32, limits: Limits) -> Self {
         let machine = Machine::new();
         let store = machine.open_with(machine.options().limits(limits));
-        let jobs: Collection = store.database("factory").collection("jobs");
+        let jobs = DEPLOYMENT.jobs(&store);
         jobs.insert_many((1..=count).map(|id| doc! { "_id": id, "cost": id * 10 })).run().unwrap();
         Self { machine, store, jobs }
     }
@@ -315,9 +318,12 @@ fn who_looks_again_keeps_its_place() {
     let ask = |sleep| factory.jobs.lock_document(doc! {}).sleep(sleep).max_wait(LONG);
     let mut first = factory.wait_as(ask(secs(10)));
     let second = factory.wait_as(ask(LONG));
+    let looks = factory.store.stats().unwrap().requests;
     factory.machine.clock.advance(secs(10));
-    eventually("it is told to look again", || factory.waiters() == 1);
-    eventually("it waits again", || first.poll().is_pending() && factory.waiters() == 2);
+    eventually("it looks again", || {
+        first.poll().is_pending() && factory.store.stats().unwrap().requests > looks
+    });
+    eventually("it waits again", || factory.waiters() == 2);
     lock.release().unwrap();
     let (first, _) = got(first);
     first.release().unwrap();
@@ -424,12 +430,12 @@ fn a_waiter_whose_filter_or_update_may_be_much_work_looks_for_itself() {
     let update = vec![doc! { "$set": { "sum": sum } }];
     let lock = factory.lock(1);
     let cheap_filter = factory.wait_as(factory.ask(doc! {}).update(&update));
-    let dear_filter =
-        factory.ask(doc! { "$expr": { "$gt": [{ "$size": { "$range": [0, "$cost"] } }, 5] } });
-    let dear_filter = factory.wait_as(dear_filter);
     lock.release().unwrap();
     let (lock, _) = got(cheap_filter);
     assert_eq!(lock.locked_document().unwrap().get_i32("sum").unwrap(), 100);
+    let dear_filter =
+        factory.ask(doc! { "$expr": { "$gt": [{ "$size": { "$range": [0, "$cost"] } }, 5] } });
+    let dear_filter = factory.wait_as(dear_filter);
     lock.release().unwrap();
     assert_eq!(got(dear_filter).1, 1);
     assert_eq!(factory.waiters(), 0);

@@ -1,17 +1,18 @@
 //! Every way to lock a document meets every state that it may find it in, and every way to release it every way to have lost
 //! it; a small model, written from the tables of the specification, says what comes of it.
 
-#[path = "document_locks_model/releasing.rs"]
+#[path = "model/releasing.rs"]
 mod releasing;
-#[path = "document_locks_model/scene.rs"]
+#[path = "model/scene.rs"]
 mod scene;
 
 use std::time::Duration;
 
 use lockstore::bson::{Document, doc};
 use lockstore::collection::{LockDocument, LockDocumentFuture};
-use lockstore::{Collection, DocumentLock, LockDocumentError, ReleaseDocumentError};
+use lockstore::{DocumentLock, LockDocumentError, ReleaseDocumentError};
 use lockstore_tests::call::Call;
+use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::secs;
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -179,7 +180,7 @@ impl Case {
         asked.outcome().unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
 
-    fn request(self, jobs: &Collection<Document>) -> LockDocument<'_, Document> {
+    fn request(self, jobs: &Lockable) -> LockDocument<'_, Document> {
         let lock_id = if self.first == First::Empty { "" } else { ME };
         let request = jobs.lock_document(doc! { "state": "ready" }).lock_id(lock_id);
         let request = match self.way {

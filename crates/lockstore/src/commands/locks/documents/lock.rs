@@ -1,0 +1,173 @@
+//! `lockDocument`.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use docquery::{Error, Value, Writer};
+use lockcore::{Holder, Instant, SessionId, Ttl};
+
+use super::failure;
+use crate::commands::arguments::Arguments;
+use crate::commands::concern::Concern;
+use crate::commands::fences;
+use crate::commands::find::{collation, hint, owned};
+use crate::commands::reply::Reply;
+use crate::commands::started::{CommandFuture, Started};
+use crate::commands::update::UpdateSpec;
+use crate::commands::{Call, Waits};
+use crate::document_locks::{
+    Found, HeldDocument, LockDocumentRequest, Locking, MAX_WAIT, Mode, Patience,
+};
+use crate::error::{ArgumentError, DocumentError, LockDocumentError};
+use crate::operations::Selector;
+use crate::remote::form::field;
+use crate::remote::form::parts::{instant, optional};
+
+/// Looks at once, on this thread. What waits for a document, or for somebody else's commit, is pending then.
+pub(super) fn start(call: &Call<'_>) -> Started {
+    try_start(call).unwrap_or_else(|error| Started::Reply(failure::write_lock(&error)))
+}
+
+fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
+    let namespace = call.namespace().map_err(DocumentError::from)?;
+    let request = parse(call)?;
+    let lock_id = request.lock_id.clone();
+    let begun = request.begin(call.engine, namespace)?;
+    if call.waits == Waits::Blocking {
+        return Ok(Started::Reply(reply(&lock_id, begun.run())));
+    }
+    let mut locking = Locking::started(begun)?;
+    let polled = Pin::new(&mut locking).poll(&mut Context::from_waker(Waker::noop()));
+    Ok(match polled {
+        Poll::Ready(found) => Started::Reply(reply(&lock_id, found)),
+        Poll::Pending => Started::Pending(CommandFuture::new(async move {
+            let found = locking.await;
+            reply(&lock_id, found)
+        })),
+    })
+}
+
+fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
+    let asked = Asked::parse(call).map_err(DocumentError::from)?;
+    let Asked { selector, mode, update, projection, lock_id, patience, ttl, .. } = asked;
+    let lock_id = lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let variables = selector.variables.clone();
+    let concern = Concern::parse(call.command, call.takes, false).map_err(DocumentError::from)?;
+    Ok(LockDocumentRequest {
+        selector,
+        mode,
+        update: update.map(|update| update.of_lock(variables)),
+        projection,
+        lock_id: Holder::new(&lock_id).map_err(ArgumentError::from)?,
+        patience,
+        max_time: concern.max_time,
+        ttl,
+        session: asked.session,
+        show_token: asked.show_token,
+        fences: fences::parse(call.command).map_err(DocumentError::from)?,
+    })
+}
+
+/// The arguments of the command.
+struct Asked {
+    selector: Selector,
+    mode: Mode,
+    update: Option<UpdateSpec>,
+    projection: Option<RawDocumentBuf>,
+    lock_id: Option<String>,
+    patience: Option<Patience>,
+    ttl: Option<Ttl>,
+    session: Option<SessionId>,
+    show_token: bool,
+}
+
+impl Asked {
+    fn parse(call: &Call<'_>) -> Result<Self, Error> {
+        let mut arguments = call.arguments("lockDocument")?;
+        let selector = Selector {
+            filter: owned(arguments.document("filter")?).unwrap_or_default(),
+            sort: owned(arguments.document("sort")?),
+            hint: hint(&mut arguments)?,
+            variables: owned(arguments.document("let")?),
+            ..Selector::default()
+        };
+        let update = match arguments.value("update") {
+            Value::Missing => None,
+            update => Some(UpdateSpec::parse(update, &mut arguments)?),
+        };
+        arguments.array("arrayFilters")?;
+        let projection = owned(arguments.document("projection")?);
+        let lock_id = arguments.text("lockId")?.filter(|lock_id| !lock_id.is_empty());
+        let break_lock = arguments.flag("breakLock")?.unwrap_or(false);
+        let get_locked_doc = arguments.flag("getLockedDoc")?.unwrap_or(false);
+        let sleep = arguments.count("sleepMS")?.filter(|millis| *millis > 0);
+        let mode = Mode::of(break_lock, sleep.is_some() || get_locked_doc);
+        let deadline = deadline(&mut arguments, call.engine.clock.now())?;
+        let sleep = sleep.map(Duration::from_millis).filter(|_| mode == Mode::Meet);
+        let asked = Self {
+            selector,
+            mode,
+            update,
+            projection,
+            lock_id: lock_id.map(str::to_owned),
+            patience: sleep.map(|sleep| Patience { sleep, deadline }),
+            ttl: arguments.ttl(field::TTL_MS)?,
+            session: arguments.session(field::SESSION)?,
+            show_token: arguments.flag("showToken")?.unwrap_or(false),
+        };
+        collation(&mut arguments)?;
+        arguments.finish()?;
+        Ok(asked)
+    }
+}
+
+/// Until when it is waited.
+fn deadline(arguments: &mut Arguments<'_>, now: Instant) -> Result<Instant, Error> {
+    let max_wait = arguments.count("maxWaitMS")?;
+    match (max_wait, arguments.count("waitUntilNS")?) {
+        (Some(_), Some(_)) => Err(Error::bad_value(
+            "'lockDocument' takes either 'maxWaitMS' or 'waitUntilNS', not both",
+        )),
+        (None, Some(nanos)) => Ok(Instant::from_nanos(nanos)),
+        (max_wait, None) => {
+            Ok(now.saturating_add(max_wait.map_or(MAX_WAIT, Duration::from_millis)))
+        }
+    }
+}
+
+fn reply(
+    lock_id: &Holder,
+    found: Result<Found<HeldDocument>, LockDocumentError>,
+) -> RawDocumentBuf {
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return failure::write_lock(&error),
+    };
+    let document = match &found {
+        Found::Locked(HeldDocument { document, .. }) | Found::Unavailable(document) => {
+            document.as_bytes().len()
+        }
+        Found::Nothing => 0,
+    };
+    let mut fields = Writer::with_capacity(document + ROOM);
+    fields.field("lockId", Value::String(lock_id.as_str()));
+    match &found {
+        Found::Nothing => {}
+        Found::Unavailable(document) => {
+            fields.field("unavailableDocument", Value::from(&**document));
+        }
+        Found::Locked(held) => {
+            fields.field("lockedDocument", Value::from(&*held.document));
+            fields.field("fence", Value::from(&*fences::written(&held.fence)));
+            fields.field(field::REJOINED, Value::Bool(held.rejoined));
+            fields.field(field::TTL_MS, optional(held.ttl.map(Ttl::as_millis)));
+            fields.field("validUntilNS", instant(held.valid_until));
+        }
+    }
+    Reply { fields }.finish()
+}
+
+/// How many bytes the reply has besides the document, about.
+const ROOM: usize = 512;

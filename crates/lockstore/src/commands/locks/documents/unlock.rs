@@ -1,0 +1,58 @@
+//! `unlockDocument`.
+
+use docquery::{Error, Value};
+
+use super::{answer, failure};
+use crate::commands::Call;
+use crate::commands::fences;
+use crate::commands::find::owned;
+use crate::commands::reply::Reply;
+use crate::commands::started::Started;
+use crate::commands::update::UpdateSpec;
+use crate::document_locks::{HeldLocks, LockUpdate, Release, StoredLocks};
+use crate::error::{DocumentError, ReleaseDocumentError};
+use crate::fence::Fence;
+use crate::remote::form::field;
+
+pub(super) fn start(call: &Call<'_>) -> Started {
+    answer(run(call), failure::write_release)
+}
+
+fn run(call: &Call<'_>) -> Result<Reply, ReleaseDocumentError> {
+    let (lock, release) = parse(call).map_err(DocumentError::from)?;
+    if let Release::Update(update) = &release {
+        let now = call.engine.clock.wall();
+        update.check(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))?;
+    }
+    let relied_on = fences::parse(call.command).map_err(DocumentError::from)?;
+    StoredLocks::new(call.engine).fenced_by(&relied_on).give_back(&lock, release)?;
+    Ok(Reply::new())
+}
+
+fn parse(call: &Call<'_>) -> Result<(Fence, Release), Error> {
+    let mut arguments = call.arguments("unlockDocument")?;
+    call.namespace()?;
+    let lock = fences::required(&mut arguments)?;
+    let variables = owned(arguments.document("let")?);
+    let update = match arguments.value("update") {
+        Value::Missing => None,
+        update => Some(UpdateSpec::parse(update, &mut arguments)?.of_lock(variables)),
+    };
+    arguments.array("arrayFilters")?;
+    let delete = arguments.flag("delete")?.unwrap_or(false);
+    let unless_rejoined = arguments.flag(field::UNLESS_REJOINED)?.unwrap_or(false);
+    arguments.finish()?;
+    let update = update.filter(|update| !LockUpdate::is_empty(update));
+    let release = match (update, delete, unless_rejoined) {
+        (None, false, false) => Release::Unlock,
+        (None, false, true) => Release::HandOn,
+        (None, true, false) => Release::Delete,
+        (Some(update), false, false) => Release::Update(update),
+        _ => {
+            return Err(Error::bad_value(
+                "'unlockDocument' takes one of 'update', 'delete' and 'unlessRejoined' at most",
+            ));
+        }
+    };
+    Ok((lock, release))
+}

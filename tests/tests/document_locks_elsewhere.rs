@@ -1,0 +1,18 @@
+//! Document locks, on a store that lives elsewhere: the same scenarios, through commands and replies.
+
+use lockstore_tests::document_deployment::Deployment;
+
+#[path = "document_locks/basics.rs"]
+mod basics;
+#[path = "document_locks/fenced.rs"]
+mod fenced;
+#[path = "document_locks/model.rs"]
+mod model;
+#[path = "document_locks/overlapping.rs"]
+mod overlapping;
+#[path = "document_locks/truth.rs"]
+mod truth;
+#[path = "document_locks/waiting.rs"]
+mod waiting;
+
+const DEPLOYMENT: Deployment = Deployment::There;
