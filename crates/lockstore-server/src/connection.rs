@@ -1,5 +1,6 @@
 //! One client: its messages, one after the other.
 
+use std::cell::OnceCell;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use lockstore::Store;
 use crate::commands::{self, Context};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
+use crate::presence::{Presence, Presences};
 use crate::wire::{Header, Message, Query, Request, WireError};
 
 /// A connection, served by a thread of its own.
@@ -20,6 +22,9 @@ pub(crate) struct Connection<'s> {
     store: &'s Store,
     memory: &'s Memory,
     patience: Duration,
+    presences: &'s Presences,
+    /// Who is at the other end, once it has said so. Its presence ends with the connection.
+    presence: OnceCell<Presence>,
     /// The number of the last reply.
     replies: i32,
 }
@@ -38,13 +43,15 @@ impl<'s> Connection<'s> {
         stream: UnixStream,
         number: i32,
         store: &'s Store,
+        presences: &'s Presences,
         memory: &'s Memory,
         options: &ServerOptions,
     ) -> io::Result<Self> {
         stream.set_read_timeout(Some(options.patience))?;
         stream.set_write_timeout(Some(options.patience))?;
         let patience = options.patience;
-        Ok(Self { stream, number, store, memory, patience, replies: 0 })
+        let presence = OnceCell::new();
+        Ok(Self { stream, number, store, memory, patience, presences, presence, replies: 0 })
     }
 
     /// Answers message by message, until the client hangs up.
@@ -61,7 +68,13 @@ impl<'s> Connection<'s> {
     }
 
     fn answer(&mut self, request_id: i32, request: Request) -> Result<(), Ended> {
-        let context = Context { store: self.store, connection: self.number };
+        let context = Context {
+            store: self.store,
+            connection: self.number,
+            stream: &self.stream,
+            presences: self.presences,
+            presence: &self.presence,
+        };
         match request {
             Request::Message(Message { command, more_to_come }) => {
                 let reply = commands::run(context, &command);

@@ -33,6 +33,7 @@ mod commands;
 mod connection;
 mod memory;
 mod options;
+mod presence;
 mod server;
 mod wire;
 

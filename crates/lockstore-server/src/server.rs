@@ -17,6 +17,7 @@ use crate::address::{AddressError, socket_path, uri_of};
 use crate::connection::Connection;
 use crate::memory::Memory;
 use crate::options::ServerOptions;
+use crate::presence::Presences;
 use socket::SocketFile;
 
 pub use socket::StartError;
@@ -36,6 +37,7 @@ struct Shared {
     listener: UnixListener,
     options: ServerOptions,
     memory: Memory,
+    presences: Presences,
     clients: Mutex<Clients>,
     /// Notified when a connection comes or goes, and when the server is to stop.
     changed: Condvar,
@@ -64,6 +66,8 @@ impl Server {
         let socket = socket_path(path).map_err(StartError::from)?;
         let (socket, listener) = SocketFile::bind(socket)?;
         let memory = Memory::new(options.message_memory_max.max(crate::wire::MESSAGE_BYTES_MAX));
+        let presences = Presences::start(store.clone())
+            .map_err(|source| StartError::Io { path: socket.path().to_owned(), source })?;
         let clients = Clients {
             connected: HashMap::new(),
             last_number: 0,
@@ -75,6 +79,7 @@ impl Server {
             listener,
             options,
             memory,
+            presences,
             clients: Mutex::new(clients),
             changed: Condvar::new(),
         });
@@ -148,6 +153,7 @@ impl Server {
         if listening.join().is_err() {
             tracing::error!("the listening thread panicked");
         }
+        self.shared.presences.stop();
         let mut clients = self.shared.clients();
         for stream in clients.connected.values() {
             // What it has asked is answered still; there is no next message.
@@ -231,7 +237,15 @@ impl Shared {
 
     fn serve(&self, stream: UnixStream, number: i32) {
         let served = catch_unwind(AssertUnwindSafe(|| {
-            Connection::new(stream, number, &self.store, &self.memory, &self.options)?.serve()
+            Connection::new(
+                stream,
+                number,
+                &self.store,
+                &self.presences,
+                &self.memory,
+                &self.options,
+            )?
+            .serve()
         }));
         match served {
             Ok(Ok(())) => tracing::debug!(number, "a client has hung up"),

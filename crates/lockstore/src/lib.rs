@@ -124,6 +124,7 @@ mod manager;
 mod numbers;
 mod operations;
 mod options;
+pub mod presence;
 pub mod records;
 mod recovery;
 mod request;

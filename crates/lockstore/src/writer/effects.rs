@@ -46,11 +46,11 @@ impl Writer {
             }
             // Waiters are not persisted: who waits is there to ask again.
             Change::Queued { key, .. } | Change::Left { key, .. } => key,
-            Change::SessionOpened { .. }
-            | Change::SessionLost { .. }
-            | Change::SessionTakenUp { .. }
-            | Change::SessionClosing { .. }
-            | Change::SessionClosed { .. } => return,
+            Change::SessionOpened { session }
+            | Change::SessionLost { session, .. }
+            | Change::SessionTakenUp { session }
+            | Change::SessionClosing { session } => return self.put_session(*session),
+            Change::SessionClosed { session } => return self.delete_session(*session),
         };
         self.batch.touched.push(key.clone());
     }
