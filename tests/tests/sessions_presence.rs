@@ -3,8 +3,11 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use lockstore::bson::{Document, doc};
 use lockstore::presence::{Instance, Life, Presence, Process, SessionStanding, TakeUpError};
-use lockstore::{AcquireError, EndCause, Event, EventKind, LockGuard, SessionId, Store};
+use lockstore::{
+    AcquireError, EndCause, Event, EventKind, LockGuard, SessionError, SessionId, Store,
+};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
@@ -361,5 +364,67 @@ fn a_lease_of_a_session_ends_by_its_ttl_all_the_same() {
     machine.clock.advance(secs(1));
     assert!(store.wait_until_free("k", None).unwrap());
     assert_eq!(store.sessions().unwrap()[0].session, id, "the session goes on");
+    check(&store);
+}
+
+/// In the commit in which its session ends: nobody sees the one without the other.
+#[test]
+fn the_documents_of_a_dead_process_are_unlocked_with_its_locks() {
+    let machine = Machine::new();
+    let mut sleeper = Sleeper::new();
+    let owner = client(1, sleeper.process(&machine));
+    let store = machine.open();
+    let jobs = store.database("factory").collection::<Document>("jobs");
+    jobs.insert_many([doc! { "_id": 1 }, doc! { "_id": 2 }]).run().unwrap();
+    let session = store.session_with(store.open_session(owner).unwrap());
+    let lock =
+        |id: i32| jobs.lock_document(doc! { "_id": id }).session(&session).acquire().unwrap();
+    let locks = [lock(1), lock(2)];
+    take(&store, "k", session.id());
+    let infos = store.sessions().unwrap();
+    assert_eq!((infos[0].locks, infos[0].document_locks), (1, 2));
+    let outlived = machine.after_kill();
+    let is_locked_in = |store: &Store| {
+        let jobs = store.database("factory").collection::<Document>("jobs");
+        let locked = jobs.find(doc! { "lock_id": { "$ne": null } }).run().unwrap();
+        locked.count()
+    };
+    {
+        let store = outlived.open();
+        assert_eq!(is_locked_in(&store), 2, "it may be there still");
+        check(&store);
+    }
+    let waiting =
+        Task::pending(jobs.lock_document(doc! { "_id": 1 }).sleep(secs(1)).acquire_async());
+    eventually("it waits", || store.stats().unwrap().waiters == 1);
+    sleeper.kill();
+    let commits = store.stats().unwrap().commits;
+    store.session_lost(owner.instance).unwrap();
+    assert_eq!(store.stats().unwrap().commits, commits + 1);
+    assert!(!store.is_locked("k").unwrap());
+    assert!(waiting.outcome().unwrap().holds(), "the next one has it in the same commit");
+    assert!(locks.iter().all(|lock| lock.renew().is_err()));
+    check(&store);
+    let store = outlived.after_kill().open();
+    assert_eq!((is_locked_in(&store), store.stats().unwrap().document_locks), (0, 0));
+    check(&store);
+}
+
+#[test]
+fn fewer_sessions_and_locks_may_be_allowed_than_there_are() {
+    let machine = Machine::new();
+    let sleeper = Sleeper::new();
+    let owner = client(1, sleeper.process(&machine));
+    let store = machine.open();
+    let [first, _] = [(); 2].map(|()| store.open_session(owner).unwrap());
+    (0..5).for_each(|n| take(&store, &format!("{n}"), first));
+    let machine = machine.after_kill();
+    let limits =
+        lockstore::Limits { sessions_max: 1, locks_per_session_max: 2, ..Default::default() };
+    let store = machine.open_with(machine.options().limits(limits));
+    assert_eq!(store.session_taken_up(owner).unwrap().len(), 2);
+    assert!(matches!(store.open_session(owner), Err(SessionError::LimitReached { max: 1 })));
+    let more = store.lock("more").session(&store.session_with(first)).try_acquire();
+    assert!(matches!(more, Err(AcquireError::LimitReached { .. })), "{more:?}");
     check(&store);
 }
