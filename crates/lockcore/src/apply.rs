@@ -6,7 +6,7 @@ use crate::command::Wait;
 use crate::lock::{Grant, Lease};
 use crate::queue::Queue;
 use crate::session::{Lost, Session};
-use crate::table::{Table, Timer};
+use crate::table::{Table, Timer, number_of};
 use crate::transition::{Change, Transition, Waiter};
 use crate::wheel::TimerId;
 use crate::{Holder, Instant, Key, Mode, SessionId, Token, WaiterId};
@@ -161,7 +161,7 @@ impl Table {
     }
 
     fn open_session(&mut self, session: SessionId) {
-        let number = Token::new(session.get()).expect("sessions are numbered from 1");
+        let number = number_of(session);
         assert!(number >= self.next_number, "{session:?} is used twice");
         self.next_number = number.next();
         self.sessions.insert(session, Session::default());

@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use crate::lock::{Grant, Lock};
 use crate::queue::{Queue, Queued};
 use crate::session::Session;
-use crate::table::{Slot, Table, Timer};
+use crate::table::{Slot, Table, Timer, number_of};
 use crate::{Holder, Instant, Key, Mode, SessionId, Token, Wait, WaiterId};
 
 impl Table {
@@ -112,8 +112,10 @@ impl Table {
 
     fn check_session(&self, session: SessionId, state: &Session, seen: &mut Seen) {
         assert!(session.get() < self.next_number.get(), "{session:?} is yet to come");
-        let used = Token::new(session.get()).is_some_and(|number| seen.tokens.contains(&number));
-        assert!(!used, "{session:?} has the number of a grant");
+        assert!(
+            !seen.tokens.contains(&number_of(session)),
+            "a grant has the number of {session:?}"
+        );
         let bound_max = self.limits.locks_per_session_max.max(state.restored);
         assert!(state.len() <= bound_max, "{session:?} has too much: {}", state.len());
         let ends_at = state.lost.map(|lost| Instant::from_millis(lost.ends_at.millis_ceil()));

@@ -204,8 +204,7 @@ impl Table {
         if self.sessions.contains_key(&session) {
             return Err(Conflict::SessionTwice { session });
         }
-        let number = Token::new(session.get()).expect("sessions are numbered from 1");
-        self.reserve_tokens(number.next());
+        self.reserve_tokens(number_of(session).next());
         self.sessions.insert(session, Session::default());
         self.lose_session(session, ends_at);
         Ok(())
@@ -242,6 +241,11 @@ impl Table {
     pub fn reserve_tokens(&mut self, at_least: Token) {
         self.next_number = self.next_number.max(at_least);
     }
+}
+
+/// The number of a session, from the counter that it shares with the tokens.
+pub(crate) fn number_of(session: SessionId) -> Token {
+    Token::new(session.get()).expect("sessions are numbered from 1")
 }
 
 /// What time has made due.

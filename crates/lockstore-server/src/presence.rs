@@ -190,10 +190,9 @@ impl Clients {
     fn watch(&self, client: presence::Presence) {
         let presence::Presence { instance, process } = client;
         match self.watched.add(client) {
-            Ok(true) => {}
             // It has died since the store looked, or came only for a moment.
             Ok(false) if process.life(process.boot_id) == Life::Dead => self.lose(instance),
-            Ok(false) => {}
+            Ok(_) => {}
             Err(error) => tracing::warn!(%error, %instance, "a process cannot be watched"),
         }
     }

@@ -24,7 +24,9 @@ pub(super) fn hello(context: Context<'_>, command: &RawDocument) -> RawDocumentB
         Err(error) => failure(ErrorCode::new(UNAUTHORIZED), &error.to_string()),
         Ok(presence) => {
             let mut sessions = RawArrayBuf::new();
-            presence.taken_up().iter().for_each(|session| sessions.push(number(*session)));
+            for session in presence.taken_up() {
+                sessions.push(number(*session));
+            }
             // The connection has one thread, so nobody has said it meanwhile.
             let _ = context.presence.set(presence);
             rawdoc! { "sessions": sessions, "ok": 1.0 }
@@ -63,7 +65,9 @@ pub(super) fn sessions(context: Context<'_>, _: &RawDocument) -> RawDocumentBuf 
     match context.store.sessions() {
         Ok(found) => {
             let mut sessions = RawArrayBuf::new();
-            found.iter().for_each(|session| sessions.push(shown(session)));
+            for session in &found {
+                sessions.push(shown(session));
+            }
             rawdoc! { "sessions": sessions, "ok": 1.0 }
         }
         Err(error) => failure(ErrorCode::INTERNAL_ERROR, &error.to_string()),

@@ -88,13 +88,12 @@ impl Writer {
         reply: Reply,
         moment: Moment<'_>,
     ) {
-        let mut lost = Vec::new();
+        let sessions = self.living_sessions_of(instance);
         let mut steps = 0;
-        for session in self.living_sessions_of(instance) {
+        for &session in &sessions {
             let lose = Command::LoseSession { session, ends_at };
             let decided = self.table.decide(moment.now, &lose);
             self.apply(&decided.expect("a session that lives can be lost"), moment);
-            lost.push(session);
             let mut is_over = ends_at > moment.now.instant;
             while !is_over && steps < SESSION_STEPS_MAX {
                 let step = self.table.decide(moment.now, &Command::CloseSession { session });
@@ -104,7 +103,7 @@ impl Writer {
                 steps += 1;
             }
         }
-        self.batch.answers.push((reply, Answer::Sessions(lost.into())));
+        self.batch.answers.push((reply, Answer::Sessions(sessions.into())));
     }
 
     pub(super) fn take_up_sessions(
