@@ -24,6 +24,7 @@ pub mod machine;
 pub mod open_bytes;
 pub mod patience;
 pub mod polling;
+pub mod presence;
 pub mod queue_worker;
 pub mod script;
 pub mod shared_end;

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use lockcore::{
-    Acquire, Change, Command, EndCause, Holder, Instant, Key, LeaveCause, Limits, Mode, Outcome,
-    Poll, Refusal, SessionId, Table, Token, Transition, Ttl, Wait, WaiterId,
+    Acquire, Change, Command, Conflict, EndCause, Grant, Holder, Instant, Key, LeaveCause, Limits,
+    Mode, Outcome, Poll, Refusal, Session, SessionId, Standing, Table, Token, Transition, Ttl,
+    Wait, WaiterId,
 };
 use lockstore_testkit::commands::Driver;
 
@@ -259,6 +260,67 @@ fn who_is_refused_is_told_of_the_holder_that_stays_longest() {
     let endless = scene.holds(&acquire("a", "h0").shared());
     let Refusal::Held(by) = scene.refused(&tried) else { panic!("it is held") };
     assert_eq!((by.token, by.expires_at), (endless, None));
+}
+
+#[test]
+fn a_lost_session_goes_on_when_it_is_taken_up_and_ends_when_it_is_not() {
+    let mut scene = Scene::new();
+    let session = scene.session();
+    scene.holds(&acquire("a", "h1").bound(session));
+    scene.holds(&acquire("b", "h1").bound(session));
+    let next = scene.waits(&acquire("b", "h2"));
+    let lose = |millis| Command::LoseSession { session, ends_at: Instant::from_millis(millis) };
+    scene.done(&lose(10));
+    scene.after(9);
+    assert_eq!(scene.driver.settle(), 0);
+    scene.done(&Command::TakeUpSession { session });
+    scene.after(5);
+    assert_eq!(scene.driver.settle(), 0, "nothing has happened");
+    scene.done(&lose(20));
+    scene.done(&lose(30));
+    scene.after(6);
+    assert_eq!(scene.driver.settle(), 3, "two locks and itself, at the earlier time");
+    assert!(scene.driver.table().lock("a").is_none());
+    assert!(scene.driver.table().lock("b").unwrap().grant_of("h2").is_some(), "{next:?}");
+    assert_eq!(scene.refused(&Command::TakeUpSession { session }), Refusal::UnknownSession);
+}
+
+/// As a renewal does: what counts is whether the end has begun.
+#[test]
+fn a_session_that_is_overdue_can_be_taken_up_until_its_end_has_begun() {
+    let mut scene = Scene::new();
+    let session = scene.session();
+    scene.holds(&acquire("a", "h1").bound(session));
+    scene.done(&Command::LoseSession { session, ends_at: Instant::from_millis(10) });
+    scene.after(20);
+    scene.done(&Command::TakeUpSession { session });
+    assert_eq!(scene.driver.settle(), 0);
+    scene.done(&Command::LoseSession { session, ends_at: Instant::from_millis(10) });
+    scene.driver.poll(64);
+    assert_eq!(scene.refused(&Command::TakeUpSession { session }), Refusal::UnknownSession);
+}
+
+#[test]
+fn what_is_restored_stands_together_or_is_damaged() {
+    let mut table = Table::new(Limits::default(), 0, Instant::ZERO);
+    let (session, later) = (SessionId::new(5).unwrap(), SessionId::new(9).unwrap());
+    let grant = |token, session| {
+        Grant::new(holder("h1"), Token::new(token).unwrap(), Some(session), 0, None)
+    };
+    let ends_at = Instant::from_millis(10);
+    table.restore_session(session, ends_at).unwrap();
+    let twice = table.restore_session(session, ends_at).unwrap_err();
+    assert_eq!(twice, Conflict::SessionTwice { session });
+    table.restore(&key("a"), Mode::Exclusive, grant(7, session)).unwrap();
+    let unknown = table.restore(&key("b"), Mode::Exclusive, grant(8, later)).unwrap_err();
+    assert!(matches!(unknown, Conflict::UnknownSession { .. }), "{unknown}");
+    let excluded = table.restore(&key("a"), Mode::Exclusive, grant(6, session)).unwrap_err();
+    assert!(matches!(excluded, Conflict::Excluded { .. }), "{excluded}");
+    table.restore_session(later, ends_at).unwrap();
+    table.check_invariants();
+    assert_eq!(table.session(session).map(Session::standing), Some(Standing::Lost { ends_at }));
+    // The numbers of sessions and tokens go on behind all that were restored.
+    assert_eq!(table.next_token().get(), 10);
 }
 
 /// A table beside its model, and short words for what happens to them.

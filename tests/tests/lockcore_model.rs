@@ -76,9 +76,11 @@ fn all_short_runs_with_a_session() {
     alphabet.push(Op::Break { key, token: TokenRef::Held });
     alphabet.push(Op::OpenSession);
     alphabet.push(Op::CloseSession { session: 0, steps: 1 });
+    alphabet.push(Op::LoseSession { session: 0, nanos: 1_000_000 });
+    alphabet.push(Op::TakeUpSession { session: 0 });
     alphabet.push(Op::Advance(Step::Nanos(1_000_000)));
     alphabet.push(Op::Settle);
-    assert_eq!(check_all_runs(&alphabet, 5), 1_170_973);
+    assert_eq!(check_all_runs(&alphabet, 5), 1_980_515);
 }
 
 /// Any list of records is a case, so one that fails can be saved as a file for `fuzz/corpus`.
@@ -158,6 +160,8 @@ fn names(op: &Op) -> (Option<&'static str>, Option<&'static str>) {
         Op::Cancel { .. }
         | Op::TimeOut { .. }
         | Op::OpenSession
+        | Op::LoseSession { .. }
+        | Op::TakeUpSession { .. }
         | Op::CloseSession { .. }
         | Op::Advance(_)
         | Op::Poll { .. }
@@ -166,7 +170,7 @@ fn names(op: &Op) -> (Option<&'static str>, Option<&'static str>) {
 }
 
 /// What random cases must have come by.
-const MARKS: [&str; 42] = [
+const MARKS: [&str; 46] = [
     "answer: cancelled",
     "answer: ended",
     "answer: free",
@@ -175,7 +179,9 @@ const MARKS: [&str; 42] = [
     "answer: renewed",
     "answer: session closed",
     "answer: session closing",
+    "answer: session lost",
     "answer: session opened",
+    "answer: session taken up",
     "answer: waiting",
     "ended: broken",
     "ended: expired",
@@ -209,4 +215,6 @@ const MARKS: [&str; 42] = [
     "renewed: joined by a waiter",
     "session closed",
     "session closing",
+    "session lost",
+    "session taken up",
 ];

@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use crate::command::Wait;
 use crate::lock::{Grant, Lease};
 use crate::queue::Queue;
-use crate::table::{Session, Table, Timer};
+use crate::session::{Lost, Session};
+use crate::table::{Table, Timer, number_of};
 use crate::transition::{Change, Transition, Waiter};
 use crate::wheel::TimerId;
-use crate::{Holder, Key, Mode, SessionId, Token, WaiterId};
+use crate::{Holder, Instant, Key, Mode, SessionId, Token, WaiterId};
 
 impl Table {
     /// Makes a transition come true. It must have been decided by this table in its present state.
@@ -45,6 +46,8 @@ impl Table {
                     touched = Some(key);
                 }
                 Change::SessionOpened { session } => self.open_session(*session),
+                Change::SessionLost { session, ends_at } => self.lose_session(*session, *ends_at),
+                Change::SessionTakenUp { session } => self.take_up_session(*session),
                 Change::SessionClosing { session } => self.session_mut(*session).closing = true,
                 Change::SessionClosed { session } => self.close_session(*session),
             }
@@ -60,10 +63,7 @@ impl Table {
         grant.timer = grant.lease.map(|lease| self.start_lease(key, &grant.holder, lease));
         if let Some(session) = grant.session {
             let bound = (key.clone(), grant.holder.clone());
-            // A grant of an unknown session is one restored before its session; it has none to end with.
-            if let Some(session) = self.sessions.get_mut(&session) {
-                session.grants.insert(grant.token, bound);
-            }
+            self.session_mut(session).grants.insert(grant.token, bound);
         }
         let lock = Arc::make_mut(self.locks.get_or_insert(key, mode));
         if lock.is_free() {
@@ -107,8 +107,8 @@ impl Table {
         if let Some(timer) = grant.timer {
             self.wheel.cancel(timer);
         }
-        if let Some(session) = grant.session.and_then(|session| self.sessions.get_mut(&session)) {
-            session.grants.remove(&token);
+        if let Some(session) = grant.session {
+            self.session_mut(session).grants.remove(&token);
         }
     }
 
@@ -161,14 +161,34 @@ impl Table {
     }
 
     fn open_session(&mut self, session: SessionId) {
-        let number = Token::new(session.get()).expect("sessions are numbered from 1");
+        let number = number_of(session);
         assert!(number >= self.next_number, "{session:?} is used twice");
         self.next_number = number.next();
         self.sessions.insert(session, Session::default());
     }
 
+    pub(crate) fn lose_session(&mut self, session: SessionId, ends_at: Instant) {
+        let state = self.sessions.get_mut(&session).expect("what is lost was open");
+        let timer = match state.lost {
+            Some(Lost { timer, .. }) => {
+                assert!(self.wheel.reset(timer, ends_at), "{session:?} lost its timer");
+                timer
+            }
+            None => self.wheel.set(ends_at, Timer::Session(session)),
+        };
+        state.lost = Some(Lost { ends_at, timer });
+    }
+
+    fn take_up_session(&mut self, session: SessionId) {
+        let lost = self.session_mut(session).lost.take().expect("what is taken up was lost");
+        self.wheel.cancel(lost.timer);
+    }
+
     fn close_session(&mut self, session: SessionId) {
         let state = self.sessions.remove(&session).expect("what is closed was open");
+        if let Some(lost) = state.lost {
+            self.wheel.cancel(lost.timer);
+        }
         assert_eq!(state.len(), 0, "{session:?} is closed with something bound to it");
     }
 

@@ -64,8 +64,22 @@ pub enum Command {
     },
     /// Begin a session.
     OpenSession,
+    /// Nobody speaks for a session any more: it ends at `ends_at`, or when it was to end already if that is earlier, unless
+    /// it is taken up before. [`Table::poll`](crate::Table::poll) tells when that time has come.
+    LoseSession {
+        /// The session.
+        session: SessionId,
+        /// When it ends. What is past ends it with the next polls.
+        ends_at: Instant,
+    },
+    /// Somebody speaks for a lost session again, as if nothing had happened.
+    TakeUpSession {
+        /// The session. Its end must not have begun.
+        session: SessionId,
+    },
     /// End one lock or wait of a session; to be repeated until the outcome is
     /// [`Outcome::SessionClosed`](crate::Outcome::SessionClosed), so that one call's work is bounded.
+    /// [`Table::poll`](crate::Table::poll) makes these of lost sessions.
     CloseSession {
         /// The session that ends. From the first of these on it is granted nothing more.
         session: SessionId,

@@ -8,9 +8,10 @@ use crate::command::{Acquire, Command, Wait};
 use crate::lock::{Grant, Lease, Lock};
 use crate::queue::{Queue, Wish};
 use crate::refusal::{HeldBy, Limit, Refusal};
+use crate::session::{Session, Standing};
 use crate::table::{Slot, Table};
 use crate::transition::{Change, EndCause, Granted, LeaveCause, Outcome, Transition, Waiter, Want};
-use crate::{Holder, Key, Mode, Now, SessionId, Token, Ttl, WaiterId};
+use crate::{Holder, Instant, Key, Mode, Now, SessionId, Token, Ttl, WaiterId};
 
 type Decision = Result<Transition, Refusal>;
 
@@ -38,6 +39,10 @@ impl Table {
             Command::Break { key, token } => self.decide_break(now, key, *token),
             Command::Expire { key, holder, token } => self.decide_expire(now, key, holder, *token),
             Command::OpenSession => self.decide_open_session(),
+            Command::LoseSession { session, ends_at } => {
+                self.decide_lose_session(*session, *ends_at)
+            }
+            Command::TakeUpSession { session } => self.decide_take_up_session(*session),
             Command::CloseSession { session } => self.decide_close_session(now, *session),
         }
     }
@@ -145,6 +150,23 @@ impl Table {
             outcome: Outcome::SessionOpened(session),
             changes: vec![Change::SessionOpened { session }],
         })
+    }
+
+    fn decide_lose_session(&self, session: SessionId, ends_at: Instant) -> Decision {
+        let changes = match self.living_session(session)?.standing() {
+            Standing::Lost { ends_at: before } if before <= ends_at => Vec::new(),
+            _ => vec![Change::SessionLost { session, ends_at }],
+        };
+        Ok(Transition { outcome: Outcome::SessionLost, changes })
+    }
+
+    /// What counts is whether its end has begun, not whether its time is over: so it is with leases.
+    fn decide_take_up_session(&self, session: SessionId) -> Decision {
+        let changes = match self.living_session(session)?.standing() {
+            Standing::Present => Vec::new(),
+            _ => vec![Change::SessionTakenUp { session }],
+        };
+        Ok(Transition { outcome: Outcome::SessionTakenUp, changes })
     }
 
     /// Ends one thing of the session: waits first, so that it is granted nothing more.
@@ -315,11 +337,12 @@ impl Table {
     }
 
     fn check_session_lives(&self, session: Option<SessionId>) -> Result<(), Refusal> {
-        if session.is_none_or(|session| self.session_lives(session)) {
-            Ok(())
-        } else {
-            Err(Refusal::UnknownSession)
-        }
+        session.map_or(Ok(()), |session| self.living_session(session).map(drop))
+    }
+
+    fn living_session(&self, session: SessionId) -> Result<&Session, Refusal> {
+        let session = self.sessions.get(&session).filter(|session| !session.closing);
+        session.ok_or(Refusal::UnknownSession)
     }
 
     fn check_session_has_room(&self, session: Option<SessionId>) -> Result<(), Refusal> {

@@ -4,8 +4,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::lock::{Grant, Lock};
 use crate::queue::{Queue, Queued};
-use crate::table::{Session, Slot, Table, Timer};
-use crate::{Holder, Instant, Key, Mode, Token, Wait, WaiterId};
+use crate::session::Session;
+use crate::table::{Slot, Table, Timer, number_of};
+use crate::{Holder, Instant, Key, Mode, SessionId, Token, Wait, WaiterId};
 
 impl Table {
     /// Panics, with both values, unless everything holds that must hold after every applied transition:
@@ -13,7 +14,7 @@ impl Table {
     /// - holders exclude each other: an exclusive lock has one grant, a shared one has one a holder;
     /// - tokens are each used once, and the next one is higher than all;
     /// - no head of a queue is left waiting that could be granted;
-    /// - the wheel has exactly the deadlines of the leases and waiters;
+    /// - the wheel has exactly the deadlines of the leases, the waiters and the lost sessions;
     /// - what sessions know of their locks and waiters is what the locks know of their sessions;
     /// - no more wait than the limits allow.
     ///
@@ -31,6 +32,9 @@ impl Table {
             self.check_queue(slot, &mut seen);
             self.check_head_must_wait(slot);
         }
+        for (session, state) in &self.sessions {
+            self.check_session(*session, state, &mut seen);
+        }
         let Seen { deadlines, waiters, bound, .. } = seen;
         assert!(deadlines.is_empty(), "timers for nothing: {deadlines:?}");
         assert_eq!(self.waiters.len(), waiters, "waiters in the index and in the queues");
@@ -41,10 +45,6 @@ impl Table {
         assert!(waiters <= self.limits.waiters_max, "{waiters} waiters");
         let in_sessions: usize = self.sessions.values().map(Session::len).sum();
         assert_eq!(in_sessions, bound, "what sessions know and what is bound to them");
-        for (session, state) in &self.sessions {
-            assert!(session.get() < self.next_number.get(), "{session:?} is yet to come");
-            assert!(state.len() <= self.limits.locks_per_session_max, "{session:?} has too much");
-        }
     }
 
     /// Every deadline in the wheel, by what it is for.
@@ -54,6 +54,7 @@ impl Table {
             let due = match timer {
                 Timer::Lease { key, holder } => Due::Lease(key.clone(), holder.clone()),
                 Timer::Waiter(waiter) => Due::Waiter(*waiter),
+                Timer::Session(session) => Due::Session(*session),
             };
             let before = deadlines.insert(due, deadline);
             assert_eq!(before, None, "two timers for {timer:?}");
@@ -109,6 +110,19 @@ impl Table {
         }
     }
 
+    fn check_session(&self, session: SessionId, state: &Session, seen: &mut Seen) {
+        assert!(session.get() < self.next_number.get(), "{session:?} is yet to come");
+        assert!(
+            !seen.tokens.contains(&number_of(session)),
+            "a grant has the number of {session:?}"
+        );
+        let bound_max = self.limits.locks_per_session_max.max(state.restored);
+        assert!(state.len() <= bound_max, "{session:?} has too much: {}", state.len());
+        let ends_at = state.lost.map(|lost| Instant::from_millis(lost.ends_at.millis_ceil()));
+        let due = Due::Session(session);
+        assert_eq!(seen.deadlines.remove(&due), ends_at, "the timer of {session:?}");
+    }
+
     fn check_head_must_wait(&self, Slot { lock, queue }: Slot<'_>) {
         let Some(head) = queue.and_then(|queue| queue.wishes().next()) else {
             return;
@@ -137,4 +151,5 @@ struct Seen {
 enum Due {
     Lease(Key, Holder),
     Waiter(WaiterId),
+    Session(SessionId),
 }

@@ -12,6 +12,7 @@ use crate::command::Command;
 use crate::lock::{Grant, Lock};
 use crate::queue::Queue;
 use crate::refusal::Limits;
+use crate::session::Session;
 use crate::wheel::{self, Wheel};
 use crate::{Holder, Instant, Key, Mode, SessionId, Token, WaiterId};
 
@@ -109,6 +110,16 @@ impl Table {
         self.waiters.len()
     }
 
+    /// The session of this number, if it is not closed.
+    pub fn session(&self, session: SessionId) -> Option<&Session> {
+        self.sessions.get(&session)
+    }
+
+    /// All sessions, the earliest first.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.sessions.iter().map(|(id, session)| (*id, session))
+    }
+
     /// How many sessions there are.
     pub fn sessions_len(&self) -> usize {
         self.sessions.len()
@@ -143,6 +154,10 @@ impl Table {
             wheel::Poll::Due { value: Timer::Waiter(waiter), .. } => {
                 Poll::Due(Command::TimeOut { waiter: *waiter })
             }
+            // It stays due, step by step, until the session is closed.
+            wheel::Poll::Due { value: Timer::Session(session), .. } => {
+                Poll::Due(Command::CloseSession { session: *session })
+            }
             wheel::Poll::Due { value: Timer::Lease { key, holder }, .. } => {
                 let token = self
                     .locks
@@ -175,23 +190,45 @@ impl Table {
         over.then_some(Command::TimeOut { waiter: first.id })
     }
 
-    /// Puts back a grant that was persisted, when a store is opened.
+    /// Puts back a session that was persisted, when a store is opened: before the grants that are bound to it. Nobody
+    /// speaks for it yet, so it ends at `ends_at` unless it is taken up.
     ///
     /// # Errors
     ///
-    /// [`Conflict`] when it cannot stand beside those already restored: the records are damaged.
+    /// [`Conflict`] when it is there already: the records are damaged.
+    pub fn restore_session(
+        &mut self,
+        session: SessionId,
+        ends_at: Instant,
+    ) -> Result<(), Conflict> {
+        if self.sessions.contains_key(&session) {
+            return Err(Conflict::SessionTwice { session });
+        }
+        self.reserve_tokens(number_of(session).next());
+        self.sessions.insert(session, Session::default());
+        self.lose_session(session, ends_at);
+        Ok(())
+    }
+
+    /// Puts back a grant that was persisted, when a store is opened: after the session that it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`] when it cannot stand beside what is already restored: the records are damaged.
     pub fn restore(&mut self, key: &Key, mode: Mode, grant: Grant) -> Result<(), Conflict> {
+        let token = grant.token;
         if let Some(lock) = self.lock(key) {
             let alone = mode == Mode::Exclusive || lock.mode() == Mode::Exclusive;
             if alone || lock.grant_of(&grant.holder).is_some() {
-                return Err(Conflict {
-                    key: key.clone(),
-                    holder: grant.holder,
-                    token: grant.token,
-                });
+                return Err(Conflict::Excluded { key: key.clone(), holder: grant.holder, token });
             }
         }
-        self.reserve_tokens(grant.token.next());
+        if let Some(session) = grant.session {
+            let state = self.sessions.get_mut(&session);
+            let state = state.ok_or(Conflict::UnknownSession { session, token })?;
+            state.restored += 1;
+        }
+        self.reserve_tokens(token.next());
         self.insert_grant(key, mode, grant);
         Ok(())
     }
@@ -206,6 +243,11 @@ impl Table {
     }
 }
 
+/// The number of a session, from the counter that it shares with the tokens.
+pub(crate) fn number_of(session: SessionId) -> Token {
+    Token::new(session.get()).expect("sessions are numbered from 1")
+}
+
 /// What time has made due.
 #[derive(Clone, Debug)]
 pub enum Poll {
@@ -217,21 +259,45 @@ pub enum Poll {
     Unfinished,
 }
 
-/// Two persisted grants of one lock that exclude each other.
+/// Why what was persisted cannot stand together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// The lock.
-    pub key: Key,
-    /// The holder of the second grant.
-    pub holder: Holder,
-    /// The token of the second grant.
-    pub token: Token,
+#[non_exhaustive]
+pub enum Conflict {
+    /// Two grants of one lock exclude each other.
+    Excluded {
+        /// The lock.
+        key: Key,
+        /// The holder of the second grant.
+        holder: Holder,
+        /// The token of the second grant.
+        token: Token,
+    },
+    /// A grant is bound to a session that was not restored before it.
+    UnknownSession {
+        /// The session.
+        session: SessionId,
+        /// The token of the grant.
+        token: Token,
+    },
+    /// A session was restored before.
+    SessionTwice {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, holder, token } = self;
-        write!(f, "the grant {token} of {key:?} to {holder:?} excludes another one that is held")
+        match self {
+            Self::Excluded { key, holder, token } => write!(
+                f,
+                "the grant {token} of {key:?} to {holder:?} excludes another one that is held"
+            ),
+            Self::UnknownSession { session, token } => {
+                write!(f, "the grant {token} is bound to session {session}, which there is not")
+            }
+            Self::SessionTwice { session } => write!(f, "there are two sessions {session}"),
+        }
     }
 }
 
@@ -240,23 +306,13 @@ impl core::error::Error for Conflict {}
 /// What the wheel keeps of a deadline.
 #[derive(Clone, Debug)]
 pub(crate) enum Timer {
-    Lease { key: Key, holder: Holder },
+    Lease {
+        key: Key,
+        holder: Holder,
+    },
     Waiter(WaiterId),
-}
-
-/// What is bound to a session, and whether it is ending.
-#[derive(Debug, Default)]
-pub(crate) struct Session {
-    pub(crate) closing: bool,
-    pub(crate) grants: BTreeMap<Token, (Key, Holder)>,
-    pub(crate) waiters: BTreeMap<WaiterId, Key>,
-}
-
-impl Session {
-    /// How many locks and waits are bound to it.
-    pub(crate) fn len(&self) -> usize {
-        self.grants.len() + self.waiters.len()
-    }
+    /// The end of a lost session.
+    Session(SessionId),
 }
 
 /// A held lock, and those who wait for it.

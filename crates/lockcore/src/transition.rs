@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::lock::{Grant, Lease};
-use crate::{Holder, Key, Mode, SessionId, Token, Ttl, Wait, WaiterId};
+use crate::{Holder, Instant, Key, Mode, SessionId, Token, Ttl, Wait, WaiterId};
 
 /// The whole effect of one command. It concerns at most one key.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub enum Outcome {
     Ended,
     /// The session has begun.
     SessionOpened(SessionId),
+    /// The session ends at its time, unless it is taken up.
+    SessionLost,
+    /// The session goes on.
+    SessionTakenUp,
     /// The session has more to end: ask again.
     SessionClosing,
     /// The session is gone, and all that was bound to it.
@@ -105,6 +109,18 @@ pub enum Change {
     },
     /// A session has begun.
     SessionOpened {
+        /// Its number.
+        session: SessionId,
+    },
+    /// Nobody speaks for a session any more.
+    SessionLost {
+        /// Its number.
+        session: SessionId,
+        /// When it ends unless it is taken up.
+        ends_at: Instant,
+    },
+    /// Somebody speaks for a lost session again.
+    SessionTakenUp {
         /// Its number.
         session: SessionId,
     },

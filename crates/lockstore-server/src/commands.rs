@@ -2,9 +2,16 @@
 
 mod administration;
 mod hello;
+mod presence;
+
+use std::cell::OnceCell;
+use std::os::unix::net::UnixStream;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use lockstore::{ErrorCode, Started, Store};
+
+use crate::presence::{Presence, Presences};
+pub(crate) use presence::hello as greet;
 
 /// What a command is run with.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +19,12 @@ pub(crate) struct Context<'c> {
     pub(crate) store: &'c Store,
     /// The number of the connection that it came on.
     pub(crate) connection: i32,
+    /// The connection.
+    pub(crate) stream: &'c UnixStream,
+    /// Who is connected.
+    pub(crate) presences: &'c Presences,
+    /// Who is at the other end of this connection, once it has said so.
+    pub(crate) presence: &'c OnceCell<Presence>,
 }
 
 /// A command that is about the server.
@@ -54,6 +67,9 @@ const OWN: &[(&str, OwnCommand)] = &[
     ("hello", hello::hello),
     ("isMaster", hello::is_master),
     ("ismaster", hello::is_master),
+    ("lockSessionClose", presence::session_close),
+    ("lockSessionOpen", presence::session_open),
+    ("lockSessions", presence::sessions),
     ("refreshSessions", administration::end_sessions),
     ("whatsmyuri", administration::whats_my_uri),
 ];

@@ -7,6 +7,7 @@ mod blocking;
 mod output;
 mod waiting;
 
+use std::cell::OnceCell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use lockstore::{ErrorCode, Started, Store};
 use crate::commands::{self, Context, failure};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
+use crate::presence::{Presence, Presences};
 use crate::wire::{Header, Message, Query, Request, WireError};
 use output::Output;
 use waiting::Waiting;
@@ -29,6 +31,7 @@ use waiting::Waiting;
 pub(crate) struct Service<'s> {
     pub(crate) store: &'s Store,
     pub(crate) memory: &'s Memory,
+    pub(crate) presences: &'s Presences,
     pub(crate) options: &'s ServerOptions,
     /// How many calls wait, on all connections.
     pub(crate) waiting: &'s Arc<AtomicUsize>,
@@ -42,6 +45,8 @@ pub(crate) struct Connection<'s> {
     output: &'s Output<'s>,
     number: i32,
     kind: Kind<'s>,
+    /// Who is at the other end, once it has said so. Its presence ends with the connection.
+    presence: OnceCell<Presence>,
 }
 
 /// What a client does with its connection.
@@ -72,7 +77,8 @@ pub(crate) fn serve(service: Service<'_>, stream: &UnixStream, number: i32) -> R
         let kind = Kind::Ordinary;
         let output = &output;
         // What waits ends with it.
-        Connection { service, stream, output, number, kind }.serve(scope)
+        let presence = OnceCell::new();
+        Connection { service, stream, output, number, kind, presence }.serve(scope)
     })
 }
 
@@ -134,7 +140,7 @@ impl<'s> Connection<'s> {
     fn begin(&mut self, request_id: i32, command: &RawDocument) -> Begun {
         let first = command.iter().next().and_then(Result::ok);
         let reply = match first.map(|(name, value)| (name.as_str(), value)) {
-            Some(("lockHello", _)) => self.hello(),
+            Some(("lockHello", _)) => self.hello(command),
             Some(("lockKill", killed)) => match self.kill(killed.as_i32(), request_id) {
                 Some(reply) => reply,
                 None => return Begun::Elsewhere,
@@ -145,11 +151,14 @@ impl<'s> Connection<'s> {
     }
 
     /// `lockHello`: the client is one of ours, and has many calls outstanding from here on.
-    fn hello(&mut self) -> RawDocumentBuf {
-        if let Kind::Ordinary = self.kind {
+    fn hello(&mut self, command: &RawDocument) -> RawDocumentBuf {
+        let reply = commands::greet(self.context(), command);
+        if self.presence.get().is_some()
+            && let Kind::Ordinary = self.kind
+        {
             self.kind = Kind::Control(None);
         }
-        rawdoc! { "ok": 1.0, "connectionId": self.number }
+        reply
     }
 
     /// `lockKill`: the client gives up the wait of a request. The executor answers, where there is one.
@@ -166,8 +175,14 @@ impl<'s> Connection<'s> {
         None
     }
 
-    fn context(&self) -> Context<'s> {
-        Context { store: self.service.store, connection: self.number }
+    fn context(&self) -> Context<'_> {
+        Context {
+            store: self.service.store,
+            connection: self.number,
+            stream: self.stream,
+            presences: self.service.presences,
+            presence: &self.presence,
+        }
     }
 }
 

@@ -50,6 +50,14 @@
 //! Whoever the kernel says runs as the same user. The socket is made readable and writable by its owner only, in a
 //! folder that nobody else can write; there is no TCP and no password.
 //!
+//! # Presence
+//!
+//! A client that says who it is can have sessions that end with its process, and outlive a restart of the server: `lockHello {pid,
+//! startTime, bootId, pidNamespace, instance}` on a connection, then `lockSessionOpen` and `lockSessionClose: <session>` there. What it says is
+//! compared with what the kernel knows. `lockSessions` lists all. They end when the process dies, which the kernel tells at once; and
+//! [`StoreOptions::session_grace`](lockstore::StoreOptions::session_grace) after the connection has ended, unless the client
+//! says `lockHello` with its `instance` again before. A process that is stopped is not dead.
+//!
 //! # Bounds
 //!
 //! | what | bound |
@@ -71,6 +79,7 @@ mod commands;
 mod connection;
 mod memory;
 mod options;
+mod presence;
 mod server;
 mod wire;
 

@@ -20,6 +20,7 @@ use crate::bell::Bell;
 use crate::connection::{self, Service};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
+use crate::presence::Presences;
 use door::Door;
 
 pub use socket::StartError;
@@ -52,6 +53,7 @@ struct Shared {
     memory: Memory,
     /// How many calls wait, on all connections.
     waiting: Arc<AtomicUsize>,
+    presences: Presences,
     clients: Mutex<Clients>,
     /// Notified when a connection comes or goes, and when the server is to stop.
     changed: Condvar,
@@ -82,6 +84,8 @@ impl Server {
         let socket = socket_path(path).map_err(StartError::from)?;
         let door = Door::open(&socket)?;
         let memory = Memory::new(options.message_memory_max.max(crate::wire::MESSAGE_BYTES_MAX));
+        let presences = Presences::start(store.clone())
+            .map_err(|source| StartError::Io { path: socket.clone(), source })?;
         let clients = Clients {
             connected: HashMap::new(),
             last_number: 0,
@@ -94,6 +98,7 @@ impl Server {
             options,
             memory,
             waiting: Arc::default(),
+            presences,
             clients: Mutex::new(clients),
             changed: Condvar::new(),
         });
@@ -170,6 +175,7 @@ impl Server {
         if listening.join().is_err() {
             tracing::error!("the listening thread panicked");
         }
+        self.shared.presences.stop();
         let mut clients = self.shared.clients();
         for stream in clients.connected.values() {
             // What it has asked is answered still; there is no next message.
@@ -275,8 +281,9 @@ impl Shared {
 
     fn serve(&self, stream: &UnixStream, number: i32) {
         let served = catch_unwind(AssertUnwindSafe(|| {
-            let Self { store, memory, options, waiting, .. } = self;
-            connection::serve(Service { store, memory, options, waiting }, stream, number)
+            let Self { store, memory, presences, options, waiting, .. } = self;
+            let service = Service { store, memory, presences, options, waiting };
+            connection::serve(service, stream, number)
         }));
         match served {
             Ok(Ok(())) => tracing::debug!(number, "a client has hung up"),

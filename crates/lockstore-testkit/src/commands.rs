@@ -109,6 +109,18 @@ pub enum Op {
     },
     /// Begins a session.
     OpenSession,
+    /// Has a session end some time from now unless it is taken up.
+    LoseSession {
+        /// The n-th newest that is open, or beyond those the last that was.
+        session: u8,
+        /// How long it has, in nanoseconds.
+        nanos: u64,
+    },
+    /// Takes up a session that was lost, perhaps.
+    TakeUpSession {
+        /// The n-th newest that is open, or beyond those the last that was.
+        session: u8,
+    },
     /// Takes steps towards the end of a session.
     CloseSession {
         /// The n-th newest that is open, or beyond those the last that was.
@@ -248,10 +260,14 @@ impl<'a> Arbitrary<'a> for Op {
                 token: pick(u, &TOKENS)?,
             },
             14 => Self::OpenSession,
-            15 => Self::CloseSession {
-                session: u.int_in_range(0..=2)?,
-                steps: 1 + u.int_in_range(0..=3)?,
-            },
+            15 => {
+                let (session, steps) = (u.int_in_range(0..=2)?, 1 + u.int_in_range(0..=3)?);
+                match u.int_in_range(0..=3)? {
+                    0..=1 => Self::CloseSession { session, steps },
+                    2 => Self::LoseSession { session, nanos: pick(u, &GRACES)? },
+                    _ => Self::TakeUpSession { session },
+                }
+            }
             16..=17 => Self::Advance(pick(u, &STEPS)?),
             18 => {
                 Self::Poll { calls: 1 + u.int_in_range(0..=7)?, budget: 1 + u.int_in_range(0..=3)? }
@@ -327,6 +343,7 @@ const WAITS: [Patience; 13] = [
     Patience::Nanos(YEAR),
     Patience::Nanos(u64::MAX),
 ];
+const GRACES: [u64; 6] = [5 * MS, 0, 1, 3 * MS / 2, 10 * MS, u64::MAX];
 const STEPS: [Step; 18] = [
     Step::Nanos(MS),
     Step::ToNextDeadline,

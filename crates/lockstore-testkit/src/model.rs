@@ -19,6 +19,7 @@
 //! - A grant ends by its holder's release, by the expiry of its lease, by a break that names its token, or with
 //!   its session. Until then it is held, however late the expiry comes.
 //! - A session ends in steps, waits first. From the first step on it is granted nothing more.
+//! - A session that is lost ends at its time, the earliest that was set; until its first step it may be taken up.
 //! - Tokens and session numbers come from one counter.
 mod agree;
 mod queue;
@@ -26,9 +27,9 @@ mod sessions;
 mod time;
 
 use lockcore::{
-    Acquire, Change, Command, EndCause, Grant, Granted, HeldBy, Holder, Key, Lease, LeaveCause,
-    Limit, Limits, Mode, Now, Outcome, Refusal, SessionId, Token, Transition, Ttl, Waiter,
-    WaiterId, Want,
+    Acquire, Change, Command, EndCause, Grant, Granted, HeldBy, Holder, Instant, Key, Lease,
+    LeaveCause, Limit, Limits, Mode, Now, Outcome, Refusal, SessionId, Token, Transition, Ttl,
+    Waiter, WaiterId, Want,
 };
 
 /// A table of locks that is slow, small and easy to believe.
@@ -83,6 +84,8 @@ pub struct ModelLock {
 struct ModelSession {
     id: SessionId,
     closing: bool,
+    /// When it ends, and the place of that deadline, while it is lost.
+    lost: Option<(Instant, u64)>,
 }
 
 impl Model {
@@ -163,6 +166,10 @@ impl Model {
                 Ok(self.end(now, key, *token, EndCause::Expired, &mut changes))
             }
             Command::OpenSession => self.open_session(&mut changes),
+            Command::LoseSession { session, ends_at } => {
+                self.lose_session(*session, *ends_at, &mut changes)
+            }
+            Command::TakeUpSession { session } => self.take_up_session(*session, &mut changes),
             Command::CloseSession { session } => self.close_session(now, *session, &mut changes),
         };
         outcome.map(|outcome| Transition { outcome, changes })

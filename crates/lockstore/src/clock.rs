@@ -63,11 +63,16 @@ impl SystemClock {
     /// When `/proc/sys/kernel/random/boot_id` cannot be read: without it a lease could not be
     /// carried over a restart.
     pub fn new() -> std::io::Result<Self> {
-        let text = std::fs::read_to_string(BOOT_ID_PATH)?;
-        let id = uuid::Uuid::parse_str(text.trim())
-            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
-        Ok(Self { boot_id: BootId(id.into_bytes()) })
+        Ok(Self { boot_id: read_boot_id()? })
     }
+}
+
+/// The machine's present boot, as the kernel names it.
+pub(crate) fn read_boot_id() -> std::io::Result<BootId> {
+    let text = std::fs::read_to_string(BOOT_ID_PATH)?;
+    let id = uuid::Uuid::parse_str(text.trim())
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
+    Ok(BootId(id.into_bytes()))
 }
 
 impl Clock for SystemClock {

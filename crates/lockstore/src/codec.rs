@@ -172,7 +172,7 @@ impl Writer for Sink<'_> {
 /// The longest value of a row in `table`, in bytes.
 const fn value_bytes_max(table: TableId) -> usize {
     match table {
-        TableId::Meta | TableId::Grants | TableId::Audit => ROW_BYTES_MAX,
+        TableId::Meta | TableId::Grants | TableId::Audit | TableId::Sessions => ROW_BYTES_MAX,
         TableId::Collections => COLLECTION_BYTES_MAX,
         TableId::Documents => DOCUMENT_BYTES_MAX + size_of::<u32>(),
         TableId::IndexEntries => 0,

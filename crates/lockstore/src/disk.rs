@@ -26,7 +26,7 @@ pub(crate) use read::{
 };
 
 use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
-use crate::rows::{RowChange, TableId};
+use crate::rows::{RowChange, RowKey, TableId};
 use gate::Gate;
 use guard::{guarded, guarded_drop};
 use open::Verify;
@@ -126,6 +126,14 @@ impl Disk {
                         Some(value) => table.insert(key, value.as_slice())?,
                         None => table.remove(key)?,
                     };
+                }
+                // A file has all tables of its format, also those in which nothing lies yet.
+                if changes.iter().any(|change| change.key == RowKey::FORMAT) {
+                    for table in TableId::ALL {
+                        if tables[table.index()].is_none() {
+                            transaction.open_table(definition(table))?;
+                        }
+                    }
                 }
             }
             Ok(transaction.commit()?)

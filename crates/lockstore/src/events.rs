@@ -143,7 +143,9 @@ impl EventKind {
             Change::Queued { key, waiter } => Self::Waiting { key, waiter: waiter.id },
             Change::Left { key, waiter, cause } => Self::Left { key, waiter, cause },
             Change::SessionOpened { session } => Self::SessionOpened { session },
-            Change::SessionClosing { .. } => return None,
+            Change::SessionLost { .. }
+            | Change::SessionTakenUp { .. }
+            | Change::SessionClosing { .. } => return None,
             Change::SessionClosed { session } => Self::SessionClosed { session },
         })
     }

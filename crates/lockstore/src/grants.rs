@@ -5,8 +5,8 @@
 //!   Where the wall clock stands before a time that the store has seen, the time in between counts as zero.
 //! - A lease that is still running gets at least the restart grace, once: a store that is restarted
 //!   again and again cannot keep a lease alive.
-//! - A grant that is bound to a session is over: the process whose presence the session was is gone, for
-//!   the file was locked as long as it lived.
+//! - A grant that is bound to a session is over unless the session is that of a process which may live still: that of
+//!   the process that had the file open is gone, for the file was locked as long as it lived.
 
 use std::time::Duration;
 
@@ -77,19 +77,21 @@ fn lease_record(
     }
 }
 
-/// What has become of the grant `token` at the opening of its store.
+/// What has become of the grant `token` at the opening of its store, at which these sessions live.
 pub(crate) fn fate(
     token: Token,
     record: GrantRecordV1,
     opening: &Opening,
+    session_lives: impl Fn(SessionId) -> bool,
 ) -> Result<Fate, CodecError> {
-    if record.session.is_some() {
+    let session = record.session.and_then(SessionId::new);
+    if session.is_some_and(|session| !session_lives(session)) {
         return Ok(Fate::SessionEnded);
     }
     let key = Key::new(&record.key).map_err(malformed)?;
     let holder = Holder::new(&record.holder).map_err(malformed)?;
     let mode = Mode::from(record.mode);
-    let grant = |lease| Grant::new(holder, token, None, record.granted_wall_ms, lease);
+    let grant = |lease| Grant::new(holder, token, session, record.granted_wall_ms, lease);
     let Some(stored) = record.lease else {
         return Ok(Fate::Held(key, mode, grant(None)));
     };

@@ -125,6 +125,7 @@ mod manager;
 mod numbers;
 mod operations;
 mod options;
+pub mod presence;
 pub mod records;
 mod recovery;
 pub mod remote;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::backend::Backend;
-use crate::disk::{BackupError, DiskError, Integrity};
+use crate::disk::{BackupError, DiskError, Integrity, Snapshot};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::grants;
-use crate::records::{BreakRecordV1, GrantRecordV1, Record, audit_number_of, token_of};
+use crate::records::{
+    BreakRecordV1, GrantRecordV1, Record, SessionRecordV1, audit_number_of, session_of, token_of,
+};
 use crate::rows::TableId;
 use crate::store::Store;
 use crate::writer::Writer;
@@ -22,6 +24,8 @@ use crate::writer::Writer;
 pub struct CheckReport {
     /// Grants compared.
     pub grants: u64,
+    /// Sessions of other processes compared.
+    pub sessions: u64,
     /// Records of breaks read.
     pub audit_records: u64,
     /// Documents read, and compared with all indexes of their collection.
@@ -160,6 +164,7 @@ impl Engine {
                     report.problems.extend(read.err().map(|error| error.to_string()));
                     Ok::<_, StoreError>(())
                 })?;
+                check_sessions(&snapshot, writer, &mut report)?;
                 let meta = snapshot.meta()?;
                 let next_token = writer.table().next_token();
                 if meta.token.reserved_below < next_token.get() {
@@ -185,6 +190,38 @@ impl Engine {
         check.run(&mut report).map_err(|error| engine.read_failed(error))?;
         Ok(report)
     }
+}
+
+/// The sessions of other processes are on disk as the writer has them.
+fn check_sessions(
+    snapshot: &Snapshot,
+    writer: &Writer,
+    report: &mut CheckReport,
+) -> Result<(), StoreError> {
+    let expected = |id| {
+        let session = writer.table().session(id)?;
+        writer.presences().record(id, session.standing())
+    };
+    let mut found = 0;
+    snapshot.for_each_row(TableId::Sessions, |key, value| {
+        found += 1;
+        let read = session_of(key).and_then(|id| Ok((id, SessionRecordV1::from_row(key, value)?)));
+        match read {
+            Err(error) => report.problems.push(error.to_string()),
+            Ok((id, record)) if expected(id) == Some(record) => {}
+            Ok((id, record)) => report.problems.push(format!(
+                "the session {id}: {record:?} is on disk, and {:?} is",
+                expected(id)
+            )),
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    let known = writer.presences().len();
+    if found != known as u64 {
+        report.problems.push(format!("{found} sessions are on disk, and {known} are known"));
+    }
+    report.sessions = found;
+    Ok(())
 }
 
 /// Readers must see what the writer has.

@@ -48,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) seed: u64,
     pub(crate) restart_grace: Duration,
+    pub(crate) session_grace: Duration,
     pub(crate) queue_max: usize,
     pub(crate) batch_max: usize,
     pub(crate) audit_max: u64,
@@ -62,6 +63,7 @@ impl StoreOptions {
             limits: Limits::default(),
             seed: RandomState::new().hash_one(0),
             restart_grace: Duration::from_secs(5),
+            session_grace: Duration::from_secs(10),
             queue_max: 65_536,
             batch_max: 1_024,
             audit_max: 10_000,
@@ -83,6 +85,13 @@ impl StoreOptions {
     /// gives none. Default 5 s.
     pub fn restart_grace(mut self, grace: Duration) -> Self {
         self.settings.restart_grace = grace;
+        self
+    }
+
+    /// How long the sessions of another process go on when it is not connected any more and is not known to be dead, so that
+    /// it has the time to come back; after an opening too ([`crate::presence`]). Default 10 s.
+    pub fn session_grace(mut self, grace: Duration) -> Self {
+        self.settings.session_grace = grace;
         self
     }
 

@@ -5,6 +5,7 @@
 //! counter that starts again at 0, or a lock that is forgotten, is worse than a store that does not open.
 
 mod collections;
+mod sessions;
 
 use std::fmt;
 
@@ -16,13 +17,14 @@ use crate::codec::{decode, encode, payload};
 use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::rows::{RowKey, TableId};
 pub(crate) use collections::{CollectionRecordV1, IdsRecordV1, IndexRecordV1};
+pub(crate) use sessions::{SessionRecordV1, StandingV1, session_of};
 
 /// The format that this version writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 
 /// The first format with collections. A file of an earlier one gets it with its first collection, so that
 /// versions which know of none open it until then, and not afterwards.
-pub(crate) const COLLECTIONS_SINCE: u32 = 2;
+pub(crate) const COLLECTIONS_SINCE: u32 = TableId::Collections.since();
 
 /// More than a store ever counts to, at one a nanosecond for 292 years. A number beyond it is damage, and
 /// what lies between is room to count on without a check.
@@ -314,6 +316,9 @@ pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, Rec
             b"ids" => line::<IdsRecordV1>(key, value),
             _ => unknown("`format`, `token`, `wall` or `ids`"),
         },
+        Some(TableId::Sessions) => {
+            session_of(key).and_then(|_| line::<SessionRecordV1>(key, value))
+        }
         Some(TableId::Collections) => {
             collection_of(key).and_then(|_| line::<CollectionRecordV1>(key, value))
         }
@@ -335,7 +340,9 @@ pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, Rec
 fn readable(table: &str, key: &[u8]) -> String {
     let name = std::str::from_utf8(key).ok();
     match (TableId::from_name(table), RowKey::number(key), name) {
-        (Some(TableId::Grants | TableId::Audit), Some(number), _) => number.to_string(),
+        (Some(TableId::Grants | TableId::Audit | TableId::Sessions), Some(number), _) => {
+            number.to_string()
+        }
         (Some(TableId::Meta), _, Some(name)) => format!("{name:?}"),
         (Some(TableId::Collections), ..) if key.len() == 4 => {
             collection_of(key).map_or_else(|_| hex(key), |id| id.to_string())
@@ -355,6 +362,16 @@ fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("writing to a string does not fail");
     }
     text
+}
+
+/// Whether a token, or the number of a session, lies below what an earlier run has reserved.
+pub(crate) fn check_reserved(
+    field: &'static str,
+    number: u64,
+    reserved_below: u64,
+) -> Result<(), CodecError> {
+    let expected = format_args!("below {reserved_below}, which is how far tokens are reserved");
+    bounded(field, number < reserved_below, number, expected)
 }
 
 fn check_name(field: &'static str, name: &str, bytes_max: usize) -> Result<(), CodecError> {

@@ -1,5 +1,7 @@
 //! Opening: the rows of the last commit become a table again.
 
+mod sessions;
+
 use std::time::Duration;
 
 use lockcore::{Grant, Key, Mode, Table, Token};
@@ -12,7 +14,7 @@ use crate::grants::{self, Fate, Opening};
 use crate::numbers::Numbers;
 use crate::options::Settings;
 use crate::records::{CodecError, GrantRecordV1, Record, RecordError};
-use crate::records::{audit_number_of, token_of};
+use crate::records::{audit_number_of, check_reserved, token_of};
 use crate::rows::{RowChange, RowKey, TableId};
 use crate::writer::Writer;
 
@@ -26,8 +28,10 @@ pub struct Recovery {
     pub graced: u64,
     /// Leases that ran out while the store was closed.
     pub expired: u64,
-    /// Grants whose session ended with the process that had opened the store.
+    /// Grants whose session ended with its process.
     pub sessions_ended: u64,
+    /// Sessions of other processes that go on if they are taken up ([`crate::presence`]).
+    pub sessions: u64,
     /// The wall clock stood before this time, which the store had seen: downtime was counted as zero.
     pub clock_went_backwards: Option<WallTime>,
     /// How long the opening took.
@@ -67,24 +71,23 @@ pub(crate) fn recover(
     };
     let mut table = Table::new(settings.limits, settings.seed, opening.now);
     let mut changes = Vec::new();
+    // Before the grants that are bound to them.
+    let grace = settings.session_grace;
+    let presences = sessions::restore(&snapshot, &meta, &opening, grace, &mut table, &mut changes)?;
+    found.sessions = presences.len() as u64;
     let mut renewed = Vec::new();
     let mut lapsed = 0;
     snapshot.for_each_row(TableId::Grants, |key, value| {
         let token = token_of(key)?;
-        if token.get() >= meta.token.reserved_below {
-            let expected = format!(
-                "below {}, which is how far tokens are reserved",
-                meta.token.reserved_below
-            );
-            let reason =
-                CodecError::OutOfBounds { field: "token", found: token.to_string(), expected };
-            return Err(damaged(key, reason));
-        }
+        let reserved = check_reserved("token", token.get(), meta.token.reserved_below);
+        reserved.map_err(|reason| damaged(key, reason))?;
         let record = GrantRecordV1::from_row(key, value)?;
         let row = RowKey::grant(token);
         let document = document_of(&record.key);
         let before = document.is_some().then(|| record.clone());
-        let fate = grants::fate(token, record, &opening).map_err(|reason| damaged(key, reason))?;
+        let lives = |session| presences.of(session).is_some();
+        let fate = grants::fate(token, record, &opening, lives);
+        let fate = fate.map_err(|reason| damaged(key, reason))?;
         let (lock, mode, grant) = match fate {
             Fate::Held(lock, mode, grant) => (lock, mode, grant),
             Fate::Rewritten(lock, mode, grant, record) => {
@@ -135,7 +138,7 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    let writer = Writer::new(table, numbers, documents, renewed, started);
+    let writer = Writer::new(table, numbers, documents, renewed, presences, started);
     Ok(Recovered { writer, lapsed, recovery: found })
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use lockcore::{Command, Granted, Holder, Key, LeaveCause, Outcome, Refusal, Token};
+use lockcore::{
+    Command, Granted, Holder, Instant, Key, LeaveCause, Outcome, Refusal, SessionId, Token,
+};
 
 use crate::document_locks::{BreakDocument, GiveBack, LockAnswer, Take, Ticket};
 use crate::documents::{DocumentAnswer, DocumentTask, Writes};
@@ -10,6 +12,7 @@ use crate::error::StoreError;
 use crate::fence::Fence;
 use crate::info::BreakRecord;
 use crate::keep_alive::KeptLease;
+use crate::presence::{Instance as Client, Presence};
 use crate::slot::Slot;
 
 /// One call on its way to the writer.
@@ -38,6 +41,12 @@ pub(crate) enum Task {
     UnlockDocument(Box<GiveBack>),
     /// The break of the lock of a document, with its audit record in the same commit.
     BreakDocument(Box<BreakDocument>),
+    /// A session that is somebody's presence.
+    OpenSession(Presence),
+    /// All sessions of a client are to end at a time, unless they are taken up.
+    LoseSessions { instance: Client, ends_at: Instant },
+    /// All sessions of a client are taken up.
+    TakeUpSessions(Presence),
     /// The end of a wait for a document: its caller gave up.
     CancelDocument(Ticket),
 }
@@ -79,6 +88,8 @@ pub(crate) enum Answer {
     Committed(Box<[Outcome]>),
     /// What has become of a document lock.
     DocumentLock(Box<LockAnswer>),
+    /// The sessions of a client that were lost or taken up.
+    Sessions(Box<[SessionId]>),
     /// It was refused, and nothing has changed.
     Refused(Refusal),
     /// It waited, and its wait is over.

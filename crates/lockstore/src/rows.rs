@@ -10,6 +10,7 @@
 //! | `collections`   | the collection's id, u32 big endian               | `CollectionRecordV1`            |
 //! | `documents`     | collection id, then record id, u64 big endian     | the document in BSON, checksum  |
 //! | `index_entries` | index id, u32 big endian, key bytes, record id    | nothing                         |
+//! | `sessions`      | the session's number, u64 big endian              | `SessionRecordV1`               |
 //!
 //! Tokens, audit numbers and record ids only rise, so new rows are appended at the right edge of their tree, or
 //! of their collection: a batch of grants changes a few neighbouring pages, whatever its keys are called.
@@ -17,12 +18,12 @@
 //! The key bytes of an index are `docquery::key`'s: they sort as the values do, and none is the beginning of
 //! another, so the record id behind them orders entries of equal keys and disturbs no others.
 //!
-//! The three tables of documents came with format 2. A file of format 1 has none of them, which reads as
-//! if they were empty.
+//! The three tables of documents came with format 2, that of sessions with format 3. A file of an earlier format has none of
+//! them, which reads as if they were empty.
 
 use std::fmt;
 
-use lockcore::Token;
+use lockcore::{SessionId, Token};
 
 use crate::documents::{CollectionId, IndexId, RecordId};
 
@@ -41,21 +42,30 @@ pub(crate) enum TableId {
     Documents,
     /// The indexes: one row for each key of each document in each.
     IndexEntries,
+    /// The sessions of processes: one row for each, deleted with its end.
+    Sessions,
 }
 
 impl TableId {
     /// Every table, each at the place of its [`TableId::index`].
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Meta,
         Self::Grants,
         Self::Audit,
         Self::Collections,
         Self::Documents,
         Self::IndexEntries,
+        Self::Sessions,
     ];
 
-    /// The tables that a file of format 1 has.
-    pub(crate) const OF_FORMAT_1: [Self; 3] = [Self::Meta, Self::Grants, Self::Audit];
+    /// The first format that has the table.
+    pub(crate) const fn since(self) -> u32 {
+        match self {
+            Self::Meta | Self::Grants | Self::Audit => 1,
+            Self::Collections | Self::Documents | Self::IndexEntries => 2,
+            Self::Sessions => 3,
+        }
+    }
 
     /// The name on disk.
     pub(crate) const fn name(self) -> &'static str {
@@ -66,6 +76,7 @@ impl TableId {
             Self::Collections => "collections",
             Self::Documents => "documents",
             Self::IndexEntries => "index_entries",
+            Self::Sessions => "sessions",
         }
     }
 
@@ -83,6 +94,7 @@ impl TableId {
             Self::Collections => 4,
             Self::Documents => 5,
             Self::IndexEntries => 6,
+            Self::Sessions => 8,
         }
     }
 
@@ -95,6 +107,7 @@ impl TableId {
             Self::Collections => 3,
             Self::Documents => 4,
             Self::IndexEntries => 5,
+            Self::Sessions => 6,
         }
     }
 }
@@ -108,7 +121,7 @@ impl fmt::Display for TableId {
 /// The key of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowKey {
-    /// A number, big endian: grants and audit.
+    /// A number, big endian: grants, audit and sessions.
     Number([u8; 8]),
     /// A name: meta.
     Name(&'static str),
@@ -138,6 +151,11 @@ impl RowKey {
     /// Audit: the row with this number.
     pub(crate) const fn audit(number: u64) -> Self {
         Self::Number(number.to_be_bytes())
+    }
+
+    /// Sessions: the row of a session.
+    pub(crate) const fn session(session: SessionId) -> Self {
+        Self::Number(session.get().to_be_bytes())
     }
 
     /// Collections: the row of a collection.
@@ -173,7 +191,7 @@ impl RowKey {
         }
     }
 
-    /// The number that a key of the grants or audit table stands for; `None` when it is not 8 bytes.
+    /// The number that a key of the grants, audit or sessions table stands for; `None` when it is not 8 bytes.
     pub(crate) fn number(key: &[u8]) -> Option<u64> {
         key.try_into().ok().map(u64::from_be_bytes)
     }
@@ -248,6 +266,8 @@ impl RowChange {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -258,6 +278,8 @@ mod tests {
             assert_eq!(TableId::from_name(table.name()), Some(table));
         }
         assert_eq!(TableId::from_name("locks"), None);
+        let tags: BTreeSet<_> = TableId::ALL.into_iter().map(TableId::tag).collect();
+        assert_eq!(tags.len(), TableId::ALL.len(), "no row is taken for one of another table");
     }
 
     proptest! {

@@ -23,7 +23,7 @@ use crate::store::Store;
 pub struct Session {
     store: Store,
     id: SessionId,
-    ended: bool,
+    ends_when_dropped: bool,
 }
 
 impl Store {
@@ -33,16 +33,26 @@ impl Store {
     ///
     /// [`SessionError`].
     pub fn session(&self) -> Result<Session, SessionError> {
-        match self.backend().call(LockCall::OpenSession) {
-            LockAnswer::Done(Outcome::SessionOpened(id)) => {
-                Ok(Session { store: self.clone(), id, ended: false })
-            }
-            LockAnswer::Refused(Refusal::LimitReached { max, .. }) => {
-                Err(SessionError::LimitReached { max })
-            }
-            LockAnswer::Failed(error) => Err(error.into()),
-            answer => Err(unexpected(&answer).into()),
+        let id = opened(self.backend().call(LockCall::OpenSession))?;
+        Ok(Session { store: self.clone(), id, ends_when_dropped: true })
+    }
+
+    /// A handle of the session of this number, which there need not be, to bind locks to it: for who serves other
+    /// processes ([`crate::presence`]). Dropping it does not end the session.
+    pub fn session_with(&self, id: SessionId) -> Session {
+        Session { store: self.clone(), id, ends_when_dropped: false }
+    }
+}
+
+/// The number of a session that was to be opened.
+pub(crate) fn opened(answer: LockAnswer) -> Result<SessionId, SessionError> {
+    match answer {
+        LockAnswer::Done(Outcome::SessionOpened(id)) => Ok(id),
+        LockAnswer::Refused(Refusal::LimitReached { max, .. }) => {
+            Err(SessionError::LimitReached { max })
         }
+        LockAnswer::Failed(error) => Err(error.into()),
+        answer => Err(unexpected(&answer).into()),
     }
 }
 
@@ -58,13 +68,11 @@ impl Session {
     ///
     /// When the store cannot serve.
     pub fn end(mut self) -> Result<(), StoreError> {
+        self.ends_when_dropped = false;
         self.close()
     }
 
-    fn close(&mut self) -> Result<(), StoreError> {
-        if std::mem::replace(&mut self.ended, true) {
-            return Ok(());
-        }
+    fn close(&self) -> Result<(), StoreError> {
         match self.store.backend().call(LockCall::CloseSession { session: self.id }) {
             LockAnswer::Done(Outcome::SessionClosed) => Ok(()),
             LockAnswer::Failed(error) => Err(error),
@@ -75,7 +83,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Err(error) = self.close() {
+        if self.ends_when_dropped
+            && let Err(error) = self.close()
+        {
             tracing::debug!(%error, "a dropped session was not ended");
         }
     }

@@ -5,6 +5,7 @@ mod document_locks;
 mod document_waiters;
 mod effects;
 mod lock_document;
+mod sessions;
 mod transaction;
 mod unlock_document;
 
@@ -19,6 +20,7 @@ use lockcore::{
 
 use document_locks::DocumentLocks;
 use document_waiters::DocumentWaiters;
+pub(crate) use sessions::Presences;
 
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
@@ -45,6 +47,7 @@ pub(crate) struct Writer {
     documents: DocumentWriter,
     document_locks: DocumentLocks,
     document_waiters: DocumentWaiters,
+    presences: Presences,
     /// How many batches in a row have left what was dropped alone.
     clearing_put_off: u32,
     batch: Batch,
@@ -105,6 +108,7 @@ impl Writer {
         numbers: Numbers,
         documents: DocumentWriter,
         renewed: Vec<DocumentAt>,
+        presences: Presences,
         now: Instant,
     ) -> Self {
         let keys = table.locks().map(|lock| lock.key());
@@ -118,6 +122,7 @@ impl Writer {
             documents,
             document_locks,
             document_waiters: DocumentWaiters::new(now),
+            presences,
             clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
@@ -298,6 +303,11 @@ impl Writer {
             }
             Task::LockDocument(take) => self.lock_document(*take, reply, moment),
             Task::UnlockDocument(give_back) => self.unlock_document(&give_back, reply, moment),
+            Task::OpenSession(presence) => self.open_session(presence, reply, moment),
+            Task::LoseSessions { instance, ends_at } => {
+                self.lose_sessions(instance, ends_at, reply, moment);
+            }
+            Task::TakeUpSessions(presence) => self.take_up_sessions(presence, reply, moment),
             Task::CancelDocument(ticket) => self.cancel_document(ticket),
             Task::BreakDocument(task) => self.break_document(&task, reply, moment),
         }

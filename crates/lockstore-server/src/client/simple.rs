@@ -1,6 +1,7 @@
 //! The other end of a connection.
 
 use std::io::{self, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -71,6 +72,12 @@ impl Client {
                 Err(ClientError::NoReply { reason: "it answers something else".into() })
             }
         }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
     }
 }
 

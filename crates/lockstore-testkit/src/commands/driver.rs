@@ -133,7 +133,9 @@ impl Driver {
             | Op::Release { .. }
             | Op::Break { .. }
             | Op::Expire { .. }
-            | Op::OpenSession => self.execute_op(op),
+            | Op::OpenSession
+            | Op::LoseSession { .. }
+            | Op::TakeUpSession { .. } => self.execute_op(op),
         }
     }
 
@@ -239,8 +241,10 @@ impl Driver {
     /// When table and model differ, an invariant of the table is broken, or it comes to no end.
     pub fn settle(&mut self) -> usize {
         let grants: usize = self.model.locks().iter().map(|lock| lock.grants.len()).sum();
-        // Each timer moves at most 7 times, is executed once, and may hand on to a waiter that is timed anew.
-        let calls_max = 16 * (grants + self.table.waiters_len()) + 16;
+        // Each timer moves at most 7 times, is executed once, and may hand on to a waiter that is timed anew. That of a
+        // session is executed once for each thing that it ends, and once more.
+        let timed = grants + self.table.waiters_len() + self.table.sessions_len();
+        let calls_max = 16 * timed + 16;
         let mut executed = 0;
         for call in 0..calls_max {
             let budget = 1 + u32::try_from(call % 4).expect("less than 4");
@@ -295,6 +299,13 @@ impl Driver {
                 Command::Expire { key: name(key), holder, token: token.unwrap_or(NO_TOKEN) }
             }
             Op::OpenSession => Command::OpenSession,
+            Op::LoseSession { session, nanos } => Command::LoseSession {
+                session: self.session(session),
+                ends_at: self.now.instant.saturating_add(Duration::from_nanos(nanos)),
+            },
+            Op::TakeUpSession { session } => {
+                Command::TakeUpSession { session: self.session(session) }
+            }
             Op::CloseSession { session, .. } => {
                 Command::CloseSession { session: self.session(session) }
             }
@@ -353,7 +364,10 @@ impl Driver {
                 Change::Left { waiter, .. } => retire(&mut self.waiters, *waiter),
                 Change::SessionOpened { session } => self.sessions.push(*session),
                 Change::SessionClosed { session } => retire(&mut self.sessions, *session),
-                Change::Ended { .. } | Change::SessionClosing { .. } => {}
+                Change::Ended { .. }
+                | Change::SessionLost { .. }
+                | Change::SessionTakenUp { .. }
+                | Change::SessionClosing { .. } => {}
             }
         }
     }

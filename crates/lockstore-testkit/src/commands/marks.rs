@@ -53,6 +53,8 @@ fn of_outcome(outcome: &Outcome) -> &'static str {
         Outcome::Renewed(_) => "answer: renewed",
         Outcome::Ended => "answer: ended",
         Outcome::SessionOpened(_) => "answer: session opened",
+        Outcome::SessionLost => "answer: session lost",
+        Outcome::SessionTakenUp => "answer: session taken up",
         Outcome::SessionClosing => "answer: session closing",
         Outcome::SessionClosed => "answer: session closed",
     }
@@ -78,6 +80,8 @@ fn of_change(change: &Change) -> &'static str {
             LeaveCause::SessionEnded => "left: session ended",
         },
         Change::SessionOpened { .. } => "session opened",
+        Change::SessionLost { .. } => "session lost",
+        Change::SessionTakenUp { .. } => "session taken up",
         Change::SessionClosing { .. } => "session closing",
         Change::SessionClosed { .. } => "session closed",
     }

@@ -1,6 +1,6 @@
 //! Whether a real table shows what the model shows.
 
-use lockcore::{Grant, Holder, Lease, SessionId, Table, Token};
+use lockcore::{Grant, Holder, Lease, Session, SessionId, Table, Token};
 
 use super::Model;
 
@@ -33,6 +33,8 @@ impl Model {
         for session in &self.sessions {
             let lives = table.session_lives(session.id);
             assert_eq!(lives, !session.closing, "whether {:?} lives", session.id);
+            let standing = table.session(session.id).map(Session::standing);
+            assert_eq!(standing, Some(Self::standing(session)), "how {:?} stands", session.id);
         }
         assert_eq!(table.next_token(), self.next_number, "the next token");
         let (next, first) = (table.next_deadline(), self.next_deadline());

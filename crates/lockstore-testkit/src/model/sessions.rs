@@ -1,7 +1,8 @@
 //! Sessions, and what ends with them.
 
 use lockcore::{
-    Change, EndCause, Key, LeaveCause, Limit, Now, Outcome, Refusal, SessionId, Token, WaiterId,
+    Change, EndCause, Instant, Key, LeaveCause, Limit, Now, Outcome, Refusal, SessionId, Standing,
+    Token, WaiterId,
 };
 
 use super::{Model, ModelSession, check};
@@ -11,9 +12,52 @@ impl Model {
         check(Limit::Sessions, self.sessions.len(), self.limits.sessions_max)?;
         let session = SessionId::new(self.next_number.get()).expect("numbers begin at 1");
         self.next_number = self.next_number.next();
-        self.sessions.push(ModelSession { id: session, closing: false });
+        self.sessions.push(ModelSession { id: session, closing: false, lost: None });
         changes.push(Change::SessionOpened { session });
         Ok(Outcome::SessionOpened(session))
+    }
+
+    /// Has a session end at a time. An earlier one that was set before stays.
+    pub(super) fn lose_session(
+        &mut self,
+        session: SessionId,
+        ends_at: Instant,
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Refusal> {
+        self.check_lives(Some(session))?;
+        let is_earlier = self.session_mut(session).lost.is_none_or(|(before, _)| ends_at < before);
+        if is_earlier {
+            let place = self.place_of_deadline(true);
+            self.session_mut(session).lost = Some((ends_at, place));
+            changes.push(Change::SessionLost { session, ends_at });
+        }
+        Ok(Outcome::SessionLost)
+    }
+
+    pub(super) fn take_up_session(
+        &mut self,
+        session: SessionId,
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Refusal> {
+        self.check_lives(Some(session))?;
+        if self.session_mut(session).lost.take().is_some() {
+            changes.push(Change::SessionTakenUp { session });
+        }
+        Ok(Outcome::SessionTakenUp)
+    }
+
+    fn session_mut(&mut self, session: SessionId) -> &mut ModelSession {
+        let state = self.sessions.iter_mut().find(|state| state.id == session);
+        state.expect("the session is there")
+    }
+
+    /// How the session stands, as a table tells it.
+    pub(super) fn standing(session: &ModelSession) -> Standing {
+        match session.lost {
+            _ if session.closing => Standing::Closing,
+            Some((ends_at, _)) => Standing::Lost { ends_at },
+            None => Standing::Present,
+        }
     }
 
     /// Ends one thing of a session: its earliest wait, else its earliest grant, else the session itself.

@@ -5,7 +5,7 @@ use lockcore::{Command, Holder, Instant, Token, Wait};
 use super::{Model, ModelLock};
 
 impl Model {
-    /// The expiries and timeouts that are due at `now`, in their order: by the millisecond of the
+    /// The expiries, timeouts and ends of sessions that are due at `now`, in their order: by the millisecond of the
     /// deadline, rounded up, then by when it was set. Whether the later ones are still due when the
     /// earlier ones have been executed is to be asked again.
     pub fn due(&self, now: Instant) -> Vec<Command> {
@@ -49,6 +49,12 @@ impl Model {
                     let command = Command::TimeOut { waiter: waiter.id };
                     deadlines.push((deadline.millis_ceil(), *place, command));
                 }
+            }
+        }
+        for session in &self.sessions {
+            if let Some((ends_at, place)) = session.lost {
+                let command = Command::CloseSession { session: session.id };
+                deadlines.push((ends_at.millis_ceil(), place, command));
             }
         }
         deadlines.sort_by_key(|(tick, place, _)| (*tick, *place));

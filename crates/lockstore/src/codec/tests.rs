@@ -2,10 +2,11 @@ use super::*;
 use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::records::{
     BreakRecordV1, CollectionRecordV1, FormatRecordV1, GrantRecordV1, IdsRecordV1, IndexRecordV1,
-    LeaseRecordV1, ModeV1, Record, TokenRecordV1, WallRecordV1, describe_row,
+    LeaseRecordV1, ModeV1, Record, SessionRecordV1, StandingV1, TokenRecordV1, WallRecordV1,
+    describe_row,
 };
 use crate::rows::RowKey;
-use lockcore::Token;
+use lockcore::{SessionId, Token};
 use proptest::prelude::*;
 
 /// The bytes of a golden file: hexadecimal, with comments behind `#`.
@@ -80,6 +81,17 @@ fn the_bytes_of_every_record_hold_still() {
     check(&grant_key(), &grant(), include_str!("../../testdata/grant_leased_v1.hex"));
     check(&grant_key(), &held, include_str!("../../testdata/grant_v1.hex"));
     check(&RowKey::audit(3), &broken, include_str!("../../testdata/break_v1.hex"));
+    let session = SessionRecordV1 {
+        instance: *b"fedcba9876543210",
+        pid: 4711,
+        started_ticks: 123_456,
+        boot_id: *b"0123456789abcdef",
+        pid_namespace: 4_026_531_836,
+        opened_wall_ms: 1_700_000_000_123,
+        standing: StandingV1::Lost { ends_boot_ms: 86_400_000 },
+    };
+    let key = RowKey::session(SessionId::new(0x0102_0304).unwrap());
+    check(&key, &session, include_str!("../../testdata/session_v1.hex"));
     let ids = IdsRecordV1 { next_collection: 3, next_index: 7 };
     check(&RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
     let key = RowKey::collection(CollectionId::new(3));

@@ -64,6 +64,8 @@ struct Batch {
     renamed: Vec<CollectionId>,
     /// Whether ids were given.
     numbered: bool,
+    /// The earliest format that knows all its rows.
+    format: u32,
     /// Whether it has rows.
     written: bool,
     /// How many documents it has looked at, and how many bytes it has written.

@@ -164,9 +164,10 @@ impl From<Answer> for LockAnswer {
             Answer::Refused(refusal) => Self::Refused(refusal),
             Answer::Left(cause) => Self::Left(cause),
             Answer::Failed(error) => Self::Failed(error),
-            answer @ (Answer::Documents(_) | Answer::Committed(_) | Answer::DocumentLock(_)) => {
-                Self::Failed(unexpected(&answer))
-            }
+            answer @ (Answer::Documents(_)
+            | Answer::Committed(_)
+            | Answer::DocumentLock(_)
+            | Answer::Sessions(_)) => Self::Failed(unexpected(&answer)),
         }
     }
 }

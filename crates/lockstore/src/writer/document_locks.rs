@@ -80,6 +80,8 @@ impl DocumentLocks {
             Change::Queued { .. }
             | Change::Left { .. }
             | Change::SessionOpened { .. }
+            | Change::SessionLost { .. }
+            | Change::SessionTakenUp { .. }
             | Change::SessionClosing { .. }
             | Change::SessionClosed { .. } => {}
         }

@@ -46,9 +46,11 @@ impl Writer {
             }
             // Waiters are not persisted: who waits is there to ask again.
             Change::Queued { key, .. } | Change::Left { key, .. } => key,
-            Change::SessionOpened { .. }
-            | Change::SessionClosing { .. }
-            | Change::SessionClosed { .. } => return,
+            Change::SessionOpened { session }
+            | Change::SessionLost { session, .. }
+            | Change::SessionTakenUp { session }
+            | Change::SessionClosing { session } => return self.put_session(*session),
+            Change::SessionClosed { session } => return self.delete_session(*session),
         };
         self.batch.touched.push(key.clone());
     }
@@ -84,6 +86,8 @@ impl Writer {
             | Change::Ended { .. }
             | Change::Queued { .. }
             | Change::SessionOpened { .. }
+            | Change::SessionLost { .. }
+            | Change::SessionTakenUp { .. }
             | Change::SessionClosing { .. }
             | Change::SessionClosed { .. } => return,
         };
@@ -141,6 +145,8 @@ fn is_about_side_grant(change: &Change) -> bool {
         | Change::Queued { key, .. }
         | Change::Left { key, .. } => is_side_key(key),
         Change::SessionOpened { .. }
+        | Change::SessionLost { .. }
+        | Change::SessionTakenUp { .. }
         | Change::SessionClosing { .. }
         | Change::SessionClosed { .. } => false,
     }

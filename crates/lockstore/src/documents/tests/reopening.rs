@@ -5,6 +5,7 @@ use std::thread;
 use super::*;
 use crate::disk::{Birth, Disk, DiskOptions};
 use crate::error::StoreError;
+use crate::presence::{Instance, Presence, Process};
 use crate::records::{FormatRecordV1, Record};
 use crate::rows::{RowChange, RowKey, TableId};
 
@@ -64,20 +65,25 @@ fn a_build_that_was_cut_short_is_gone_at_the_next_opening() {
 
 /// A store as versions made it that knew no collections.
 fn format_1(path: &std::path::Path) {
+    of_format(1, path);
+}
+
+fn of_format(version: u32, path: &std::path::Path) {
     let birth = Birth { store_id: [7; 16], wall_ms: 5 };
     let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: Some(birth) };
     let disk = Disk::open(path, &options).unwrap();
-    let format = FormatRecordV1 { version: 1, store_id: [7; 16], created_wall_ms: 5 };
-    disk.commit(&[
-        RowChange::put(TableId::Meta, RowKey::FORMAT, format.to_row(&RowKey::FORMAT)),
-        RowChange::delete(TableId::Meta, RowKey::IDS),
-    ])
-    .unwrap();
+    let format = FormatRecordV1 { version, store_id: [7; 16], created_wall_ms: 5 };
+    let mut rows =
+        vec![RowChange::put(TableId::Meta, RowKey::FORMAT, format.to_row(&RowKey::FORMAT))];
+    if version < TableId::Collections.since() {
+        rows.push(RowChange::delete(TableId::Meta, RowKey::IDS));
+    }
+    disk.commit(&rows).unwrap();
     disk.close().unwrap();
     let db = redb::Database::open(path).unwrap();
     let transaction = db.begin_write().unwrap();
-    for table in ["collections", "documents", "index_entries"] {
-        let table = redb::TableDefinition::<&[u8], &[u8]>::new(table);
+    for table in TableId::ALL.into_iter().filter(|table| table.since() > version) {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(table.name());
         assert!(transaction.delete_table(table).unwrap());
     }
     transaction.commit().unwrap();
@@ -105,10 +111,43 @@ fn a_file_of_format_1_gets_the_next_with_its_first_collection() {
     insert(&store, rawdoc! { "_id": 1 });
     check(&store);
     store.close().unwrap();
-    assert_eq!(version(&path), 2);
+    assert_eq!(version(&path), 3);
     let store = Store::open(&path).unwrap();
     assert!(store.is_locked("a").unwrap());
     assert_eq!(documents(&store).len(), 1);
+}
+
+#[test]
+fn a_collection_without_documents_makes_a_whole_file_of_format_1() {
+    let (_folder, path) = place();
+    format_1(&path);
+    let store = Store::open(&path).unwrap();
+    store.database("test").create_collection("jobs").unwrap();
+    store.close().unwrap();
+    check(&Store::open(&path).unwrap());
+}
+
+#[test]
+fn an_older_file_gets_the_next_format_with_its_first_session_of_another_process() {
+    [1, 2].into_iter().for_each(first_session);
+}
+
+fn first_session(format: u32) {
+    let (_folder, path) = place();
+    of_format(format, &path);
+    let store = Store::open(&path).unwrap();
+    store.session().unwrap().end().unwrap();
+    store.close().unwrap();
+    assert_eq!(version(&path), format, "a session of this process has no row");
+    let store = Store::open(&path).unwrap();
+    let process = Process::current().unwrap();
+    store.open_session(Presence { instance: Instance([1; 16]), process }).unwrap();
+    assert!(store.check().unwrap().is_sound());
+    store.close().unwrap();
+    assert_eq!(version(&path), 3);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.sessions().unwrap().len(), 1);
+    assert!(store.check().unwrap().is_sound());
 }
 
 #[test]

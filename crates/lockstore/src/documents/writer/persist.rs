@@ -82,9 +82,14 @@ impl DocumentWriter {
     /// The rows of the batch.
     pub(crate) fn drain_into(&mut self, rows: &mut Vec<RowChange>) {
         let before = rows.len();
-        if self.batch.numbered && self.format.version < COLLECTIONS_SINCE {
+        if self.batch.numbered {
+            self.require_format(COLLECTIONS_SINCE);
+        }
+        if self.format.version < self.batch.format {
             self.format.version = FORMAT_VERSION;
             rows.push(put_meta(RowKey::FORMAT, &self.format));
+            // It begins with what a file of format 1 does without.
+            self.batch.numbered = true;
         }
         if self.batch.numbered {
             rows.push(put_meta(RowKey::IDS, &self.ids));
@@ -96,6 +101,11 @@ impl DocumentWriter {
         }
         self.batch.overlay.drain_into(rows);
         self.batch.written = rows.len() > before;
+    }
+
+    /// The batch has rows of which earlier formats than `since` know nothing: the file gets ours with them.
+    pub(crate) fn require_format(&mut self, since: u32) {
+        self.batch.format = self.batch.format.max(since);
     }
 
     /// What the row of a collection is to hold; `None` when nothing is left of it.

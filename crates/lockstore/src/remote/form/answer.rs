@@ -123,9 +123,11 @@ fn reply_done(outcome: &Outcome) -> RawDocumentBuf {
             success(|fields| fields.field(field::SESSION, number(session.get())))
         }
         Outcome::Ended | Outcome::SessionClosed => success(|_| {}),
-        Outcome::Waiting(_) | Outcome::Cancelled | Outcome::SessionClosing => {
-            store_error::reply(&unexpected(outcome))
-        }
+        Outcome::Waiting(_)
+        | Outcome::Cancelled
+        | Outcome::SessionClosing
+        | Outcome::SessionLost
+        | Outcome::SessionTakenUp => store_error::reply(&unexpected(outcome)),
     }
 }
 

@@ -44,6 +44,7 @@ figures! { Stats, write_stats, read_stats:
 
 figures! { CheckReport, write_checked, read_checked:
     grants = "grants" by number, count;
+    sessions = "sessions" by number, count;
     audit_records = "auditRecords" by number, count;
     documents = "documents" by number, count;
     index_entries = "indexEntries" by number, count;
@@ -54,6 +55,7 @@ figures! { Recovery, write_recovered, read_recovered:
     graced = "graced" by number, count;
     expired = "expired" by number, count;
     sessions_ended = "sessionsEnded" by number, count;
+    sessions = "sessions" by number, count;
 }
 
 pub(crate) fn write_check(report: &CheckReport, fields: &mut Writer) {

@@ -426,11 +426,11 @@ proptest! {
         let reply = success(|fields| figures::write_stats(&stats, fields));
         prop_assert_eq!(read(&reply, figures::read_stats), stats);
         let report =
-            CheckReport { grants: a, audit_records: b, documents: c, index_entries: d, problems };
+            CheckReport { grants: a, sessions: e, audit_records: b, documents: c, index_entries: d, problems };
         let reply = success(|fields| figures::write_check(&report, fields));
         prop_assert_eq!(read(&reply, figures::read_check), report);
         let recovery = Recovery {
-            held: a, graced: b, expired: c, sessions_ended: d, clock_went_backwards: mark,
+            held: a, graced: b, expired: c, sessions_ended: d, sessions: f, clock_went_backwards: mark,
             took: Duration::from_nanos(e),
         };
         let reply = success(|fields| figures::write_recovery(&recovery, fields));

@@ -1,0 +1,239 @@
+//! Sessions that are the presence of other processes, for who serves them: a process may outlive the store's own, and its
+//! sessions do too.
+//!
+//! A server opens sessions for its clients ([`Store::open_session`]). Their numbers, and whose they are, are rows of the
+//! file, so that a store which is opened again knows them. A client that is gone is *lost* ([`Store::session_lost`]): where its
+//! process is dead, its sessions end at once, and else after [`StoreOptions::session_grace`](crate::StoreOptions::session_grace), unless it is
+//! taken up before ([`Store::session_taken_up`]). After an opening all clients are lost, from that moment on; the sessions of those that
+//! are known to be dead, or that belong to an earlier boot, are over before anything is served.
+//!
+//! ```
+//! use lockstore::Store;
+//! use lockstore::presence::{Instance, Presence, Process};
+//!
+//! let store = Store::in_memory()?;
+//! let client = Presence { instance: Instance([7; 16]), process: Process::current()? };
+//! let session = store.open_session(client)?;
+//! store.lock("gpu-0").session(&store.session_with(session)).acquire()?.leak();
+//! store.session_lost(client.instance)?; // its connection broke, and it lives
+//! assert!(store.is_locked("gpu-0")?);
+//! assert_eq!(store.session_taken_up(client)?, [session]); // it is back in time
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod process;
+
+use std::fmt;
+use std::time::Duration;
+
+use lockcore::{Command, Instant, Outcome, Refusal, SessionId, Standing};
+
+use crate::clock::WallTime;
+use crate::error::{SessionError, StoreError, unexpected};
+use crate::records::{SessionRecordV1, StandingV1};
+use crate::request::{Answer, Task};
+use crate::store::Store;
+use crate::{BootId, session::opened};
+pub use process::{Life, Process};
+
+/// One client in a process: drawn at random when it begins, and the same after it has reconnected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instance(pub [u8; 16]);
+
+/// Whose presence a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// The client.
+    pub instance: Instance,
+    /// The process in which it is.
+    pub process: Process,
+}
+
+/// A session, as of the last commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// Its number.
+    pub session: SessionId,
+    /// Whose it is, and since when; `None` for a session of the process that has the file open.
+    pub client: Option<(Presence, WallTime)>,
+    /// How many locks end with it, those of documents not counted.
+    pub locks: usize,
+    /// How many locks of documents end with it.
+    pub document_locks: usize,
+    /// How many waits for locks end with it.
+    pub waiters: usize,
+    /// How it stands.
+    pub standing: SessionStanding,
+}
+
+/// How a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionStanding {
+    /// Its client is there.
+    Connected,
+    /// Its client is not: the session ends unless it comes back.
+    Lost {
+        /// How long that is from now.
+        remaining: Duration,
+    },
+    /// It ends.
+    Ending,
+}
+
+/// Why the sessions of a client were not taken up.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeUpError {
+    /// They are another process's: a forked child uses what it has inherited, perhaps.
+    #[error("client {instance} is in process {}, not in process {}", owner.pid, found.pid)]
+    OtherProcess {
+        /// The client.
+        instance: Instance,
+        /// Its process.
+        owner: Process,
+        /// The process that wants to take them up.
+        found: Process,
+    },
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Begins a session that is the presence of another process. It ends by [`Store::close_session`], or when its client is lost.
+    /// It is durable when this returns. Bind locks to it by [`Store::session_with`].
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    pub fn open_session(&self, presence: Presence) -> Result<SessionId, SessionError> {
+        opened(self.engine().call(Task::OpenSession(presence)).into())
+    }
+
+    /// Ends a session of a client, if it is one of its; answers whether it was. When this returns, that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn close_session(
+        &self,
+        instance: Instance,
+        session: SessionId,
+    ) -> Result<bool, StoreError> {
+        self.engine().check_usable()?;
+        let owner = self.engine().in_seat(|seat| seat.writer.presences().of(session));
+        if owner.is_none_or(|presence| presence.instance != instance) {
+            return Ok(false);
+        }
+        match self.engine().call(Task::Command(Command::CloseSession { session })) {
+            Answer::Done(Outcome::SessionClosed) => Ok(true),
+            Answer::Refused(Refusal::UnknownSession) => Ok(false),
+            Answer::Failed(error) => Err(error),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// A client is gone: its connection has ended, or its process. Answers whether that lives, where the client has sessions. If it is
+    /// dead, they end with the commit that this waits for; what is more than a batch can end goes on behind it. Else they end after the grace,
+    /// unless they are taken up before; called again meanwhile, for a process that has died now, this ends them at once.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn session_lost(&self, instance: Instance) -> Result<Option<Life>, StoreError> {
+        let engine = self.engine();
+        let Some(process) = self.presence_of(instance)? else { return Ok(None) };
+        let life = process.life(engine.clock.boot_id());
+        let ends_at = match life {
+            Life::Dead => Instant::ZERO,
+            Life::Alive | Life::Unknown => {
+                engine.clock.now().saturating_add(engine.settings.session_grace)
+            }
+        };
+        match engine.call(Task::LoseSessions { instance, ends_at }) {
+            Answer::Sessions(_) => Ok(Some(life)),
+            Answer::Failed(error) => Err(error),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// A client is there again: its sessions go on, as if nothing had happened. Answers which of them there are still.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeUpError`].
+    pub fn session_taken_up(&self, presence: Presence) -> Result<Vec<SessionId>, TakeUpError> {
+        let Presence { instance, process: found } = presence;
+        if let Some(owner) = self.presence_of(instance)?
+            // Whoever serves in another container than before sees the same process by another pid.
+            && owner.pid_namespace == found.pid_namespace
+            && owner != found
+        {
+            return Err(TakeUpError::OtherProcess { instance, owner, found });
+        }
+        match self.engine().call(Task::TakeUpSessions(presence)) {
+            Answer::Sessions(sessions) => Ok(sessions.into_vec()),
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// The process of a client, if it has sessions.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn presence_of(&self, instance: Instance) -> Result<Option<Process>, StoreError> {
+        self.engine().check_usable()?;
+        Ok(self.engine().in_seat(|seat| seat.writer.presences().owner(instance)))
+    }
+
+    /// All sessions, those of the process that has the file open included, the earliest first. For people: the writer waits meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot serve.
+    pub fn sessions(&self) -> Result<Vec<SessionInfo>, StoreError> {
+        self.engine().check_usable()?;
+        let now = self.engine().clock.now();
+        Ok(self.engine().in_seat(|seat| seat.writer.session_infos(now)))
+    }
+}
+
+impl SessionRecordV1 {
+    pub(crate) fn new(presence: Presence, opened: WallTime, standing: Standing) -> Self {
+        let Presence { instance, process } = presence;
+        Self {
+            instance: instance.0,
+            pid: process.pid,
+            started_ticks: process.started_ticks,
+            boot_id: process.boot_id.0,
+            pid_namespace: process.pid_namespace,
+            opened_wall_ms: opened.as_millis(),
+            standing: match standing {
+                Standing::Present => StandingV1::Present,
+                Standing::Lost { ends_at } => {
+                    StandingV1::Lost { ends_boot_ms: ends_at.millis_ceil() }
+                }
+                Standing::Closing => StandingV1::Closing,
+            },
+        }
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        let process = Process {
+            pid: self.pid,
+            started_ticks: self.started_ticks,
+            boot_id: BootId(self.boot_id),
+            pid_namespace: self.pid_namespace,
+        };
+        Presence { instance: Instance(self.instance), process }
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        uuid::Uuid::from_bytes(self.0).fmt(f)
+    }
+}
