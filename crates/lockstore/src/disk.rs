@@ -26,7 +26,7 @@ pub(crate) use read::{
 };
 
 use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
-use crate::rows::{RowChange, TableId};
+use crate::rows::{RowChange, RowKey, TableId};
 use gate::Gate;
 use guard::{guarded, guarded_drop};
 use open::Verify;
@@ -111,6 +111,12 @@ impl Disk {
             let mut transaction = self.db().begin_write()?;
             if self.gate.bytes() > QUICK_REPAIR_ABOVE_BYTES {
                 transaction.set_quick_repair(true);
+            }
+            if changes.iter().any(|change| change.key == RowKey::FORMAT) {
+                // A file that gets another format has all of its tables from then on.
+                for table in TableId::ALL {
+                    transaction.open_table(definition(table))?;
+                }
             }
             {
                 let mut tables: [Option<RowTable<'_>>; TABLES] = [const { None }; TABLES];

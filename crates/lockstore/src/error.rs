@@ -59,6 +59,13 @@ pub enum StoreError {
         /// The bound.
         subscriptions_max: usize,
     },
+    /// A command was sent again after its reply was lost, and nothing is known of it any more. It was not done again; whether it
+    /// was done before is not known.
+    #[error("the outcome is not known: {what}")]
+    OutcomeUnknown {
+        /// Why nothing is known.
+        what: Arc<str>,
+    },
     /// The store met a mistake of its own: please report it.
     #[error("the store made a mistake: {what}; please report it")]
     Internal {

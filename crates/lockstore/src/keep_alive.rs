@@ -169,6 +169,7 @@ impl KeptLease {
             | Answer::Documents(_)
             | Answer::Committed(_)
             | Answer::DocumentLock(_)
+            | Answer::Noted
             | Answer::Left(_) => {
                 unreachable!("a renewal is renewed or refused")
             }

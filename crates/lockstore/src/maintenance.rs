@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::client_sessions;
 use crate::disk::{BackupError, Integrity};
 use crate::engine::Engine;
 use crate::error::StoreError;
@@ -27,6 +28,8 @@ pub struct CheckReport {
     pub documents: u64,
     /// Entries of indexes read, and compared with the documents.
     pub index_entries: u64,
+    /// Rows of client sessions read, and compared with the sessions.
+    pub client_sessions: u64,
     /// What is wrong, a sentence each; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -129,6 +132,11 @@ impl Store {
                     report.problems.extend(read.err().map(|error| error.to_string()));
                     Ok::<_, StoreError>(())
                 })?;
+                report.client_sessions = client_sessions::check(
+                    &engine.client_sessions,
+                    &snapshot,
+                    &mut report.problems,
+                )?;
                 let meta = snapshot.meta()?;
                 let next_token = writer.table().next_token();
                 if meta.token.reserved_below < next_token.get() {

@@ -205,7 +205,7 @@ impl StoreOptions {
 
     fn start(self, disk: Disk, clock: Arc<dyn Clock>, path: &Path) -> Result<Store, OpenError> {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
-        let Recovered { writer, lapsed, recovery } =
+        let Recovered { writer, client_sessions, lapsed, recovery } =
             recover(&disk, &self.settings, &*clock).map_err(failed)?;
         let still_locked = writer.document_locks_len() - lapsed;
         // Large pipelines are put beside the store: where there is room for that, there is room for them.
@@ -214,7 +214,8 @@ impl StoreOptions {
             Some(folder) if path.exists() => folder.to_owned(),
             _ => std::env::temp_dir(),
         };
-        let engine = Engine::new(self.settings, clock, disk, writer, scratch).map_err(failed)?;
+        let engine = Engine::new(self.settings, clock, disk, (writer, client_sessions), scratch)
+            .map_err(failed)?;
         let engine = Arc::new(engine);
         engine.settle_documents(still_locked).map_err(failed)?;
         let started = engine.background.start(&engine);

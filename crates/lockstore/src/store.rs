@@ -293,6 +293,7 @@ impl Store {
                 document_locks: seat.writer.document_locks_len(),
                 waiters: table.waiters_len() + seat.writer.document_waiters_len(),
                 sessions: table.sessions_len(),
+                client_sessions: self.engine().client_sessions.len(),
                 commits: figures.commits,
                 requests: figures.requests,
                 batch_max: figures.batch_max,

@@ -19,11 +19,9 @@ pub(crate) use state::TransactionState;
 
 use crate::collection::Collection;
 use crate::commands;
-use crate::documents::{DocumentAnswer, Writes};
-use crate::error::{DocumentError, TransactionEnd, unexpected};
+use crate::error::DocumentError;
 use crate::fence::Fence;
 use crate::guard::LockGuard;
-use crate::request::{Answer, Commit, Task};
 use crate::store::Store;
 use lock::LockChange;
 
@@ -151,10 +149,9 @@ impl Transaction {
     /// [`DocumentError`]: see [`Store::transaction`].
     pub fn commit(mut self) -> Result<(), DocumentError> {
         let engine = self.store.engine();
-        let (fences, locks, writes) = self.state.take(engine)?.finish();
-        self.ask(fences, locks, writes)?;
+        let locks = self.state.commit(engine, |task| engine.call(task))?;
         self.is_over = true;
-        engine.transactions.remove(&self.state);
+        locks.done(&self.store);
         Ok(())
     }
 
@@ -164,37 +161,6 @@ impl Transaction {
     pub(crate) fn state(&self) -> &Arc<TransactionState> {
         &self.state
     }
-
-    /// Asks the writer for the commit. The reading of the transaction is over, so that nobody waits for it meanwhile.
-    fn ask(
-        &self,
-        fences: Vec<Fence>,
-        locks: Vec<LockChange>,
-        writes: Writes,
-    ) -> Result<(), DocumentError> {
-        let engine = self.store.engine();
-        let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
-        if changes_nothing && fences.is_empty() && locks.is_empty() {
-            return Ok(());
-        }
-        let commands = locks.iter().map(LockChange::command).collect();
-        let commit = Commit { fences, locks: commands, writes };
-        let asked_at = engine.clock.now();
-        let answer = engine.call(Task::Commit(Box::new(commit)));
-        let outcomes = match answer {
-            Answer::Committed(outcomes) => outcomes,
-            Answer::Documents(answer) => match *answer {
-                DocumentAnswer::Failed(error) => return Err(error),
-                other => return Err(unexpected(&Answer::Documents(Box::new(other))).into()),
-            },
-            Answer::Failed(error) => return Err(error.into()),
-            other => return Err(unexpected(&other).into()),
-        };
-        for (lock, outcome) in locks.into_iter().zip(outcomes) {
-            lock.done(outcome, asked_at, &self.store);
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Transaction {
@@ -202,8 +168,7 @@ impl Drop for Transaction {
         if self.store.engine().is_forked() {
             self.state.forget();
         } else if !self.is_over {
-            let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
-            self.state.end(self.store.engine(), aborted);
+            self.state.abort(self.store.engine());
         }
     }
 }

@@ -191,6 +191,8 @@ const GENERIC: &[&str] = &[
     "databaseVersion",
     "help",
     "lockFences",
+    "lockRetry",
+    "lockTransaction",
     "lsid",
     "maxTimeMS",
     "maxTimeMSOpOnly",

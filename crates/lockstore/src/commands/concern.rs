@@ -43,7 +43,8 @@ impl Concern {
     }
 }
 
-fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
+/// The time that a command may take, if it is limited.
+pub(super) fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
     let value = command.get("maxTimeMS");
     if value.is_nullish() {
         return Ok(None);
@@ -97,7 +98,13 @@ fn check_read_concern(value: Value<'_>, in_transaction: bool) -> Result<()> {
         None | Some("local" | "majority" | "available") => Ok(()),
         // That is what a transaction reads.
         Some("snapshot") if in_transaction => Ok(()),
-        Some("linearizable" | "snapshot") => Err(unsupported_level()),
+        // What was acknowledged before is read.
+        Some("linearizable") if !in_transaction => Ok(()),
+        Some("linearizable") => Err(Error::new(
+            ErrorCode::INVALID_OPTIONS,
+            "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' in order to run in a transaction",
+        )),
+        Some("snapshot") => Err(unsupported_level()),
         Some(other) => Err(Error::failed_to_parse(format!(
             "readConcern.level must be either 'local', 'majority', 'linearizable', 'available', or 'snapshot', not '{other}'"
         ))),
@@ -107,8 +114,7 @@ fn check_read_concern(value: Value<'_>, in_transaction: bool) -> Result<()> {
 fn unsupported_level() -> Error {
     Error::new(
         ErrorCode::INVALID_OPTIONS,
-        "the read concern levels 'snapshot' and 'linearizable' need a replica set; \
-         what is read here is durable with any level",
+        "the read concern level 'snapshot' needs a transaction; what is read here is durable with any level",
     )
 }
 
@@ -121,7 +127,7 @@ fn check_cluster_time(name: &str, stamp: u64, concern: Document<'_>) -> Result<(
     if stamp >> 32 == 0 {
         return invalid(format!("{name} cannot be a null timestamp"));
     }
-    invalid(format!("{name} needs a replica set"))
+    invalid(format!("{name} names a time of a cluster, and there is none"))
 }
 
 fn check_write_concern(value: Value<'_>, takes: Takes) -> Result<()> {

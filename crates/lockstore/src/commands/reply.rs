@@ -9,6 +9,8 @@ use crate::error::DocumentError;
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) fields: Writer,
+    /// Whether it tells that a write has failed.
+    pub(super) has_write_errors: bool,
 }
 
 impl Reply {
@@ -46,7 +48,7 @@ impl Reply {
         fields.field("id", Value::Int64(cursor));
         fields.field("ns", Value::String(namespace));
         fields.close();
-        Self { fields }
+        Self { fields, ..Self::default() }
     }
 
     /// The whole reply.
@@ -56,19 +58,33 @@ impl Reply {
     }
 
     /// The reply of a command that failed.
-    pub(super) fn failure(error: &DocumentError) -> RawDocumentBuf {
+    pub(super) fn failure(error: &DocumentError, labels: &[&str]) -> RawDocumentBuf {
         let mut fields = Writer::new();
         fields.field("ok", Value::Double(0.0));
         fields.field("errmsg", Value::String(&error.to_string()));
         fields.field("code", Value::Int32(error.code().value()));
         fields.field("codeName", Value::String(&error.code_name()));
         write_duplicate(error, &mut fields);
-        if error.is_transient() {
+        if !labels.is_empty() {
             fields.open_array("errorLabels");
-            fields.item(Value::String("TransientTransactionError"));
+            for label in labels {
+                fields.item(Value::String(label));
+            }
             fields.close();
         }
         document(fields)
+    }
+
+    /// Adds which statements were done before, if there are any.
+    pub(super) fn with_retried(mut self, statements: &[i32]) -> Self {
+        if !statements.is_empty() {
+            self.fields.open_array("retriedStmtIds");
+            for statement in statements {
+                self.fields.item(Value::Int32(*statement));
+            }
+            self.fields.close();
+        }
+        self
     }
 
     /// Adds the errors of single writes, if there are any.
@@ -76,6 +92,7 @@ impl Reply {
         if errors.is_empty() {
             return self;
         }
+        self.has_write_errors = true;
         self.fields.open_array("writeErrors");
         for (index, error) in errors {
             self.fields.open_document_item();

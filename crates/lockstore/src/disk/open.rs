@@ -20,8 +20,7 @@ use super::{
     Birth, Disk, DiskError, DiskOptions, Meta, OpenError, Snapshot, VERIFIED_BYTES_MAX, definition,
 };
 use crate::records::{
-    COLLECTIONS_SINCE, FORMAT_VERSION, FormatRecordV1, IdsRecordV1, Record, TokenRecordV1,
-    WallRecordV1,
+    FORMAT_VERSION, FormatRecordV1, IdsRecordV1, Record, TokenRecordV1, WallRecordV1,
 };
 use crate::rows::{RowKey, TableId};
 
@@ -247,7 +246,7 @@ fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
 fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
     let failed = |source| disk_error(path, source);
     let tables = table_names(db).map_err(failed)?;
-    let mut expected = &TableId::ALL[..];
+    let mut format = FORMAT_VERSION;
     // The version first: a newer format may have other tables, and other records in them.
     if tables.iter().any(|name| name == TableId::Meta.name()) {
         let snapshot = Snapshot::new(guarded("read", || db.begin_read()).map_err(failed)?);
@@ -259,12 +258,11 @@ fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
                     supported: FORMAT_VERSION,
                 });
             }
-            if version < COLLECTIONS_SINCE {
-                expected = &TableId::OF_FORMAT_1;
-            }
+            format = version;
         }
     }
-    let missing = expected.iter().find(|table| !tables.iter().any(|name| name == table.name()));
+    let mut expected = TableId::ALL.into_iter().filter(|table| table.since() <= format);
+    let missing = expected.find(|table| !tables.iter().any(|name| name == table.name()));
     if let Some(missing) = missing {
         return Err(OpenError::NotAStore {
             path: path.to_owned(),

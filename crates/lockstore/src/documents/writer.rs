@@ -29,13 +29,12 @@ use super::task::STEPS_PER_TASK;
 use super::write_set::WriteSet;
 use super::{Catalog, Collection, CollectionId, DocumentAnswer, DocumentTask, IndexId, RecordId};
 use crate::error::DocumentError;
-use crate::records::{FormatRecordV1, IdsRecordV1};
+use crate::records::IdsRecordV1;
 
 /// The collections as the batch that is being served has left them, and what serving needs besides.
 #[derive(Debug)]
 pub(crate) struct DocumentWriter {
     catalog: Catalog,
-    format: FormatRecordV1,
     ids: IdsRecordV1,
     /// The record that a collection gives next.
     next_records: BTreeMap<CollectionId, RecordId>,

@@ -47,6 +47,24 @@ enum What {
     Release(Arc<KeptLease>),
 }
 
+/// The locks that a commit has changed, before anybody is told of them.
+#[derive(Debug)]
+pub(crate) struct ChangedLocks {
+    pub(super) changes: Vec<LockChange>,
+    /// What has become of each.
+    pub(super) outcomes: Box<[Outcome]>,
+    pub(super) asked_at: Instant,
+}
+
+impl ChangedLocks {
+    /// Tells those who hold them.
+    pub(super) fn done(self, store: &Store) {
+        for (change, outcome) in self.changes.into_iter().zip(self.outcomes) {
+            change.done(outcome, self.asked_at, store);
+        }
+    }
+}
+
 impl<'t> TransactionLockRequest<'t> {
     pub(super) fn new(store: &'t Store, state: &'t Arc<TransactionState>, key: &'t str) -> Self {
         Self { store, state, request: LockRequest::new(store, key) }
@@ -137,7 +155,7 @@ impl LockChange {
     }
 
     /// The commit that was asked for at `asked_at` has done it.
-    pub(super) fn done(self, outcome: Outcome, asked_at: Instant, store: &Store) {
+    fn done(self, outcome: Outcome, asked_at: Instant, store: &Store) {
         let until = |granted: Granted| {
             granted.lease.map(|lease| asked_at.saturating_add(lease.ttl.as_duration()))
         };

@@ -181,11 +181,11 @@ fn with_meta_row(path: &Path, name: &'static str, row: Option<Vec<u8>>) {
 #[test]
 fn a_newer_format_is_refused_by_both_numbers() {
     let (_folder, path) = place();
-    let format = FormatRecordV1 { version: 3, store_id: [1; 16], created_wall_ms: 0 };
+    let format = FormatRecordV1 { version: 4, store_id: [1; 16], created_wall_ms: 0 };
     with_meta_row(&path, "format", Some(format.to_row(&RowKey::FORMAT)));
-    let expected = "{} has format 3, where this version reads up to 2; use a newer version";
+    let expected = "{} has format 4, where this version reads up to 3; use a newer version";
     let error = refused(&path, expected);
-    let numbers = (3, 2);
+    let numbers = (4, 3);
     assert!(
         matches!(error, OpenError::NewerFormat { found, supported, .. } if (found, supported) == numbers)
     );

@@ -7,11 +7,11 @@ fn a_new_store_has_its_meta_rows_and_nothing_else() {
     let disk = in_memory();
     let snapshot = disk.snapshot().unwrap();
     let meta = snapshot.meta().unwrap();
-    assert_eq!((meta.format.version, meta.format.store_id), (2, [7; 16]));
+    assert_eq!((meta.format.version, meta.format.store_id), (3, [7; 16]));
     assert_eq!(meta.token.reserved_below, 1);
     assert_eq!(meta.wall.mark_ms, 1_700_000_000_000);
     let counts = TableId::ALL.map(|table| snapshot.count(table).unwrap());
-    assert_eq!(counts, [4, 0, 0, 0, 0, 0]);
+    assert_eq!(counts, [4, 0, 0, 0, 0, 0, 0]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn format_1(path: &std::path::Path) {
     disk.close().unwrap();
     let db = redb::Database::open(path).unwrap();
     let transaction = db.begin_write().unwrap();
-    for table in ["collections", "documents", "index_entries"] {
+    for table in ["collections", "documents", "index_entries", "client_sessions"] {
         let table = redb::TableDefinition::<&[u8], &[u8]>::new(table);
         assert!(transaction.delete_table(table).unwrap());
     }
@@ -109,6 +109,34 @@ fn a_file_of_format_1_gets_the_next_with_its_first_collection() {
     let store = Store::open(&path).unwrap();
     assert!(store.is_locked("a").unwrap());
     assert_eq!(documents(&store).len(), 1);
+}
+
+#[test]
+fn a_file_gets_format_3_with_the_first_client_session() {
+    let (_folder, path) = place();
+    format_1(&path);
+    let store = Store::open(&path).unwrap();
+    store.database("test").create_collection("empty").unwrap();
+    store.close().unwrap();
+    assert_eq!(version(&path), 2);
+    let start = |path| {
+        let store = Store::open(path).unwrap();
+        let reply = store.database("admin").run_command(&rawdoc! { "startSession": 1 });
+        assert_eq!(reply.get_f64("ok").unwrap(), 1.0, "{reply:?}");
+        check(&store);
+        assert_eq!(store.stats().unwrap().client_sessions, 1);
+        store.close().unwrap();
+    };
+    start(&path);
+    assert_eq!(version(&path), 3);
+    let (_folder, path) = place();
+    format_1(&path);
+    start(&path);
+    assert_eq!(version(&path), 3);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.stats().unwrap().client_sessions, 1);
+    insert(&store, rawdoc! { "_id": 1 });
+    check(&store);
 }
 
 #[test]
