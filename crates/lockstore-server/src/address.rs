@@ -35,8 +35,8 @@ pub fn socket_path(path: impl AsRef<Path>) -> Result<PathBuf, AddressError> {
     Ok(runtime_folder().join(format!("{hash:032x}.sock")))
 }
 
-/// The address of the store at `path` for MongoDB's drivers: `mongodb://%2Fhome%2Fme%2Fjobs.redb.sock/`. A driver alone does
-/// not start the server.
+/// The address of the store at `path` for MongoDB's drivers:
+/// `mongodb://%2Fhome%2Fme%2Fjobs.redb.sock/?directConnection=true`. A driver alone does not start the server.
 ///
 /// # Errors
 ///
@@ -56,7 +56,8 @@ pub(crate) fn uri_of(socket: &Path) -> String {
             write!(uri, "%{byte:02X}").expect("writing to a string does not fail");
         }
     }
-    uri.push('/');
+    // The set has this one member. Some drivers would look for it under another spelling of its path.
+    uri.push_str("/?directConnection=true");
     uri
 }
 
@@ -123,6 +124,9 @@ mod tests {
 
     #[test]
     fn an_address_escapes_what_may_mean_something() {
-        assert_eq!(uri_of(Path::new("/a b/jobs-1.sock")), "mongodb://%2Fa%20b%2Fjobs-1.sock/");
+        assert_eq!(
+            uri_of(Path::new("/a b/jobs-1.sock")),
+            "mongodb://%2Fa%20b%2Fjobs-1.sock/?directConnection=true"
+        );
     }
 }

@@ -3,6 +3,8 @@
 mod administration;
 mod hello;
 
+use std::os::unix::net::UnixStream;
+
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use lockstore::{ErrorCode, Store};
 
@@ -12,6 +14,17 @@ pub(crate) struct Context<'c> {
     pub(crate) store: &'c Store,
     /// The number of the connection that it came on.
     pub(crate) connection: i32,
+    /// That connection.
+    pub(crate) stream: &'c UnixStream,
+}
+
+impl Context<'_> {
+    /// The server's address in its replica set: the path of its socket.
+    fn address(&self) -> String {
+        let address = self.stream.local_addr().ok();
+        let path = address.as_ref().and_then(|address| address.as_pathname());
+        path.map_or_else(String::new, |path| path.to_string_lossy().into_owned())
+    }
 }
 
 /// A command that is about the server.
@@ -54,11 +67,15 @@ const OWN: &[(&str, OwnCommand)] = &[
     ("buildInfo", administration::build_info),
     ("buildinfo", administration::build_info),
     ("connectionStatus", administration::connection_status),
-    ("endSessions", administration::end_sessions),
+    ("getCmdLineOpts", administration::command_line),
+    ("getLog", administration::get_log),
+    ("getParameter", administration::get_parameter),
     ("hello", hello::hello),
+    ("hostInfo", administration::host_info),
     ("isMaster", hello::is_master),
     ("ismaster", hello::is_master),
-    ("refreshSessions", administration::end_sessions),
+    ("replSetGetStatus", administration::set_status),
+    ("serverStatus", administration::server_status),
     ("whatsmyuri", administration::whats_my_uri),
 ];
 

@@ -61,7 +61,7 @@ impl<'s> Connection<'s> {
     }
 
     fn answer(&mut self, request_id: i32, request: Request) -> Result<(), Ended> {
-        let context = Context { store: self.store, connection: self.number };
+        let context = Context { store: self.store, connection: self.number, stream: &self.stream };
         match request {
             Request::Message(Message { command, more_to_come }) => {
                 let reply = commands::run(context, &command);

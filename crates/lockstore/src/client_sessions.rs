@@ -142,7 +142,7 @@ impl ClientSessions {
     /// Aborts the transactions of these sessions, or of all.
     pub(crate) fn kill(&self, which: Option<&[Lsid]>, engine: &Engine) {
         let mut known = self.lock();
-        let mut kill = |known: &mut Known| match &mut known.place {
+        let kill = |known: &mut Known| match &mut known.place {
             Place::Here(state) => state.abort(engine),
             Place::Taken(Afterwards::Ended) => {}
             Place::Taken(afterwards) => *afterwards = Afterwards::Killed,
