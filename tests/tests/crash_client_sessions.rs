@@ -123,9 +123,11 @@ fn open(disk: &SimDisk) -> Result<Store, lockstore::OpenError> {
 fn content(store: &Store) -> Vec<bson::Document> {
     let test = store.database("test");
     let of = |name: &str| {
+        // Their ids are made when they are inserted.
+        let is_numbered = name == "jobs";
         let found = test.collection::<bson::Document>(name).find(doc! {}).run().unwrap();
-        found.map(Result::unwrap).map(|mut document| {
-            if name == "jobs" {
+        found.map(Result::unwrap).map(move |mut document| {
+            if is_numbered {
                 document.remove("_id");
             }
             document

@@ -125,8 +125,10 @@ codes! {
     INVALID_NAMESPACE = 73, "InvalidNamespace";
     INDEX_OPTIONS_CONFLICT = 85, "IndexOptionsConflict";
     INDEX_KEY_SPECS_CONFLICT = 86, "IndexKeySpecsConflict";
+    UNKNOWN_REPL_WRITE_CONCERN = 79, "UnknownReplWriteConcern";
     SHUTDOWN_IN_PROGRESS = 91, "ShutdownInProgress";
     OPERATION_FAILED = 96, "OperationFailed";
+    UNSATISFIABLE_WRITE_CONCERN = 100, "UnsatisfiableWriteConcern";
     LOCK_FAILED = 107, "LockFailed";
     NOT_EXACT_VALUE_FIELD = 111, "NotExactValueField";
     WRITE_CONFLICT = 112, "WriteConflict";

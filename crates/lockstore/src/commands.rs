@@ -86,7 +86,13 @@ pub(crate) fn run(
 ) -> RawDocumentBuf {
     let mut within = Within::Nothing;
     match dispatch(engine, transaction, database, command, &mut within) {
-        Ok(reply) => reply.finish(),
+        Ok(reply) => match Document::from(command).get("writeConcern") {
+            Value::Document(concern) => {
+                let error = concern::unsatisfied(concern);
+                reply.with_write_concern_error(concern, error.as_ref()).finish()
+            }
+            _ => reply.finish(),
+        },
         Err(error) => Reply::failure(&error, &within.labels(&error)),
     }
 }

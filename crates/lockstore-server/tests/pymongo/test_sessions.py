@@ -334,6 +334,14 @@ def test_a_causally_consistent_session_reads_what_it_has_written(client, jobs):
             assert careful.find_one({"_id": 1}, session=session) == {"_id": 1}
 
 
+def test_a_write_that_wants_more_members_is_done_and_told_so(jobs):
+    for concern, code in ((WriteConcern(2), 100), (WriteConcern("elsewhere"), 79)):
+        with pytest.raises(errors.WriteConcernError) as failure:
+            jobs.with_options(write_concern=concern).insert_one({})
+        assert failure.value.code == code
+    assert jobs.count_documents({}) == 2
+
+
 def test_a_cursor_is_its_sessions(client, jobs):
     jobs.insert_many({"_id": number} for number in range(10))
     own, other = lsid(), lsid()

@@ -1,5 +1,6 @@
 //! Read and write concerns and time limits: what every command may carry. A store on one disk makes every write durable before it
-//! answers and reads what is durable, so a concern is checked and changes nothing.
+//! answers and reads what is durable, so a concern is checked and changes nothing; a write that asks for more members than there are
+//! is done, and told so.
 
 use std::time::Duration;
 
@@ -152,6 +153,25 @@ fn check_write_concern(value: Value<'_>, takes: Takes) -> Result<()> {
     arguments.value("wOpTime");
     arguments.value("wElectionId");
     arguments.finish()
+}
+
+/// Why the write concern of a command that was done asks for more than there is: there is one member, and it has no tags.
+pub(super) fn unsatisfied(concern: Document<'_>) -> Option<Error> {
+    match concern.get("w") {
+        Value::String("majority") => None,
+        Value::String(mode) => Some(Error::new(
+            ErrorCode::UNKNOWN_REPL_WRITE_CONCERN,
+            format!("No write concern mode named '{mode}' found in replica set configuration"),
+        )),
+        Value::Document(tags) => tags.first().map(|(tag, _)| {
+            let message = format!("No replica set tag key {tag} in config");
+            Error::new(ErrorCode::NO_SUCH_KEY, message)
+        }),
+        w => Number::of(w).filter(|w| w.saturating_i64() > 1).map(|_| {
+            let message = "Not enough data-bearing nodes";
+            Error::new(ErrorCode::UNSATISFIABLE_WRITE_CONCERN, message)
+        }),
+    }
 }
 
 fn check_w(w: Value<'_>) -> Result<()> {

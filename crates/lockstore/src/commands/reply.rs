@@ -1,7 +1,7 @@
 //! Replies.
 
 use bson::RawDocumentBuf;
-use docquery::{Value, Writer};
+use docquery::{Document, Error, Value, Writer};
 
 use crate::error::DocumentError;
 
@@ -73,6 +73,25 @@ impl Reply {
             fields.close();
         }
         document(fields)
+    }
+
+    /// Adds that a write concern asks for more than there is, if it does.
+    pub(super) fn with_write_concern_error(
+        mut self,
+        concern: Document<'_>,
+        error: Option<&Error>,
+    ) -> Self {
+        if let Some(error) = error {
+            self.fields.open_document("writeConcernError");
+            self.fields.field("code", Value::Int32(error.code().value()));
+            self.fields.field("codeName", Value::String(&error.code().name()));
+            self.fields.field("errmsg", Value::String(error.message()));
+            self.fields.open_document("errInfo");
+            self.fields.field("writeConcern", Value::Document(concern));
+            self.fields.close();
+            self.fields.close();
+        }
+        self
     }
 
     /// Adds which statements were done before, if there are any.
