@@ -210,13 +210,12 @@ fn check_api(name: &str, command: Document<'_>) -> Result<(), Error> {
                 "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion";
             Err(Error::location(4_886_600, message))
         }
-        Value::Missing => Ok(()),
         Value::String("1") if strict && NOT_IN_API_1.contains(&name) => {
             let message =
                 format!("Provided apiStrict:true, but the command {name} is not in API Version 1");
             Err(Error::new(ErrorCode::API_STRICT_ERROR, message))
         }
-        Value::String("1") => Ok(()),
+        Value::Missing | Value::String("1") => Ok(()),
         Value::String(version) => {
             let message = format!("Cannot accept API version {version}");
             Err(Error::new(ErrorCode::API_VERSION_ERROR, message))

@@ -315,7 +315,7 @@ impl Writer {
             Task::UnlockDocument(give_back) => self.unlock_document(&give_back, reply, moment),
             Task::CancelDocument(ticket) => self.cancel_document(ticket),
             Task::BreakDocument(task) => self.break_document(&task, reply, moment),
-            Task::Once { origin, task } => self.serve_once(origin, *task, reply, moment),
+            Task::Once { origin, task } => self.serve_once(&origin, *task, reply, moment),
             Task::OpenClientSession => self.batch.answers.push((reply, Answer::Noted)),
             Task::EndClientSessions(sessions) => {
                 self.sweeping.end(sessions);

@@ -55,8 +55,8 @@ pub(super) fn get_parameter(_: Context<'_>, command: &RawDocument) -> RawDocumen
 
 /// `getCmdLineOpts`.
 pub(super) fn command_line(_: Context<'_>, _: &RawDocument) -> RawDocumentBuf {
-    let words =
-        RawArrayBuf::from_iter(std::env::args_os().map(|word| word.to_string_lossy().into_owned()));
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words: RawArrayBuf = words.collect();
     rawdoc! { "argv": words, "parsed": { "replication": { "replSet": SET_NAME } }, "ok": 1.0 }
 }
 

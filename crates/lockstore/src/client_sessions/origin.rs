@@ -49,7 +49,9 @@ pub(crate) enum Image {
 
 /// Makes a reply of an answer; of one that has changed nothing, and need not be remembered, it makes none.
 #[derive(Clone)]
-pub(crate) struct ReplyOf(Arc<dyn Fn(&Answer) -> Option<RawDocumentBuf> + Send + Sync>);
+pub(crate) struct ReplyOf(Arc<MakesReply>);
+
+type MakesReply = dyn Fn(&Answer) -> Option<RawDocumentBuf> + Send + Sync;
 
 impl Origin {
     /// The row by which the answer is remembered, if it is, at a moment of the wall clock.

@@ -65,20 +65,16 @@ impl Engine {
 
 impl Ask for Scope<'_> {
     fn serve(&self, task: DocumentTask) -> Asked {
-        match self.transaction {
-            Some(transaction) => {
-                if !self.fences.is_empty() {
-                    transaction.require(self.engine, &self.fences)?;
-                }
-                transaction.serve(self.engine, task)
+        if let Some(transaction) = self.transaction {
+            if !self.fences.is_empty() {
+                transaction.require(self.engine, &self.fences)?;
             }
-            None => {
-                let task = Task::Documents { fences: self.fences.clone(), task: Box::new(task) };
-                answered(match &self.remembered {
-                    Some((write, memo)) => write.call(task, memo.clone()),
-                    None => self.engine.call(task),
-                })
-            }
+            return transaction.serve(self.engine, task);
         }
+        let task = Task::Documents { fences: self.fences.clone(), task: Box::new(task) };
+        answered(match &self.remembered {
+            Some((write, memo)) => write.call(task, memo.clone()),
+            None => self.engine.call(task),
+        })
     }
 }

@@ -143,16 +143,16 @@ impl TransactionState {
         let (fences, changes, writes) = self.take(engine)?.finish();
         engine.transactions.remove(self);
         let asked_at = engine.clock.now();
-        let mut changed = ChangedLocks { changes, outcomes: Box::default(), asked_at };
+        let mut locks = ChangedLocks { changes, outcomes: Box::default(), asked_at };
         let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
-        if changes_nothing && fences.is_empty() && changed.changes.is_empty() {
-            return Ok(changed);
+        if changes_nothing && fences.is_empty() && locks.changes.is_empty() {
+            return Ok(locks);
         }
-        let locks = changed.changes.iter().map(LockChange::command).collect();
-        match ask(Task::Commit(Box::new(Commit { fences, locks, writes }))) {
+        let commands = locks.changes.iter().map(LockChange::command).collect();
+        match ask(Task::Commit(Box::new(Commit { fences, locks: commands, writes }))) {
             Answer::Committed(outcomes) => {
-                changed.outcomes = outcomes;
-                Ok(changed)
+                locks.outcomes = outcomes;
+                Ok(locks)
             }
             Answer::Documents(answer) => match *answer {
                 DocumentAnswer::Failed(error) => Err(error),

@@ -47,7 +47,7 @@ impl Writer {
     /// Does a task whose answer is remembered, if it tells of a change.
     pub(super) fn serve_once(
         &mut self,
-        origin: Arc<Origin>,
+        origin: &Arc<Origin>,
         task: Task,
         reply: Reply,
         moment: Moment<'_>,
@@ -58,7 +58,7 @@ impl Writer {
         // What it could not finish is asked for again as it was.
         for Request { task, .. } in &mut self.batch.unfinished[unfinished..] {
             let unfinished = std::mem::replace(task, Task::OpenClientSession);
-            let origin = Arc::clone(&origin);
+            let origin = Arc::clone(origin);
             *task = Task::Once { origin, task: Box::new(unfinished) };
         }
         let own = self.batch.answers[answers..].iter().rev().find(|(reply, _)| reply.id() == id);

@@ -122,7 +122,7 @@ fn a_file_gets_format_3_with_the_first_client_session() {
     let start = |path| {
         let store = Store::open(path).unwrap();
         let reply = store.database("admin").run_command(&rawdoc! { "startSession": 1 });
-        assert_eq!(reply.get_f64("ok").unwrap(), 1.0, "{reply:?}");
+        assert!(reply.get_document("id").is_ok(), "{reply:?}");
         check(&store);
         assert_eq!(store.stats().unwrap().client_sessions, 1);
         store.close().unwrap();
