@@ -20,24 +20,27 @@ pub(crate) struct FindAndModifyRequest {
     pub(crate) after: bool,
 }
 
+impl FindAndModifyRequest {
+    /// Whether the server finds the document without looking at the sort, not even whether it is one.
+    fn ignores_sort(&self) -> bool {
+        let fields = self.projection.as_deref();
+        let gives_all = fields.is_none_or(|fields| Document::from(fields).is_empty());
+        gives_all && is_only_id((&*self.selector.filter).into())
+    }
+}
+
 impl Place<'_> {
     /// Changes the first document that is selected. Gives what has become of it, and the document if there is one.
     pub(crate) fn find_and_modify(
         &self,
-        request: FindAndModifyRequest,
+        mut request: FindAndModifyRequest,
     ) -> Result<(ModifyOutcome, Option<RawDocumentBuf>), DocumentError> {
+        if request.ignores_sort() {
+            request.selector.sort = None;
+        }
+        request.change.check_filter(&request.selector)?;
         let shape = self.shape(&request)?;
-        let FindAndModifyRequest { mut selector, change, projection, after } = request;
-        let gives_all =
-            projection.as_deref().is_none_or(|fields| Document::from(fields).is_empty());
-        if gives_all && is_only_id((&*selector.filter).into()) {
-            // The server finds such a document without looking at the sort, not even whether it is one.
-            selector.sort = None;
-        }
-        change.check_filter(&selector)?;
-        if let Some(sort) = &selector.sort {
-            Order::parse(sort)?;
-        }
+        let FindAndModifyRequest { selector, change, after, .. } = request;
         let mut outcome = self.modify(&ModifyRequest { selector, change, many: false })?;
         if let Some(error) = outcome.error.take() {
             return Err(error);
@@ -59,6 +62,11 @@ impl Place<'_> {
         let FindAndModifyRequest { selector, projection: fields, after, .. } = request;
         let environment = self.environment(selector.variables.as_ref())?;
         let filter = Filter::parse(&selector.filter, &environment)?;
+        if let Some(sort) = &selector.sort
+            && !request.ignores_sort()
+        {
+            Order::parse(sort)?;
+        }
         let projection = projection(fields.as_deref(), &filter, &environment)?;
         if *after && projection.as_ref().is_some_and(Projection::is_positional) {
             return Err(Error::bad_value(
