@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use bson::{Binary, RawArrayBuf, RawDocumentBuf, cstr, rawdoc, spec::BinarySubtype};
+use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc, spec::BinarySubtype};
 use lockstore::{Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 
@@ -15,8 +15,8 @@ fn with(mut command: RawDocumentBuf, session: u8, number: i64) -> RawDocumentBuf
     command
 }
 
-fn run(store: &Store, command: RawDocumentBuf) -> RawDocumentBuf {
-    store.database("test").run_command(&command)
+fn run(store: &Store, command: impl AsRef<RawDocument>) -> RawDocumentBuf {
+    store.database("test").run_command(command.as_ref())
 }
 
 fn insert() -> RawDocumentBuf {
@@ -58,11 +58,11 @@ fn a_write_that_comes_twice_at_once_is_done_once() {
 fn many_statements_are_remembered_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    let documents = || RawArrayBuf::from_iter((0..1_000).map(|a| rawdoc! { "a": a }));
+    let documents = || (0..1_000).map(|a| rawdoc! { "a": a }).collect::<RawArrayBuf>();
     let insert = || with(rawdoc! { "insert": "jobs", "documents": documents() }, 1, 1);
     let updates = || {
         let update = |a| rawdoc! { "q": { "a": a }, "u": { "$inc": { "times": 1 } } };
-        RawArrayBuf::from_iter((0..30).map(update))
+        (0..30).map(update).collect::<RawArrayBuf>()
     };
     let update = || with(rawdoc! { "update": "jobs", "updates": updates() }, 2, 1);
     let store = Store::open(&path).unwrap();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
 use lockstore::{Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{PowerLoss, SimDisk};
@@ -18,7 +18,7 @@ struct Client {
     /// Whether the transaction of that number was told to commit.
     committing: bool,
     /// What a reply has told.
-    replies: Vec<String>,
+    replies: Vec<Vec<String>>,
 }
 
 /// The store could not answer.
@@ -49,9 +49,9 @@ impl Client {
                 begin.append(cstr!("txnNumber"), self.number);
                 begin.append(cstr!("autocommit"), false);
                 begin.append(cstr!("startTransaction"), true);
-                let begun = run(store, begin)?;
+                let reply = run(store, begin)?;
                 // What was begun before the crash is gone with it.
-                assert!(begun.get_i32("n").is_ok(), "{begun:?}");
+                assert!(reply.get_i32("n").is_ok(), "{reply:?}");
                 self.committing = true;
             }
             let commit =
@@ -73,7 +73,7 @@ fn write(step: usize) -> RawDocumentBuf {
     match step % 7 {
         0 => {
             let documents = (0..300).map(|n| rawdoc! { "of": id, "n": n });
-            rawdoc! { "insert": "jobs", "documents": bson::RawArrayBuf::from_iter(documents) }
+            rawdoc! { "insert": "jobs", "documents": documents.collect::<RawArrayBuf>() }
         }
         1 => update(1, 1),
         2 => update(6, 1),
@@ -94,7 +94,7 @@ fn write(step: usize) -> RawDocumentBuf {
 fn update(statements: i32, by: i32) -> RawDocumentBuf {
     let updates = (0..statements)
         .map(|id| rawdoc! { "q": { "_id": id }, "u": { "$inc": { "times": by } }, "upsert": true });
-    rawdoc! { "update": "counters", "updates": bson::RawArrayBuf::from_iter(updates) }
+    rawdoc! { "update": "counters", "updates": updates.collect::<RawArrayBuf>() }
 }
 
 fn run(store: &Store, mut command: RawDocumentBuf) -> Result<RawDocumentBuf, Broken> {
@@ -109,10 +109,10 @@ fn run(store: &Store, mut command: RawDocumentBuf) -> Result<RawDocumentBuf, Bro
 }
 
 /// What a reply tells, apart from whether it was told before.
-fn told(reply: &RawDocument) -> String {
+fn told(reply: &RawDocument) -> Vec<String> {
     let fields = reply.iter().map(Result::unwrap);
     let fields = fields.filter(|(name, _)| !name.as_str().starts_with("retriedStmtId"));
-    fields.map(|(name, value)| format!("{name}: {value:?}; ")).collect()
+    fields.map(|(name, value)| format!("{name}: {value:?}")).collect()
 }
 
 fn open(disk: &SimDisk) -> Result<Store, lockstore::OpenError> {
