@@ -50,8 +50,8 @@ pub(crate) fn canonical_path(path: &Path) -> Result<PathBuf, AddressError> {
     canonical(path).map_err(|source| AddressError { path: path.to_owned(), source })
 }
 
-/// The address of the store at `path` for MongoDB's drivers: `mongodb://%2Fhome%2Fme%2Fjobs.redb.sock/`. A driver alone does
-/// not start the server.
+/// The address of the store at `path` for MongoDB's drivers:
+/// `mongodb://%2Fhome%2Fme%2Fjobs.redb.sock/?directConnection=true`. A driver alone does not start the server.
 ///
 /// # Errors
 ///
@@ -71,7 +71,8 @@ pub(crate) fn uri_of(socket: &Path) -> String {
             write!(uri, "%{byte:02X}").expect("writing to a string does not fail");
         }
     }
-    uri.push('/');
+    // The set has this one member. Some drivers would look for it under another spelling of its path.
+    uri.push_str("/?directConnection=true");
     uri
 }
 
@@ -138,6 +139,9 @@ mod tests {
 
     #[test]
     fn an_address_escapes_what_may_mean_something() {
-        assert_eq!(uri_of(Path::new("/a b/jobs-1.sock")), "mongodb://%2Fa%20b%2Fjobs-1.sock/");
+        assert_eq!(
+            uri_of(Path::new("/a b/jobs-1.sock")),
+            "mongodb://%2Fa%20b%2Fjobs-1.sock/?directConnection=true"
+        );
     }
 }

@@ -19,12 +19,21 @@ pub(crate) struct Context<'c> {
     pub(crate) store: &'c Store,
     /// The number of the connection that it came on.
     pub(crate) connection: i32,
-    /// The connection.
+    /// That connection.
     pub(crate) stream: &'c UnixStream,
     /// Who is connected.
     pub(crate) presences: &'c Presences,
     /// Who is at the other end of this connection, once it has said so.
     pub(crate) presence: &'c OnceCell<Presence>,
+}
+
+impl Context<'_> {
+    /// The server's address in its replica set: the path of its socket.
+    fn address(&self) -> String {
+        let address = self.stream.local_addr().ok();
+        let path = address.as_ref().and_then(|address| address.as_pathname());
+        path.map_or_else(String::new, |path| path.to_string_lossy().into_owned())
+    }
 }
 
 /// A command that is about the server.
@@ -63,14 +72,18 @@ const OWN: &[(&str, OwnCommand)] = &[
     ("buildInfo", administration::build_info),
     ("buildinfo", administration::build_info),
     ("connectionStatus", administration::connection_status),
-    ("endSessions", administration::end_sessions),
+    ("getCmdLineOpts", administration::command_line),
+    ("getLog", administration::get_log),
+    ("getParameter", administration::get_parameter),
     ("hello", hello::hello),
+    ("hostInfo", administration::host_info),
     ("isMaster", hello::is_master),
     ("ismaster", hello::is_master),
     ("lockSessionClose", presence::session_close),
     ("lockSessionOpen", presence::session_open),
     ("lockSessions", presence::sessions),
-    ("refreshSessions", administration::end_sessions),
+    ("replSetGetStatus", administration::set_status),
+    ("serverStatus", administration::server_status),
     ("whatsmyuri", administration::whats_my_uri),
 ];
 

@@ -58,6 +58,27 @@
 //! [`StoreOptions::session_grace`](lockstore::StoreOptions::session_grace) after the connection has ended, unless the client
 //! says `lockHello` with its `instance` again before. A process that is stopped is not dead.
 //!
+//! # What is spoken
+//!
+//! MongoDB's wire protocol (`OP_MSG`, and the greeting by `OP_QUERY`), wire version 17: what MongoDB 6.0 speaks. The server is a replica
+//! set called `lockstore` of one member, whose address is the path of its socket.
+//!
+//! | what | how |
+//! | --- | --- |
+//! | connecting | by `directConnection=true`, which [`uri`] has. By `replicaSet=lockstore` too, where the path has no capital letters: pymongo writes hosts in small ones |
+//! | sessions | `lsid` in every command; `startSession`, `refreshSessions`, `endSessions`, `killSessions`, `killAllSessions`. What was written in one is forgotten 30 minutes after its last use. 100,000 of them; then `TooManyLogicalSessions` (261) |
+//! | retryable writes | `insert`, `update`, `delete` and `findAndModify` with `txnNumber`; remembered durably with what they do. A result document above 1 MiB is not: then the second reply is `IncompleteTransactionHistory` (217), and nothing is done again |
+//! | transactions | `startTransaction`, `commitTransaction`, `abortTransaction`; snapshot isolation. A conflict is found by the commit: `WriteConflict` (112) with the label `TransientTransactionError`. One may be open for 60 s, change 10,000 documents and 16 MiB. Collections are made in one by their first document; `create` and `createIndexes` are refused (263) |
+//! | write concern | `w` of 0, 1 or `majority`, `j`: every write is durable before it is answered. More members than one, or tags, are told by a `writeConcernError` (100, 79, 4), and the write is done |
+//! | read concern | `local`, `available`, `majority`, `linearizable`; `snapshot` in transactions, and refused elsewhere (72) |
+//! | Stable API | `apiVersion: "1"`, `apiStrict` |
+//!
+//! `hello` has no `topologyVersion`: drivers ask again every few seconds, and need no second connection that waits. There is no
+//! `$clusterTime` and no `operationTime`: with one member all that was acknowledged is read. Compression, authentication, change streams, and whatever
+//! else is not there are refused with MongoDB's errors, `CommandNotFound` (59) mostly.
+//!
+//! A server that stops answers `ShutdownInProgress` (91) with the labels by which drivers ask again.
+//!
 //! # Bounds
 //!
 //! | what | bound |

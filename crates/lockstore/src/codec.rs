@@ -22,6 +22,7 @@ use bincode::error::{DecodeError, EncodeError};
 
 use docquery::limits::DOCUMENT_BYTES_MAX;
 
+use crate::records::ANSWER_BYTES_MAX;
 use crate::rows::TableId;
 
 /// Why the value of a row is no record.
@@ -176,6 +177,7 @@ const fn value_bytes_max(table: TableId) -> usize {
         TableId::Collections => COLLECTION_BYTES_MAX,
         TableId::Documents => DOCUMENT_BYTES_MAX + size_of::<u32>(),
         TableId::IndexEntries => 0,
+        TableId::ClientSessions => CLIENT_SESSION_BYTES_MAX,
     }
 }
 
@@ -186,11 +188,14 @@ pub(crate) const ROW_BYTES_MAX: usize = 4096;
 /// The longest record of a collection with all its options and indexes, in bytes.
 pub(crate) const COLLECTION_BYTES_MAX: usize = 1 << 20;
 
+/// The longest row of a client session, in bytes: two documents of an answer, and what goes with them.
+pub(crate) const CLIENT_SESSION_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX + (64 << 10);
+
 /// Holds most records without a second allocation.
 const CAPACITY: usize = 256;
 
 /// The limit stops a damaged length before anything is allocated for it.
-const CONFIG: Configuration<LittleEndian, Fixint, Limit<COLLECTION_BYTES_MAX>> =
+const CONFIG: Configuration<LittleEndian, Fixint, Limit<CLIENT_SESSION_BYTES_MAX>> =
     bincode::config::legacy().with_limit();
 
 #[cfg(test)]

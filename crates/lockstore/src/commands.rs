@@ -25,7 +25,11 @@ mod listing;
 pub(crate) mod locks;
 mod rename_collection;
 mod reply;
+mod session_fields;
+mod sessions;
 mod started;
+mod statements;
+mod transactions;
 mod update;
 mod write_batch;
 
@@ -33,16 +37,20 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value, limits};
+use lockcore::Instant;
 
+use crate::client_sessions::RetryableWrite;
 use crate::documents::{Namespace, Scope};
 use crate::engine::Engine;
-use crate::error::DocumentError;
+use crate::error::{DocumentError, StoreError};
 use crate::operations::Place;
 use crate::transaction::TransactionState;
 pub(crate) use arguments::Arguments;
 use concern::{Concern, Takes};
+use cursors::Owner;
 use locks::LockCommand;
 use reply::Reply;
+use session_fields::{Part, SessionFields};
 
 pub(crate) use cursors::Cursors;
 pub(crate) use locks::Subscriptions;
@@ -54,6 +62,10 @@ struct Call<'c> {
     engine: &'c Arc<Engine>,
     /// The transaction in which it runs, if it runs in one.
     transaction: Option<&'c Arc<TransactionState>>,
+    /// The write that it is, if it may come again.
+    write: Option<&'c RetryableWrite<'c>>,
+    /// The client session and transaction that its cursors belong to.
+    owner: Owner,
     database: &'c str,
     /// What the command is, in its own spelling, and what it is about: a collection mostly.
     name: &'c str,
@@ -96,8 +108,8 @@ pub(crate) fn run(
     command: &RawDocument,
 ) -> RawDocumentBuf {
     match about_locks(engine, transaction, command) {
-        Some(Ok(command)) => command.run(engine),
-        Some(Err(error)) => Reply::failure(&error.into()),
+        Some(Ok(lock)) => lock.run(engine, command),
+        Some(Err(error)) => failed(&error.into()),
         None => match dispatch(engine, transaction, database, command, Waits::Blocking) {
             Started::Reply(reply) => reply,
             Started::Pending(_) => unreachable!("a command that may block is not parked"),
@@ -108,8 +120,8 @@ pub(crate) fn run(
 /// Starts a command in a database. It does not block as long as it would have to wait for somebody else.
 pub(crate) fn start(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> Started {
     match about_locks(engine, None, command) {
-        Some(Ok(command)) => command.start(engine),
-        Some(Err(error)) => Started::Reply(Reply::failure(&error.into())),
+        Some(Ok(lock)) => lock.start(engine, command),
+        Some(Err(error)) => Started::Reply(failed(&error.into())),
         None => dispatch(engine, None, database, command, Waits::Parked),
     }
 }
@@ -133,7 +145,18 @@ fn about_locks<'c>(
 
 /// The reply of a command that failed before anybody ran it.
 pub(crate) fn failed(error: &DocumentError) -> RawDocumentBuf {
-    Reply::failure(error)
+    Reply::failure(error, &Within::Nothing.labels(error))
+}
+
+/// What a command runs in, so that it is known what its error means for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Nothing,
+    /// It is a write that may come again.
+    RetryableWrite,
+    Transaction,
+    /// It is the end of a transaction.
+    End,
 }
 
 fn dispatch(
@@ -143,8 +166,25 @@ fn dispatch(
     command: &RawDocument,
     waits: Waits,
 ) -> Started {
-    try_dispatch(engine, transaction, database, command, waits)
-        .unwrap_or_else(|error| Started::Reply(Reply::failure(&error)))
+    let mut within = Within::Nothing;
+    let ran = try_dispatch(engine, transaction, database, command, waits, &mut within);
+    Started::Reply(match ran {
+        Ok(Ran::Started(started)) => return started,
+        Ok(Ran::Reply(reply)) => match Document::from(command).get("writeConcern") {
+            Value::Document(concern) => {
+                let error = concern::unsatisfied(concern);
+                reply.with_write_concern_error(concern, error.as_ref()).finish()
+            }
+            _ => reply.finish(),
+        },
+        Err(error) => Reply::failure(&error, &within.labels(&error)),
+    })
+}
+
+/// What a command has come to.
+enum Ran {
+    Reply(Reply),
+    Started(Started),
 }
 
 fn try_dispatch(
@@ -153,7 +193,8 @@ fn try_dispatch(
     database: &str,
     command: &RawDocument,
     waits: Waits,
-) -> Result<Started, DocumentError> {
+    within: &mut Within,
+) -> Result<Ran, DocumentError> {
     limits::check_bson(command, COMMAND_DEPTH_MAX)?;
     let command = Document::from(command);
     let (name, target) = command.first().unwrap_or(("", Value::Missing));
@@ -163,20 +204,119 @@ fn try_dispatch(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
         );
     };
-    if transaction.is_some() && !IN_TRANSACTIONS.contains(&name) {
-        let message = format!("Cannot run '{name}' in a multi-document transaction.");
-        let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
-        return Err(Error::new(code, message).into());
+    check_api(name, command)?;
+    let (takes, owner) = (known.takes, Owner::default());
+    let write = None;
+    let call =
+        Call { engine, transaction, write, owner, database, name, target, takes, command, waits };
+    if transaction.is_some() {
+        *within = Within::Transaction;
+        check_in_transaction(name)?;
+        return call.run(known);
     }
-    let takes = known.takes;
-    let call = Call { engine, transaction, database, name, target, takes, command, waits };
-    match known.run {
-        Run::Usual(run) => Ok(Started::Reply(run(&call)?.finish())),
-        Run::Special(start) => Ok(start(&call)),
+    let SessionFields { lsid, part } = SessionFields::parse(command)?;
+    let owner = Owner { lsid, transaction: None };
+    match part {
+        Part::None => {
+            if let Some(lsid) = lsid {
+                engine.client_sessions.touch(lsid, engine.clock.now());
+            }
+            Call { owner, ..call }.run(known)
+        }
+        Part::Write { lsid, number, resent } => {
+            check_retryable(name)?;
+            *within = Within::RetryableWrite;
+            let session = engine.client_sessions.take(engine, lsid, call.deadline()?)?;
+            let write = RetryableWrite::begin(session, number, resent)?;
+            Call { write: Some(&write), owner, ..call }.run(known)
+        }
+        Part::Transaction { lsid, number, starts } => {
+            let is_end = matches!(name, "commitTransaction" | "abortTransaction");
+            *within = if is_end { Within::End } else { Within::Transaction };
+            call.in_transaction_of(lsid, number, starts, known).map(Ran::Reply)
+        }
+    }
+}
+
+impl Within {
+    /// MongoDB's labels for an error: what its client may well do again.
+    fn labels(self, error: &DocumentError) -> Vec<&'static str> {
+        let is_going = error.code() == ErrorCode::SHUTDOWN_IN_PROGRESS;
+        let is_over = error.code() == ErrorCode::NO_SUCH_TRANSACTION || error.is_transient();
+        match self {
+            _ if matches!(error, DocumentError::Store(StoreError::OutcomeUnknown { .. })) => {
+                vec![OUTCOME_UNKNOWN]
+            }
+            Self::RetryableWrite | Self::End if is_going => vec!["RetryableWriteError"],
+            Self::Transaction if is_going => vec![TRANSIENT],
+            Self::Transaction | Self::End if is_over => vec![TRANSIENT],
+            Self::Nothing | Self::RetryableWrite | Self::Transaction | Self::End => Vec::new(),
+        }
+    }
+}
+
+/// Checks that a command may run in a transaction.
+fn check_in_transaction(name: &str) -> Result<(), Error> {
+    if IN_TRANSACTIONS.contains(&name) {
+        return Ok(());
+    }
+    let message = match name {
+        "ping" => "This command is not supported in transactions".to_owned(),
+        _ => format!("Cannot run '{name}' in a multi-document transaction."),
+    };
+    Err(Error::new(ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION, message))
+}
+
+/// Checks that a command may come again under its number.
+fn check_retryable(name: &str) -> Result<(), Error> {
+    if RETRYABLE.contains(&name) {
+        return Ok(());
+    }
+    if name == "ping" || name.ends_with("Session") || name.ends_with("Sessions") {
+        let message = "It is illegal to provide a txnNumber for this command";
+        return Err(Error::location(50889, message));
+    }
+    let message = format!(
+        "txnNumber may only be provided for multi-document transactions and retryable write commands. autocommit:false was not \
+         provided, and {name} is not a retryable write command."
+    );
+    Err(Error::new(ErrorCode::NOT_A_RETRYABLE_WRITE_COMMAND, message))
+}
+
+/// Checks the version of the interface that a command asks for: there is one.
+fn check_api(name: &str, command: Document<'_>) -> Result<(), Error> {
+    let strict = command.get("apiStrict").is_truthy();
+    match command.get("apiVersion") {
+        Value::Missing if strict || command.get("apiDeprecationErrors").is_truthy() => {
+            let message =
+                "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion";
+            Err(Error::location(4_886_600, message))
+        }
+        Value::String("1") if strict && NOT_IN_API_1.contains(&name) => {
+            let message =
+                format!("Provided apiStrict:true, but the command {name} is not in API Version 1");
+            Err(Error::new(ErrorCode::API_STRICT_ERROR, message))
+        }
+        Value::Missing | Value::String("1") => Ok(()),
+        Value::String(version) => {
+            let message = format!("Cannot accept API version {version}");
+            Err(Error::new(ErrorCode::API_VERSION_ERROR, message))
+        }
+        other => Err(Error::type_mismatch(format!(
+            "BSON field 'APIVersion.apiVersion' is the wrong type '{}', expected type 'string'",
+            other.type_name()
+        ))),
     }
 }
 
 impl<'c> Call<'c> {
+    fn run(&self, known: &Known) -> Result<Ran, DocumentError> {
+        match known.run {
+            Run::Usual(run) => run(self).map(Ran::Reply),
+            Run::Special(start) => Ok(Ran::Started(start(self))),
+        }
+    }
+
     /// The arguments, in which `of` names the command.
     fn arguments(&self, of: &'static str) -> Result<Arguments<'c>, Error> {
         let mut arguments = Arguments::new(of, self.command)?;
@@ -203,6 +343,12 @@ impl<'c> Call<'c> {
         Ok(if acknowledged { place } else { place.unacknowledged() })
     }
 
+    /// Until when it may take, if that is limited.
+    fn deadline(&self) -> Result<Option<Instant>, Error> {
+        let limit = concern::max_time(self.command)?;
+        Ok(limit.map(|limit| self.engine.clock.now().saturating_add(limit)))
+    }
+
     /// What it reads on, and whom it asks for what it changes.
     fn scope(&self) -> Result<Scope<'c>, DocumentError> {
         Ok(Scope::new(self.engine, self.transaction, fences::parse(self.command)?))
@@ -222,8 +368,10 @@ const fn special(name: &'static str, takes: Takes, start: fn(&Call<'_>) -> Start
 }
 
 const COMMANDS: &[Known] = &[
+    known("abortTransaction", Takes::WriteConcern, transactions::alone),
     known("aggregate", Takes::Both, aggregate::run),
     known("collMod", Takes::WriteConcern, coll_mod::run),
+    known("commitTransaction", Takes::WriteConcern, transactions::alone),
     known("count", Takes::ReadConcern, count::run),
     known("create", Takes::WriteConcern, create::run),
     known("createIndexes", Takes::WriteConcern, create_indexes::run),
@@ -233,18 +381,23 @@ const COMMANDS: &[Known] = &[
     known("dropDatabase", Takes::WriteConcern, drop::run_database),
     known("dropIndexes", Takes::WriteConcern, drop_indexes::run),
     known("deleteIndexes", Takes::WriteConcern, drop_indexes::run),
+    known("endSessions", Takes::ReadConcern, sessions::end),
     known("explain", Takes::ReadConcern, explain::run),
     known("find", Takes::ReadConcern, find::run),
     known("findAndModify", Takes::WriteConcern, find_and_modify::run),
     known("findandmodify", Takes::WriteConcern, find_and_modify::run),
     known("getMore", Takes::ReadConcern, cursors::get_more),
     known("insert", Takes::WriteConcern, insert::run),
+    known("killAllSessions", Takes::ReadConcern, sessions::kill),
     known("killCursors", Takes::ReadConcern, cursors::kill),
+    known("killSessions", Takes::ReadConcern, sessions::kill),
     known("listCollections", Takes::ReadConcern, listing::collections),
     known("listDatabases", Takes::ReadConcern, listing::databases),
     known("listIndexes", Takes::ReadConcern, listing::indexes),
     known("ping", Takes::ReadConcern, listing::ping),
+    known("refreshSessions", Takes::ReadConcern, sessions::refresh),
     known("renameCollection", Takes::WriteConcern, rename_collection::run),
+    known("startSession", Takes::ReadConcern, sessions::start),
     known("update", Takes::WriteConcern, update::run),
 ];
 
@@ -263,6 +416,27 @@ const IN_TRANSACTIONS: [&str; 11] = [
     "lockedDocuments",
     "update",
 ];
+
+/// The commands that are done once under a number, however often they come.
+const RETRYABLE: [&str; 6] =
+    ["delete", "findAndModify", "findandmodify", "insert", "unlockDocument", "update"];
+
+/// The commands that MongoDB's API version 1 does not have.
+const NOT_IN_API_1: [&str; 7] = [
+    "deleteIndexes",
+    "distinct",
+    "findandmodify",
+    "killAllSessions",
+    "killSessions",
+    "renameCollection",
+    "startSession",
+];
+
+/// The label of an error that tells of no outcome.
+const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
+
+/// The label of an error after which the whole transaction may well succeed if it is run again.
+const TRANSIENT: &str = "TransientTransactionError";
 
 /// How deeply a command may be nested: what it carries may be nested as deeply as a document, and one level more is the server's.
 const COMMAND_DEPTH_MAX: usize = 200;

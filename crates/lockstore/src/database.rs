@@ -143,6 +143,25 @@ impl Database {
 
     /// Runs one of MongoDB's commands, and gives the reply: `ok` is 1, or it is 0 and there are `code`, `codeName` and `errmsg`.
     /// What a reply tells is durable.
+    ///
+    /// A write with `lsid` and `txnNumber` is MongoDB's retryable write: however often it comes, also after a crash, it is done once, and answered
+    /// as before for as long as its client session is there. With `autocommit: false` besides, a command is part of a transaction, which
+    /// `startTransaction: true` begins and `commitTransaction` or `abortTransaction` ends; it may be open for 60 s.
+    ///
+    /// ```
+    /// use bson::{Binary, rawdoc, spec::BinarySubtype};
+    /// use lockstore::Store;
+    ///
+    /// let shop = Store::in_memory()?.database("shop");
+    /// let id = Binary { subtype: BinarySubtype::Uuid, bytes: vec![7; 16] };
+    /// let order = rawdoc! {
+    ///     "insert": "orders", "documents": [{ "item": "tea" }], "lsid": { "id": id }, "txnNumber": 1_i64,
+    /// };
+    /// assert_eq!(shop.run_command(&order).get_i32("n")?, 1);
+    /// assert_eq!(shop.run_command(&order).get_i32("n")?, 1); // it was done before
+    /// assert_eq!(shop.run_command(&rawdoc! { "count": "orders" }).get_i32("n")?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_command(&self, command: &RawDocument) -> RawDocumentBuf {
         match self.store.backend() {
             Backend::Here(engine) => commands::run(engine, None, &self.name, command),

@@ -112,6 +112,12 @@ impl Disk {
             if self.gate.bytes() > QUICK_REPAIR_ABOVE_BYTES {
                 transaction.set_quick_repair(true);
             }
+            if changes.iter().any(|change| change.key == RowKey::FORMAT) {
+                // A file that gets another format has all of its tables from then on.
+                for table in TableId::ALL {
+                    transaction.open_table(definition(table))?;
+                }
+            }
             {
                 let mut tables: [Option<RowTable<'_>>; TABLES] = [const { None }; TABLES];
                 for change in changes {

@@ -26,6 +26,7 @@ use docquery::Random;
 use lockcore::{Command, Instant};
 
 use crate::background::Background;
+use crate::client_sessions::ClientSessions;
 use crate::clock::Clock;
 use crate::commands::{Cursors, Subscriptions};
 use crate::disk::{Disk, DiskError};
@@ -59,6 +60,7 @@ pub(crate) struct Engine {
     pub(crate) scratch: PathBuf,
     pub(crate) random: Random,
     pub(crate) transactions: OpenTransactions,
+    pub(crate) client_sessions: ClientSessions,
     /// The timestamp that was given last.
     pub(crate) timestamps: AtomicU64,
     /// `None` once the store is closed.
@@ -94,7 +96,7 @@ impl Engine {
         settings: Settings,
         clock: Arc<dyn Clock>,
         disk: Disk,
-        writer: Writer,
+        (writer, client_sessions): (Writer, ClientSessions),
         recovery: Recovery,
         scratch: PathBuf,
     ) -> Result<Self, DiskError> {
@@ -115,6 +117,7 @@ impl Engine {
             scratch,
             random: Random::new(settings.seed),
             transactions: OpenTransactions::default(),
+            client_sessions,
             timestamps: AtomicU64::new(0),
             disk: RwLock::new(Some(disk)),
             seat: Mutex::new(Seat {
@@ -339,6 +342,7 @@ impl Engine {
             disk,
             published: &self.published,
             subscribers: &self.subscribers,
+            client_sessions: &self.client_sessions,
             audit_max: self.settings.audit_max,
             waiters_max: self.settings.limits.waiters_max,
             with_timers: !put_off,

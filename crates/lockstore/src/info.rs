@@ -69,6 +69,8 @@ pub struct Stats {
     pub waiters: usize,
     /// Sessions.
     pub sessions: usize,
+    /// Client sessions in which something was written, and that have not ended.
+    pub client_sessions: usize,
     /// Commits since the store was opened.
     pub commits: u64,
     /// Requests served since the store was opened. Divided by `commits` it tells how many shared one.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::backend::Backend;
+use crate::client_sessions;
 use crate::disk::{BackupError, DiskError, Integrity, Snapshot};
 use crate::engine::Engine;
 use crate::error::StoreError;
@@ -32,6 +33,8 @@ pub struct CheckReport {
     pub documents: u64,
     /// Entries of indexes read, and compared with the documents.
     pub index_entries: u64,
+    /// Rows of client sessions read, and compared with the sessions.
+    pub client_sessions: u64,
     /// What is wrong, a sentence each; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -165,6 +168,11 @@ impl Engine {
                     Ok::<_, StoreError>(())
                 })?;
                 check_sessions(&snapshot, writer, &mut report)?;
+                report.client_sessions = client_sessions::check(
+                    &engine.client_sessions,
+                    &snapshot,
+                    &mut report.problems,
+                )?;
                 let meta = snapshot.meta()?;
                 let next_token = writer.table().next_token();
                 if meta.token.reserved_below < next_token.get() {

@@ -17,6 +17,7 @@ mod locked;
 mod modify;
 mod output;
 mod prepare;
+mod remembering;
 mod rivals;
 mod scratch;
 mod select;
@@ -45,6 +46,7 @@ pub(crate) use rivals::Rivals;
 pub(crate) use select::{Candidates, Selector};
 pub(crate) use statement::{Held, Statement, Unparsed};
 
+use crate::client_sessions::Numbered;
 use crate::documents::{Namespace, NewCollection, Scope};
 use crate::engine::Engine;
 use crate::error::DocumentError;
@@ -57,6 +59,8 @@ pub(crate) struct Place<'s> {
     now_ms: i64,
     deadline: Option<Instant>,
     unacknowledged: bool,
+    /// The statement of a write that may come again.
+    statement: Option<Numbered<'s>>,
 }
 
 impl<'s> Place<'s> {
@@ -65,12 +69,12 @@ impl<'s> Place<'s> {
         let clock = &scope.engine().clock;
         let now_ms = i64::try_from(clock.wall().as_millis()).unwrap_or(i64::MAX);
         let deadline = max_time.map(|limit| clock.now().saturating_add(limit));
-        Self { scope, namespace, now_ms, deadline, unacknowledged: false }
+        Self { scope, namespace, now_ms, deadline, unacknowledged: false, statement: None }
     }
 
     /// A part of an operation that began at `now_ms`.
     fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Instant>) -> Self {
-        Self { scope, namespace, now_ms, deadline, unacknowledged: false }
+        Self { scope, namespace, now_ms, deadline, unacknowledged: false, statement: None }
     }
 
     /// The same, whose caller does not want to be told what was done.

@@ -214,7 +214,7 @@ impl StoreOptions {
 
     fn start(self, disk: Disk, clock: Arc<dyn Clock>, path: &Path) -> Result<Store, OpenError> {
         let failed = |source: DiskError| OpenError::Disk { path: path.to_owned(), source };
-        let Recovered { writer, lapsed, recovery } =
+        let Recovered { writer, client_sessions, lapsed, recovery } =
             recover(&disk, &self.settings, &*clock).map_err(failed)?;
         let still_locked = writer.document_locks_len() - lapsed;
         // Large pipelines are put beside the store: where there is room for that, there is room for them.
@@ -223,7 +223,8 @@ impl StoreOptions {
             Some(folder) if path.exists() => folder.to_owned(),
             _ => std::env::temp_dir(),
         };
-        let engine = Engine::new(self.settings, clock, disk, writer, recovery, scratch);
+        let writing = (writer, client_sessions);
+        let engine = Engine::new(self.settings, clock, disk, writing, recovery, scratch);
         let engine = Arc::new(engine.map_err(failed)?);
         engine.settle_documents(still_locked).map_err(failed)?;
         let started = engine.background.start(&engine);

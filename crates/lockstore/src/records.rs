@@ -4,6 +4,7 @@
 //! A record that cannot be read is a [`RecordError`] that names it, and never a default: a token
 //! counter that starts again at 0, or a lock that is forgotten, is worse than a store that does not open.
 
+mod client_sessions;
 mod collections;
 mod sessions;
 
@@ -12,18 +13,19 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use lockcore::{Holder, Instant, Key, Mode, SessionId, Token, Ttl};
 
+use crate::client_sessions::Lsid;
 pub use crate::codec::CodecError;
 use crate::codec::{decode, encode, payload};
 use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::rows::{RowKey, TableId};
+pub(crate) use client_sessions::{ANSWER_BYTES_MAX, AnswerV1, ClientSessionRecordV1, RememberedV1};
 pub(crate) use collections::{CollectionRecordV1, IdsRecordV1, IndexRecordV1};
 pub(crate) use sessions::{SessionRecordV1, StandingV1, session_of};
 
 /// The format that this version writes, and the newest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 3;
 
-/// The first format with collections. A file of an earlier one gets it with its first collection, so that
-/// versions which know of none open it until then, and not afterwards.
+/// The first format with collections, and so with ids for them.
 pub(crate) const COLLECTIONS_SINCE: u32 = TableId::Collections.since();
 
 /// More than a store ever counts to, at one a nanosecond for 292 years. A number beyond it is damage, and
@@ -287,6 +289,13 @@ pub(crate) fn entry_of(key: &[u8]) -> Result<(IndexId, &[u8], RecordId), RecordE
         .ok_or_else(|| RecordError::new("index_entries", key, CodecError::Key { expected }))
 }
 
+/// The client session and the chunk under which a row of one lies.
+pub(crate) fn client_session_of(key: &[u8]) -> Result<(Lsid, u32), RecordError> {
+    let expected = "a client session's UUID and a chunk: 20 bytes";
+    RowKey::client_session_of(key)
+        .ok_or_else(|| RecordError::new("client_sessions", key, CodecError::Key { expected }))
+}
+
 /// Describes any row of a store in one line, for tools that look into a file: `table` is the name of
 /// its table, `key` and `value` are its bytes. Takes any bytes whatever, and allocates little for them.
 ///
@@ -332,6 +341,9 @@ pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, Rec
             entry_of(key)?;
             Ok(format!("{table} {}", readable(table.name(), key)))
         }
+        Some(TableId::ClientSessions) => {
+            client_session_of(key).and_then(|_| line::<ClientSessionRecordV1>(key, value))
+        }
         None => unknown("one of any table of a store"),
     }
 }
@@ -351,6 +363,8 @@ fn readable(table: &str, key: &[u8]) -> String {
             let (collection, record) = RowKey::document_of(key).expect("12 bytes are a key");
             format!("{collection}/{record}")
         }
+        (Some(TableId::ClientSessions), ..) if key.len() == 20 => client_session_of(key)
+            .map_or_else(|_| hex(key), |(session, chunk)| format!("{session}/{chunk}")),
         _ => hex(&key[..key.len().min(KEY_SHOWN_MAX)]),
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use lockcore::{Grant, Key, Mode, Table, Token};
 
+use crate::client_sessions::ClientSessions;
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
 use crate::document_locks::side_grant::document_of;
 use crate::documents::DocumentWriter;
+use crate::format::Format;
 use crate::grants::{self, Fate, Opening};
 use crate::numbers::Numbers;
 use crate::options::Settings;
@@ -42,6 +44,7 @@ pub struct Recovery {
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) writer: Writer,
+    pub(crate) client_sessions: ClientSessions,
     /// How many side grants are over, and stand only until their documents have been unlocked.
     pub(crate) lapsed: usize,
     pub(crate) recovery: Recovery,
@@ -123,6 +126,7 @@ pub(crate) fn recover(
     let next_audit = last_audit.map_or(1, |last| last + 1);
     let first_audit = next_audit - snapshot.count(TableId::Audit)?.min(next_audit - 1);
     let documents = DocumentWriter::restore(&snapshot, &meta, started, wall)?;
+    let client_sessions = ClientSessions::restore(&snapshot, started, wall.max(mark))?;
     drop(snapshot);
 
     // Tokens go on behind everything that an earlier run may have used.
@@ -138,8 +142,9 @@ pub(crate) fn recover(
         disk.commit(chunk)?;
     }
     found.took = clock.now().saturating_since(started);
-    let writer = Writer::new(table, numbers, documents, renewed, presences, started);
-    Ok(Recovered { writer, lapsed, recovery: found })
+    let format = Format::new(meta.format);
+    let writer = Writer::new(table, numbers, format, documents, renewed, presences, started);
+    Ok(Recovered { writer, client_sessions, lapsed, recovery: found })
 }
 
 fn restore(

@@ -6,6 +6,7 @@ use lockcore::{
     Command, Granted, Holder, Instant, Key, LeaveCause, Outcome, Refusal, SessionId, Token,
 };
 
+use crate::client_sessions::{Lsid, Origin};
 use crate::document_locks::{BreakDocument, GiveBack, LockAnswer, Take, Ticket};
 use crate::documents::{DocumentAnswer, DocumentTask, Writes};
 use crate::error::StoreError;
@@ -49,6 +50,12 @@ pub(crate) enum Task {
     TakeUpSessions(Presence),
     /// The end of a wait for a document: its caller gave up.
     CancelDocument(Ticket),
+    /// A task of a client session: what it comes to is remembered in the commit that does it.
+    Once { origin: Arc<Origin>, task: Box<Task> },
+    /// Nothing but a row for a client session.
+    OpenClientSession,
+    /// The end of client sessions: their rows are deleted.
+    EndClientSessions(Vec<Lsid>),
 }
 
 /// What a transaction wants: all of it is done, or nothing.
@@ -90,6 +97,8 @@ pub(crate) enum Answer {
     DocumentLock(Box<LockAnswer>),
     /// The sessions of a client that were lost or taken up.
     Sessions(Box<[SessionId]>),
+    /// It was taken note of.
+    Noted,
     /// It was refused, and nothing has changed.
     Refused(Refusal),
     /// It waited, and its wait is over.
@@ -112,7 +121,11 @@ impl Reply {
 impl Request {
     /// Whether it prolongs a lease that may be about to expire: such requests are served first.
     pub(crate) fn is_renewal(&self) -> bool {
-        matches!(self.task, Task::Command(Command::Renew { .. }))
+        let task = match &self.task {
+            Task::Once { task, .. } => task,
+            task => task,
+        };
+        matches!(task, Task::Command(Command::Renew { .. }))
     }
 
     /// Whether a thread blocks until it is answered.

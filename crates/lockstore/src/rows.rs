@@ -10,6 +10,7 @@
 //! | `collections`   | the collection's id, u32 big endian               | `CollectionRecordV1`            |
 //! | `documents`     | collection id, then record id, u64 big endian     | the document in BSON, checksum  |
 //! | `index_entries` | index id, u32 big endian, key bytes, record id    | nothing                         |
+//! | `client_sessions` | the session's UUID, then a chunk, u32 big endian | `ClientSessionRecordV1`         |
 //! | `sessions`      | the session's number, u64 big endian              | `SessionRecordV1`               |
 //!
 //! Tokens, audit numbers and record ids only rise, so new rows are appended at the right edge of their tree, or
@@ -18,13 +19,14 @@
 //! The key bytes of an index are `docquery::key`'s: they sort as the values do, and none is the beginning of
 //! another, so the record id behind them orders entries of equal keys and disturbs no others.
 //!
-//! The three tables of documents came with format 2, that of sessions with format 3. A file of an earlier format has none of
-//! them, which reads as if they were empty.
+//! The three tables of documents came with format 2, those of client sessions and of sessions with format 3. A file of an earlier
+//! format has none of them, which reads as if they were empty.
 
 use std::fmt;
 
 use lockcore::{SessionId, Token};
 
+use crate::client_sessions::Lsid;
 use crate::documents::{CollectionId, IndexId, RecordId};
 
 /// A table of the store.
@@ -42,28 +44,32 @@ pub(crate) enum TableId {
     Documents,
     /// The indexes: one row for each key of each document in each.
     IndexEntries,
+    /// What was done in client sessions: some rows for each.
+    ClientSessions,
     /// The sessions of processes: one row for each, deleted with its end.
     Sessions,
 }
 
 impl TableId {
     /// Every table, each at the place of its [`TableId::index`].
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Meta,
         Self::Grants,
         Self::Audit,
         Self::Collections,
         Self::Documents,
         Self::IndexEntries,
+        Self::ClientSessions,
         Self::Sessions,
     ];
 
-    /// The first format that has the table.
+    /// The first format that has the table. A file of an earlier one gets this format with the table's first row, so that
+    /// versions which do not know the table open it until then, and not afterwards.
     pub(crate) const fn since(self) -> u32 {
         match self {
             Self::Meta | Self::Grants | Self::Audit => 1,
             Self::Collections | Self::Documents | Self::IndexEntries => 2,
-            Self::Sessions => 3,
+            Self::ClientSessions | Self::Sessions => 3,
         }
     }
 
@@ -76,6 +82,7 @@ impl TableId {
             Self::Collections => "collections",
             Self::Documents => "documents",
             Self::IndexEntries => "index_entries",
+            Self::ClientSessions => "client_sessions",
             Self::Sessions => "sessions",
         }
     }
@@ -94,6 +101,7 @@ impl TableId {
             Self::Collections => 4,
             Self::Documents => 5,
             Self::IndexEntries => 6,
+            Self::ClientSessions => 7,
             Self::Sessions => 8,
         }
     }
@@ -107,7 +115,8 @@ impl TableId {
             Self::Collections => 3,
             Self::Documents => 4,
             Self::IndexEntries => 5,
-            Self::Sessions => 6,
+            Self::ClientSessions => 6,
+            Self::Sessions => 7,
         }
     }
 }
@@ -131,6 +140,8 @@ pub(crate) enum RowKey {
     Document([u8; 12]),
     /// An index id, key bytes and a record id: index entries.
     Entry(Box<[u8]>),
+    /// A client session's UUID and a chunk, big endian: client sessions.
+    ClientSession([u8; 20]),
 }
 
 impl RowKey {
@@ -180,6 +191,14 @@ impl RowKey {
         Self::Entry(bytes.into())
     }
 
+    /// Client sessions: a row of a session.
+    pub(crate) fn client_session(session: Lsid, chunk: u32) -> Self {
+        let mut bytes = [0; 20];
+        bytes[..16].copy_from_slice(&session.bytes());
+        bytes[16..].copy_from_slice(&chunk.to_be_bytes());
+        Self::ClientSession(bytes)
+    }
+
     /// The key as it lies on disk.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
@@ -188,6 +207,7 @@ impl RowKey {
             Self::Collection(bytes) => bytes,
             Self::Document(bytes) => bytes,
             Self::Entry(bytes) => bytes,
+            Self::ClientSession(bytes) => bytes,
         }
     }
 
@@ -206,6 +226,12 @@ impl RowKey {
         let (collection, record) = key.split_first_chunk()?;
         let record = RecordId::new(u64::from_be_bytes(record.try_into().ok()?));
         Some((CollectionId::new(u32::from_be_bytes(*collection)), record))
+    }
+
+    /// What a key of the client sessions stands for: the session and a chunk. `None` when it is not 20 bytes.
+    pub(crate) fn client_session_of(key: &[u8]) -> Option<(Lsid, u32)> {
+        let (session, chunk) = key.split_first_chunk()?;
+        Some((Lsid::new(*session), u32::from_be_bytes(chunk.try_into().ok()?)))
     }
 
     /// What a key of the index entries stands for: the index, the key bytes and the record. `None` when it
@@ -227,6 +253,10 @@ impl fmt::Display for RowKey {
             Self::Document(bytes) => {
                 let (collection, record) = bytes.split_at(4);
                 write!(f, "{}/{}", number(collection), number(record))
+            }
+            Self::ClientSession(bytes) => {
+                let (session, chunk) = Self::client_session_of(bytes).expect("20 bytes are a key");
+                write!(f, "{session}/{chunk}")
             }
             Self::Entry(bytes) => {
                 f.write_str("0x")?;

@@ -21,13 +21,11 @@ pub(crate) use turn::Turns;
 
 use crate::collection::Collection;
 use crate::commands;
-use crate::documents::{DocumentAnswer, Writes};
-use crate::error::{DocumentError, TransactionEnd, unexpected};
+use crate::error::DocumentError;
 use crate::fence::Fence;
 use crate::guard::LockGuard;
 use crate::remote::RemoteTransaction;
 use crate::remote::documents::Command;
-use crate::request::{Answer, Commit, Task};
 use crate::store::Store;
 
 /// A transaction: it sees the documents and locks as of one commit, with its own changes on top, and its commit does all that it
@@ -195,13 +193,15 @@ impl Transaction {
         match &self.shared {
             Shared::Here(state) => {
                 let engine = self.store.engine();
-                let (fences, locks, writes) = state.take(engine)?.finish();
-                self.ask(fences, locks, writes)?;
-                engine.transactions.remove(state);
+                let locks = state.commit(engine, |task| engine.call(task))?;
+                self.is_over = true;
+                locks.done(&self.store);
             }
-            Shared::There(transaction) => transaction.commit(&self.store)?,
+            Shared::There(transaction) => {
+                transaction.commit(&self.store)?;
+                self.is_over = true;
+            }
         }
-        self.is_over = true;
         Ok(())
     }
 
@@ -220,47 +220,13 @@ impl Transaction {
     fn runs_again(&self) -> bool {
         self.shared.there().is_some_and(|transaction| transaction.runs_again())
     }
-
-    /// Asks the writer for the commit. The reading of the transaction is over, so that nobody waits for it meanwhile.
-    fn ask(
-        &self,
-        fences: Vec<Fence>,
-        locks: Vec<LockChange>,
-        writes: Writes,
-    ) -> Result<(), DocumentError> {
-        let engine = self.store.engine();
-        let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
-        if changes_nothing && fences.is_empty() && locks.is_empty() {
-            return Ok(());
-        }
-        let commands = locks.iter().map(LockChange::command).collect();
-        let commit = Commit { fences, locks: commands, writes };
-        let asked_at = engine.clock.now();
-        let answer = engine.call(Task::Commit(Box::new(commit)));
-        let outcomes = match answer {
-            Answer::Committed(outcomes) => outcomes,
-            Answer::Documents(answer) => match *answer {
-                DocumentAnswer::Failed(error) => return Err(error),
-                other => return Err(unexpected(&Answer::Documents(Box::new(other))).into()),
-            },
-            Answer::Failed(error) => return Err(error.into()),
-            other => return Err(unexpected(&other).into()),
-        };
-        for (lock, outcome) in locks.into_iter().zip(outcomes) {
-            lock.done(outcome, asked_at, &self.store);
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
         match &self.shared {
             Shared::Here(state) if self.store.engine().is_forked() => state.forget(),
-            Shared::Here(state) if !self.is_over => {
-                let aborted = DocumentError::TransactionOver(TransactionEnd::Aborted);
-                state.end(self.store.engine(), aborted);
-            }
+            Shared::Here(state) if !self.is_over => state.abort(self.store.engine()),
             Shared::Here(_) => {}
             Shared::There(transaction) => transaction.abort(),
         }

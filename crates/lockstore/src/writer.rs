@@ -1,6 +1,7 @@
 //! The writer: serves one batch of requests at a time, and makes it durable with one commit.
 
 mod breaks;
+mod client_sessions;
 mod document_locks;
 mod document_waiters;
 mod effects;
@@ -18,15 +19,18 @@ use lockcore::{
     Command, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
 };
 
+use client_sessions::Sweeping;
 use document_locks::DocumentLocks;
 use document_waiters::DocumentWaiters;
 pub(crate) use sessions::Presences;
 
+use crate::client_sessions::ClientSessions;
 use crate::clock::{Clock, WallTime};
 use crate::disk::{Disk, DiskError};
 use crate::document_locks::DocumentAt;
 use crate::documents::{DocumentAnswer, DocumentTask, DocumentWriter, Ground};
 use crate::events::{EventKind, Subscribers};
+use crate::format::Format;
 use crate::numbers::Numbers;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::RowChange;
@@ -44,10 +48,12 @@ pub(crate) struct Writer {
     /// Requests taken from the queue and not served yet, in order.
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
+    format: Format,
     documents: DocumentWriter,
     document_locks: DocumentLocks,
     document_waiters: DocumentWaiters,
     presences: Presences,
+    sweeping: Sweeping,
     /// How many batches in a row have left what was dropped alone.
     clearing_put_off: u32,
     batch: Batch,
@@ -61,6 +67,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) disk: &'a Disk,
     pub(crate) published: &'a Published,
     pub(crate) subscribers: &'a Subscribers,
+    pub(crate) client_sessions: &'a ClientSessions,
     pub(crate) audit_max: u64,
     pub(crate) waiters_max: usize,
     /// Whether this batch serves what time has made due.
@@ -106,6 +113,7 @@ impl Writer {
     pub(crate) fn new(
         table: Table,
         numbers: Numbers,
+        format: Format,
         documents: DocumentWriter,
         renewed: Vec<DocumentAt>,
         presences: Presences,
@@ -119,10 +127,12 @@ impl Writer {
             joined: HashSet::new(),
             backlog: Vec::new(),
             numbers,
+            format,
             documents,
             document_locks,
             document_waiters: DocumentWaiters::new(now),
             presences,
+            sweeping: Sweeping::new(now),
             clearing_put_off: 0,
             batch: Batch::default(),
             figures: Figures::default(),
@@ -179,6 +189,7 @@ impl Writer {
             self.serve_timers(moment);
             self.documents.expire(&ground);
             self.serve_waiting_times(moment);
+            self.sweep_client_sessions(moment)?;
         }
         self.follow(moment);
         self.clear_if_idle(others.is_empty(), &ground);
@@ -199,8 +210,12 @@ impl Writer {
             return Some(Instant::ZERO);
         }
         let documents = self.documents.next_expiry();
-        let deadlines =
-            [self.table.next_deadline(), documents, self.document_waiters.next_deadline()];
+        let deadlines = [
+            self.table.next_deadline(),
+            documents,
+            self.document_waiters.next_deadline(),
+            self.sweeping.next_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -310,6 +325,12 @@ impl Writer {
             Task::TakeUpSessions(presence) => self.take_up_sessions(presence, reply, moment),
             Task::CancelDocument(ticket) => self.cancel_document(ticket),
             Task::BreakDocument(task) => self.break_document(&task, reply, moment),
+            Task::Once { origin, task } => self.serve_once(&origin, *task, reply, moment),
+            Task::OpenClientSession => self.batch.answers.push((reply, Answer::Noted)),
+            Task::EndClientSessions(sessions) => {
+                self.sweeping.end(sessions);
+                self.batch.answers.push((reply, Answer::Noted));
+            }
         }
     }
 

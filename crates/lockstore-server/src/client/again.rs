@@ -56,7 +56,7 @@ fn is_one(limit: RawBsonRef<'_>) -> bool {
     limit.as_i32() == Some(1) || limit.as_i64() == Some(1) || limit.as_f64() == Some(1.0)
 }
 
-/// They only read, or say something about the server, or can be done twice.
+/// They only read, or say something about the server, or can be done twice: who acquires what it holds gets the same grant.
 const FREELY: &[&str] = &[
     "abortTransaction",
     "buildInfo",
@@ -76,6 +76,8 @@ const FREELY: &[&str] = &[
     "listCollections",
     "listDatabases",
     "listIndexes",
+    "inspectDocumentLock",
+    "lockAcquire",
     "lockAudit",
     "lockCheck",
     "lockCompact",
@@ -83,6 +85,7 @@ const FREELY: &[&str] = &[
     "lockIsHeld",
     "lockList",
     "lockRecovery",
+    "lockRenew",
     "lockStats",
     "lockSubscribe",
     "lockUnsubscribe",
@@ -90,6 +93,7 @@ const FREELY: &[&str] = &[
     "lockedDocuments",
     "ping",
     "refreshSessions",
+    "renewDocumentLock",
     "startSession",
 ];
 
@@ -99,12 +103,8 @@ const REMEMBERED: &[&str] = &[
     "findAndModify",
     "findandmodify",
     "insert",
-    "lockAcquire",
     "lockBreak",
-    "lockDocument",
     "lockRelease",
-    "lockRenew",
-    "renewDocument",
     "unlockDocument",
     "update",
 ];

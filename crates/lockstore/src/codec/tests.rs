@@ -1,9 +1,10 @@
 use super::*;
+use crate::client_sessions::Lsid;
 use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::records::{
-    BreakRecordV1, CollectionRecordV1, FormatRecordV1, GrantRecordV1, IdsRecordV1, IndexRecordV1,
-    LeaseRecordV1, ModeV1, Record, SessionRecordV1, StandingV1, TokenRecordV1, WallRecordV1,
-    describe_row,
+    AnswerV1, BreakRecordV1, ClientSessionRecordV1, CollectionRecordV1, FormatRecordV1,
+    GrantRecordV1, IdsRecordV1, IndexRecordV1, LeaseRecordV1, ModeV1, Record, RememberedV1,
+    SessionRecordV1, StandingV1, TokenRecordV1, WallRecordV1, describe_row,
 };
 use crate::rows::RowKey;
 use lockcore::{SessionId, Token};
@@ -96,6 +97,38 @@ fn the_bytes_of_every_record_hold_still() {
     check(&RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
     let key = RowKey::collection(CollectionId::new(3));
     check(&key, &jobs(), include_str!("../../testdata/collection_v1.hex"));
+}
+
+#[test]
+fn the_bytes_of_client_sessions_hold_still() {
+    let key = RowKey::client_session(Lsid::new(*b"0123456789abcdef"), 2);
+    assert_eq!(hex(key.as_bytes()), "3031323334353637383961626364656600000002");
+    let document = || AnswerV1::Document(bson::rawdoc! { "_id": 1 }.into_bytes());
+    let check = |number, remembered, text| {
+        let record = ClientSessionRecordV1 { number, used_wall_ms: 1_700_000_000_123, remembered };
+        check(&key, &record, text);
+    };
+    check(-1, RememberedV1::Opened, include_str!("../../testdata/client_session_opened_v1.hex"));
+    let inserted = RememberedV1::Inserted(vec![(0, 255), (300, 300)]);
+    check(5, inserted, include_str!("../../testdata/client_session_inserted_v1.hex"));
+    let (upserted, image) = (AnswerV1::Nothing, Some(document()));
+    let written = RememberedV1::Written { statement: 7, upserted, image };
+    check(6, written, include_str!("../../testdata/client_session_written_v1.hex"));
+    let replied = RememberedV1::Replied { statement: 0, reply: AnswerV1::TooLarge };
+    check(7, replied, include_str!("../../testdata/client_session_replied_v1.hex"));
+    let committed = RememberedV1::Committed { reply: document() };
+    check(8, committed, include_str!("../../testdata/client_session_committed_v1.hex"));
+}
+
+#[test]
+fn two_of_the_largest_answers_are_read_back() {
+    let key = RowKey::client_session(Lsid::new([0; 16]), 0);
+    let largest = || AnswerV1::Document(vec![7; ANSWER_BYTES_MAX]);
+    let (upserted, image) = (largest(), Some(largest()));
+    let remembered = RememberedV1::Written { statement: 0, upserted, image };
+    let record = ClientSessionRecordV1 { number: 0, used_wall_ms: 0, remembered };
+    let row = record.to_row(&key);
+    assert_eq!(ClientSessionRecordV1::from_row(key.as_bytes(), &row).unwrap(), record);
 }
 
 fn jobs() -> CollectionRecordV1 {
@@ -269,7 +302,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_described_or_refused(table in "meta|grants|audit|collections|documents|index_entries|x", key: Vec<u8>, value: Vec<u8>) {
+    fn any_bytes_are_described_or_refused(table in "meta|grants|audit|collections|documents|index_entries|client_sessions|x", key: Vec<u8>, value: Vec<u8>) {
         let _ = describe_row(&table, &key, &value);
     }
 

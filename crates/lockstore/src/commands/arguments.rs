@@ -191,6 +191,7 @@ const GENERIC: &[&str] = &[
     "databaseVersion",
     "help",
     "lockFences",
+    "lockRetry",
     "lockTransaction",
     "lsid",
     "maxTimeMS",

@@ -1,5 +1,6 @@
 //! Read and write concerns and time limits: what every command may carry. A store on one disk makes every write durable before it
-//! answers and reads what is durable, so a concern is checked and changes nothing.
+//! answers and reads what is durable, so a concern is checked and changes nothing; a write that asks for more members than there are
+//! is done, and told so.
 
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ impl Concern {
     }
 }
 
-fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
+/// The time that a command may take, if it is limited.
+pub(super) fn max_time(command: Document<'_>) -> Result<Option<Duration>> {
     let value = command.get("maxTimeMS");
     if value.is_nullish() {
         return Ok(None);
@@ -97,7 +99,13 @@ fn check_read_concern(value: Value<'_>, in_transaction: bool) -> Result<()> {
         None | Some("local" | "majority" | "available") => Ok(()),
         // That is what a transaction reads.
         Some("snapshot") if in_transaction => Ok(()),
-        Some("linearizable" | "snapshot") => Err(unsupported_level()),
+        // What was acknowledged before is read.
+        Some("linearizable") if !in_transaction => Ok(()),
+        Some("linearizable") => Err(Error::new(
+            ErrorCode::INVALID_OPTIONS,
+            "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' in order to run in a transaction",
+        )),
+        Some("snapshot") => Err(unsupported_level()),
         Some(other) => Err(Error::failed_to_parse(format!(
             "readConcern.level must be either 'local', 'majority', 'linearizable', 'available', or 'snapshot', not '{other}'"
         ))),
@@ -107,8 +115,7 @@ fn check_read_concern(value: Value<'_>, in_transaction: bool) -> Result<()> {
 fn unsupported_level() -> Error {
     Error::new(
         ErrorCode::INVALID_OPTIONS,
-        "the read concern levels 'snapshot' and 'linearizable' need a replica set; \
-         what is read here is durable with any level",
+        "the read concern level 'snapshot' needs a transaction; what is read here is durable with any level",
     )
 }
 
@@ -121,7 +128,7 @@ fn check_cluster_time(name: &str, stamp: u64, concern: Document<'_>) -> Result<(
     if stamp >> 32 == 0 {
         return invalid(format!("{name} cannot be a null timestamp"));
     }
-    invalid(format!("{name} needs a replica set"))
+    invalid(format!("{name} names a time of a cluster, and there is none"))
 }
 
 fn check_write_concern(value: Value<'_>, takes: Takes) -> Result<()> {
@@ -146,6 +153,25 @@ fn check_write_concern(value: Value<'_>, takes: Takes) -> Result<()> {
     arguments.value("wOpTime");
     arguments.value("wElectionId");
     arguments.finish()
+}
+
+/// Why the write concern of a command that was done asks for more than there is: there is one member, and it has no tags.
+pub(super) fn unsatisfied(concern: Document<'_>) -> Option<Error> {
+    match concern.get("w") {
+        Value::String("majority") => None,
+        Value::String(mode) => Some(Error::new(
+            ErrorCode::UNKNOWN_REPL_WRITE_CONCERN,
+            format!("No write concern mode named '{mode}' found in replica set configuration"),
+        )),
+        Value::Document(tags) => tags.first().map(|(tag, _)| {
+            let message = format!("No replica set tag key {tag} in config");
+            Error::new(ErrorCode::NO_SUCH_KEY, message)
+        }),
+        w => Number::of(w).filter(|w| w.saturating_i64() > 1).map(|_| {
+            let message = "Not enough data-bearing nodes";
+            Error::new(ErrorCode::UNSATISFIABLE_WRITE_CONCERN, message)
+        }),
+    }
 }
 
 fn check_w(w: Value<'_>) -> Result<()> {

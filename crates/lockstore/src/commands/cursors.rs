@@ -10,6 +10,7 @@ use lockcore::Instant;
 
 use super::Call;
 use super::reply::Reply;
+use crate::client_sessions::Lsid;
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations::Cursor;
@@ -21,8 +22,18 @@ pub(crate) struct Cursors {
     last: AtomicI64,
 }
 
+/// Whose cursor it is: only they go on with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The client session.
+    pub(super) lsid: Option<Lsid>,
+    /// The number of the transaction in it.
+    pub(super) transaction: Option<i64>,
+}
+
 #[derive(Debug)]
 struct OpenCursor {
+    owner: Owner,
     namespace: Box<str>,
     cursor: Cursor,
     /// When somebody last asked for it.
@@ -65,14 +76,20 @@ impl Call<'_> {
         let id = if single_batch || cursor.is_finished() {
             0
         } else {
-            self.engine.cursors.keep(namespace, cursor, self.engine.clock.now())?
+            self.engine.cursors.keep(self.owner, namespace, cursor, self.engine.clock.now())?
         };
         Ok(Reply::batch(namespace, "firstBatch", &batch, id))
     }
 }
 
 impl Cursors {
-    fn keep(&self, namespace: &str, cursor: Cursor, now: Instant) -> Result<i64, Error> {
+    fn keep(
+        &self,
+        owner: Owner,
+        namespace: &str,
+        cursor: Cursor,
+        now: Instant,
+    ) -> Result<i64, Error> {
         let mut open = self.lock();
         open.retain(|_, cursor| now.saturating_since(cursor.used) < IDLE_MAX);
         if open.len() >= OPEN_MAX {
@@ -80,12 +97,12 @@ impl Cursors {
             return Err(Error::new(ErrorCode::EXCEEDED_MEMORY_LIMIT, message));
         }
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        open.insert(id, OpenCursor { namespace: namespace.into(), cursor, used: now });
+        open.insert(id, OpenCursor { owner, namespace: namespace.into(), cursor, used: now });
         Ok(id)
     }
 
     /// Takes a cursor out: nobody else may use it meanwhile.
-    fn take(&self, id: i64, namespace: &str, now: Instant) -> Result<Cursor, Error> {
+    fn take(&self, id: i64, owner: Owner, namespace: &str, now: Instant) -> Result<Cursor, Error> {
         let mut open = self.lock();
         let not_found =
             || Error::new(ErrorCode::CURSOR_NOT_FOUND, format!("cursor id {id} not found"));
@@ -96,6 +113,7 @@ impl Cursors {
                 format!("cursor {id} belongs to '{}', not to '{namespace}'", found.namespace),
             ));
         }
+        found.owner.check(id, owner)?;
         let found = open.remove(&id).ok_or_else(not_found)?;
         if now.saturating_since(found.used) >= IDLE_MAX {
             return Err(not_found());
@@ -103,8 +121,21 @@ impl Cursors {
         Ok(found.cursor)
     }
 
-    fn put_back(&self, id: i64, namespace: &str, cursor: Cursor, now: Instant) {
-        self.lock().insert(id, OpenCursor { namespace: namespace.into(), cursor, used: now });
+    fn put_back(&self, id: i64, owner: Owner, namespace: &str, cursor: Cursor, now: Instant) {
+        let namespace = namespace.into();
+        self.lock().insert(id, OpenCursor { owner, namespace, cursor, used: now });
+    }
+
+    /// Ends the cursors of a client session, or of one transaction in it.
+    pub(super) fn kill_of(&self, lsid: Lsid, transaction: Option<i64>) {
+        self.lock().retain(|_, OpenCursor { owner, .. }| {
+            owner.lsid != Some(lsid) || (transaction.is_some() && owner.transaction != transaction)
+        });
+    }
+
+    /// Ends the cursors of all client sessions.
+    pub(super) fn kill_all_of_sessions(&self) {
+        self.lock().retain(|_, cursor| cursor.owner.lsid.is_none());
     }
 
     fn kill(&self, id: i64) -> bool {
@@ -113,6 +144,42 @@ impl Cursors {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<i64, OpenCursor>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owner {
+    /// Checks that `by` may go on with a cursor of this owner.
+    fn check(self, id: i64, by: Self) -> Result<(), Error> {
+        let refused = |code, why: String| {
+            Err(Error::location(
+                code,
+                format!("Cannot run getMore on cursor {id}, which was {why}"),
+            ))
+        };
+        match (self.lsid, by.lsid) {
+            (None, Some(by)) => {
+                return refused(50736, format!("not created in a session, in session {by}"));
+            }
+            (Some(own), None) => {
+                return refused(50737, format!("created in session {own}, without an lsid"));
+            }
+            (Some(own), Some(by)) if own != by => {
+                return refused(50738, format!("created in session {own}, in session {by}"));
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        match (self.transaction, by.transaction) {
+            (None, Some(by)) => {
+                refused(50739, format!("not created in a transaction, in transaction {by}"))
+            }
+            (Some(own), None) => {
+                refused(50740, format!("created in transaction {own}, without a txnNumber"))
+            }
+            (Some(own), Some(by)) if own != by => {
+                refused(50741, format!("created in transaction {own}, in transaction {by}"))
+            }
+            (None, None) | (Some(_), Some(_)) => Ok(()),
+        }
     }
 }
 
@@ -134,12 +201,12 @@ pub(super) fn get_more(call: &Call<'_>) -> Result<Reply, DocumentError> {
     arguments.finish()?;
     let namespace = list_namespace(call.database, collection)?;
     let cursors = &call.engine.cursors;
-    let mut cursor = cursors.take(id, &namespace, call.engine.clock.now())?;
+    let mut cursor = cursors.take(id, call.owner, &namespace, call.engine.clock.now())?;
     let batch = cursor.next_batch(call.engine, size.next(), limits::DOCUMENT_BYTES_MAX)?;
     let left = if cursor.is_finished() {
         0
     } else {
-        cursors.put_back(id, &namespace, cursor, call.engine.clock.now());
+        cursors.put_back(id, call.owner, &namespace, cursor, call.engine.clock.now());
         id
     };
     Ok(Reply::batch(&namespace, "nextBatch", &batch, left))

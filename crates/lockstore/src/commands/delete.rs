@@ -19,11 +19,18 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let variables = owned(arguments.document("let")?);
     arguments.flag("bypassDocumentValidation")?;
     let deletes = arguments.required("deletes", deletes)?;
+    let mut numbers = call.statements(&mut arguments, deletes.len())?;
     arguments.finish()?;
     let statements = write_batch::parse("delete.deletes", deletes, statement)?;
     let place = call.place(namespace)?;
     let mut count = 0;
-    let errors = write_batch::carry_out(statements, ordered, |_, (mut selector, many)| {
+    let errors = write_batch::carry_out(statements, ordered, |index, (mut selector, many)| {
+        if numbers.past(index).is_some() {
+            count += 1;
+            return Ok(());
+        }
+        numbers.check_single(!many, "limit=0")?;
+        let place = place.of(numbers.at(index, None));
         selector.variables.clone_from(&variables);
         let outcome = place.modify(&ModifyRequest { selector, change: Change::Delete, many })?;
         if let Some(error) = outcome.failure() {
@@ -35,7 +42,8 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     if place.is_unacknowledged() {
         return Ok(Reply::new().with_count("n", 0));
     }
-    Ok(Reply::new().with_count("n", count).with_write_errors(&errors))
+    let reply = Reply::new().with_count("n", count).with_retried(numbers.retried());
+    Ok(reply.with_write_errors(&errors))
 }
 
 pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {

@@ -1,6 +1,6 @@
 //! `findAndModify`.
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, Value, Writer};
 
 use super::Call;
@@ -8,9 +8,11 @@ use super::arguments::Arguments;
 use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
+use super::statements::{incomplete, remembered};
 use super::update::UpdateSpec;
+use crate::client_sessions::{Image, Past};
 use crate::error::DocumentError;
-use crate::operations::{Change, FindAndModifyRequest, ModifyOutcome, Selector};
+use crate::operations::{Change, FindAndModifyRequest, Place, Selector};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let mut arguments = call.arguments("findAndModify")?;
@@ -25,6 +27,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         update => Some(UpdateSpec::parse(update, &mut arguments)?),
     };
     arguments.array("arrayFilters")?;
+    let mut statements = call.statements(&mut arguments, 1)?;
     arguments.flag("bypassDocumentValidation")?;
     collation(&mut arguments)?;
     arguments.finish()?;
@@ -37,8 +40,19 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
         None => Change::Delete,
     };
     let request = FindAndModifyRequest { selector, change, projection: fields, after: new };
-    let (outcome, value) = place.find_and_modify(request)?;
-    Ok(reply(&outcome, value.as_ref(), remove))
+    if let Some(past) = statements.past(0) {
+        return again(&place, &request, past, statements.number(0));
+    }
+    let image = if new { Image::After } else { Image::Before };
+    let (outcome, value) = place.of(statements.at(0, Some(image))).find_and_modify(request)?;
+    let upserted = outcome.upserted.as_deref();
+    let happened = match (outcome.found.is_some(), upserted) {
+        (true, _) if remove => Happened::Removed,
+        (true, _) => Happened::Updated,
+        (false, Some(upserted)) => Happened::Upserted(upserted),
+        (false, None) => Happened::Nothing,
+    };
+    Ok(reply(&happened, value.as_ref(), remove))
 }
 
 pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {
@@ -83,18 +97,46 @@ impl Flags {
     }
 }
 
-fn reply(outcome: &ModifyOutcome, value: Option<&RawDocumentBuf>, remove: bool) -> Reply {
+/// What a command has done.
+enum Happened<'d> {
+    Nothing,
+    Updated,
+    Removed,
+    /// It has inserted a document, which has this `_id`.
+    Upserted(&'d RawDocument),
+}
+
+/// The reply of a command that was done before.
+fn again(
+    place: &Place<'_>,
+    request: &FindAndModifyRequest,
+    past: Past<'_>,
+    statement: i32,
+) -> Result<Reply, DocumentError> {
+    let Past::Written { upserted, image: Some(image) } = past else {
+        return Err(incomplete("it was no findAndModify").into());
+    };
+    let remove = matches!(request.change, Change::Delete);
+    let happened = match remembered(upserted)? {
+        Some(upserted) => Happened::Upserted(upserted),
+        None if remove => Happened::Removed,
+        None => Happened::Updated,
+    };
+    let value = place.find_and_modify_again(request, remembered(image)?)?;
+    Ok(reply(&happened, value.as_ref(), remove).with("retriedStmtId", Value::Int32(statement)))
+}
+
+fn reply(happened: &Happened<'_>, value: Option<&RawDocumentBuf>, remove: bool) -> Reply {
     let mut fields = Writer::new();
-    let touched = outcome.found.is_some() || outcome.upserted.is_some();
     fields.open_document("lastErrorObject");
-    fields.field("n", Value::Int32(i32::from(touched)));
+    fields.field("n", Value::Int32(i32::from(!matches!(happened, Happened::Nothing))));
     if !remove {
-        fields.field("updatedExisting", Value::Bool(outcome.found.is_some()));
+        fields.field("updatedExisting", Value::Bool(matches!(happened, Happened::Updated)));
     }
-    if let Some(upserted) = &outcome.upserted {
-        fields.field("upserted", docquery::Document::from(&**upserted).get("_id"));
+    if let Happened::Upserted(upserted) = happened {
+        fields.field("upserted", docquery::Document::from(*upserted).get("_id"));
     }
     fields.close();
     fields.field("value", value.map_or(Value::Null, |document| Value::from(&**document)));
-    Reply { fields }
+    Reply { fields, ..Reply::default() }
 }

@@ -16,6 +16,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let ordered = arguments.boolean("ordered")?.unwrap_or(true);
     arguments.flag("bypassDocumentValidation")?;
     let documents = arguments.required("documents", documents)?;
+    let mut statements = call.statements(&mut arguments, documents.len())?;
     arguments.finish()?;
     let documents = documents.iter().enumerate().map(|(index, document)| match document {
         Value::Document(document) => Ok(raw(document).to_owned()),
@@ -27,13 +28,25 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let documents = documents.collect::<Result<Vec<_>, _>>()?;
     write_batch::check_length(documents.len())?;
     let place = call.place(namespace)?;
-    let outcome = place.insert(InsertRequest { documents, ordered });
+    // What was inserted before is not inserted again.
+    let is_fresh = |index: &usize| statements.past(*index).is_none();
+    let fresh: Vec<usize> = (0..documents.len()).filter(is_fresh).collect();
+    let mut inserted = (documents.len() - fresh.len()) as u64;
+    let mut documents: Vec<_> = documents.into_iter().map(Some).collect();
+    let documents = fresh.iter().filter_map(|index| documents[*index].take()).collect();
+    let numbers: Vec<_> = fresh.iter().map(|index| statements.number(*index)).collect();
+    let place = place.of(statements.at(0, None));
+    let mut outcome = place.insert_by(&numbers, InsertRequest { documents, ordered });
+    for (index, _) in &mut outcome.errors {
+        *index = fresh[*index];
+    }
     if let Some(failure) = outcome.failure() {
         return Err(failure.clone());
     }
     if place.is_unacknowledged() {
         return Ok(Reply::new().with_count("n", 0));
     }
-    let inserted = outcome.inserted.len() as u64;
-    Ok(Reply::new().with_count("n", inserted).with_write_errors(&outcome.errors))
+    inserted += outcome.inserted.len() as u64;
+    let reply = Reply::new().with_count("n", inserted).with_retried(statements.retried());
+    Ok(reply.with_write_errors(&outcome.errors))
 }

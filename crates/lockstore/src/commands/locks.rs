@@ -8,7 +8,7 @@ mod subscriptions;
 
 use std::sync::Arc;
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error};
 
 use super::started::Started;
@@ -43,17 +43,23 @@ impl<'a> LockCommand<'a> {
     }
 
     /// Runs it. It blocks as long as it has to wait for a lock.
-    pub(super) fn run(self, engine: &Arc<Engine>) -> RawDocumentBuf {
+    pub(super) fn run(self, engine: &Arc<Engine>, command: &RawDocument) -> RawDocumentBuf {
         match self {
-            Self::Call(call) => calls::run(engine, call),
+            Self::Call(call) => match calls::once(engine, &call, command) {
+                Some(reply) => reply,
+                None => calls::run(engine, call),
+            },
             Self::Query(query) => queries::run(engine, &query),
         }
     }
 
     /// Starts it. It does not block as long as it would have to wait for a lock, or for events.
-    pub(super) fn start(self, engine: &Arc<Engine>) -> Started {
+    pub(super) fn start(self, engine: &Arc<Engine>, command: &RawDocument) -> Started {
         match self {
-            Self::Call(call) => calls::start(engine, call),
+            Self::Call(call) => match calls::once(engine, &call, command) {
+                Some(reply) => Started::Reply(reply),
+                None => calls::start(engine, call),
+            },
             Self::Query(Query::NextEvents { subscription }) => {
                 next_events::start(engine, subscription)
             }

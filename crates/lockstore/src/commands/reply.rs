@@ -1,7 +1,7 @@
 //! Replies.
 
 use bson::RawDocumentBuf;
-use docquery::{Value, Writer};
+use docquery::{Document, Error, Value, Writer};
 
 use super::failure;
 use crate::error::DocumentError;
@@ -10,6 +10,8 @@ use crate::error::DocumentError;
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) fields: Writer,
+    /// Whether it tells that a write has failed.
+    pub(super) has_write_errors: bool,
 }
 
 impl Reply {
@@ -47,7 +49,7 @@ impl Reply {
         fields.field("id", Value::Int64(cursor));
         fields.field("ns", Value::String(namespace));
         fields.close();
-        Self { fields }
+        Self { fields, ..Self::default() }
     }
 
     /// The whole reply.
@@ -57,19 +59,52 @@ impl Reply {
     }
 
     /// The reply of a command that failed.
-    pub(super) fn failure(error: &DocumentError) -> RawDocumentBuf {
+    pub(super) fn failure(error: &DocumentError, labels: &[&str]) -> RawDocumentBuf {
         let mut fields = Writer::new();
         fields.field("ok", Value::Double(0.0));
         fields.field("errmsg", Value::String(&error.to_string()));
         fields.field("code", Value::Int32(error.code().value()));
         fields.field("codeName", Value::String(&error.code_name()));
         failure::write_details(error, &mut fields);
-        if error.is_transient() {
+        if !labels.is_empty() {
             fields.open_array("errorLabels");
-            fields.item(Value::String(failure::TRANSIENT_TRANSACTION_ERROR));
+            for label in labels {
+                fields.item(Value::String(label));
+            }
             fields.close();
         }
         document(fields)
+    }
+
+    /// Adds that a write concern asks for more than there is, if it does.
+    pub(super) fn with_write_concern_error(
+        mut self,
+        concern: Document<'_>,
+        error: Option<&Error>,
+    ) -> Self {
+        if let Some(error) = error {
+            self.fields.open_document("writeConcernError");
+            self.fields.field("code", Value::Int32(error.code().value()));
+            self.fields.field("codeName", Value::String(&error.code().name()));
+            self.fields.field("errmsg", Value::String(error.message()));
+            self.fields.open_document("errInfo");
+            self.fields.field("writeConcern", Value::Document(concern));
+            self.fields.close();
+            self.fields.close();
+        }
+        self
+    }
+
+    /// Adds which statements were done before, if there are any.
+    pub(super) fn with_retried(mut self, statements: &[i32]) -> Self {
+        if !statements.is_empty() {
+            self.fields.open_array("retriedStmtIds");
+            for statement in statements {
+                self.fields.item(Value::Int32(*statement));
+            }
+            self.fields.close();
+        }
+        self
     }
 
     /// Adds the errors of single writes, if there are any.
@@ -77,6 +112,7 @@ impl Reply {
         if errors.is_empty() {
             return self;
         }
+        self.has_write_errors = true;
         self.fields.open_array("writeErrors");
         for (index, error) in errors {
             self.fields.open_document_item();

@@ -10,7 +10,9 @@ use super::arguments::{Arguments, raw};
 use super::explain::Explained;
 use super::find::{collation, hint, owned};
 use super::reply::{Reply, count_value};
+use super::statements::{incomplete, remembered};
 use super::write_batch;
+use crate::client_sessions::Past;
 use crate::document_locks::LockUpdate;
 use crate::error::DocumentError;
 use crate::operations::{Change, ModifyRequest, Place, Selector};
@@ -40,12 +42,23 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     let variables = owned(arguments.document("let")?);
     arguments.flag("bypassDocumentValidation")?;
     let updates = arguments.required("updates", updates)?;
+    let mut numbers = call.statements(&mut arguments, updates.len())?;
     arguments.finish()?;
     let statements = write_batch::parse("update.updates", updates, Statement::parse)?;
     let place = call.place(namespace)?;
     let (mut matched, mut modified, mut upserted) = (0, 0, Vec::new());
     let errors = write_batch::carry_out(statements, ordered, |index, mut statement| {
+        if let Some(past) = numbers.past(index) {
+            matched += 1;
+            match upserted_before(past)? {
+                Some(id) => upserted.push((index, id)),
+                None => modified += 1,
+            }
+            return Ok(());
+        }
+        numbers.check_single(!statement.many, "multi=true")?;
         statement.selector.variables.clone_from(&variables);
+        let place = place.of(numbers.at(index, None));
         let outcome = place.modify(&statement.request(&place)?)?;
         // An update that fails counts for nothing, though what it changed before stays changed: its error says how much that is.
         if let Some(error) = outcome.failure() {
@@ -66,7 +79,19 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, DocumentError> {
     if !upserted.is_empty() {
         write_upserted(&upserted, &mut reply.fields);
     }
-    Ok(reply.with_write_errors(&errors))
+    Ok(reply.with_retried(numbers.retried()).with_write_errors(&errors))
+}
+
+/// The `_id` of what a statement has inserted before; `None` if it has changed a document.
+fn upserted_before(past: Past<'_>) -> Result<Option<OwnedValue>, DocumentError> {
+    match past {
+        Past::Written { upserted, .. } => {
+            let id = remembered(upserted)?.and_then(|upserted| upserted.get("_id").ok().flatten());
+            Ok(id.map(OwnedValue::from))
+        }
+        Past::Inserted => Ok(None),
+        Past::Replied(_) => Err(incomplete("it was no update").into()),
+    }
 }
 
 pub(super) fn explained(call: &Call<'_>) -> Result<Explained, DocumentError> {

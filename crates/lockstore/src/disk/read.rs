@@ -1,5 +1,6 @@
 //! Reading rows, from one snapshot.
 
+mod client_sessions;
 mod documents;
 mod entries;
 mod range;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bson::RawDocumentBuf;
 use lockcore::{Command, Outcome, Ttl};
 
 use super::fields;
 use super::side_grant::document_of;
 use super::{DocumentAt, GiveBack, GivenBack, LockAnswer, Release, WorkedOut};
+use crate::client_sessions::{Memo, ReplyOf, RetryableWrite};
 use crate::engine::Engine;
 use crate::error::{DocumentError, ReleaseDocumentError, StoreError, unexpected};
 use crate::fence::Fence;
@@ -35,11 +37,18 @@ pub(crate) struct StoredLocks<'e> {
     engine: &'e Arc<Engine>,
     /// What updates and deletions on release rely on.
     fences: &'e [Fence],
+    /// The command that this is part of, if it may come again: its release is remembered.
+    write: Option<&'e RetryableWrite<'e>>,
 }
 
 impl<'e> StoredLocks<'e> {
     pub(crate) fn new(engine: &'e Arc<Engine>) -> Self {
-        Self { engine, fences: &[] }
+        Self { engine, fences: &[], write: None }
+    }
+
+    /// The same, for a command that may come again.
+    pub(crate) fn of(self, write: Option<&'e RetryableWrite<'e>>) -> Self {
+        Self { write, ..self }
     }
 
     pub(crate) fn fenced_by(self, fences: &'e [Fence]) -> Self {
@@ -55,7 +64,15 @@ impl<'e> StoredLocks<'e> {
     }
 
     fn ask(&self, give_back: GiveBack) -> Result<GivenBack, StoreError> {
-        match self.engine.call(Task::UnlockDocument(Box::new(give_back))) {
+        let task = Task::UnlockDocument(Box::new(give_back));
+        let answer = match self.write {
+            Some(write) => {
+                let of = ReplyOf::new(|answer| is_released(answer).then(RawDocumentBuf::new));
+                write.call(task, Memo::Reply { statement: 0, of })
+            }
+            None => self.engine.call(task),
+        };
+        match answer {
             Answer::DocumentLock(answer) => match *answer {
                 LockAnswer::GivenBack(outcome) => Ok(outcome),
                 other => Err(unexpected(&Answer::DocumentLock(Box::new(other)))),
@@ -90,6 +107,11 @@ impl<'e> StoredLocks<'e> {
         let document = reading.document(collection, record)?;
         Ok(document.and_then(|document| fields::holder(document.raw())))
     }
+}
+
+fn is_released(answer: &Answer) -> bool {
+    let Answer::DocumentLock(answer) = answer else { return false };
+    matches!(**answer, LockAnswer::GivenBack(GivenBack::Released))
 }
 
 impl HeldLocks for StoredLocks<'_> {

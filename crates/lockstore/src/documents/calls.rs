@@ -6,7 +6,6 @@ use super::task::{
 };
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError, unexpected};
-use crate::fence::Fence;
 use crate::request::{Answer, Task};
 
 /// What has become of a plan.
@@ -69,18 +68,16 @@ pub(crate) trait Ask {
 
 impl Ask for Engine {
     fn serve(&self, task: DocumentTask) -> Asked {
-        self.serve_fenced(Vec::new(), task)
+        answered(self.call(Task::Documents { fences: Vec::new(), task: Box::new(task) }))
     }
 }
 
-impl Engine {
-    /// Has the writer do a task, if the fences hold.
-    pub(super) fn serve_fenced(&self, fences: Vec<Fence>, task: DocumentTask) -> Asked {
-        match self.call(Task::Documents { fences, task: Box::new(task) }) {
-            Answer::Documents(answer) => Ok(*answer),
-            Answer::Failed(error) => Err(error.into()),
-            other => Err(unexpected(&other).into()),
-        }
+/// What the writer has answered.
+pub(super) fn answered(answer: Answer) -> Asked {
+    match answer {
+        Answer::Documents(answer) => Ok(*answer),
+        Answer::Failed(error) => Err(error.into()),
+        other => Err(unexpected(&other).into()),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::calls::{Ask, Asked};
+use super::calls::{Ask, Asked, answered};
 use super::{DocumentTask, Reading};
+use crate::client_sessions::{Memo, RetryableWrite};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::fence::Fence;
+use crate::request::Task;
 use crate::transaction::TransactionState;
 
 /// What an operation reads on, whom it asks for what it changes, and what its changes rely on.
@@ -15,6 +17,8 @@ pub(crate) struct Scope<'s> {
     engine: &'s Arc<Engine>,
     transaction: Option<&'s Arc<TransactionState>>,
     fences: Vec<Fence>,
+    /// The write that what it asks for is remembered of, and how.
+    remembered: Option<(&'s RetryableWrite<'s>, Memo)>,
 }
 
 impl<'s> Scope<'s> {
@@ -23,7 +27,12 @@ impl<'s> Scope<'s> {
         transaction: Option<&'s Arc<TransactionState>>,
         fences: Vec<Fence>,
     ) -> Self {
-        Self { engine, transaction, fences }
+        Self { engine, transaction, fences, remembered: None }
+    }
+
+    /// The same, whose next task is remembered.
+    pub(crate) fn remembered(&self, write: &'s RetryableWrite<'s>, memo: Memo) -> Self {
+        Self { remembered: Some((write, memo)), ..self.clone() }
     }
 
     pub(crate) fn engine(&self) -> &'s Arc<Engine> {
@@ -56,14 +65,16 @@ impl Engine {
 
 impl Ask for Scope<'_> {
     fn serve(&self, task: DocumentTask) -> Asked {
-        match self.transaction {
-            Some(transaction) => {
-                if !self.fences.is_empty() {
-                    transaction.require(self.engine, &self.fences)?;
-                }
-                transaction.serve(self.engine, task)
+        if let Some(transaction) = self.transaction {
+            if !self.fences.is_empty() {
+                transaction.require(self.engine, &self.fences)?;
             }
-            None => self.engine.serve_fenced(self.fences.clone(), task),
+            return transaction.serve(self.engine, task);
         }
+        let task = Task::Documents { fences: self.fences.clone(), task: Box::new(task) };
+        answered(match &self.remembered {
+            Some((write, memo)) => write.call(task, memo.clone()),
+            None => self.engine.call(task),
+        })
     }
 }

@@ -29,13 +29,12 @@ use super::task::STEPS_PER_TASK;
 use super::write_set::WriteSet;
 use super::{Catalog, Collection, CollectionId, DocumentAnswer, DocumentTask, IndexId, RecordId};
 use crate::error::DocumentError;
-use crate::records::{FormatRecordV1, IdsRecordV1};
+use crate::records::IdsRecordV1;
 
 /// The collections as the batch that is being served has left them, and what serving needs besides.
 #[derive(Debug)]
 pub(crate) struct DocumentWriter {
     catalog: Catalog,
-    format: FormatRecordV1,
     ids: IdsRecordV1,
     /// The record that a collection gives next.
     next_records: BTreeMap<CollectionId, RecordId>,
@@ -64,8 +63,6 @@ struct Batch {
     renamed: Vec<CollectionId>,
     /// Whether ids were given.
     numbered: bool,
-    /// The earliest format that knows all its rows.
-    format: u32,
     /// Whether it has rows.
     written: bool,
     /// How many documents it has looked at, and how many bytes it has written.

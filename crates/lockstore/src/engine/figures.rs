@@ -39,6 +39,7 @@ impl Engine {
                 document_locks: seat.writer.document_locks_len(),
                 waiters: table.waiters_len() + seat.writer.document_waiters_len(),
                 sessions: table.sessions_len(),
+                client_sessions: self.client_sessions.len(),
                 commits: figures.commits,
                 requests: figures.requests,
                 batch_max: figures.batch_max,

@@ -76,6 +76,7 @@ impl Engine {
     /// What a forked child does with the store of its parent: nothing, not even closing it.
     fn forget_disk(&self) {
         self.published.forget();
+        self.client_sessions.forget();
         // Whoever held this lock in the parent does not exist here, so it may never be free.
         if let Ok(mut disk) = self.disk.try_write()
             && let Some(disk) = disk.take()

@@ -85,8 +85,9 @@ impl DocumentError {
         self.is_final() || self.code() == ErrorCode::MAX_TIME_MS_EXPIRED
     }
 
-    /// MongoDB's code for it; that of the first error where there are several, and [`ErrorCode::INTERNAL_ERROR`] when
-    /// the store cannot serve.
+    /// MongoDB's code for it; that of the first error where there are several,
+    /// [`SHUTDOWN_IN_PROGRESS`](ErrorCode::SHUTDOWN_IN_PROGRESS) when the store is closed or has stopped, and
+    /// [`INTERNAL_ERROR`](ErrorCode::INTERNAL_ERROR) when it cannot serve for another reason.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(error) => error.code(),
@@ -103,18 +104,34 @@ impl DocumentError {
             Self::TransactionOver(_) => ErrorCode::NO_SUCH_TRANSACTION,
             Self::Acquire(error) => match **error {
                 AcquireError::Argument(_) => ErrorCode::BAD_VALUE,
-                AcquireError::Store(_) => ErrorCode::INTERNAL_ERROR,
+                AcquireError::Store(ref error) => store_code(error),
                 _ => ErrorCode::LOCK_BUSY,
             },
-            Self::Store(_) => ErrorCode::INTERNAL_ERROR,
+            Self::Store(error) => store_code(error),
         }
     }
 
     /// The name of the code: `DuplicateKey`.
     pub fn code_name(&self) -> Cow<'static, str> {
-        self.code().name()
+        match self {
+            Self::Store(StoreError::OutcomeUnknown { .. }) => Cow::Borrowed("OutcomeUnknown"),
+            _ => self.code().name(),
+        }
     }
 }
+
+/// MongoDB's code for a store that cannot serve. One that was closed, or has stopped, goes down as a server that is shut down:
+/// drivers ask the next one.
+fn store_code(error: &StoreError) -> ErrorCode {
+    match error {
+        StoreError::Closed | StoreError::Poisoned { .. } => ErrorCode::SHUTDOWN_IN_PROGRESS,
+        StoreError::OutcomeUnknown { .. } => ErrorCode::new(OUTCOME_UNKNOWN),
+        _ => ErrorCode::INTERNAL_ERROR,
+    }
+}
+
+/// The code of [`StoreError::OutcomeUnknown`], which MongoDB does not have.
+const OUTCOME_UNKNOWN: i32 = 790_001;
 
 impl From<DiskError> for DocumentError {
     fn from(error: DiskError) -> Self {

@@ -20,40 +20,78 @@ pub(crate) struct FindAndModifyRequest {
     pub(crate) after: bool,
 }
 
+impl FindAndModifyRequest {
+    /// Whether the server finds the document without looking at the sort, not even whether it is one.
+    fn ignores_sort(&self) -> bool {
+        let fields = self.projection.as_deref();
+        let gives_all = fields.is_none_or(|fields| Document::from(fields).is_empty());
+        gives_all && is_only_id((&*self.selector.filter).into())
+    }
+}
+
 impl Place<'_> {
     /// Changes the first document that is selected. Gives what has become of it, and the document if there is one.
     pub(crate) fn find_and_modify(
         &self,
-        request: FindAndModifyRequest,
+        mut request: FindAndModifyRequest,
     ) -> Result<(ModifyOutcome, Option<RawDocumentBuf>), DocumentError> {
-        let FindAndModifyRequest { mut selector, change, projection: fields, after } = request;
-        let gives_all = fields.as_deref().is_none_or(|fields| Document::from(fields).is_empty());
-        if gives_all && is_only_id((&*selector.filter).into()) {
-            // The server finds such a document without looking at the sort, not even whether it is one.
-            selector.sort = None;
+        if request.ignores_sort() {
+            request.selector.sort = None;
         }
-        change.check_filter(&selector)?;
+        request.change.check_filter(&request.selector)?;
+        let shape = self.shape(&request)?;
+        let FindAndModifyRequest { selector, change, after, .. } = request;
+        let mut outcome = self.modify(&ModifyRequest { selector, change, many: false })?;
+        if let Some(error) = outcome.error.take() {
+            return Err(error);
+        }
+        let document = shape.of(outcome.document(after))?;
+        Ok((outcome, document))
+    }
+
+    /// The document as the request wants it, where it was changed before.
+    pub(crate) fn find_and_modify_again(
+        &self,
+        request: &FindAndModifyRequest,
+        document: Option<&RawDocument>,
+    ) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        self.shape(request)?.of(document)
+    }
+
+    fn shape(&self, request: &FindAndModifyRequest) -> Result<Shape, DocumentError> {
+        let FindAndModifyRequest { selector, projection: fields, after, .. } = request;
         let environment = self.environment(selector.variables.as_ref())?;
         let filter = Filter::parse(&selector.filter, &environment)?;
-        if let Some(sort) = &selector.sort {
+        if let Some(sort) = &selector.sort
+            && !request.ignores_sort()
+        {
             Order::parse(sort)?;
         }
         let projection = projection(fields.as_deref(), &filter, &environment)?;
-        if after && projection.as_ref().is_some_and(Projection::is_positional) {
+        if *after && projection.as_ref().is_some_and(Projection::is_positional) {
             return Err(Error::bad_value(
                 "cannot use a positional projection and return the new document",
             )
             .into());
         }
-        let mut outcome = self.modify(&ModifyRequest { selector, change, many: false })?;
-        if let Some(error) = outcome.error.take() {
-            return Err(error);
+        Ok(Shape { filter, projection })
+    }
+}
+
+/// How the document is given back.
+struct Shape {
+    filter: Filter,
+    projection: Option<Projection>,
+}
+
+impl Shape {
+    fn of(&self, document: Option<&RawDocument>) -> Result<Option<RawDocumentBuf>, DocumentError> {
+        match (document, &self.projection) {
+            (Some(document), Some(projection)) => {
+                Ok(Some(projection.apply(document, &self.filter)?))
+            }
+            (document, _) => Ok(document.map(RawDocument::to_owned)),
         }
-        let document = match (outcome.document(after), projection) {
-            (Some(document), Some(projection)) => Some(projection.apply(document, &filter)?),
-            (document, _) => document.map(RawDocument::to_owned),
-        };
-        Ok((outcome, document))
     }
 }
 

@@ -8,6 +8,7 @@ use docquery::raw::Elements;
 use docquery::{Document, Error, Value, Writer, limits};
 
 use super::{Place, new_collection};
+use crate::client_sessions::Memo;
 use crate::documents::{Ask, Attempt, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Insert, Inserted};
 use crate::error::DocumentError;
 
@@ -34,6 +35,11 @@ type Queue = VecDeque<(usize, RawDocumentBuf)>;
 impl Place<'_> {
     /// Inserts documents. What was inserted before an error stays. When the store cannot serve, nothing more is tried.
     pub(crate) fn insert(&self, request: InsertRequest) -> InsertOutcome {
+        self.insert_by(&[], request)
+    }
+
+    /// The same, each document by its statement, where it is one of a write that may come again.
+    pub(crate) fn insert_by(&self, statements: &[i32], request: InsertRequest) -> InsertOutcome {
         let InsertRequest { documents, ordered } = request;
         let mut outcome = InsertOutcome::default();
         let mut queue = Queue::new();
@@ -48,7 +54,7 @@ impl Place<'_> {
             }
         }
         while !queue.is_empty() {
-            self.insert_some(&mut queue, ordered, &mut outcome);
+            self.insert_some(&mut queue, ordered, statements, &mut outcome);
             if outcome.failure().is_some() || (ordered && !outcome.errors.is_empty()) {
                 return outcome;
             }
@@ -59,7 +65,13 @@ impl Place<'_> {
     }
 
     /// Inserts as many as fit into one task.
-    fn insert_some(&self, queue: &mut Queue, ordered: bool, outcome: &mut InsertOutcome) {
+    fn insert_some(
+        &self,
+        queue: &mut Queue,
+        ordered: bool,
+        statements: &[i32],
+        outcome: &mut InsertOutcome,
+    ) {
         let mut bytes = 0;
         let fitting = queue.iter().take(DOCUMENTS_PER_TASK).take_while(|(_, document)| {
             bytes += document.as_bytes().len();
@@ -68,7 +80,8 @@ impl Place<'_> {
         let count = fitting.count().max(1);
         let (indexes, documents): (Vec<_>, Vec<_>) = queue.drain(..count).unzip();
         let ids: Vec<RawBson> = documents.iter().map(|document| id(document)).collect();
-        let Inserted { results, rest } = match self.insert_task(documents, ordered) {
+        let numbers = indexes.iter().filter_map(|index| statements.get(*index).copied()).collect();
+        let Inserted { results, rest } = match self.insert_task(documents, ordered, numbers) {
             Ok(inserted) => inserted,
             Err(error) => {
                 let tried = if ordered || error.is_final() { 1 } else { indexes.len() };
@@ -92,10 +105,12 @@ impl Place<'_> {
         &self,
         documents: Vec<RawDocumentBuf>,
         ordered: bool,
+        statements: Vec<i32>,
     ) -> Result<Inserted, DocumentError> {
         let namespace = self.namespace().clone();
         let create = Some(new_collection());
-        match self.scope().insert(Insert { namespace, create, documents, ordered })? {
+        let scope = self.remembering(|_| Memo::Inserts(statements));
+        match scope.insert(Insert { namespace, create, documents, ordered })? {
             Attempt::Done(inserted) => Ok(inserted),
             Attempt::Again => {
                 unreachable!("an insertion that may create its collection is never out of date")

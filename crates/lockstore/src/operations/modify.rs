@@ -8,6 +8,7 @@ use docquery::{Cost, Document, Error, ErrorCode, Update, Value};
 use super::insert::{completed, id};
 use super::select::{Candidates, Selector};
 use super::{Place, new_collection};
+use crate::client_sessions::Numbered;
 use crate::collection::BulkWriteResult;
 use crate::documents::plan::Query;
 use crate::documents::{
@@ -95,7 +96,8 @@ impl Place<'_> {
         }
         let reach = Reach::First;
         let task = Modify { collection, candidates, seen, filter, change: change.clone(), reach };
-        match self.scope().modify(task)? {
+        let scope = self.remembering(Numbered::of_found);
+        match scope.modify(task)? {
             Attempt::Done(Modified { left, .. }) if !left.is_empty() => {
                 self.modify_first_prepared(query, &change, collection, &left)
             }
@@ -171,7 +173,8 @@ impl Place<'_> {
             seen,
             document: document.clone(),
         };
-        Ok(match self.scope().upsert(task)? {
+        let scope = self.remembering(|statement| statement.of_upserted(&document));
+        Ok(match scope.upsert(task)? {
             Attempt::Done(()) => {
                 Some(ModifyOutcome { upserted: Some(document), ..ModifyOutcome::default() })
             }

@@ -80,8 +80,8 @@ impl Place<'_> {
             let seen = reading.sequence();
             drop(reading);
             let changes = vec![(*record, after.clone())];
-            let Attempt::Done(done) = self.scope().apply(Apply { collection, seen, changes })?
-            else {
+            let scope = self.remembering(|statement| statement.of_changed(&before, &after));
+            let Attempt::Done(done) = scope.apply(Apply { collection, seen, changes })? else {
                 return Ok(None);
             };
             if let Some(error) = done.error {

@@ -167,7 +167,8 @@ impl From<Answer> for LockAnswer {
             answer @ (Answer::Documents(_)
             | Answer::Committed(_)
             | Answer::DocumentLock(_)
-            | Answer::Sessions(_)) => Self::Failed(unexpected(&answer)),
+            | Answer::Sessions(_)
+            | Answer::Noted) => Self::Failed(unexpected(&answer)),
         }
     }
 }

@@ -47,6 +47,24 @@ enum What {
     Release(Arc<KeptLease>),
 }
 
+/// The locks that a commit has changed, before anybody is told of them.
+#[derive(Debug)]
+pub(crate) struct ChangedLocks {
+    pub(super) changes: Vec<LockChange>,
+    /// What has become of each.
+    pub(super) outcomes: Box<[Outcome]>,
+    pub(super) asked_at: Instant,
+}
+
+impl ChangedLocks {
+    /// Tells those who hold them.
+    pub(super) fn done(self, store: &Store) {
+        for (change, outcome) in self.changes.into_iter().zip(self.outcomes) {
+            change.done(outcome, self.asked_at, store);
+        }
+    }
+}
+
 impl<'t> TransactionLockRequest<'t> {
     pub(super) fn new(store: &'t Store, shared: &'t Shared, key: &'t str) -> Self {
         Self { store, shared, request: LockRequest::new(store, key) }

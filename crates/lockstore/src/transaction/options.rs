@@ -24,6 +24,8 @@ pub struct TransactionOptions {
     pub(crate) documents_max: usize,
     pub(crate) bytes_max: usize,
     pub(crate) attempts_max: u32,
+    /// Whether it goes on after a command that has failed.
+    pub(super) goes_on: bool,
 }
 
 impl TransactionOptions {
@@ -34,7 +36,19 @@ impl TransactionOptions {
             documents_max: 10_000,
             bytes_max: 16 << 20,
             attempts_max: 100,
+            goes_on: true,
         }
+    }
+
+    /// Those of a transaction by MongoDB's commands: it is open for as long as one may be there, and a command that fails aborts it.
+    pub(crate) fn of_commands() -> Self {
+        Self { lifetime: LIFETIME_OF_COMMANDS, goes_on: false, ..Self::new() }
+    }
+
+    /// Whether it goes on after a command that has failed.
+    pub(crate) fn goes_on(mut self, goes_on: bool) -> Self {
+        self.goes_on = goes_on;
+        self
     }
 
     /// How long it may be open. Then it is aborted, and whatever it is asked for is told
@@ -72,3 +86,6 @@ impl Default for TransactionOptions {
         Self::new()
     }
 }
+
+/// How long a transaction by MongoDB's commands may be open: its `transactionLifetimeLimitSeconds`.
+const LIFETIME_OF_COMMANDS: Duration = Duration::from_secs(60);

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use docquery::{Error, ErrorCode};
 use lockcore::Instant;
 
-use super::lock::LockChange;
+use super::lock::{ChangedLocks, LockChange};
 use super::options::TransactionOptions;
 use super::work::Work;
 use crate::documents::{DocumentAnswer, DocumentTask, Reading};
 use crate::engine::Engine;
-use crate::error::DocumentError;
 use crate::error::TransactionEnd::{Aborted, Committed, Expired};
+use crate::error::{DocumentError, unexpected};
 use crate::fence::Fence;
+use crate::request::{Answer, Commit, Task};
 use crate::view::View;
 
 /// A transaction as all its handles share it: itself, its collections and its cursors.
@@ -37,7 +38,7 @@ enum Phase {
 
 impl TransactionState {
     /// Begins with what is published now.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         engine: &Engine,
         options: TransactionOptions,
     ) -> Result<Arc<Self>, DocumentError> {
@@ -81,6 +82,16 @@ impl TransactionState {
         })
     }
 
+    /// Whether it goes on after a command that has failed.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.options.goes_on
+    }
+
+    /// Checks that it is open.
+    pub(crate) fn check_open(&self, engine: &Engine) -> Result<(), DocumentError> {
+        self.with_work(engine, |_| Ok(()))
+    }
+
     /// Has the commit check that these grants are there.
     pub(crate) fn require(&self, engine: &Engine, fences: &[Fence]) -> Result<(), DocumentError> {
         self.with_work(engine, |work| Ok(work.require(fences)?))
@@ -96,7 +107,7 @@ impl TransactionState {
     }
 
     /// Takes out all that it has come to. Everybody else is told that it was committed.
-    pub(super) fn take(&self, engine: &Engine) -> Result<Box<Work>, DocumentError> {
+    fn take(&self, engine: &Engine) -> Result<Box<Work>, DocumentError> {
         engine.check_usable()?;
         let mut phase = self.open_phase(engine)?;
         let committed = DocumentError::TransactionOver(Committed);
@@ -110,7 +121,7 @@ impl TransactionState {
     }
 
     /// It is over, and not committed. Who asks it for more is told `why`, unless it was over before.
-    pub(super) fn end(&self, engine: &Engine, why: DocumentError) {
+    fn end(&self, engine: &Engine, why: DocumentError) {
         let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         match &*phase {
             Phase::Open(_) | Phase::Over(DocumentError::TransactionOver(Committed)) => {
@@ -120,6 +131,41 @@ impl TransactionState {
         }
         drop(phase);
         engine.transactions.remove(self);
+    }
+
+    /// Commits what it has come to: `ask` asks the writer for that. Where it has only read, there is nothing to do. Its reading is
+    /// over before, so that nobody waits for it meanwhile.
+    pub(crate) fn commit(
+        &self,
+        engine: &Engine,
+        ask: impl FnOnce(Task) -> Answer,
+    ) -> Result<ChangedLocks, DocumentError> {
+        let (fences, changes, writes) = self.take(engine)?.finish();
+        engine.transactions.remove(self);
+        let asked_at = engine.clock.now();
+        let mut locks = ChangedLocks { changes, outcomes: Box::default(), asked_at };
+        let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
+        if changes_nothing && fences.is_empty() && locks.changes.is_empty() {
+            return Ok(locks);
+        }
+        let commands = locks.changes.iter().map(LockChange::command).collect();
+        match ask(Task::Commit(Box::new(Commit { fences, locks: commands, writes }))) {
+            Answer::Committed(outcomes) => {
+                locks.outcomes = outcomes;
+                Ok(locks)
+            }
+            Answer::Documents(answer) => match *answer {
+                DocumentAnswer::Failed(error) => Err(error),
+                other => Err(unexpected(&Answer::Documents(Box::new(other))).into()),
+            },
+            Answer::Failed(error) => Err(error.into()),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    /// It is given up.
+    pub(crate) fn abort(&self, engine: &Engine) {
+        self.end(engine, DocumentError::TransactionOver(Aborted));
     }
 
     /// What a forked child does with a transaction of its parent: what it holds is not dropped, for that would tell redb.

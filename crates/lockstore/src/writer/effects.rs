@@ -104,6 +104,8 @@ impl Writer {
             return Ok(false);
         }
         self.batch.rows.extend(self.numbers.move_mark());
+        let documents = &self.documents;
+        self.format.rise_for(&mut self.batch.rows, || documents.ids_row());
         moment.around.disk.commit(&self.batch.rows)?;
         self.batch.rows.clear();
         self.figures.commits += 1;

@@ -132,7 +132,6 @@ impl Writer {
         if let Some(record) = record {
             let key = RowKey::session(session);
             let value = record.to_row(&key);
-            self.documents.require_format(TableId::Sessions.since());
             self.batch.rows.push(RowChange::put(TableId::Sessions, key, value));
         }
     }

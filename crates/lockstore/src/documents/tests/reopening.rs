@@ -151,6 +151,34 @@ fn first_session(format: u32) {
 }
 
 #[test]
+fn a_file_gets_format_3_with_the_first_client_session() {
+    let (_folder, path) = place();
+    format_1(&path);
+    let store = Store::open(&path).unwrap();
+    store.database("test").create_collection("empty").unwrap();
+    store.close().unwrap();
+    assert_eq!(version(&path), 2);
+    let start = |path| {
+        let store = Store::open(path).unwrap();
+        let reply = store.database("admin").run_command(&rawdoc! { "startSession": 1 });
+        assert!(reply.get_document("id").is_ok(), "{reply:?}");
+        check(&store);
+        assert_eq!(store.stats().unwrap().client_sessions, 1);
+        store.close().unwrap();
+    };
+    start(&path);
+    assert_eq!(version(&path), 3);
+    let (_folder, path) = place();
+    format_1(&path);
+    start(&path);
+    assert_eq!(version(&path), 3);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.stats().unwrap().client_sessions, 1);
+    insert(&store, rawdoc! { "_id": 1 });
+    check(&store);
+}
+
+#[test]
 fn compaction_lets_readers_finish_and_has_new_ones_wait() {
     let (_folder, path) = place();
     let store = Store::open(&path).unwrap();

@@ -14,8 +14,7 @@ use crate::documents::{
     Catalog, Collection, CollectionId, Index, IndexId, IndexState, Namespace, TEMPORARY,
 };
 use crate::records::{
-    COLLECTIONS_SINCE, CodecError, CollectionRecordV1, FORMAT_VERSION, IndexRecordV1, Record,
-    RecordError, collection_of,
+    CodecError, CollectionRecordV1, IndexRecordV1, Record, RecordError, collection_of,
 };
 use crate::rows::{RowChange, RowKey, TableId};
 
@@ -62,7 +61,6 @@ impl DocumentWriter {
         })?;
         let mut writer = Self {
             catalog,
-            format: meta.format,
             ids: meta.ids,
             next_records,
             clearances,
@@ -83,16 +81,7 @@ impl DocumentWriter {
     pub(crate) fn drain_into(&mut self, rows: &mut Vec<RowChange>) {
         let before = rows.len();
         if self.batch.numbered {
-            self.require_format(COLLECTIONS_SINCE);
-        }
-        if self.format.version < self.batch.format {
-            self.format.version = FORMAT_VERSION;
-            rows.push(put_meta(RowKey::FORMAT, &self.format));
-            // It begins with what a file of format 1 does without.
-            self.batch.numbered = true;
-        }
-        if self.batch.numbered {
-            rows.push(put_meta(RowKey::IDS, &self.ids));
+            rows.push(self.ids_row());
         }
         for id in &self.batch.redefined {
             let key = RowKey::collection(*id);
@@ -103,9 +92,9 @@ impl DocumentWriter {
         self.batch.written = rows.len() > before;
     }
 
-    /// The batch has rows of which earlier formats than `since` know nothing: the file gets ours with them.
-    pub(crate) fn require_format(&mut self, since: u32) {
-        self.batch.format = self.batch.format.max(since);
+    /// The row that says which ids may have been given.
+    pub(crate) fn ids_row(&self) -> RowChange {
+        RowChange::put(TableId::Meta, RowKey::IDS, self.ids.to_row(&RowKey::IDS))
     }
 
     /// What the row of a collection is to hold; `None` when nothing is left of it.
@@ -165,9 +154,4 @@ fn index_record(index: &Index) -> IndexRecordV1 {
         ready: index.is_ready(),
         multikey: index.multikey(),
     }
-}
-
-fn put_meta(key: RowKey, record: &impl Record) -> RowChange {
-    let value = record.to_row(&key);
-    RowChange::put(TableId::Meta, key, value)
 }

@@ -9,17 +9,14 @@ use crate::clock::WallTime;
 use crate::documents::history::History;
 use crate::documents::overlay::{Ground, Overlay};
 use crate::documents::{Catalog, Collection, CollectionId, DocumentAnswer, DocumentTask, RecordId};
-use crate::records::{FORMAT_VERSION, FormatRecordV1, IdsRecordV1};
+use crate::records::IdsRecordV1;
 
 impl DocumentWriter {
     /// A writer that begins with the collections of `catalog`. Its rows never go to the disk: it gives ids and records of its
     /// own, for which the commit gives others.
     pub(crate) fn private(catalog: Catalog, now: Instant, wall: WallTime) -> Self {
-        let format =
-            FormatRecordV1 { version: FORMAT_VERSION, store_id: [0; 16], created_wall_ms: 0 };
         Self {
             catalog,
-            format,
             ids: IdsRecordV1 { next_collection: FIRST_PRIVATE_ID, next_index: FIRST_PRIVATE_ID },
             next_records: BTreeMap::new(),
             clearances: BTreeMap::new(),

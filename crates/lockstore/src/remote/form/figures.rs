@@ -30,6 +30,7 @@ figures! { Stats, write_stats, read_stats:
     document_locks = "documentLocks" by count, size;
     waiters = "waiters" by count, size;
     sessions = "sessions" by count, size;
+    client_sessions = "clientSessions" by count, size;
     commits = "commits" by number, count;
     requests = "requests" by number, count;
     batch_max = "batchMax" by count, size;
@@ -45,6 +46,7 @@ figures! { Stats, write_stats, read_stats:
 figures! { CheckReport, write_checked, read_checked:
     grants = "grants" by number, count;
     sessions = "sessions" by number, count;
+    client_sessions = "clientSessions" by number, count;
     audit_records = "auditRecords" by number, count;
     documents = "documents" by number, count;
     index_entries = "indexEntries" by number, count;

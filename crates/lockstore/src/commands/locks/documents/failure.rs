@@ -7,8 +7,8 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, Value, Writer};
 use lockcore::Holder;
 
+use crate::commands::failed;
 use crate::commands::failure;
-use crate::commands::reply::Reply;
 use crate::error::{DocumentError, LockDocumentError, ReleaseDocumentError};
 use crate::remote::form;
 use crate::remote::form::answer::{LIMITS, name_of};
@@ -19,7 +19,7 @@ use crate::remote::form::parts::count;
 /// The reply that says why a document was not locked.
 pub(super) fn write_lock(error: &LockDocumentError) -> RawDocumentBuf {
     match error {
-        LockDocumentError::Document(error) => Reply::failure(error),
+        LockDocumentError::Document(error) => failed(error),
         LockDocumentError::Argument(error) => bad_value(error),
         LockDocumentError::SessionEnded => written(error, Code::LockSessionEnded, |_| ()),
         LockDocumentError::OtherSession { lock_id } => {
@@ -61,7 +61,7 @@ fn read_own_lock(reply: &RawDocument) -> Option<LockDocumentError> {
 /// The reply that says why a document was not released, or its lock not renewed.
 pub(super) fn write_release(error: &ReleaseDocumentError) -> RawDocumentBuf {
     match error {
-        ReleaseDocumentError::Document(error) => Reply::failure(error),
+        ReleaseDocumentError::Document(error) => failed(error),
         ReleaseDocumentError::Argument(error) => bad_value(error),
         ReleaseDocumentError::LockLost { lock_id, now_held_by } => {
             written(error, Code::DocumentLockLost, |fields| {
@@ -73,7 +73,7 @@ pub(super) fn write_release(error: &ReleaseDocumentError) -> RawDocumentBuf {
         }
         ReleaseDocumentError::NotUpdated(inner) => {
             written(error, Code::DocumentNotUpdated, |fields| {
-                fields.field(NOT_UPDATED, Value::from(&*Reply::failure(inner)));
+                fields.field(NOT_UPDATED, Value::from(&*failed(inner)));
             })
         }
     }
@@ -104,7 +104,7 @@ fn written(error: &impl Display, code: Code, details: impl FnOnce(&mut Writer)) 
 }
 
 fn bad_value(error: &impl Display) -> RawDocumentBuf {
-    Reply::failure(&DocumentError::from(Error::bad_value(error.to_string())))
+    failed(&DocumentError::from(Error::bad_value(error.to_string())))
 }
 
 fn code_and_fields(reply: &RawDocument) -> Option<(Code, Document<'_>)> {

@@ -166,7 +166,7 @@ fn reply(
             fields.field("validUntilNS", instant(held.valid_until));
         }
     }
-    Reply { fields }.finish()
+    Reply { fields, ..Reply::new() }.finish()
 }
 
 /// How many bytes the reply has besides the document, about.

@@ -24,8 +24,12 @@ fn run(call: &Call<'_>) -> Result<Reply, ReleaseDocumentError> {
         let now = call.engine.clock.wall();
         update.check(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))?;
     }
+    if call.write.is_some_and(|write| write.past(0).is_some()) {
+        return Ok(Reply::new());
+    }
     let relied_on = fences::parse(call.command).map_err(DocumentError::from)?;
-    StoredLocks::new(call.engine).fenced_by(&relied_on).give_back(&lock, release)?;
+    let locks = StoredLocks::new(call.engine).fenced_by(&relied_on).of(call.write);
+    locks.give_back(&lock, release)?;
     Ok(Reply::new())
 }
 
