@@ -72,6 +72,7 @@ const FREELY: &[&str] = &[
     "explain",
     "find",
     "hello",
+    "inspectDocumentLock",
     "killCursors",
     "listCollections",
     "listDatabases",
@@ -104,7 +105,7 @@ const REMEMBERED: &[&str] = &[
     "lockDocument",
     "lockRelease",
     "lockRenew",
-    "renewDocument",
+    "renewDocumentLock",
     "unlockDocument",
     "update",
 ];
