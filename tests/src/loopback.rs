@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lockstore::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
+use lockstore::bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, Uuid, rawdoc};
 use lockstore::remote::{ClientSession, OnReply, Outstanding, Remote};
 use lockstore::{
     Clock, DocumentError, Fence, Instant, Store, StoreError, Token, Transaction, TransactionEnd,
@@ -145,8 +145,7 @@ fn options(command: &RawDocument) -> TransactionOptions {
 fn fences(command: &RawDocument) -> Vec<Fence> {
     let Ok(fences) = command.get_array("lockFences") else { return Vec::new() };
     let fences = fences.into_iter().map(|fence| {
-        let fence =
-            fence.ok().and_then(|fence| fence.as_document()).expect("a fence is a document");
+        let fence = fence.ok().and_then(RawBsonRef::as_document).expect("a fence is a document");
         let text = |name| fence.get_str(name).expect("a fence has names");
         let token = fence.get_i64("token").expect("a fence has a token").cast_unsigned();
         let token = Token::new(token).expect("a token is no 0");

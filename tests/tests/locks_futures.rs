@@ -128,7 +128,7 @@ fn each_limit_is_refused_by_its_name() {
             eventually("they wait", || store.stats().unwrap().waiters == waits.len());
             match store.lock("k").acquire_timeout(secs(60)) {
                 Err(AcquireError::LimitReached { limit, max }) => {
-                    assert_eq!((limit, max), expected)
+                    assert_eq!((limit, max), expected);
                 }
                 other => panic!("{other:?}"),
             }

@@ -84,7 +84,8 @@ fn a_session_goes_on_when_the_store_is_killed_and_its_process_is_not() {
 
     let machine = machine.after_kill();
     let next = machine.open();
-    assert_eq!((next.recovery().sessions, next.recovery().sessions_ended), (1, 1));
+    let recovery = next.recovery().unwrap();
+    assert_eq!((recovery.sessions, recovery.sessions_ended), (1, 1));
     assert!(is_locked(&next, "bound") && !is_locked(&next, "own"));
     let infos = next.sessions().unwrap();
     assert_eq!((infos.len(), infos[0].session, infos[0].locks), (1, session, 1));
@@ -141,7 +142,8 @@ fn the_sessions_of_a_process_that_died_while_the_store_was_closed_are_over_befor
     store.close().unwrap();
     dies.kill();
     let store = machine.open();
-    assert_eq!((store.recovery().sessions_ended, store.recovery().sessions), (2, 1));
+    let recovery = store.recovery().unwrap();
+    assert_eq!((recovery.sessions_ended, recovery.sessions), (2, 1));
     assert!(!is_locked(&store, "dead's") && !is_locked(&store, "dead's other"));
     assert!(is_locked(&store, "living's"));
     check(&store);

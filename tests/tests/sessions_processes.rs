@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bson::{RawDocumentBuf, rawdoc};
 use lockstore::presence::{Instance, Process, SessionStanding};
-use lockstore::{SessionId, Store, StoreOptions};
-use lockstore_server::{Client, Server, ServerOptions};
+use lockstore::{Limits, SessionError, SessionId, Store, StoreOptions};
+use lockstore_server::{Client, Connect, Server, ServerOptions};
 use lockstore_testkit::crash::pause;
 use lockstore_tests::patience::eventually;
 use lockstore_tests::presence::{hello, sessions_in};
@@ -31,7 +31,11 @@ impl Place {
     }
 
     fn start(&self) -> (Server, Store) {
-        let store = StoreOptions::new().session_grace(GRACE).open(self.file()).unwrap();
+        self.start_with(StoreOptions::new())
+    }
+
+    fn start_with(&self, options: StoreOptions) -> (Server, Store) {
+        let store = options.session_grace(GRACE).open(self.file()).unwrap();
         let server = Server::start(store.clone(), self.file(), ServerOptions::new()).unwrap();
         (server, store)
     }
@@ -204,6 +208,21 @@ fn who_says_to_be_another_process_is_refused() {
     assert_eq!(store.presence_of(Instance([1; 16])).unwrap(), Some(other));
     assert_eq!(sessions_in(&say(&mut client, 2, own)), Some(vec![]));
     assert_eq!(say(&mut client, 2, own).get_i32("code").unwrap(), 20, "once is enough");
+}
+
+#[test]
+fn a_client_that_opens_one_session_too_many_is_told_the_bound() {
+    let place = Place::new();
+    let limits = Limits { sessions_max: 1, ..Limits::default() };
+    let (server, _) = place.start_with(StoreOptions::new().limits(limits));
+    let client = Store::connect(place.file()).unwrap();
+    let session = client.session().unwrap();
+    let refused = client.session().unwrap_err();
+    assert!(matches!(refused, SessionError::LimitReached { max: 1 }), "{refused:?}");
+    session.end().unwrap();
+    client.session().unwrap().end().unwrap();
+    client.close().unwrap();
+    server.stop().unwrap();
 }
 
 #[test]

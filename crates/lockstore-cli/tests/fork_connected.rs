@@ -9,9 +9,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fork::Fork;
-use lockstore::StoreError;
 use lockstore::bson::{RawDocumentBuf, rawdoc};
-use lockstore_server::{ConnectOptions, Outstanding, Transport};
+use lockstore::{Outstanding, StoreError};
+use lockstore_server::{ConnectOptions, Transport};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn ping() -> RawDocumentBuf {

@@ -7,7 +7,6 @@ mod again;
 mod connect;
 mod control;
 mod error;
-mod identity;
 mod limit;
 mod link;
 mod place;

@@ -239,7 +239,7 @@ impl Shared {
             Ok(false) => {}
             Ok(true) => tracing::warn!("the socket had been taken away, and was made again"),
             Err(error) => {
-                tracing::warn!(%error, "the socket was taken away, and no client can come")
+                tracing::warn!(%error, "the socket was taken away, and no client can come");
             }
         }
         if let Err(error @ StoreError::Poisoned { .. }) = self.store.stats() {

@@ -26,11 +26,15 @@ mod process;
 use std::fmt;
 use std::time::Duration;
 
-use lockcore::{Command, Instant, Outcome, Refusal, SessionId, Standing};
+use bson::RawDocumentBuf;
+use lockcore::{Command, Instant, Limit, Outcome, Refusal, SessionId, Standing};
 
 use crate::clock::WallTime;
 use crate::error::{SessionError, StoreError, unexpected};
 use crate::records::{SessionRecordV1, StandingV1};
+use crate::remote::form::answer::About;
+use crate::remote::form::store_error;
+use crate::remote::{LockAnswer, LockCall};
 use crate::request::{Answer, Task};
 use crate::store::Store;
 use crate::{BootId, session::opened};
@@ -198,6 +202,18 @@ impl Store {
         self.engine().check_usable()?;
         let now = self.engine().clock.now();
         Ok(self.engine().in_seat(|seat| seat.writer.session_infos(now)))
+    }
+}
+
+/// The reply to a command about sessions that the store has refused, as [`crate::remote`] has it: the store of the client reads
+/// the same error from it.
+pub fn failure(error: &SessionError) -> RawDocumentBuf {
+    match *error {
+        SessionError::LimitReached { max } => {
+            let refusal = Refusal::LimitReached { limit: Limit::Sessions, max };
+            About::of(&LockCall::OpenSession).reply(&LockAnswer::Refused(refusal), Instant::ZERO)
+        }
+        SessionError::Store(ref error) => store_error::reply(error),
     }
 }
 

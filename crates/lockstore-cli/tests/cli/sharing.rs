@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lockstore::bson::{RawDocumentBuf, rawdoc};
-use lockstore::{Clock, OpenError, Store, StoreError, SystemClock};
-use lockstore_server::{ConnectError, ConnectOptions, OnReply, Transport, socket_path};
+use lockstore::{Clock, OnReply, OpenError, Store, StoreError, SystemClock};
+use lockstore_server::{ConnectError, ConnectOptions, Transport, socket_path};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::support::{PROGRAM, Running, Sandbox, stderr, wait_until};

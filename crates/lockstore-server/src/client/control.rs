@@ -16,15 +16,15 @@ use bson::RawDocumentBuf;
 use lockstore::remote::{OnReply, Outstanding};
 use lockstore::{Clock, Instant, StoreError};
 
-use super::identity::Identity;
 use super::place::Place;
+use crate::presence::Hello;
 use calls::Calls;
 
 /// The control connection of a transport.
 #[derive(Debug)]
 pub(super) struct Control {
     place: Arc<Place>,
-    identity: Identity,
+    hello: Hello,
     state: Mutex<State>,
     /// Notified when there is something to send, to connect for, or to end.
     changed: Condvar,
@@ -58,13 +58,13 @@ enum Phase {
 }
 
 impl Control {
-    pub(super) fn new(place: Arc<Place>, identity: Identity) -> Arc<Self> {
+    pub(super) fn new(place: Arc<Place>, hello: Hello) -> Arc<Self> {
         let calls = Calls::new(place.options().outstanding_max);
         let now = place.clock().now();
         let state = State { phase: Phase::Unused, calls, heard: now, asked: now };
         Arc::new(Self {
             place,
-            identity,
+            hello,
             state: Mutex::new(state),
             changed: Condvar::new(),
             opened_by: std::process::id(),

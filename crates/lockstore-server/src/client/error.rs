@@ -85,6 +85,9 @@ pub enum ConnectError {
     /// The machine's clock or boot id cannot be read, by which leases count.
     #[error("the machine's clock and boot id cannot be read: {0}")]
     Clock(io::Error),
+    /// This process cannot be told from others: `/proc` is not there, or is that of another pid namespace.
+    #[error("this process cannot be told from others by /proc: {0}")]
+    Process(io::Error),
 }
 
 impl ConnectError {

@@ -15,12 +15,12 @@ use super::again::Again;
 use super::connect::ConnectOptions;
 use super::control::Control;
 use super::error::ConnectError;
-use super::identity::Identity;
 use super::limit::Limit;
 use super::link::{Link, LinkError};
 use super::place::Place;
 use super::pool::{Pool, Slot, SlotSession};
 use crate::commands::failure;
+use crate::presence::Hello;
 use crate::wire::MESSAGE_BYTES_MAX;
 
 /// The way to a store's server, for all threads of a process. When the server ends, the next call starts another and goes on
@@ -44,17 +44,17 @@ pub struct Transport {
 impl Transport {
     pub(super) fn connect(path: &Path, options: ConnectOptions) -> Result<Self, ConnectError> {
         let place = Arc::new(Place::new(path, options)?);
+        let hello = Hello::of_a_new_client().map_err(ConnectError::Process)?;
         let for_ever = Limit::new(place.clock(), None);
         let first = place.dial(for_ever, for_ever.within(place.options().start_timeout))?;
         let pool = Pool::new(place.options().connections_max);
         if let Some(mut slot) = pool.take(for_ever) {
             slot.link = Some(first);
         }
-        let identity = Identity::of_this_process(place.clock());
         Ok(Self {
             clock: Arc::new(place.clock().clone()),
             pool,
-            control: Control::new(Arc::clone(&place), identity),
+            control: Control::new(Arc::clone(&place), hello),
             sessions: Mutex::default(),
             place,
             closed: AtomicBool::new(false),

@@ -2,8 +2,8 @@
 
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::presence::{SessionInfo, SessionStanding};
-use lockstore::{ErrorCode, SessionError, SessionId};
+use lockstore::presence::{self, SessionInfo, SessionStanding};
+use lockstore::{ErrorCode, SessionId};
 
 use super::{Context, failure};
 use crate::presence::{BeginError, Hello, HelloError};
@@ -39,10 +39,7 @@ pub(super) fn session_open(context: Context<'_>, _: &RawDocument) -> RawDocument
     let Some(presence) = context.presence.get() else { return nobody() };
     match presence.open_session() {
         Ok(session) => rawdoc! { "session": number(session), "ok": 1.0 },
-        Err(error @ SessionError::LimitReached { .. }) => {
-            failure(ErrorCode::new(TOO_MANY_LOGICAL_SESSIONS), &error.to_string())
-        }
-        Err(error) => failure(ErrorCode::INTERNAL_ERROR, &error.to_string()),
+        Err(error) => presence::failure(&error),
     }
 }
 
@@ -55,7 +52,7 @@ pub(super) fn session_close(context: Context<'_>, command: &RawDocument) -> RawD
     };
     match presence.close_session(session) {
         Ok(closed) => rawdoc! { "closed": closed, "ok": 1.0 },
-        Err(error) => failure(ErrorCode::INTERNAL_ERROR, &error.to_string()),
+        Err(error) => presence::failure(&error.into()),
     }
 }
 
@@ -70,7 +67,7 @@ pub(super) fn sessions(context: Context<'_>, _: &RawDocument) -> RawDocumentBuf 
             }
             rawdoc! { "sessions": sessions, "ok": 1.0 }
         }
-        Err(error) => failure(ErrorCode::INTERNAL_ERROR, &error.to_string()),
+        Err(error) => presence::failure(&error.into()),
     }
 }
 
@@ -119,4 +116,3 @@ fn nobody() -> RawDocumentBuf {
 /// MongoDB's codes.
 const UNAUTHORIZED: i32 = 13;
 const ILLEGAL_OPERATION: i32 = 20;
-const TOO_MANY_LOGICAL_SESSIONS: i32 = 261;

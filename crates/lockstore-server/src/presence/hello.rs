@@ -3,10 +3,12 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use bson::{RawBsonRef, RawDocument};
+use bson::spec::BinarySubtype;
+use bson::{Binary, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use lockstore::BootId;
 use lockstore::presence::{Instance, Presence, Process};
 use rustix::process::{Pid, geteuid};
+use uuid::Uuid;
 
 /// `lockHello {pid, startTime, bootId, pidNamespace, instance}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,28 @@ pub(crate) enum HelloError {
 }
 
 impl Hello {
+    /// That of a new client in this process.
+    pub(crate) fn of_a_new_client() -> io::Result<Self> {
+        let instance = Instance(Uuid::new_v4().into_bytes());
+        Ok(Self { claimed: Presence { instance, process: Process::current()? } })
+    }
+
+    /// The command.
+    pub(crate) fn write(&self) -> RawDocumentBuf {
+        let Presence { instance, process } = self.claimed;
+        let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let uuid = |bytes: [u8; 16]| Binary { subtype: BinarySubtype::Uuid, bytes: bytes.into() };
+        rawdoc! {
+            "lockHello": 1,
+            "pid": i64::from(process.pid),
+            "startTime": long(process.started_ticks),
+            "bootId": uuid(process.boot_id.0),
+            "pidNamespace": long(process.pid_namespace),
+            "instance": uuid(instance.0),
+            "$db": "admin",
+        }
+    }
+
     /// Reads the command.
     pub(crate) fn read(command: &RawDocument) -> Result<Self, HelloError> {
         let process = Process {
@@ -119,6 +143,13 @@ mod tests {
             Err(HelloError::Lie { what, .. }) => what,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_a_client_says_of_itself_is_read_as_it_was_written() {
+        let said = Hello::of_a_new_client().unwrap();
+        assert_eq!(Hello::read(&said.write()).unwrap(), said);
+        assert_eq!(said.claimed.process, Process::current().unwrap());
     }
 
     #[test]

@@ -282,7 +282,7 @@ mod tests {
     /// What a reply tells of an error is the error.
     #[track_caller]
     fn comes_back(error: &DocumentError) {
-        let read = read(&Reply::failure(error));
+        let read = read(&Reply::failure(error, &[]));
         assert_eq!(format!("{read:?}"), format!("{error:?}"));
         assert_eq!((read.to_string(), read.code()), (error.to_string(), error.code()));
     }

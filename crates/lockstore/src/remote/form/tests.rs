@@ -412,21 +412,21 @@ proptest! {
 
     #[test]
     fn figures_are_read_as_they_were_written(
-        figures in proptest::array::uniform14(0..u64::from(u32::MAX)),
+        figures in proptest::array::uniform15(0..u64::from(u32::MAX)),
         mark in option::of(a_time()),
         problems in vec("\\PC*", 0..3),
     ) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = figures;
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = figures;
         let size = |figure| usize::try_from(figure).unwrap();
         let stats = Stats {
-            locks: size(a), document_locks: size(b), waiters: size(c), sessions: size(d), commits: e,
+            locks: size(a), document_locks: size(b), waiters: size(c), sessions: size(d), client_sessions: size(o), commits: e,
             requests: f, batch_max: size(g), file_bytes: h, cached_bytes: size(i), audit_records: j,
             collections: size(k), indexes: size(l), documents: m, index_entries: n,
         };
         let reply = success(|fields| figures::write_stats(&stats, fields));
         prop_assert_eq!(read(&reply, figures::read_stats), stats);
         let report =
-            CheckReport { grants: a, sessions: e, audit_records: b, documents: c, index_entries: d, problems };
+            CheckReport { grants: a, sessions: e, client_sessions: f, audit_records: b, documents: c, index_entries: d, problems };
         let reply = success(|fields| figures::write_check(&report, fields));
         prop_assert_eq!(read(&reply, figures::read_check), report);
         let recovery = Recovery {
