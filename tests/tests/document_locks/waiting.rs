@@ -383,14 +383,18 @@ fn more_waiters_than_one_batch_compares_are_all_served() {
     // Each of these is compared with every waiter, and together they are more than one batch does.
     let inserted: Vec<_> = (10..210).map(|id| doc! { "_id": id, "lock_id": "by hand" }).collect();
     factory.jobs.insert_many(inserted).run().unwrap();
-    let serving = thread::spawn(move || {
-        for waiter in waiters {
+    // Whoever was not compared looks again by itself, and comes when it comes.
+    let served = waiters.into_iter().map(|waiter| {
+        thread::spawn(move || {
             let (lock, _) = got(waiter);
             lock.release().unwrap();
-        }
+        })
     });
+    let served: Vec<_> = served.collect();
     lock.release().unwrap();
-    serving.join().unwrap();
+    for waiter in served {
+        waiter.join().unwrap();
+    }
     assert_eq!(factory.waiters(), 0);
 }
 
