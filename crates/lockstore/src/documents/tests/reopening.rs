@@ -111,7 +111,7 @@ fn a_file_of_format_1_gets_the_next_with_its_first_collection() {
     insert(&store, rawdoc! { "_id": 1 });
     check(&store);
     store.close().unwrap();
-    assert_eq!(version(&path), 3);
+    assert_eq!(version(&path), 2);
     let store = Store::open(&path).unwrap();
     assert!(store.is_locked("a").unwrap());
     assert_eq!(documents(&store).len(), 1);
