@@ -113,10 +113,9 @@ impl Wanted {
 
     fn try_acquire(&self, store: &Store) -> Result<Try<Grant>, Failure> {
         let Self { key, holder, mode, lease, .. } = self;
-        // Between this question and the next, nobody else can acquire: the file is ours.
-        let again = store.is_lock_holder(key, holder)?;
-        if again && !self.again {
-            return Ok(Try::NotYet(format!("the same holder, {holder:?}, has it already")));
+        let is_its_own = || Ok(Try::NotYet(format!("the same holder, {holder:?}, has it already")));
+        if !self.again && store.is_lock_holder(key, holder)? {
+            return is_its_own();
         }
         let mut request = store.lock(key).holder(holder);
         if *mode == Mode::Shared {
@@ -127,8 +126,12 @@ impl Wanted {
         }
         match request.try_acquire() {
             Ok(guard) => {
-                let valid_until = guard.valid_until();
+                let (valid_until, again) = (guard.valid_until(), guard.rejoined());
                 let leaked = guard.leak();
+                if again && !self.again {
+                    // Through a server, the same holder can have come between the question and the request.
+                    return is_its_own();
+                }
                 Ok(Try::Done(Grant {
                     key: leaked.key,
                     holder: leaked.holder,

@@ -124,10 +124,12 @@ The store:
   every other command says that there is no store.
 
 Several processes:
-  A command has the file open only for as long as it needs it, and waits its
-  turn while another process has it (--store-timeout). Who waits for a lock
-  tries again and again, after 25 ms at first and every 250 ms later on:
-  between processes, the order of waiters is not promised yet.
+  When a server has the file (`lockstore serve`, or one that a program has
+  started by `Store::connect`), commands go through its socket. Else a command
+  has the file open only for as long as it needs it, and waits its turn while
+  another process has it (--store-timeout). Who waits for a lock tries again
+  and again, after 25 ms at first and every 250 ms later on: the order of
+  commands that wait is not promised yet.
 
 Times:
   A number and a unit: 500ms, 90s, 10m, 1h30m, 7d. With --json, points in time

@@ -1,7 +1,7 @@
 //! The `lockstore` program: durable locks and documents for scripts, cron jobs and people.
 //!
-//! One file a command stands in [`commands`]; what they share stands beside it. A command opens the
-//! store's file through [`store_file`], for as long as it needs it and no longer, and prints only once the
+//! One file a command stands in [`commands`]; what they share stands beside it. A command joins the store's server, or opens its
+//! file, through [`store_file`], for as long as it needs it and no longer, and prints only once the
 //! file is closed again: whoever reads its output slowly keeps nobody waiting.
 
 mod acquiring;

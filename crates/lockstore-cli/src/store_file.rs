@@ -1,7 +1,7 @@
-//! The store's file, which processes take turns with.
+//! The store's file, which processes take turns with, or use through a server.
 //!
-//! A store is open in one process at a time, so a command opens it, does one thing and closes it, and waits
-//! its turn while somebody else has it.
+//! A store's file is open in one process at a time. When that is a server, a command joins it. Else it opens the file, does one
+//! thing and closes it, and waits its turn while somebody else has it.
 
 use std::env;
 use std::fs::DirBuilder;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use lockstore::{Clock, Instant, OpenError, Store, StoreOptions, SystemClock, WallTime};
+use lockstore_server::ConnectOptions;
 
 use crate::backoff::Backoff;
 use crate::failure::{Failure, Kind};
@@ -24,7 +25,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "FILE", env = "LOCKSTORE_PATH", hide_env_values = true)]
     #[arg(global = true, help_heading = HEADING)]
     store: Option<PathBuf>,
-    /// How long to wait for a turn while another process has the file open
+    /// How long to wait for a turn while another process has the file open, or for its server to answer
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
     #[arg(allow_hyphen_values = true, global = true, help_heading = HEADING)]
     store_timeout: Duration,
@@ -46,9 +47,10 @@ pub(crate) enum Access {
     Existing,
     /// One is made when there is none.
     OrNew,
-    /// As `Existing`, and every page is compared with its checksum.
+    /// As `Existing`, and every page is compared with its checksum when the file is opened.
     Verified,
-    /// As `OrNew`, and those who hold leases get time to come back: they were cut off from a server before.
+    /// The file itself, for a server. As `OrNew`, and those who hold leases get time to come back: they were cut off from a server
+    /// before.
     Served,
 }
 
@@ -98,7 +100,7 @@ impl StoreFile {
         self.clock.wall()
     }
 
-    /// Opens the store, does `act` with it, and closes it. Waits its turn.
+    /// Joins the store's server, or opens the file; does `act` with the store, and closes it. Waits its turn.
     pub(crate) fn with<T>(
         &self,
         access: Access,
@@ -107,7 +109,7 @@ impl StoreFile {
         act_and_close(self.open(access)?, act)
     }
 
-    /// Opens the store, for longer than one command takes. Waits its turn.
+    /// Opens the store, for longer than one command takes. Waits its turn, or until the process that has the file serves it.
     pub(crate) fn open(&self, access: Access) -> Result<Store, Failure> {
         let deadline = self.now().saturating_add(self.turn_timeout);
         let mut backoff = Backoff::for_file();
@@ -140,6 +142,21 @@ impl StoreFile {
     }
 
     fn try_open(&self, access: Access) -> Result<Store, NotOpen> {
+        if access != Access::Served
+            && let Some(store) = self.join().map_err(NotOpen::Failed)?
+        {
+            return Ok(store);
+        }
+        self.try_open_file(access)
+    }
+
+    /// Joins the server that has the file, if one listens. None is started for a command that is soon done.
+    fn join(&self) -> Result<Option<Store>, Failure> {
+        let options = ConnectOptions::new().start_timeout(self.turn_timeout);
+        options.join(&self.path).map_err(|error| Failure::store(error.to_string()))
+    }
+
+    fn try_open_file(&self, access: Access) -> Result<Store, NotOpen> {
         let creates = matches!(access, Access::OrNew | Access::Served);
         let mut options =
             StoreOptions::new().verify_on_open(access == Access::Verified).create(creates);

@@ -23,6 +23,7 @@ pub struct LockGuard {
     mode: Mode,
     ttl: Option<Ttl>,
     lease: Arc<KeptLease>,
+    rejoined: bool,
     /// Whether the lock is this guard's to release.
     owned: bool,
 }
@@ -50,7 +51,7 @@ impl LockGuard {
         let lease = store.backend().lease(key, holder, granted.token);
         lease.set_valid_until(valid_until);
         let ttl = granted.lease.map(|lease| lease.ttl);
-        Self { store, mode, ttl, lease, owned: true }
+        Self { store, mode, ttl, lease, rejoined: granted.rejoined, owned: true }
     }
 
     /// What is locked.
@@ -78,6 +79,12 @@ impl LockGuard {
     /// Whether it is held alone or beside others.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether the holder had the lock before it was acquired: then this is the same grant, with a new lease, and somebody else may
+    /// rely on it too.
+    pub fn rejoined(&self) -> bool {
+        self.rejoined
     }
 
     /// Until when the lock is held, by the store's clock, unless it is broken, ends with its session, or its own

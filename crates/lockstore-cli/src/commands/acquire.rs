@@ -65,8 +65,8 @@ The lock stays when this program has ended, so give it a --ttl unless somebody s
 --holder that has the lock already gets it again: the same grant and token, with a new lease. If that is \
 not wanted, leave the holder to this program, which makes up another one each time.
 
-Waiting means to try again and again, after 25 ms at first and every 250 ms later on. Between processes \
-the order of waiters is not promised yet.
+Waiting means to try again and again, after 25 ms at first and every 250 ms later on. The order of \
+commands that wait is not promised yet.
 
 Exit codes: 0 acquired, 1 not acquired, 2 the command line is wrong, 4 the store could not be used or the \
 output not be written (the lock is then released again), 128 + N when signal N ended the waiting.";

@@ -59,7 +59,8 @@ const ABOUT: &str = "\
 Check the store for damage.
 
 Compares every page of the file with its checksum, every record with its own, and what the records say \
-with what follows from them. Others wait for the file meanwhile; it takes as long as reading it.
+with what follows from them. Others wait meanwhile; it takes as long as reading the file. When a server has \
+the file, the server compares.
 
 Exit codes: 0 all is sound, 1 problems were found and are listed, 2 the command line is wrong, 4 the store \
 could not be opened at all, for damage or another reason.";

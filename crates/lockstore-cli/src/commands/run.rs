@@ -153,7 +153,7 @@ const ABOUT: &str = "\
 Hold a lock while a command runs, and pass on its exit code.
 
 Waits for the lock, starts the command, renews the lease for as long as the command runs, and releases \
-the lock when it has ended. The store's file is closed while the command runs.";
+the lock when it has ended. While the command runs, the store's file is left to others.";
 
 /// Lines are written out here, and short enough not to be wrapped.
 const AFTER: &str = "\
@@ -195,8 +195,9 @@ Signals:
 
 Waiting:
   Tries again and again, after 25 ms at first and every 250 ms later on.
-  Between processes the order of waiters is not promised yet. Each try waits
-  its turn for the file for at most --store-timeout.
+  The order of commands that wait is not promised yet. Each try goes through
+  the server that has the file, or waits its turn for the file, for at most
+  --store-timeout.
 
 Exit codes:
   that of the command, or 128 + N when signal N ended it or the waiting

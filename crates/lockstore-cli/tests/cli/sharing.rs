@@ -447,3 +447,77 @@ fn a_second_server_says_by_its_exit_code_that_there_is_one() {
     }
     assert_eq!(count(&client), 0);
 }
+
+#[test]
+fn commands_go_through_the_server_that_has_the_file() {
+    let shared = Shared::new();
+    let sandbox = &shared.sandbox;
+    let client = shared.connect();
+    let at_once = |words: &[&str]| sandbox.ok(&[words, &["--store-timeout", "20s"]].concat());
+    insert(&client, 7).unwrap();
+    at_once(&["acquire", "k", "--holder", "h", "--wait", "0"]);
+    assert!(at_once(&["ls"]).contains("k "));
+    at_once(&["renew", "k", "--holder", "h", "--ttl", "1h"]);
+    assert!(at_once(&["show", "k"]).contains("time left"));
+    at_once(&["release", "k", "--holder", "h"]);
+    at_once(&["wait", "k"]);
+    sandbox.fails_with(1, &["release", "k", "--holder", "h"], &["nobody holds \"k\""]);
+    at_once(&["acquire", "k", "--wait", "0"]);
+    at_once(&["break", "k", "--reason", "a test"]);
+    assert!(at_once(&["audit"]).contains("a test"));
+    assert_eq!(at_once(&["doc", "find", "d.c"]), "{\"_id\":7}\n");
+    at_once(&["doc", "insert", "d.c", "{_id: 8}"]);
+    assert_eq!(count(&client), 2);
+    assert_eq!(sandbox.json(&["stats", "--json"])["audit_records"], 1);
+    assert!(at_once(&["check"]).starts_with("sound"));
+    at_once(&["backup", "copy.redb"]);
+    assert_eq!(at_once(&["doc", "count", "d.c", "--store", "copy.redb"]), "2\n");
+    at_once(&["compact"]);
+    let run = ["run", "k", "--", PROGRAM, "show", "k", "--json"];
+    assert_eq!(sandbox.json(&run)["key"], "k", "a command of a run joins the same server");
+    assert_eq!(at_once(&["ls"]), "");
+    assert_eq!(shared.note(&client), client.server_pid());
+}
+
+#[test]
+fn runs_through_a_server_exclude_each_other_even_by_one_holder() {
+    let shared = Shared::new();
+    let _client = shared.connect();
+    let script = "for i in 1 2 3; do echo $LOCKSTORE_TOKEN >> log; sleep 0.01; done";
+    let run = ["run", "k", "--holder", "me", "--", "sh", "-c", script];
+    let runs: Vec<_> = (0..4).map(|_| shared.sandbox.start(&run)).collect();
+    for run in runs {
+        let output = run.ended();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    let log = fs::read_to_string(shared.sandbox.path("log")).unwrap();
+    let tokens: Vec<u64> = log.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(tokens.len(), 12);
+    assert!(tokens.is_sorted(), "one at a time, and tokens rise: {tokens:?}");
+    assert!(tokens.chunks(3).all(|of_one| of_one[0] == of_one[2]), "{tokens:?}");
+}
+
+#[test]
+fn a_command_that_waits_for_its_turn_joins_the_server_that_comes_before_it() {
+    let shared = Shared::new();
+    let embedded = shared.sandbox.open();
+    let mut command =
+        shared.sandbox.command(&["doc", "insert", "d.c", "{}", "--store-timeout", "1h"]);
+    let mut waiting = Running::start(command.env("LOCKSTORE_LOG", "debug"));
+    waiting.logged("in use");
+    // Nobody has the file for longer than the server takes to open it, unless the command comes first.
+    embedded.close().unwrap();
+    let client = shared.connect();
+    assert_eq!(waiting.ended().status.code(), Some(0));
+    assert_eq!(count(&client), 1);
+}
+
+#[test]
+fn a_command_says_which_server_does_not_answer() {
+    let shared = Shared::new();
+    let server = shared.connect().server_pid();
+    stop(server);
+    let process = format!("process {server}, which listens on");
+    let command = ["ls", "--store-timeout", "50ms"];
+    shared.sandbox.fails_with(4, &command, &[&process, "does not answer"]);
+}

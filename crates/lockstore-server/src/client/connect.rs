@@ -115,6 +115,17 @@ impl ConnectOptions {
         Ok(Store::remote(Arc::new(self.transport(path)?)))
     }
 
+    /// Joins the server of the store at `path` if one listens, and starts none: `None` when nobody listens, or there is no such folder.
+    /// From then on it is a store like any that was connected to: when that server ends, the next call starts another.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: whoever listens does not answer, say.
+    pub fn join(self, path: impl AsRef<Path>) -> Result<Option<Store>, ConnectError> {
+        let transport = Transport::join(path.as_ref(), self)?;
+        Ok(transport.map(|transport| Store::remote(Arc::new(transport))))
+    }
+
     /// As [`ConnectOptions::connect`], for who speaks to the server by commands.
     ///
     /// # Errors

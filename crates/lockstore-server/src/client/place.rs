@@ -77,23 +77,10 @@ impl Place {
         let mut starts = 0;
         let mut refused = "no server has come to listen in time";
         loop {
-            match Link::knock(&self.socket) {
-                Ok(mut link) => {
-                    self.server.store(link.pid(), Ordering::Relaxed);
-                    match link.greet(greeting) {
-                        Ok(()) => return Ok(link),
-                        Err(LinkError::Silent) => {
-                            let (socket, pid) = (self.socket.to_path_buf(), link.pid());
-                            return Err(ConnectError::Unresponsive { socket, pid });
-                        }
-                        // A server that ends, or that has too many clients.
-                        Err(LinkError::NotSent(_) | LinkError::Broken(_)) => {
-                            refused = "whoever listens hangs up: has it too many clients?";
-                        }
-                    }
-                }
-                Err(NoLink::Crowded) => refused = "too many knock already",
-                Err(NoLink::Nobody) => match self.try_start(limit, starting)? {
+            match self.knock(greeting)? {
+                Knocked::In(link) => return Ok(link),
+                Knocked::Refused(why) => refused = why,
+                Knocked::Nobody => match self.try_start(limit, starting)? {
                     Tried::Serves if starts < STARTS_MAX => {
                         starts += 1;
                         starting = limit.within(self.options.start_timeout);
@@ -103,20 +90,54 @@ impl Place {
                     Tried::Failed(error) if starting.is_over() => return Err(error),
                     Tried::Failed(error) => tracing::debug!(%error, "trying again"),
                 },
-                Err(NoLink::Foreign(uid)) => {
-                    return Err(ConnectError::Foreign { socket: self.socket.to_path_buf(), uid });
-                }
-                Err(NoLink::Io(error)) => {
-                    let (socket, reason) = (self.socket.to_path_buf(), error.to_string());
-                    return Err(ConnectError::Refused { socket, reason });
-                }
             }
             if starting.is_over() {
-                let (socket, reason) = (self.socket.to_path_buf(), refused.to_owned());
-                return Err(ConnectError::Refused { socket, reason });
+                return Err(self.refused(refused));
             }
             thread::sleep(MOMENT);
         }
+    }
+
+    /// Connects to the server if one listens, and starts none. Returns once it has answered.
+    pub(super) fn dial_if_there(&self, limit: Limit<'_>) -> Result<Option<Link>, ConnectError> {
+        loop {
+            match self.knock(limit)? {
+                Knocked::In(link) => return Ok(Some(link)),
+                Knocked::Nobody => return Ok(None),
+                Knocked::Refused(why) if limit.is_over() => return Err(self.refused(why)),
+                Knocked::Refused(_) => thread::sleep(MOMENT),
+            }
+        }
+    }
+
+    /// Knocks once, and waits for an answer.
+    fn knock(&self, greeting: Limit<'_>) -> Result<Knocked, ConnectError> {
+        match Link::knock(&self.socket) {
+            Ok(mut link) => {
+                self.server.store(link.pid(), Ordering::Relaxed);
+                match link.greet(greeting) {
+                    Ok(()) => Ok(Knocked::In(link)),
+                    Err(LinkError::Silent) => {
+                        let (socket, pid) = (self.socket.to_path_buf(), link.pid());
+                        Err(ConnectError::Unresponsive { socket, pid })
+                    }
+                    // A server that ends, or that has too many clients.
+                    Err(LinkError::NotSent(_) | LinkError::Broken(_)) => {
+                        Ok(Knocked::Refused("whoever listens hangs up: has it too many clients?"))
+                    }
+                }
+            }
+            Err(NoLink::Crowded) => Ok(Knocked::Refused("too many knock already")),
+            Err(NoLink::Nobody) => Ok(Knocked::Nobody),
+            Err(NoLink::Foreign(uid)) => {
+                Err(ConnectError::Foreign { socket: self.socket.to_path_buf(), uid })
+            }
+            Err(NoLink::Io(error)) => Err(self.refused(&error.to_string())),
+        }
+    }
+
+    fn refused(&self, reason: &str) -> ConnectError {
+        ConnectError::Refused { socket: self.socket.to_path_buf(), reason: reason.to_owned() }
     }
 
     /// Starts a server, if it is our turn, and nobody has started one since we looked.
@@ -140,6 +161,16 @@ impl Place {
     fn is_there(&self) -> bool {
         !matches!(Link::knock(&self.socket), Err(NoLink::Nobody))
     }
+}
+
+/// What knocking at the socket has come to.
+enum Knocked {
+    /// The server answers.
+    In(Link),
+    /// Somebody listens who has no room for us, and why.
+    Refused(&'static str),
+    /// Nobody listens.
+    Nobody,
 }
 
 /// What a try at starting a server has come to.

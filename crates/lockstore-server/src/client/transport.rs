@@ -43,10 +43,28 @@ pub struct Transport {
 
 impl Transport {
     pub(super) fn connect(path: &Path, options: ConnectOptions) -> Result<Self, ConnectError> {
-        let place = Arc::new(Place::new(path, options)?);
-        let hello = Hello::of_a_new_client().map_err(ConnectError::Process)?;
+        let place = Place::new(path, options)?;
         let for_ever = Limit::new(place.clock(), None);
         let first = place.dial(for_ever, for_ever.within(place.options().start_timeout))?;
+        Self::new(place, first)
+    }
+
+    /// Only if a server listens.
+    pub(super) fn join(path: &Path, options: ConnectOptions) -> Result<Option<Self>, ConnectError> {
+        let place = match Place::new(path, options) {
+            // There is no such folder, so nobody listens in it.
+            Err(ConnectError::Address(_)) => return Ok(None),
+            place => place?,
+        };
+        let within = Limit::new(place.clock(), None).within(place.options().start_timeout);
+        let first = place.dial_if_there(within)?;
+        first.map(|first| Self::new(place, first)).transpose()
+    }
+
+    fn new(place: Place, first: Link) -> Result<Self, ConnectError> {
+        let place = Arc::new(place);
+        let hello = Hello::of_a_new_client().map_err(ConnectError::Process)?;
+        let for_ever = Limit::new(place.clock(), None);
         let pool = Pool::new(place.options().connections_max);
         if let Some(mut slot) = pool.take(for_ever) {
             slot.link = Some(first);
