@@ -25,6 +25,7 @@ use crate::targets;
 /// What to measure, and what to do with it. Where the environment variable MONGOD names a server's program, it is
 /// measured too.
 #[derive(Debug, Args)]
+#[group(id = "documents_options")]
 pub(crate) struct Options {
     #[command(flatten)]
     options: suite::Options,

@@ -23,6 +23,7 @@ pub(crate) use million::Child as MillionChild;
 
 /// What to measure, and what to do with it.
 #[derive(Debug, Args)]
+#[group(id = "locks_options")]
 pub(crate) struct Options {
     #[command(flatten)]
     options: suite::Options,

@@ -24,6 +24,7 @@ pub(crate) use servers::connect;
 /// What to measure, and what to do with it. Redis is measured where `redis-server` is on PATH or the environment variable
 /// `REDIS_SERVER` names it, and a mongod where MONGOD does. The program `lockstore` must have been built with this.
 #[derive(Debug, Args)]
+#[group(id = "shared_options")]
 pub(crate) struct Options {
     #[command(flatten)]
     options: suite::Options,

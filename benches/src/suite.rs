@@ -12,6 +12,7 @@ use crate::targets::{self, Target};
 
 /// What all suites can be told.
 #[derive(Debug, Args)]
+#[group(id = "suite_options")]
 pub(crate) struct Options {
     /// Shorten all and scale it down: less than a minute
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! Document locks by commands, as a driver of any language sends them.
 
-use lockstore::bson::{RawBson, RawDocument, RawDocumentBuf, rawdoc};
+use lockstore::bson::{RawBson, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use lockstore::{Database, Started, Store};
 use lockstore_tests::fuzz_document_locks::document_lock_commands;
 use lockstore_tests::task::Task;
@@ -100,6 +100,50 @@ fn a_command_that_waits_is_pending_until_the_document_is_released() {
     let held = late.get_document("unavailableDocument").unwrap();
     assert_eq!(held.get_str("lock_id").unwrap(), "second");
     assert!(late.get("fence").unwrap().is_none());
+}
+
+#[test]
+fn a_command_that_comes_again_locks_no_second_document() {
+    let (store, factory) = factory();
+    let mut ask = rawdoc! {
+        "lockDocument": "jobs", "filter": { "state": null }, "sort": { "_id": 1 }, "lockId": "new",
+        "newLockId": true, "update": { "$set": { "state": "running" }, "$inc": { "n": 10 } },
+        "projection": { "n": 1 }, "ttlMS": 60_000,
+    };
+    let first = done(&factory, &ask);
+    ask.append(cstr!("lockRetry"), true);
+    for _ in 0..2 {
+        let again = done(&factory, &ask);
+        for field in ["lockedDocument", "fence", "rejoined", "ttlMS"] {
+            assert_eq!(again.get(field).unwrap(), first.get(field).unwrap(), "{field}");
+        }
+    }
+    assert_eq!(store.stats().unwrap().document_locks, 1);
+    // One that has locked nothing before locks a document as if it had not come before, whoever uses a `lockId` that is not new.
+    let named = rawdoc! {
+        "lockDocument": "jobs", "filter": { "_id": 2 }, "lockId": "new", "lockRetry": true,
+    };
+    let named = done(&factory, &named);
+    assert_eq!(named.get_document("lockedDocument").unwrap().get_i32("_id").unwrap(), 2);
+    let other = rawdoc! { "lockDocument": "jobs", "filter": {}, "newLockId": true, "lockId": "other", "lockRetry": true };
+    assert!(done(&factory, &other).get("lockedDocument").unwrap().is_none(), "all are locked");
+}
+
+#[test]
+fn a_wait_that_comes_again_is_told_what_it_was_granted() {
+    let (store, factory) = factory();
+    let first = done(&factory, &rawdoc! { "lockDocument": "jobs", "filter": { "_id": 1 } });
+    let mut ask = rawdoc! {
+        "lockDocument": "jobs", "filter": { "state": null, "_id": 1 }, "sleepMS": 600_000,
+        "lockId": "new", "newLockId": true, "update": { "$set": { "state": "running" } },
+    };
+    let Started::Pending(waits) = factory.start_command(&ask) else { panic!("it is locked") };
+    done(&factory, &rawdoc! { "unlockDocument": "jobs", "fence": fence(&first) });
+    let granted = Task::new(waits).outcome();
+    ask.append(cstr!("lockRetry"), true);
+    let Started::Reply(again) = factory.start_command(&ask) else { panic!("it was granted") };
+    assert_eq!(fence(&again), fence(&granted));
+    assert_eq!(store.stats().unwrap().document_locks, 1);
 }
 
 #[test]

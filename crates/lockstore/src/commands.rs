@@ -317,6 +317,11 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// Whether it has come before, as far as its sender knows: who sent it has never heard the reply.
+    fn is_resent(&self) -> bool {
+        matches!(self.command.get("lockRetry"), Value::Bool(true))
+    }
+
     /// The arguments, in which `of` names the command.
     fn arguments(&self, of: &'static str) -> Result<Arguments<'c>, Error> {
         let mut arguments = Arguments::new(of, self.command)?;

@@ -12,6 +12,7 @@ pub(crate) mod fields;
 pub(crate) mod held;
 pub(crate) mod locking;
 pub(crate) mod request;
+pub(crate) mod resent;
 pub(crate) mod side_grant;
 pub(crate) mod stored;
 pub(crate) mod task;

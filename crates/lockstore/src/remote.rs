@@ -37,14 +37,15 @@
 //!
 //! | command: collection | fields | reply |
 //! | --- | --- | --- |
-//! | `lockDocument` | optional `filter`, `sort`, `hint`, `collation`, `let`, `update` (operators or a pipeline), `arrayFilters`, `projection`, `lockId`, `breakLock`, `getLockedDoc`, `sleepMS`, `maxWaitMS` (600,000) or `waitUntilNS`, `ttlMS`, `session`, `showToken` | `lockId`; `lockedDocument`, `fence`, `rejoined`, `ttlMS` and `validUntilNS`, or `unavailableDocument`, or neither |
+//! | `lockDocument` | optional `filter`, `sort`, `hint`, `collation`, `let`, `update` (operators or a pipeline), `arrayFilters`, `projection`, `lockId`, `newLockId`, `breakLock`, `getLockedDoc`, `sleepMS`, `maxWaitMS` (600,000) or `waitUntilNS`, `ttlMS`, `session`, `showToken` | `lockId`; `lockedDocument`, `fence`, `rejoined`, `ttlMS` and `validUntilNS`, or `unavailableDocument`, or neither |
 //! | `unlockDocument` | `fence`, optional `update`, `arrayFilters` and `let`, or `delete`, or `unlessRejoined` | |
 //! | `renewDocumentLock` | `fence`, optional `ttlMS` | `ttlMS` if it has an end |
 //! | `inspectDocumentLock` | `fence` | `holds` |
 //! | `lockedDocuments` | optional `batchSize` | a cursor over `_id`, `lockId`, `lockTime`, `token`, `session`, `expiresAtNS` |
 //! | `breakDocumentLocks` | `filter`, optional `hint`, `collation`, `let`, `reason` | `records` |
 //!
-//! `lockDocument` waits only with `sleepMS`.
+//! `lockDocument` waits only with `sleepMS`. With `newLockId`, nobody has used this `lockId` before: when such a command comes again
+//! after its reply was lost, with `lockRetry: true`, the reply tells of the document that it has locked, if it is locked still.
 //!
 //! # Their errors
 //!

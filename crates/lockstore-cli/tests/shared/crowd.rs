@@ -126,4 +126,4 @@ pub(crate) fn servers_of(path: &Path) -> Vec<u32> {
 }
 
 /// How long anything may take on a busy machine before it counts as hung.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

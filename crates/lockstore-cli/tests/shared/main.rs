@@ -4,5 +4,6 @@
 
 mod client;
 mod crowd;
+mod killed_client;
 mod sigkill;
 mod work;

@@ -10,6 +10,8 @@ pub(super) enum Again {
     /// It can be sent again where the server remembers that it was done: it carries a client session and a number, of
     /// ours or of the caller's.
     Remembered,
+    /// It can be sent again if it says that it comes again: the server looks first whether it was done.
+    Announced,
     /// It must not be sent again.
     Never,
 }
@@ -23,6 +25,10 @@ impl Again {
             Self::Freely
         } else if in_transaction {
             Self::Never
+        } else if name == "lockDocument" {
+            // What is locked with a new `lockId` was locked by this very command. Whoever has locked with another before, nobody knows.
+            let is_new = matches!(command.get_bool("newLockId"), Ok(true));
+            if is_new { Self::Announced } else { Self::Never }
         } else if name == "aggregate" {
             if writes(command) { Self::Never } else { Self::Freely }
         } else if REMEMBERED.contains(&name) && !is_of_many(command) {
@@ -127,6 +133,8 @@ mod tests {
             (rawdoc! { "update": "c", "updates": [{}, { "multi": true }] }, Again::Never),
             (rawdoc! { "delete": "c", "deletes": [{ "limit": 1 }] }, Again::Remembered),
             (rawdoc! { "delete": "c", "deletes": [{ "limit": 0 }] }, Again::Never),
+            (rawdoc! { "lockDocument": "c", "lockId": "a", "newLockId": true }, Again::Announced),
+            (rawdoc! { "lockDocument": "c", "lockId": "a" }, Again::Never),
             (rawdoc! { "drop": "c" }, Again::Never),
             (rawdoc! { "getMore": 1_i64 }, Again::Never),
             (rawdoc! { "somethingNew": 1 }, Again::Never),

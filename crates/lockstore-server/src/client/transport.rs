@@ -108,8 +108,8 @@ impl Transport {
         let Some(mut slot) = self.pool.take(limit) else {
             return Err(StoreError::ServerUnresponsive { pid: self.server_pid() });
         };
-        Call { transport: self, again: Again::of(&command), limit, resends: 0 }
-            .run(&mut slot, command)
+        let again = Again::of(&command);
+        Call { transport: self, again, limit, resends: 0, announced: false }.run(&mut slot, command)
     }
 
     /// Begins a call that may wait, for a lock say. `on_reply` is told once what it came to, on a thread of the transport, which
@@ -188,6 +188,8 @@ struct Call<'t> {
     limit: Limit<'t>,
     /// How often it was sent again.
     resends: u32,
+    /// Whether the command says that it comes again.
+    announced: bool,
 }
 
 impl Call<'_> {
@@ -229,15 +231,16 @@ impl Call<'_> {
             slot.link = None;
             tracing::debug!(%broken, "the server ended in the middle of a call");
             let may_be_sent = match self.again {
-                Again::Freely => true,
+                Again::Freely | Again::Announced => true,
                 Again::Remembered => remembered,
                 Again::Never => false,
             };
             if !may_be_sent {
                 return Err(StoreError::OutcomeUnknown { what: what(&command) });
             }
-            if remembered && self.resends == 0 {
+            if (remembered || self.again == Again::Announced) && !self.announced {
                 command.append(cstr!("lockRetry"), true);
+                self.announced = true;
             }
             self.count_resend()?;
         }

@@ -28,6 +28,8 @@ pub(crate) struct LockDocumentRequest {
     pub(crate) update: Option<LockUpdate>,
     pub(crate) projection: Option<RawDocumentBuf>,
     pub(crate) lock_id: Holder,
+    /// Whether the `lock_id` was made for this one request, so that what it holds was locked by it.
+    pub(crate) is_new_lock_id: bool,
     /// How long it waits for a document that is locked; not at all by default.
     pub(crate) patience: Option<Patience>,
     /// How long one look may take.

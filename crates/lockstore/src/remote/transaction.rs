@@ -19,7 +19,7 @@ use lockcore::Instant;
 use super::documents::{Command, Reply, has_succeeded, senseless};
 use super::{ClientSession, LockAnswer, Remote, form};
 use crate::commands::failure;
-use crate::error::TransactionEnd::{Aborted, Committed};
+use crate::error::TransactionEnd::{self, Aborted, Committed};
 use crate::error::{DocumentError, StoreError};
 use crate::fence::Fence;
 use crate::store::Store;
@@ -68,11 +68,11 @@ impl RemoteTransaction {
         self.remote.check_usable()?;
         let mut phase = self.lock();
         let work = phase.open()?;
-        let reply = self.send(work, database, command);
+        let reply = self.send(work, database, command).map_err(lost);
         if let Some(why) = ended_by(&reply) {
             self.end(&mut phase, why);
         }
-        Ok(reply?)
+        reply
     }
 
     /// Has the commit check that a grant is there.
@@ -94,6 +94,7 @@ impl RemoteTransaction {
         change.check_is_first(&work.locks)?;
         let call = change.call();
         let reply = self.send(work, "admin", Command::of(&form::call::write(&call)));
+        let reply = reply.map_err(lost);
         if let Ok(reply) = &reply {
             if has_succeeded(reply) {
                 work.locks.push(change);
@@ -255,12 +256,21 @@ fn tell(
     Ok(())
 }
 
+/// What it means for the transaction that a command in it has no reply. Where nobody knows what has become of the command, the
+/// transaction was in a server that is gone, and nothing of it is committed.
+fn lost(error: StoreError) -> DocumentError {
+    match error {
+        StoreError::OutcomeUnknown { .. } => DocumentError::TransactionOver(TransactionEnd::Lost),
+        error => error.into(),
+    }
+}
+
 /// The error that has ended the transaction, if the outcome of a command is one that does.
-fn ended_by(reply: &Result<RawDocumentBuf, StoreError>) -> Option<DocumentError> {
+fn ended_by(reply: &Result<RawDocumentBuf, DocumentError>) -> Option<DocumentError> {
     let error = match reply {
         Ok(reply) if has_succeeded(reply) => return None,
         Ok(reply) => failure::read(reply),
-        Err(error) => error.clone().into(),
+        Err(error) => error.clone(),
     };
     (error.is_final() || error.runs_again()).then_some(error)
 }

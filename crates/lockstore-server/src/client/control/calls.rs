@@ -7,6 +7,7 @@ use bson::{RawDocumentBuf, cstr, rawdoc};
 use lockstore::remote::OnReply;
 use lockstore::{Instant, StoreError};
 
+use super::super::again::Again;
 use crate::wire::Message;
 
 /// The calls of a control connection. They outlive the connections they were sent on.
@@ -112,7 +113,8 @@ impl Calls {
         let mut given_up = Vec::new();
         for (id, call) in &mut self.outstanding {
             call.sent += 1;
-            if call.sent == 2 && matches!(call.command.get("lsid"), Ok(Some(_))) {
+            let is_remembered = matches!(call.command.get("lsid"), Ok(Some(_)));
+            if call.sent == 2 && (is_remembered || Again::of(&call.command) == Again::Announced) {
                 call.command.append(cstr!("lockRetry"), true);
             }
             self.to_send.push_back(Message::of(*id, 0, &call.command));

@@ -26,6 +26,7 @@ impl<T> LockDocument<'_, T> {
             array_filters,
             variables,
         });
+        let is_new_lock_id = self.lock_id.is_none();
         let lock_id = self.lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let deadline = self.collection.store.backend().now().saturating_add(self.max_wait);
         let patience = self.sleep.map(|sleep| Patience { sleep, deadline });
@@ -35,6 +36,7 @@ impl<T> LockDocument<'_, T> {
             update,
             projection: self.projection,
             lock_id: Holder::new(&lock_id).map_err(ArgumentError::from)?,
+            is_new_lock_id,
             patience: patience.filter(|_| mode == Mode::Meet),
             max_time: self.max_time,
             ttl: self.ttl.map(Ttl::new).transpose().map_err(ArgumentError::from)?,

@@ -24,6 +24,9 @@ pub(super) fn lock(
     }
     command.document("projection", request.projection.as_ref());
     command.field("lockId", Value::String(&request.lock_id));
+    if request.is_new_lock_id {
+        command.field("newLockId", Value::Bool(true));
+    }
     match request.mode {
         Mode::Pass => {}
         Mode::Meet => command.field("getLockedDoc", Value::Bool(true)),

@@ -34,7 +34,11 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let namespace = call.namespace().map_err(DocumentError::from)?;
     let request = parse(call)?;
     let lock_id = request.lock_id.clone();
+    let may_be_done = request.is_new_lock_id && call.is_resent();
     let begun = request.begin(call.engine, namespace)?;
+    if may_be_done && let Some(held) = begun.stored.locked_before()? {
+        return Ok(Started::Reply(reply(&lock_id, begun.show(Found::Locked(held)))));
+    }
     if call.waits == Waits::Blocking {
         return Ok(Started::Reply(reply(&lock_id, begun.run())));
     }
@@ -51,7 +55,10 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
 
 fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
     let asked = Asked::parse(call).map_err(DocumentError::from)?;
-    let Asked { selector, mode, update, projection, lock_id, patience, ttl, .. } = asked;
+    let Asked {
+        selector, mode, update, projection, lock_id, is_new_lock_id, patience, ttl, ..
+    } = asked;
+    let is_new_lock_id = is_new_lock_id || lock_id.is_none();
     let lock_id = lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let variables = selector.variables.clone();
     let concern = Concern::parse(call.command, call.takes, false).map_err(DocumentError::from)?;
@@ -61,6 +68,7 @@ fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
         update: update.map(|update| update.of_lock(variables)),
         projection,
         lock_id: Holder::new(&lock_id).map_err(ArgumentError::from)?,
+        is_new_lock_id,
         patience,
         max_time: concern.max_time,
         ttl,
@@ -77,6 +85,7 @@ struct Asked {
     update: Option<UpdateSpec>,
     projection: Option<RawDocumentBuf>,
     lock_id: Option<String>,
+    is_new_lock_id: bool,
     patience: Option<Patience>,
     ttl: Option<Ttl>,
     session: Option<SessionId>,
@@ -112,6 +121,7 @@ impl Asked {
             update,
             projection,
             lock_id: lock_id.map(str::to_owned),
+            is_new_lock_id: arguments.flag("newLockId")?.unwrap_or(false),
             patience: sleep.map(|sleep| Patience { sleep, deadline }),
             ttl: arguments.ttl(field::TTL_MS)?,
             session: arguments.session(field::SESSION)?,
