@@ -19,9 +19,9 @@ fn the_locks_of_a_client_that_is_killed_go_to_waiters_of_another_process_at_once
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shared.redb");
     let options = StoreOptions::new().session_grace(Duration::from_secs(3_600));
-    let served = options.open(&path).unwrap();
-    jobs(&served).insert_one(doc! { "_id": 1 }).unwrap();
-    let server = Server::start(served.clone(), &path, ServerOptions::new()).unwrap();
+    let store = options.open(&path).unwrap();
+    jobs(&store).insert_one(doc! { "_id": 1 }).unwrap();
+    let server = Server::start(store.clone(), &path, ServerOptions::new()).unwrap();
     let mut holder = start_holder(&path);
 
     let (granted, grants) = mpsc::channel();
@@ -39,7 +39,7 @@ fn the_locks_of_a_client_that_is_killed_go_to_waiters_of_another_process_at_once
             granted.send(()).unwrap();
         })
     });
-    while served.stats().unwrap().waiters < waiters.len() {
+    while store.stats().unwrap().waiters < waiters.len() {
         thread::sleep(Duration::from_millis(1));
     }
     assert!(grants.try_recv().is_err(), "both are held");
