@@ -14,6 +14,9 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         return Err(Failure::new(format!("`{arg}` is about one bench: put {suites} before it")));
     }
     for suite in suites {
+        if *suite == "shared" {
+            Step::cargo("build of the program", "build --release --package lockstore-cli").run()?;
+        }
         let command = format!("run --release --package lockstore-benches -- {suite}");
         Step::cargo(format!("bench of {suite}"), &command).args(args).run()?;
     }
