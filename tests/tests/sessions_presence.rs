@@ -6,8 +6,9 @@ use std::time::Duration;
 use lockstore::bson::{Document, doc};
 use lockstore::presence::{Instance, Life, Presence, Process, SessionStanding, TakeUpError};
 use lockstore::{
-    AcquireError, EndCause, Event, EventKind, LockGuard, SessionError, SessionId, Store,
+    AcquireError, EndCause, Event, EventKind, LockGuard, SessionError, SessionId, Store, StoreError,
 };
+use lockstore_tests::deployment::Deployment;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
@@ -434,4 +435,22 @@ fn fewer_sessions_and_locks_may_be_allowed_than_there_are() {
     let more = store.lock("more").session(&store.session_with(first)).try_acquire();
     assert!(matches!(more, Err(AcquireError::LimitReached { .. })), "{more:?}");
     check(&store);
+}
+
+#[test]
+fn only_who_has_the_file_open_is_asked_about_other_processes() {
+    let store = Deployment::Commands.in_memory();
+    let presence = Presence { instance: Instance([1; 16]), process: Process::current().unwrap() };
+    let elsewhere = |error: &StoreError| matches!(error, StoreError::Elsewhere { .. });
+    assert!(store.sessions().is_err_and(|error| elsewhere(&error)));
+    assert!(store.presence_of(presence.instance).is_err_and(|error| elsewhere(&error)));
+    assert!(store.session_lost(presence.instance).is_err_and(|error| elsewhere(&error)));
+    assert!(matches!(
+        store.session_taken_up(presence),
+        Err(TakeUpError::Store(StoreError::Elsewhere { .. }))
+    ));
+    assert!(matches!(
+        store.open_session(presence),
+        Err(SessionError::Store(StoreError::Elsewhere { .. }))
+    ));
 }

@@ -5,7 +5,8 @@
 //! file, so that a store which is opened again knows them. A client that is gone is *lost* ([`Store::session_lost`]): where its
 //! process is dead, its sessions end at once, and else after [`StoreOptions::session_grace`](crate::StoreOptions::session_grace), unless it is
 //! taken up before ([`Store::session_taken_up`]). After an opening all clients are lost, from that moment on; the sessions of those that
-//! are known to be dead, or that belong to an earlier boot, are over before anything is served.
+//! are known to be dead, or that belong to an earlier boot, are over before anything is served. A store that lives elsewhere is not asked: there
+//! all this is [`StoreError::Elsewhere`].
 //!
 //! ```
 //! use lockstore::Store;
@@ -112,7 +113,7 @@ impl Store {
     ///
     /// [`SessionError`].
     pub fn open_session(&self, presence: Presence) -> Result<SessionId, SessionError> {
-        opened(self.engine().call(Task::OpenSession(presence)).into())
+        opened(self.opened_here()?.call(Task::OpenSession(presence)).into())
     }
 
     /// Ends a session of a client, if it is one of its; answers whether it was. When this returns, that is durable.
@@ -125,12 +126,13 @@ impl Store {
         instance: Instance,
         session: SessionId,
     ) -> Result<bool, StoreError> {
-        self.engine().check_usable()?;
-        let owner = self.engine().in_seat(|seat| seat.writer.presences().of(session));
+        let engine = self.opened_here()?;
+        engine.check_usable()?;
+        let owner = engine.in_seat(|seat| seat.writer.presences().of(session));
         if owner.is_none_or(|presence| presence.instance != instance) {
             return Ok(false);
         }
-        match self.engine().call(Task::Command(Command::CloseSession { session })) {
+        match engine.call(Task::Command(Command::CloseSession { session })) {
             Answer::Done(Outcome::SessionClosed) => Ok(true),
             Answer::Refused(Refusal::UnknownSession) => Ok(false),
             Answer::Failed(error) => Err(error),
@@ -146,7 +148,7 @@ impl Store {
     ///
     /// When the store cannot serve.
     pub fn session_lost(&self, instance: Instance) -> Result<Option<Life>, StoreError> {
-        let engine = self.engine();
+        let engine = self.opened_here()?;
         let Some(process) = self.presence_of(instance)? else { return Ok(None) };
         let life = process.life(engine.clock.boot_id());
         let ends_at = match life {
@@ -176,7 +178,7 @@ impl Store {
         {
             return Err(TakeUpError::OtherProcess { instance, owner, found });
         }
-        match self.engine().call(Task::TakeUpSessions(presence)) {
+        match self.opened_here()?.call(Task::TakeUpSessions(presence)) {
             Answer::Sessions(sessions) => Ok(sessions.into_vec()),
             Answer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
@@ -189,8 +191,9 @@ impl Store {
     ///
     /// When the store cannot serve.
     pub fn presence_of(&self, instance: Instance) -> Result<Option<Process>, StoreError> {
-        self.engine().check_usable()?;
-        Ok(self.engine().in_seat(|seat| seat.writer.presences().owner(instance)))
+        let engine = self.opened_here()?;
+        engine.check_usable()?;
+        Ok(engine.in_seat(|seat| seat.writer.presences().owner(instance)))
     }
 
     /// All sessions, those of the process that has the file open included, the earliest first. For people: the writer waits meanwhile.
@@ -199,9 +202,10 @@ impl Store {
     ///
     /// When the store cannot serve.
     pub fn sessions(&self) -> Result<Vec<SessionInfo>, StoreError> {
-        self.engine().check_usable()?;
-        let now = self.engine().clock.now();
-        Ok(self.engine().in_seat(|seat| seat.writer.session_infos(now)))
+        let engine = self.opened_here()?;
+        engine.check_usable()?;
+        let now = engine.clock.now();
+        Ok(engine.in_seat(|seat| seat.writer.session_infos(now)))
     }
 }
 

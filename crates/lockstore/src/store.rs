@@ -355,13 +355,20 @@ impl Store {
         &self.handle.backend
     }
 
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
+    /// The engine, for what only the process that has the file open can be asked.
+    pub(crate) fn opened_here(&self) -> Result<&Arc<Engine>, StoreError> {
         match self.backend() {
-            Backend::Here(engine) => engine,
+            Backend::Here(engine) => Ok(engine),
             Backend::There(_) => {
-                unimplemented!("the seam is being built: each caller of this asks the backend")
+                let what = "this is asked of the process that has the store open".into();
+                Err(StoreError::Elsewhere { what })
             }
         }
+    }
+
+    /// The engine, for what was begun in this process: transactions and cursors.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        self.opened_here().expect("what was begun here has its engine here")
     }
 
     pub(crate) fn held_by(&self, by: lockcore::HeldBy) -> HeldBy {
