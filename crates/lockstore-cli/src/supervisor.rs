@@ -1,11 +1,12 @@
 //! Watching over a command that runs under a lock.
 
+use std::fs;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use lockstore::Instant;
-use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook::consts::SIGHUP;
 
 use crate::event::Event;
@@ -169,9 +170,18 @@ impl<'a> Supervisor<'a> {
 }
 
 /// When a terminal goes away, the kernel tells only the leader of its session.
+///
+/// Out of `/proc/self/stat`: in a container whose first process did not begin a session, `getsid` answers 0, which
+/// rustix takes for impossible.
 fn is_session_leader() -> bool {
-    getsid(None).is_ok_and(|session| session == getpid())
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let session =
+        stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(SESSION_FIELD));
+    session.and_then(|session| session.parse().ok()) == Some(getpid().as_raw_nonzero().get())
 }
+
+/// Where the session stands behind the program's name in `/proc/self/stat`: after state, parent and group.
+const SESSION_FIELD: usize = 3;
 
 impl Drop for Supervisor<'_> {
     /// No command is left to run with nobody to watch its lease.
