@@ -22,6 +22,7 @@ pub mod patience;
 pub mod polling;
 pub mod queue_worker;
 pub mod script;
+pub mod storage;
 pub mod task;
 pub mod worker;
 

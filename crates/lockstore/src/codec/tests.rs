@@ -2,7 +2,7 @@ use super::*;
 use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::records::{
     BreakRecordV1, CollectionRecordV1, FormatRecordV1, GrantRecordV1, IdsRecordV1, IndexRecordV1,
-    LeaseRecordV1, ModeV1, Record, TokenRecordV1, WallRecordV1, describe_row,
+    JournalRecordV1, LeaseRecordV1, ModeV1, Record, TokenRecordV1, WallRecordV1, describe_row,
 };
 use crate::rows::RowKey;
 use lockcore::Token;
@@ -82,6 +82,8 @@ fn the_bytes_of_every_record_hold_still() {
     check(&RowKey::audit(3), &broken, include_str!("../../testdata/break_v1.hex"));
     let ids = IdsRecordV1 { next_collection: 3, next_index: 7 };
     check(&RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
+    let journal = JournalRecordV1 { rows_format: 2, salt: 0x0102_0304_0506_0708, applied: 9 };
+    check(&RowKey::JOURNAL, &journal, include_str!("../../testdata/journal_v1.hex"));
     let key = RowKey::collection(CollectionId::new(3));
     check(&key, &jobs(), include_str!("../../testdata/collection_v1.hex"));
 }

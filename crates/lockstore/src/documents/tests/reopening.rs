@@ -1,12 +1,25 @@
 //! Documents outlive the store that wrote them, and the file may be had alone.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::*;
-use crate::disk::{Birth, Disk, DiskOptions};
+use crate::disk::{Birth, Disk, DiskOptions, JournalUse};
 use crate::error::StoreError;
 use crate::records::{FormatRecordV1, Record};
 use crate::rows::{RowChange, RowKey, TableId};
+
+/// The files of the store as a kill leaves them now.
+fn killed(folder: &TempDir, path: &Path) -> PathBuf {
+    let killed = folder.path().join("killed");
+    fs::copy(path, &killed).unwrap();
+    let journal = path.with_file_name("test.lockstore-journal");
+    if journal.exists() {
+        fs::copy(journal, folder.path().join("killed-journal")).unwrap();
+    }
+    killed
+}
 
 #[test]
 fn documents_and_indexes_are_there_after_a_close_and_after_a_kill() {
@@ -18,8 +31,7 @@ fn documents_and_indexes_are_there_after_a_close_and_after_a_kill() {
         insert(&store, rawdoc! { "_id": id, "a": [id] });
     }
     let expected = documents(&store);
-    let killed = folder.path().join("killed");
-    std::fs::copy(&path, &killed).unwrap();
+    let killed = killed(&folder, &path);
     let copy = folder.path().join("copy");
     store.backup(&copy).unwrap();
     store.close().unwrap();
@@ -51,8 +63,7 @@ fn a_build_that_was_cut_short_is_gone_at_the_next_opening() {
     done(store.engine().define(definition));
     insert(&store, rawdoc! { "_id": 2, "a": 2 });
     assert_eq!(store.stats().unwrap().index_entries, 3);
-    let killed = folder.path().join("killed");
-    std::fs::copy(&path, &killed).unwrap();
+    let killed = killed(&folder, &path);
     let store = Store::open(&killed).unwrap();
     assert_eq!(collection(&store).indexes().len(), 1);
     while store.engine().in_seat(|seat| seat.writer.documents().has_to_clear()) {
@@ -65,7 +76,13 @@ fn a_build_that_was_cut_short_is_gone_at_the_next_opening() {
 /// A store as versions made it that knew no collections.
 fn format_1(path: &std::path::Path) {
     let birth = Birth { store_id: [7; 16], wall_ms: 5 };
-    let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: Some(birth) };
+    let options = DiskOptions {
+        cache_bytes: 1 << 20,
+        verify: true,
+        create: Some(birth),
+        journal: JournalUse::Never,
+        journal_bytes: 0,
+    };
     let disk = Disk::open(path, &options).unwrap();
     let format = FormatRecordV1 { version: 1, store_id: [7; 16], created_wall_ms: 5 };
     disk.commit(&[
@@ -84,7 +101,13 @@ fn format_1(path: &std::path::Path) {
 }
 
 fn version(path: &std::path::Path) -> u32 {
-    let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: None };
+    let options = DiskOptions {
+        cache_bytes: 1 << 20,
+        verify: true,
+        create: None,
+        journal: JournalUse::Never,
+        journal_bytes: 0,
+    };
     Disk::open(path, &options).unwrap().snapshot().unwrap().format().unwrap().version
 }
 
