@@ -16,6 +16,7 @@ pub mod fact;
 pub mod fuzz_commands;
 pub mod fuzz_documents;
 pub mod fuzz_message;
+pub mod journal_bytes;
 pub mod machine;
 pub mod open_bytes;
 pub mod patience;

@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 use std::sync::{MutexGuard, PoisonError};
 
-use redb::{Durability, Table};
+use redb::{Durability, Table, WriteTransaction};
 
-use super::guard::guarded;
+use super::guard::{guarded, guarded_drop};
 use super::journal::{Journal, JournalStorage, unmark};
 use super::{
     Disk, DiskError, DiskOptions, JournalUse, QUICK_REPAIR_ABOVE_BYTES, TABLES, definition,
@@ -75,7 +75,7 @@ impl Disk {
     pub(super) fn settle(&self) -> Result<(), DiskError> {
         self.journaled("close", |journaling| {
             if let State::Journalled(journal) = &journaling.state {
-                self.write(Durability::Immediate, &unmark(journal.format()))?;
+                self.write(&unmark(journal.format()))?;
                 journaling.state = State::Never;
                 // Of no use to anybody any more, and if it stays it is removed by the next opening.
                 if let Some(storage) = &journaling.storage
@@ -95,7 +95,17 @@ impl Disk {
         durability: Durability,
         rows: impl Iterator<Item = ChangedRow<'c>>,
     ) -> Result<(), DiskError> {
-        guarded("commit", || -> Result<(), redb::Error> {
+        let transaction = self.prepare(durability, rows)?;
+        guarded("commit", || transaction.commit())
+    }
+
+    /// Writes rows into a transaction of redb that is to be committed.
+    fn prepare<'c>(
+        &self,
+        durability: Durability,
+        rows: impl Iterator<Item = ChangedRow<'c>>,
+    ) -> Result<WriteTransaction, DiskError> {
+        guarded("commit", || -> Result<_, redb::Error> {
             // redb commits in one phase unless told otherwise.
             let mut transaction = self.db().begin_write()?;
             transaction.set_durability(durability)?;
@@ -117,12 +127,12 @@ impl Disk {
                     };
                 }
             }
-            Ok(transaction.commit()?)
+            Ok(transaction)
         })
     }
 
-    fn write(&self, durability: Durability, changes: &[RowChange]) -> Result<(), DiskError> {
-        self.write_rows(durability, changes.iter().map(RowChange::borrowed))
+    fn write(&self, changes: &[RowChange]) -> Result<(), DiskError> {
+        self.write_rows(Durability::Immediate, changes.iter().map(RowChange::borrowed))
     }
 
     fn commit_by(
@@ -149,19 +159,23 @@ impl Disk {
                 }
                 Ok(())
             }
-            State::Never => self.write(Durability::Immediate, changes),
+            State::Never => self.write(changes),
             State::After(commits) => match NonZeroU64::new(commits.get() - 1) {
                 Some(left) => {
                     *commits = left;
-                    self.write(Durability::Immediate, changes)
+                    self.write(changes)
                 }
                 None => self.begin(storage.as_deref(), *bytes, state, changes),
             },
             State::Journalled(journal) if journal.takes(changes) => {
-                journal
-                    .append(changes)
-                    .map_err(|source| DiskError::Io { doing: COMMIT, source })?;
-                self.write(Durability::None, changes)
+                // First redb: what it cannot take does not come into the journal, where every opening would meet it.
+                let rows = changes.iter().map(RowChange::borrowed);
+                let transaction = self.prepare(Durability::None, rows)?;
+                if let Err(source) = journal.append(changes) {
+                    guarded_drop(transaction);
+                    return Err(DiskError::Io { doing: COMMIT, source });
+                }
+                guarded("commit", || transaction.commit())
             }
             State::Journalled(journal) => self.check_in(journal, changes),
         }
@@ -189,7 +203,7 @@ impl Disk {
             }
             None => {}
         }
-        self.write(Durability::Immediate, changes)
+        self.write(changes)
     }
 
     /// Commits the batch to the file itself, and with it everything before it.
