@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use lockstore::{AcquireError, JournalError, OpenError, Store, StoreError, StoreOptions};
+use lockstore::{
+    AcquireError, JournalError, LockGuard, OpenError, Store, StoreError, StoreOptions,
+};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{DiskOp, Fault, PowerLoss, SimDisk, Tearing};
 use lockstore_tests::dice::{Dice, seed};
@@ -30,7 +32,7 @@ fn work(store: &Store) -> usize {
             let pair = [doc! { "_id": key(commit) }, doc! { "of": key(commit) }];
             jobs.insert_many(pair).run().is_ok()
         } else {
-            store.lock(&key(commit)).holder("h").try_acquire().map(|guard| guard.leak()).is_ok()
+            store.lock(&key(commit)).holder("h").try_acquire().map(LockGuard::leak).is_ok()
         };
         if !done {
             return commit;
@@ -207,7 +209,7 @@ fn a_store_that_has_nothing_to_do_makes_its_file_complete() {
     // Without its records: "a" made the journal, and "b" and "c" are in it.
     let without_records = || {
         let after = disk.after_power_loss(&PowerLoss::nothing_unsynced());
-        after.damage_journal(4096, &[0; 60 << 10]);
+        after.damage_journal(4096, &vec![0; 60 << 10]);
         open(&after).unwrap()
     };
     assert!(!without_records().is_locked("b").unwrap());

@@ -107,7 +107,8 @@ impl Disk {
     /// Opens the store at `path`, or makes one there when there is none and `options` say how.
     ///
     /// The file is locked against every other opener, in this process and others, until this is
-    /// dropped. What is no store of ours, or a damaged one, is left as it is, byte for byte.
+    /// dropped. What is no store of ours, or a damaged one, is left as it is, byte for byte. Commits that were left in its
+    /// journal are in the file when this returns.
     pub(crate) fn open(path: &Path, options: &DiskOptions) -> Result<Self, OpenError> {
         open::at_path(path, options)
     }
@@ -250,7 +251,7 @@ const fn definition(table: TableId) -> RowTableDefinition {
     TableDefinition::new(table.name())
 }
 
-/// Above this length a commit also records what redb needs to reopen the file at once after a kill, which
+/// Above this length a durable commit of redb also records what redb needs to reopen the file at once after a kill, which
 /// makes it up to twice as dear, as it syncs twice. Below, what is in use is read through instead: half a second a GiB
 /// when it is in memory, two when it is not. redb doubles a file that is full: one that has just
 /// come above this length has half of it in use.

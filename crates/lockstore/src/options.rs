@@ -171,7 +171,8 @@ impl StoreOptions {
 
     /// Opens the store at `path`, or makes one there.
     ///
-    /// The file is locked: while it is open here, no other opener gets it, in this process or another.
+    /// The file is locked: while it is open here, no other opener gets it, in this process or another. Its last commits
+    /// may be in a second file meanwhile, see [`StoreOptions::journal`].
     /// After a `fork`, the child may not use the store (it is told
     /// [`StoreError::Forked`](crate::StoreError::Forked)), and a child that lives on keeps the file locked.
     ///
