@@ -43,7 +43,7 @@ use crate::store::Store;
 /// [`Partial`](DocumentError::Partial) says), and the transaction goes on.
 ///
 /// Of a store that lives [elsewhere](crate::remote) it begins with its first operation, as MongoDB's do, and what is there of it ends with what has
-/// it: a commit then is [`TransactionEnd::Lost`], and [`Store::transaction`] runs it again.
+/// it: a commit then is [`TransactionEnd::Lost`](crate::TransactionEnd::Lost), and [`Store::transaction`] runs it again.
 ///
 /// # Conflicts
 ///

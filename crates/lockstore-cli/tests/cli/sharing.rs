@@ -249,7 +249,8 @@ fn a_wait_outlives_the_server_and_is_answered_by_the_next() {
     shared.sandbox.ok(&["acquire", "k", "--holder", "h", "--ttl", "2s"]);
     let client = shared.connect();
     let (on_reply, reply) = told();
-    let _outstanding = client.start("admin", rawdoc! { "lockWait": "k" }, None, on_reply);
+    let _outstanding =
+        client.start("admin", rawdoc! { "lockWait": "k", "wait": "forever" }, None, on_reply);
     for end in [Signal::KILL, Signal::TERM] {
         // What comes behind it on the same connection has been answered.
         let (on_ping, pong) = told();

@@ -66,7 +66,7 @@ fn receive(stream: &mut UnixStream) -> (i32, RawDocumentBuf) {
 }
 
 fn wait(key: &str) -> RawDocumentBuf {
-    rawdoc! { "lockWait": key, "$db": "admin" }
+    rawdoc! { "lockWait": key, "wait": "forever", "$db": "admin" }
 }
 
 fn ping() -> RawDocumentBuf {
@@ -85,9 +85,10 @@ fn calls_that_wait_keep_nobody_and_are_answered_in_the_order_in_which_they_end()
     assert_eq!(receive(&mut stream).0, 12);
     place.waiters_come_to(2);
     b.release().unwrap();
-    assert_eq!(receive(&mut stream), (11, rawdoc! { "free": true, "ok": 1.0 }));
+    let is_free = rawdoc! { "free": true, "waited": true, "ok": 1.0 };
+    assert_eq!(receive(&mut stream), (11, is_free.clone()));
     a.release().unwrap();
-    assert_eq!(receive(&mut stream), (10, rawdoc! { "free": true, "ok": 1.0 }));
+    assert_eq!(receive(&mut stream), (10, is_free));
 }
 
 #[test]
