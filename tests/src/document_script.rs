@@ -10,6 +10,8 @@ use lockstore::{Clock, Database, OpenError, Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::SimDisk;
 
+use crate::storage::Storage;
+
 /// One step, which a crash may cut short: it is done or not.
 #[derive(Clone, Debug)]
 enum Step {
@@ -46,9 +48,9 @@ pub struct Progress {
 /// # Errors
 ///
 /// As [`StoreOptions::open_backend`].
-pub fn open(disk: &SimDisk, clock: &ManualClock) -> Result<Store, OpenError> {
+pub fn open(storage: Storage, disk: &SimDisk, clock: &ManualClock) -> Result<Store, OpenError> {
     let options = StoreOptions::new().clock(Arc::new(clock.clone())).cache_bytes(1 << 20);
-    options.open_backend(disk.backend())
+    storage.open(options, disk)
 }
 
 impl DocumentScript {
@@ -59,7 +61,7 @@ impl DocumentScript {
     /// When a healthy store does not play it.
     pub fn new(clock: &ManualClock) -> Self {
         let mut script = Self { steps: steps(now_ms(clock)), contents: Vec::new() };
-        let store = open(&SimDisk::new(), clock).expect("a new store opens");
+        let store = open(Storage::Plain, &SimDisk::new(), clock).expect("a new store opens");
         script.contents.push(Content::of(&store).expect("it can be read"));
         for step in &script.steps {
             step.play(&store, clock).unwrap_or_else(|error| panic!("{step:?}: {error}"));

@@ -19,6 +19,7 @@ pub mod fuzz_commands;
 pub mod fuzz_document_locks;
 pub mod fuzz_documents;
 pub mod fuzz_message;
+pub mod journal_bytes;
 pub mod loopback;
 pub mod machine;
 pub mod open_bytes;
@@ -28,6 +29,7 @@ pub mod presence;
 pub mod queue_worker;
 pub mod script;
 pub mod shared_end;
+pub mod storage;
 pub mod task;
 pub mod worker;
 

@@ -17,6 +17,7 @@ use lockstore_testkit::disk::SimDisk;
 use crate::account::Account;
 use crate::fact::{Fact, Granted};
 use crate::polling::{block_on, poll_once};
+use crate::storage::Storage;
 
 /// The value of a call, or out with why the store cannot serve: nothing else can be wrong.
 macro_rules! answer {
@@ -34,6 +35,8 @@ macro_rules! answer {
 pub struct Script {
     /// Where the store lies.
     pub disk: SimDisk,
+    /// And how.
+    pub storage: Storage,
     /// The store's clock.
     pub clock: ManualClock,
     /// What the store has answered.
@@ -60,15 +63,20 @@ pub enum Played {
 /// # Errors
 ///
 /// As [`StoreOptions::open_backend`].
-pub fn open(disk: &SimDisk, clock: &ManualClock) -> Result<Store, OpenError> {
+pub fn open(storage: Storage, disk: &SimDisk, clock: &ManualClock) -> Result<Store, OpenError> {
     let options = StoreOptions::new().clock(Arc::new(clock.clone())).cache_bytes(1 << 20);
-    options.audit_max(2).open_backend(disk.backend())
+    storage.open(options.audit_max(2), disk)
 }
 
 impl Script {
+    /// A script to be played on a store that lies in this way.
+    pub fn on(storage: Storage) -> Self {
+        Self { storage, ..Self::default() }
+    }
+
     /// Plays the script until something fails.
     pub fn play(&mut self) -> Played {
-        let store = match open(&self.disk, &self.clock) {
+        let store = match open(self.storage, &self.disk, &self.clock) {
             Ok(store) => store,
             Err(error) => return Played::Unopened(error),
         };

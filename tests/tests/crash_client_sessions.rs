@@ -7,6 +7,7 @@ use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
 use lockstore::{Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{PowerLoss, SimDisk};
+use lockstore_tests::storage::Storage;
 
 /// What the client has got an answer to, across crashes.
 #[derive(Debug, Default)]
@@ -115,9 +116,9 @@ fn told(reply: &RawDocument) -> Vec<String> {
     fields.map(|(name, value)| format!("{name}: {value:?}")).collect()
 }
 
-fn open(disk: &SimDisk) -> Result<Store, lockstore::OpenError> {
+fn open(storage: Storage, disk: &SimDisk) -> Result<Store, lockstore::OpenError> {
     let clock = Arc::new(ManualClock::new());
-    StoreOptions::new().clock(clock).cache_bytes(1 << 20).open_backend(disk.backend())
+    storage.open(StoreOptions::new().clock(clock).cache_bytes(1 << 20), disk)
 }
 
 fn content(store: &Store) -> Vec<bson::Document> {
@@ -138,7 +139,11 @@ fn content(store: &Store) -> Vec<bson::Document> {
 
 #[test]
 fn what_is_asked_again_after_a_crash_at_any_sync_is_done_once() {
-    let healthy = open(&SimDisk::new()).unwrap();
+    Storage::ALL.into_iter().for_each(check_every_sync);
+}
+
+fn check_every_sync(storage: Storage) {
+    let healthy = open(storage, &SimDisk::new()).unwrap();
     let mut client = Client::default();
     assert!(client.play(&healthy).is_ok());
     let (expected, replies) = (content(&healthy), client.replies);
@@ -147,7 +152,7 @@ fn what_is_asked_again_after_a_crash_at_any_sync_is_done_once() {
         let disk = SimDisk::new();
         disk.lose_power_at_sync(sync);
         let mut client = Client::default();
-        if let Ok(store) = open(&disk) {
+        if let Ok(store) = open(storage, &disk) {
             drop(client.play(&store));
         }
         if !disk.is_off() {
@@ -157,9 +162,9 @@ fn what_is_asked_again_after_a_crash_at_any_sync_is_done_once() {
         for loss in
             [PowerLoss::nothing_unsynced(), PowerLoss::everything(), PowerLoss::seeded(sync)]
         {
-            let crash = format!("power lost at sync {sync}, {loss:?}");
+            let crash = format!("{storage:?}, power lost at sync {sync}, {loss:?}");
             let mut client = Client { replies: client.replies.clone(), ..client };
-            let store = open(&disk.after_power_loss(&loss))
+            let store = open(storage, &disk.after_power_loss(&loss))
                 .unwrap_or_else(|error| panic!("{crash}: {error}"));
             assert!(client.play(&store).is_ok(), "{crash}");
             assert_eq!(client.replies, replies, "{crash}");

@@ -5,14 +5,24 @@ use std::thread;
 
 use lockstore::ReadError;
 use lockstore::{
-    AcquireError, BreakError, Clock, OpenError, ReleaseError, RenewError, Store, StoreError, Token,
-    WaitError,
+    AcquireError, BreakError, Clock, JournalError, OpenError, ReleaseError, RenewError, Store,
+    StoreError, Token, WaitError,
 };
 use lockstore_testkit::disk::{DiskOp, FailedSync, Fault, PowerLoss, SimDisk};
 use lockstore_tests::script::{Played, Script, open};
+use lockstore_tests::storage::Storage;
 
 #[test]
 fn a_full_or_broken_disk_at_any_operation_is_told_and_loses_nothing() {
+    check_every_fault(Storage::Plain);
+}
+
+#[test]
+fn a_full_or_broken_disk_with_a_journal_is_told_and_loses_nothing() {
+    check_every_fault(Storage::Journalled);
+}
+
+fn check_every_fault(storage: Storage) {
     let faults: [fn() -> Fault; 4] = [
         Fault::io_error,
         || Fault::io_error().failed_sync(FailedSync::MarkedClean).from_then_on(),
@@ -21,7 +31,8 @@ fn a_full_or_broken_disk_at_any_operation_is_told_and_loses_nothing() {
     ];
     let struck: Vec<_> = thread::scope(|scope| {
         let halves = faults.chunks(2).map(|half| {
-            scope.spawn(|| half.iter().map(|fault| strike_every_operation(*fault)).sum::<u64>())
+            let strike = move |fault: &fn() -> Fault| strike_every_operation(storage, *fault);
+            scope.spawn(move || half.iter().map(strike).sum::<u64>())
         });
         let halves: Vec<_> = halves.collect();
         halves.into_iter().map(|half| half.join().expect("see above")).collect()
@@ -30,11 +41,11 @@ fn a_full_or_broken_disk_at_any_operation_is_told_and_loses_nothing() {
 }
 
 /// Returns how many operations failed.
-fn strike_every_operation(fault: fn() -> Fault) -> u64 {
+fn strike_every_operation(storage: Storage, fault: fn() -> Fault) -> u64 {
     let mut struck = 0;
-    for op in [DiskOp::Read, DiskOp::Write, DiskOp::Sync, DiskOp::SetLen] {
+    for op in [DiskOp::Read, DiskOp::Write, DiskOp::Sync, DiskOp::SetLen, DiskOp::Name] {
         for nth in 1.. {
-            let mut script = Script::default();
+            let mut script = Script::on(storage);
             script.disk.inject(fault().on(op).nth(nth));
             let played = script.play();
             if script.disk.counts().of(op) < nth {
@@ -58,7 +69,11 @@ fn check_told(script: &Script, played: Played, struck_by: &str) {
         // redb did without what failed, or the store did: it was closed.
         Played::Whole => {}
         Played::Unopened(error) => {
-            assert!(matches!(error, OpenError::Disk { .. }), "{struck_by}: {error:?}");
+            let told = matches!(
+                error,
+                OpenError::Disk { .. } | OpenError::Journal { source: JournalError::Io(_), .. }
+            );
+            assert!(told, "{struck_by}: {error:?}");
         }
         Played::Unclosed(error) => {
             assert!(matches!(error, StoreError::Disk(_)), "{struck_by}: {error:?}");
@@ -109,7 +124,8 @@ fn check_poisoned(store: &Store, struck_by: &str) {
 
 /// The same disk, repaired or copied to a healthy one.
 fn check_healthy(script: &Script, disk: &SimDisk, struck_by: &str) {
-    let store = open(disk, &script.clock).unwrap_or_else(|error| panic!("{struck_by}: {error}"));
+    let opened = open(script.storage, disk, &script.clock);
+    let store = opened.unwrap_or_else(|error| panic!("{struck_by}: {error}"));
     let mut account = script.account.clone();
     account.check(&store, || script.clock.now());
     account.check_next_token(&store);

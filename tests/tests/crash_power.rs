@@ -9,13 +9,22 @@ use std::time::Duration;
 use lockstore::{Clock, Instant, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{PowerLoss, SimDisk};
-use lockstore_tests::account::Account;
 use lockstore_tests::script::{Played, Script, open};
+use lockstore_tests::storage::Storage;
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_power_is_lost_at_any_sync() {
+    check_every_sync(Storage::Plain);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_with_a_journal_when_the_power_is_lost_at_any_sync() {
+    check_every_sync(Storage::Journalled);
+}
+
+fn check_every_sync(storage: Storage) {
     let done: Vec<_> = thread::scope(|scope| {
-        let half = |first| scope.spawn(move || cut_every_second_sync(first));
+        let half = |first| scope.spawn(move || cut_every_second_sync(storage, first));
         [half(1), half(2)].map(|half| half.join().expect("see above")).into()
     });
     let (cuts, openings) = (done[0].0 + done[1].0, done[0].1 + done[1].1);
@@ -24,10 +33,10 @@ fn nothing_acknowledged_is_lost_when_the_power_is_lost_at_any_sync() {
 }
 
 /// Returns the number of syncs that were cut, and of openings that were checked.
-fn cut_every_second_sync(first: u64) -> (u64, u64) {
+fn cut_every_second_sync(storage: Storage, first: u64) -> (u64, u64) {
     let (mut cuts, mut openings) = (0, 0);
     for sync in (first..).step_by(2) {
-        let mut script = Script::default();
+        let mut script = Script::on(storage);
         script.disk.lose_power_at_sync(sync);
         let played = script.play();
         if !script.disk.is_off() {
@@ -61,7 +70,7 @@ fn check_every_opening(script: &Script, disk: &SimDisk, seed: u64, crash: &str) 
     for sync in 1.. {
         let again = disk.after_kill();
         again.lose_power_at_sync(sync);
-        let opened = open(&again, &later.clock);
+        let opened = open(script.storage, &again, &later.clock);
         if !again.is_off() {
             opened.unwrap_or_else(|error| panic!("{crash}: {error}"));
             break;
@@ -69,19 +78,20 @@ fn check_every_opening(script: &Script, disk: &SimDisk, seed: u64, crash: &str) 
         drop(opened);
         for loss in [PowerLoss::nothing_unsynced(), PowerLoss::seeded(seed ^ (sync << 32))] {
             let crash = format!("{crash}; and in opening at sync {sync}, {loss:?}");
-            check(&script.account, &again.after_power_loss(&loss), &later, &crash);
+            check(script, &again.after_power_loss(&loss), &later, &crash);
             openings += 1;
         }
     }
-    check(&script.account, disk, &later, crash);
+    check(script, disk, &later, crash);
     openings
 }
 
 /// Whether what was answered is on the disk.
-fn check(account: &Account, disk: &SimDisk, later: &Later, crash: &str) {
-    let store = open(disk, &later.clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
+fn check(script: &Script, disk: &SimDisk, later: &Later, crash: &str) {
+    let store =
+        open(script.storage, disk, &later.clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
     let verdict = catch_unwind(AssertUnwindSafe(|| {
-        let mut account = account.clone();
+        let mut account = script.account.clone();
         account.check(&store, || later.now);
         account.check_next_token(&store);
     }));
@@ -107,14 +117,18 @@ const DOWNTIME: Duration = Duration::from_secs(30);
 #[test]
 fn a_restart_loop_extends_a_lease_by_one_grace_at_most() {
     for grace in [Duration::ZERO, Duration::from_millis(500)] {
-        check_restart_loop(grace, |clock| clock.advance(Duration::from_micros(13_400)));
+        for storage in Storage::ALL {
+            check_restart_loop(storage, grace, |clock| {
+                clock.advance(Duration::from_micros(13_400));
+            });
+        }
     }
 }
 
 #[test]
 fn a_loop_of_reboots_extends_a_lease_by_one_grace_at_most() {
     for grace in [Duration::ZERO, Duration::from_millis(500)] {
-        check_restart_loop(grace, |clock| {
+        check_restart_loop(Storage::Journalled, grace, |clock| {
             clock.reboot(Duration::from_millis(13));
             clock.advance(Duration::from_micros(400));
         });
@@ -122,12 +136,12 @@ fn a_loop_of_reboots_extends_a_lease_by_one_grace_at_most() {
 }
 
 /// Crashes again and again, each time for 13.4 ms, until the lease is over.
-fn check_restart_loop(grace: Duration, be_down: fn(&ManualClock)) {
+fn check_restart_loop(storage: Storage, grace: Duration, be_down: fn(&ManualClock)) {
     const TTL: Duration = Duration::from_secs(2);
     let (mut disk, clock) = (SimDisk::new(), ManualClock::new());
     let open = |disk: &SimDisk| {
         let options = StoreOptions::new().restart_grace(grace).clock(Arc::new(clock.clone()));
-        options.open_backend(disk.backend()).expect("the store opens")
+        storage.open(options, disk).expect("the store opens")
     };
     let mut store = open(&disk);
     let guard = store.lock("k").holder("h").ttl(TTL).try_acquire().expect("nobody holds it");

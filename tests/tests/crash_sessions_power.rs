@@ -10,6 +10,7 @@ use lockstore::presence::{Instance, Presence, Process};
 use lockstore::{Clock, DocumentLock, SessionId, Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{PowerLoss, SimDisk};
+use lockstore_tests::storage::Storage;
 
 /// What was answered: the sessions with their locks, and those that are over, or may be.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,7 @@ struct Told {
 }
 
 struct Script {
+    storage: Storage,
     disk: SimDisk,
     clock: ManualClock,
     told: Told,
@@ -29,8 +31,12 @@ struct Script {
 
 type Step<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-fn open(disk: &SimDisk, clock: &ManualClock) -> Result<Store, lockstore::OpenError> {
-    StoreOptions::new().clock(Arc::new(clock.clone())).open_backend(disk.backend())
+fn open(
+    storage: Storage,
+    disk: &SimDisk,
+    clock: &ManualClock,
+) -> Result<Store, lockstore::OpenError> {
+    storage.open(StoreOptions::new().clock(Arc::new(clock.clone())), disk)
 }
 
 impl Script {
@@ -93,12 +99,17 @@ impl Script {
 
 #[test]
 fn no_session_is_lost_or_comes_back_when_the_power_is_lost_at_any_sync() {
+    Storage::ALL.into_iter().for_each(check_every_sync);
+}
+
+fn check_every_sync(storage: Storage) {
     let mut cuts = 0;
     for sync in 1.. {
         let (disk, clock) = (SimDisk::new(), ManualClock::new());
         disk.lose_power_at_sync(sync);
-        let mut script = Script { disk, clock, told: Told::default(), documents: Vec::new() };
-        let opened = open(&script.disk, &script.clock);
+        let (told, documents) = (Told::default(), Vec::new());
+        let mut script = Script { storage, disk, clock, told, documents };
+        let opened = open(storage, &script.disk, &script.clock);
         let played = match &opened {
             Ok(store) => script.play(store),
             Err(_) => Err("it was not made".into()),
@@ -111,7 +122,7 @@ fn no_session_is_lost_or_comes_back_when_the_power_is_lost_at_any_sync() {
         for loss in
             [PowerLoss::nothing_unsynced(), PowerLoss::everything(), PowerLoss::seeded(sync)]
         {
-            let crash = format!("power lost at sync {sync}, {loss:?}");
+            let crash = format!("{storage:?}, power lost at sync {sync}, {loss:?}");
             check_every_opening(&script, &script.disk.after_power_loss(&loss), &crash);
         }
         script.documents.clear();
@@ -131,20 +142,21 @@ fn check_every_opening(script: &Script, disk: &SimDisk, crash: &str) {
         for sync in 1.. {
             let again = disk.after_kill();
             again.lose_power_at_sync(sync);
-            drop(open(&again, &clock));
+            drop(open(script.storage, &again, &clock));
             if !again.is_off() {
                 break;
             }
             let crash = format!("{crash}, and in opening at sync {sync}");
             let left = again.after_power_loss(&PowerLoss::seeded(sync));
-            check(&script.told, &left, &clock, same_boot, &crash);
+            check(script, &left, &clock, same_boot, &crash);
         }
-        check(&script.told, disk, &clock, same_boot, crash);
+        check(script, disk, &clock, same_boot, crash);
     }
 }
 
-fn check(told: &Told, disk: &SimDisk, clock: &ManualClock, same_boot: bool, crash: &str) {
-    let store = open(disk, clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
+fn check(script: &Script, disk: &SimDisk, clock: &ManualClock, same_boot: bool, crash: &str) {
+    let Script { storage, told, .. } = script;
+    let store = open(*storage, disk, clock).unwrap_or_else(|error| panic!("{crash}: {error}"));
     let report = store.check().unwrap();
     assert!(report.is_sound(), "{crash}: {:?}", report.problems);
     let sessions: BTreeSet<_> = store.sessions().unwrap().iter().map(|info| info.session).collect();

@@ -5,7 +5,7 @@
 //! must be on disk: see [`Account`]. What was in flight may have happened or not.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ fn kill_again_and_again(test: &mut CrashTest, path: &Path, rounds: u64, seed: u6
         let looks_at_a_copy = dice.chance(1, 2) && path.exists();
         if looks_at_a_copy {
             fs::copy(path, &looked_at).expect("the file can be copied");
+            if journal_of(path).exists() {
+                fs::copy(journal_of(path), journal_of(&looked_at)).expect("so can its journal");
+            }
         }
         let store = open(if looks_at_a_copy { &looked_at } else { path });
         account.check(&store, || clock.now());
@@ -94,6 +97,12 @@ fn kill_again_and_again(test: &mut CrashTest, path: &Path, rounds: u64, seed: u6
     account.check_beliefs();
     eprintln!("{rounds} kills, {facts} answers, {} grants", account.grants());
     facts
+}
+
+fn journal_of(path: &Path) -> PathBuf {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    journal.into()
 }
 
 fn child(path: &Path, work: &str, seed: u64) -> CrashTest {

@@ -7,6 +7,7 @@ use bson::{Document, doc};
 use lockstore::{Collection, DocumentError, IndexModel, LockGuard, Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::{DiskOp, FailedSync, Fault, PowerLoss, SimDisk};
+use lockstore_tests::storage::Storage;
 
 /// All that a store holds: the documents of each collection, and who holds which lock.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,23 +71,23 @@ fn play(store: &Store, mut done: impl FnMut(&Store)) -> Result<(), DocumentError
     Ok(())
 }
 
-fn open(disk: &SimDisk, clock: &ManualClock) -> Result<Store, lockstore::OpenError> {
-    let options = StoreOptions::new().clock(Arc::new(clock.clone())).cache_bytes(1 << 20);
-    options.open_backend(disk.backend())
+fn open(storage: Storage, disk: &SimDisk) -> Result<Store, lockstore::OpenError> {
+    let options = StoreOptions::new().clock(Arc::new(ManualClock::new())).cache_bytes(1 << 20);
+    storage.open(options, disk)
 }
 
 /// What a healthy store holds after each step.
 fn contents() -> Vec<Content> {
-    let store = open(&SimDisk::new(), &ManualClock::new()).unwrap();
+    let store = open(Storage::Plain, &SimDisk::new()).unwrap();
     let mut contents = Vec::new();
     play(&store, |store| contents.push(Content::of(store))).unwrap();
     contents
 }
 
 /// Plays the script on a disk that may fail, and answers how many contents were reached.
-fn play_on(disk: &SimDisk) -> usize {
+fn play_on(storage: Storage, disk: &SimDisk) -> usize {
     let mut reached = 0;
-    if let Ok(store) = open(disk, &ManualClock::new()) {
+    if let Ok(store) = open(storage, disk) {
         // It fails where the disk does.
         drop(play(&store, |_| reached += 1));
     }
@@ -94,8 +95,8 @@ fn play_on(disk: &SimDisk) -> usize {
 }
 
 #[track_caller]
-fn check(disk: &SimDisk, reached: usize, contents: &[Content], crash: &str) {
-    let store = open(disk, &ManualClock::new()).unwrap_or_else(|error| panic!("{crash}: {error}"));
+fn check(storage: Storage, disk: &SimDisk, reached: usize, contents: &[Content], crash: &str) {
+    let store = open(storage, disk).unwrap_or_else(|error| panic!("{crash}: {error}"));
     let report = store.check().unwrap();
     assert!(report.is_sound(), "{crash}: {:?}", report.problems);
     let found = Content::of(&store);
@@ -119,12 +120,16 @@ fn check(disk: &SimDisk, reached: usize, contents: &[Content], crash: &str) {
 
 #[test]
 fn a_transaction_is_there_as_a_whole_or_not_at_all_when_the_power_is_lost_at_any_sync() {
+    Storage::ALL.into_iter().for_each(check_every_sync);
+}
+
+fn check_every_sync(storage: Storage) {
     let contents = contents();
     let mut cuts = 0;
     for sync in 1.. {
         let disk = SimDisk::new();
         disk.lose_power_at_sync(sync);
-        let reached = play_on(&disk);
+        let reached = play_on(storage, &disk);
         if !disk.is_off() {
             assert_eq!(reached, contents.len());
             break;
@@ -134,7 +139,7 @@ fn a_transaction_is_there_as_a_whole_or_not_at_all_when_the_power_is_lost_at_any
             [PowerLoss::nothing_unsynced(), PowerLoss::everything(), PowerLoss::seeded(sync)]
         {
             let crash = format!("power lost at sync {sync}, {loss:?}");
-            check(&disk.after_power_loss(&loss), reached, &contents, &crash);
+            check(storage, &disk.after_power_loss(&loss), reached, &contents, &crash);
         }
     }
     eprintln!("{cuts} syncs cut");
@@ -143,6 +148,10 @@ fn a_transaction_is_there_as_a_whole_or_not_at_all_when_the_power_is_lost_at_any
 
 #[test]
 fn a_transaction_is_there_as_a_whole_or_not_at_all_when_the_disk_fails_at_any_operation() {
+    Storage::ALL.into_iter().for_each(check_every_fault);
+}
+
+fn check_every_fault(storage: Storage) {
     let contents = contents();
     let mut struck = 0;
     let faults: [fn() -> Fault; 2] = [
@@ -155,7 +164,7 @@ fn a_transaction_is_there_as_a_whole_or_not_at_all_when_the_disk_fails_at_any_op
             loop {
                 let disk = SimDisk::new();
                 disk.inject(fault().on(op).nth(nth));
-                let reached = play_on(&disk);
+                let reached = play_on(storage, &disk);
                 if disk.counts().of(op) < nth {
                     assert_eq!(reached, contents.len());
                     break;
@@ -163,8 +172,14 @@ fn a_transaction_is_there_as_a_whole_or_not_at_all_when_the_disk_fails_at_any_op
                 struck += 1;
                 disk.clear_faults();
                 let crash = format!("{op:?} {nth} failed");
-                check(&disk.after_kill(), reached, &contents, &crash);
-                check(&disk.after_power_loss(&PowerLoss::seeded(nth)), reached, &contents, &crash);
+                check(storage, &disk.after_kill(), reached, &contents, &crash);
+                check(
+                    storage,
+                    &disk.after_power_loss(&PowerLoss::seeded(nth)),
+                    reached,
+                    &contents,
+                    &crash,
+                );
                 nth += 1 + nth / 6;
             }
         }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use lockstore_tests::decode_row::decode_row;
 use lockstore_tests::fuzz_commands::command;
 use lockstore_tests::fuzz_documents::{filter, key, pipeline, update};
+use lockstore_tests::journal_bytes::journal_bytes;
 use lockstore_tests::open_bytes::{let_redb_panic, open_bytes};
 
 /// What has panicked, other than redb.
@@ -23,6 +24,7 @@ fn every_found_case_passes() {
     let_redb_panic();
     replay("decode_row", decode_row);
     replay("open_bytes", open_bytes);
+    replay("journal_bytes", journal_bytes);
     replay("filter", filter);
     replay("update", update);
     replay("pipeline", pipeline);

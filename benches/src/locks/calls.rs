@@ -18,12 +18,17 @@ const THREADS: [usize; 4] = [1, 8, 64, 512];
 const FEW: usize = 8;
 
 pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
-    let Live { store, redb } = Live::new(place, "calls", scale.live)?;
+    let Live { store, plain, redb } = Live::new(place, "calls", scale.live)?;
     let sqlite = Sqlite::new(&place.file("calls.sqlite"), scale.live, CACHE_BYTES)?;
     let log = SyncedLog::new(&place.file("calls.log"))?;
-    let ours = Ours(store.clone());
-    let contenders: [(&str, &dyn LockTable); 4] =
-        [("lockstore", &ours), ("redb", &redb), ("sqlite", &sqlite), ("log", &log)];
+    let (ours, plain) = (Ours(store.clone()), Ours(plain));
+    let contenders: [(&str, &dyn LockTable); 5] = [
+        ("lockstore", &ours),
+        ("plain", &plain),
+        ("redb", &redb),
+        ("sqlite", &sqlite),
+        ("log", &log),
+    ];
 
     let mut section = Section::new(
         format!("calls: durable acquisitions and releases among {} live locks", count(scale.live)),
@@ -67,6 +72,7 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
             section.figure(figure(format!("p99_over_{name}")), p99);
         }
     }
+    section.note("plain: lockstore without its journal, each commit a durable one of redb");
     section.note("redb: a transaction for each call, the same rows and cache; it compares nothing");
     section.note(
         "sqlite: WAL, synchronous=FULL, one connection behind a mutex; log: one fdatasync a call",

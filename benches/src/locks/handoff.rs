@@ -15,7 +15,7 @@ use crate::report::{Section, ratio, time};
 use crate::{Result, bulk};
 
 pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
-    let Live { store, redb } = Live::new(place, "handoff", scale.live)?;
+    let Live { store, plain: _, redb } = Live::new(place, "handoff", scale.live)?;
     let (mut handoff, mut handoff_p99) = (Series::default(), Series::default());
     let (mut commit, mut commit_p99) = (Series::default(), Series::default());
     let times = scale.handoffs / PARTS;

@@ -3,31 +3,36 @@
 use std::fs;
 use std::path::Path;
 
-use lockstore::{Store, StoreOptions};
+use lockstore::{JournalUse, Store, StoreOptions};
 
 use crate::peers::RedbAlone;
 use crate::place::Place;
 use crate::{Result, bulk};
 
-/// A store with live locks, and redb on a copy of its file.
+/// A store with live locks, one on a copy of its file that has no journal, and redb on another.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) store: Store,
+    pub(super) plain: Store,
     pub(super) redb: RedbAlone,
 }
 
 impl Live {
-    /// Builds both, with `locks` locks, in files called after `name`.
+    /// Builds them, with `locks` locks, in files called after `name`.
     pub(super) fn new(place: &Place, name: &str, locks: usize) -> Result<Self> {
         let ours = place.file(&format!("{name}.lockstore"));
-        let copy = place.file(&format!("{name}.redb"));
+        let [plain, redb] = ["plain", "redb"].map(|kind| place.file(&format!("{name}.{kind}")));
         let store = store(&ours, locks)?;
         store.close()?;
-        fs::copy(&ours, &copy)?;
-        // The copy must not be written back while something is measured.
-        fs::File::open(&copy)?.sync_all()?;
-        let store = StoreOptions::new().cache_bytes(CACHE_BYTES).open(&ours)?;
-        Ok(Self { store, redb: RedbAlone::open(&copy, CACHE_BYTES)? })
+        for copy in [&plain, &redb] {
+            fs::copy(&ours, copy)?;
+            // The copy must not be written back while something is measured.
+            fs::File::open(copy)?.sync_all()?;
+        }
+        let options = StoreOptions::new().cache_bytes(CACHE_BYTES);
+        let store = options.clone().open(&ours)?;
+        let plain = options.journal(JournalUse::Never).open(&plain)?;
+        Ok(Self { store, plain, redb: RedbAlone::open(&redb, CACHE_BYTES)? })
     }
 }
 

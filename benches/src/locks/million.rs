@@ -29,6 +29,13 @@ pub(crate) struct Child {
     build: Option<usize>,
 }
 
+/// Where the journal of the store at `path` is.
+fn journal_of(path: &Path) -> PathBuf {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    journal.into()
+}
+
 /// What the process of its own has measured.
 #[derive(Debug, Serialize, Deserialize)]
 struct Found {
@@ -46,8 +53,13 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
     let file_bytes = fs::metadata(&killed)?.len();
     let mut reopened = Figures::default();
     for _ in 0..scale.rounds {
-        fs::copy(&killed, &file)?;
-        fs::File::open(&file)?.sync_all()?;
+        for (killed, file) in [(&killed, &file), (&journal_of(&killed), &journal_of(&file))] {
+            // The journal is there if its builder has left one.
+            if killed.exists() {
+                fs::copy(killed, file)?;
+                fs::File::open(file)?.sync_all()?;
+            }
+        }
         let child = Child { file: file.clone(), build: None };
         let after_kill = child.spawn()?;
         let after_close = child.spawn()?;

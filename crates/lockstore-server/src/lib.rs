@@ -26,8 +26,14 @@
 //! A server that was stopped, by SIGSTOP say, keeps nobody beyond a deadline: the call ends as `ServerUnresponsive`, which names
 //! the process. Calls without a deadline go on waiting, and say so in the log.
 //!
+//! # Files beside the store
+//!
+//! Of the store `jobs.redb`, in its folder:
+//!
 //! | file | what |
 //! | --- | --- |
+//! | `jobs.redb` | the store. Who has it locked owns all the others |
+//! | `jobs.redb-journal` | the last commits, while the store is open: [`StoreOptions::journal`](lockstore::StoreOptions::journal). After a kill it belongs to the store, and the next server takes it over |
 //! | `jobs.redb.sock` | the socket: [`socket_path`] |
 //! | `jobs.redb.log`, `jobs.redb.log.1` | the log of servers in the background, 1 MiB each: [`log_path`] |
 //!

@@ -5,6 +5,9 @@
 //! synced may survive a loss of power in whole, in part or not at all ([`SimDisk::after_power_loss`]),
 //! sector by sector, in any order, and with the length of the file changed or not.
 //!
+//! Beside the file there is room for a journal ([`SimDisk::journal`]), of which all that holds too: one log of writes and syncs
+//! runs over both files, and faults and losses of power strike in it wherever they are told to.
+//!
 //! # Every crash of a workload
 //!
 //! Run the workload once and count its syncs; then run it again for each sync, with the power lost
@@ -48,7 +51,9 @@
 
 mod backend;
 mod fault;
+mod files;
 mod image;
+mod journal;
 mod power_loss;
 mod stall;
 
@@ -59,13 +64,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub use backend::SimBackend;
 pub use fault::{DiskOp, FailedSync, Fault};
 pub use image::{FILE_BYTES_MAX, SECTOR_BYTES};
+pub use journal::SimJournal;
 pub use power_loss::{PowerLoss, Tearing, Unsynced};
 pub use stall::HeldSyncs;
 
 use fault::{Armed, Failure};
-use image::Image;
+use files::{FileId, Files};
 
-/// A simulated disk that holds one file. Clones are handles of the same disk.
+/// A simulated disk that holds one file, and a journal beside it. Clones are handles of the same disk.
 ///
 /// The disk outlives the programs that use it: drop the database, then open another on
 /// [`SimDisk::backend`], or on the disk that a crash leaves behind.
@@ -82,28 +88,44 @@ impl SimDisk {
 
     /// A disk that holds `bytes`, durably.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self::from_image(Image::durable(bytes))
+        Self::from_files(Files::durable(bytes, None))
+    }
+
+    /// A disk that holds what this one does, durably, and `journal` in place of its journal.
+    #[must_use]
+    pub fn with_journal(&self, journal: Option<Vec<u8>>) -> Self {
+        Self::from_files(Files::durable(self.contents(), journal))
     }
 
     /// What a database is opened on. Only one may be open at a time, as with a locked file; a
     /// second one is refused while it is.
     pub fn backend(&self) -> SimBackend {
-        SimBackend::new(self.clone())
+        SimBackend::of(self.clone(), FileId::Store)
+    }
+
+    /// Where a store has its journal, for `StoreOptions::open_backend_with_journal`.
+    pub fn journal(&self) -> SimJournal {
+        SimJournal::new(self.clone())
     }
 
     /// The file as a program sees it now, synced or not.
     pub fn contents(&self) -> Vec<u8> {
-        self.state().image.cached().to_vec()
+        self.state().files.store().cached().to_vec()
     }
 
-    /// What is certain to survive a loss of power.
+    /// The journal as a program sees it now, synced or not; `None` when there is none.
+    pub fn journal_contents(&self) -> Option<Vec<u8>> {
+        self.state().files.journal_image().map(|journal| journal.cached().to_vec())
+    }
+
+    /// What is certain to survive a loss of power, of the store's own file.
     pub fn durable_contents(&self) -> Vec<u8> {
-        self.state().image.durable_bytes().to_vec()
+        self.state().files.store().durable_bytes().to_vec()
     }
 
     /// How many writes and changes of length no sync has made durable yet.
     pub fn unsynced_changes(&self) -> usize {
-        self.state().image.changes()
+        self.state().files.unsynced()
     }
 
     /// How many operations reached the disk so far, failed ones included.
@@ -114,14 +136,22 @@ impl SimDisk {
     /// Overwrites durable bytes behind the program's back, as a failing medium does. Bytes past
     /// the end of the file are ignored.
     pub fn damage(&self, offset: u64, bytes: &[u8]) {
-        self.state().image.damage(offset, bytes);
+        self.state().files.file_mut(FileId::Store).damage(offset, bytes);
+    }
+
+    /// As [`SimDisk::damage`], in the journal, if there is one.
+    pub fn damage_journal(&self, offset: u64, bytes: &[u8]) {
+        let mut state = self.state();
+        if let Some(journal) = state.files.journal() {
+            state.files.file_mut(journal).damage(offset, bytes);
+        }
     }
 
     /// A disk as the next process finds it when this one is killed now: every write that returned
     /// is there, synced or not. Faults, counts and the running program stay behind with this disk.
     #[must_use]
     pub fn after_kill(&self) -> Self {
-        Self::from_image(self.state().image.clone())
+        Self::from_files(self.state().files.clone())
     }
 
     /// A disk as the machine finds it when the power comes back: all that was synced, and of what
@@ -145,11 +175,11 @@ impl SimDisk {
     #[must_use]
     pub fn after_power_loss(&self, loss: &PowerLoss) -> Self {
         let state = self.state();
-        Self::from_bytes(state.image.after_power_loss(&mut loss.survivors()))
+        Self::from_files(state.files.after_power_loss(&mut loss.survivors()))
     }
 
     /// Like [`SimDisk::after_power_loss`], with each outcome chosen by the caller: `choose` is
-    /// asked once for the length of the file and once for each unsynced sector, and answers with
+    /// asked once for the length of each file and once for each unsynced sector, and answers with
     /// the number of the version that survives: 0 is the oldest, which is the durable one unless a
     /// surviving truncation rules it out. A number past the newest version means the newest.
     ///
@@ -157,7 +187,7 @@ impl SimDisk {
     #[must_use]
     pub fn after_power_loss_choosing(&self, choose: impl FnMut(Unsynced) -> usize) -> Self {
         let state = self.state();
-        Self::from_bytes(state.image.after_power_loss(&mut power_loss::Chosen(choose)))
+        Self::from_files(state.files.after_power_loss(&mut power_loss::Chosen(choose)))
     }
 
     /// Switches the power off now: every later operation is an error, and syncs that are held fail.
@@ -201,8 +231,8 @@ impl SimDisk {
         HeldSyncs::new(self.clone())
     }
 
-    fn from_image(image: Image) -> Self {
-        let state = State { image, ..State::default() };
+    fn from_files(files: Files) -> Self {
+        let state = State { files, ..State::default() };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }) }
     }
 
@@ -217,8 +247,8 @@ impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("SimDisk")
-            .field("bytes", &state.image.cached().len())
-            .field("unsynced_changes", &state.image.changes())
+            .field("bytes", &state.files.store().cached().len())
+            .field("unsynced_changes", &state.files.unsynced())
             .field("counts", &state.counts)
             .finish_non_exhaustive()
     }
@@ -236,6 +266,8 @@ pub struct Counts {
     pub syncs: u64,
     /// Changes of the file's length.
     pub set_lens: u64,
+    /// Journals that got their name, or lost it.
+    pub names: u64,
 }
 
 impl Counts {
@@ -246,12 +278,13 @@ impl Counts {
             DiskOp::Write => self.writes,
             DiskOp::Sync => self.syncs,
             DiskOp::SetLen => self.set_lens,
+            DiskOp::Name => self.names,
         }
     }
 
     /// Operations of every kind: the bound for a test that fails at each of them in turn.
     pub fn total(&self) -> u64 {
-        self.reads + self.writes + self.syncs + self.set_lens
+        self.reads + self.writes + self.syncs + self.set_lens + self.names
     }
 
     fn count(&mut self, op: DiskOp) {
@@ -260,6 +293,7 @@ impl Counts {
             DiskOp::Write => self.writes += 1,
             DiskOp::Sync => self.syncs += 1,
             DiskOp::SetLen => self.set_lens += 1,
+            DiskOp::Name => self.names += 1,
         }
     }
 }
@@ -276,7 +310,7 @@ struct Shared {
 /// All of a disk, under its one mutex.
 #[derive(Debug, Default)]
 struct State {
-    image: Image,
+    files: Files,
     counts: Counts,
     faults: Vec<Armed>,
     power: Power,

@@ -5,28 +5,33 @@
 //! can change without anything above noticing.
 
 mod backup;
+mod commit;
 mod error;
 mod gate;
 mod guard;
+mod journal;
 mod open;
 mod own_pages;
 mod owner;
 mod proofs;
 mod read;
+mod recover;
 mod staging;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redb::{Database, ReadableDatabase, StorageBackend, Table, TableDefinition};
+use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 
 pub use error::{BackupError, DiskError, OpenError};
+pub use journal::{JournalError, JournalStorage};
 pub(crate) use read::{
     Direction, Documents, Entries, Entry, ScannedDocument, Snapshot, StoredDocument,
 };
 
 use crate::records::{FormatRecordV1, IdsRecordV1, TokenRecordV1, WallRecordV1};
-use crate::rows::{RowChange, RowKey, TableId};
+use crate::rows::TableId;
+use commit::Journaling;
 use gate::Gate;
 use guard::{guarded, guarded_drop};
 use open::Verify;
@@ -42,6 +47,21 @@ pub(crate) struct DiskOptions {
     pub(crate) verify: bool,
     /// What a new store is given where there is none; `None` opens only what exists.
     pub(crate) create: Option<Birth>,
+    /// Whether commits go by a journal.
+    pub(crate) journal: JournalUse,
+    /// How long a journal is, in bytes. What is too short or too long is made the shortest or longest one.
+    pub(crate) journal_bytes: usize,
+}
+
+/// Whether commits go by a journal, for [`StoreOptions::journal`](crate::StoreOptions::journal).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JournalUse {
+    /// Each commit goes to the store's own file. What an earlier opening has left in a journal is still read.
+    Never,
+    /// After so many commits of this opening a journal is made, so that who opens a store for a call or two does not
+    /// wait for that.
+    AfterCommits(u64),
 }
 
 /// What a new store is given when it is made.
@@ -78,6 +98,7 @@ pub(crate) struct Disk {
     db: Option<Database>,
     gate: Gate,
     proofs: Arc<Proofs>,
+    journaling: Mutex<Journaling>,
     /// How many snapshots were taken.
     snapshots: Mutex<u64>,
 }
@@ -86,64 +107,20 @@ impl Disk {
     /// Opens the store at `path`, or makes one there when there is none and `options` say how.
     ///
     /// The file is locked against every other opener, in this process and others, until this is
-    /// dropped. What is no store of ours, or a damaged one, is left as it is, byte for byte.
+    /// dropped. What is no store of ours, or a damaged one, is left as it is, byte for byte. Commits that were left in its
+    /// journal are in the file when this returns.
     pub(crate) fn open(path: &Path, options: &DiskOptions) -> Result<Self, OpenError> {
         open::at_path(path, options)
     }
 
     /// Opens the store in `backend`, or makes one there when it is empty, or holds only what a
-    /// creation left that was cut short.
+    /// creation left that was cut short. Its journal is in `journal`, if it can have one.
     pub(crate) fn open_backend(
         backend: impl StorageBackend,
+        journal: Option<Box<dyn JournalStorage>>,
         options: &DiskOptions,
     ) -> Result<Self, OpenError> {
-        open::in_backend(Box::new(backend), options, Verify::AsAsked)
-    }
-
-    /// Makes `changes` durable, all of them or none, in the order given, with one sync of the file.
-    pub(crate) fn commit(&self, changes: &[RowChange]) -> Result<(), DiskError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.open_gate("commit")?;
-        guarded("commit", || -> Result<(), redb::Error> {
-            // redb commits in one phase and with `Durability::Immediate` unless told otherwise.
-            let mut transaction = self.db().begin_write()?;
-            if self.gate.bytes() > QUICK_REPAIR_ABOVE_BYTES {
-                transaction.set_quick_repair(true);
-            }
-            if changes.iter().any(|change| change.key == RowKey::FORMAT) {
-                // A file that gets another format has all of its tables from then on.
-                for table in TableId::ALL {
-                    transaction.open_table(definition(table))?;
-                }
-            }
-            {
-                let mut tables: [Option<RowTable<'_>>; TABLES] = [const { None }; TABLES];
-                for change in changes {
-                    let table = match &mut tables[change.table.index()] {
-                        Some(table) => table,
-                        unopened => {
-                            unopened.insert(transaction.open_table(definition(change.table))?)
-                        }
-                    };
-                    let key = change.key.as_bytes();
-                    match &change.value {
-                        Some(value) => table.insert(key, value.as_slice())?,
-                        None => table.remove(key)?,
-                    };
-                }
-                // A file has all tables of its format, also those in which nothing lies yet.
-                if changes.iter().any(|change| change.key == RowKey::FORMAT) {
-                    for table in TableId::ALL {
-                        if tables[table.index()].is_none() {
-                            transaction.open_table(definition(table))?;
-                        }
-                    }
-                }
-            }
-            Ok(transaction.commit()?)
-        })
+        open::in_backend(Box::new(backend), journal, options, Verify::AsAsked)
     }
 
     /// The rows as the last commit left them. While a snapshot is held the file cannot reuse the
@@ -159,6 +136,7 @@ impl Disk {
     /// Moves the rows together and gives the rest of the file back. Takes as long as copying them.
     /// Returns whether anything was moved.
     pub(crate) fn compact(&mut self) -> Result<bool, DiskError> {
+        self.checkpoint()?;
         self.open_gate("compact")?;
         let db = self.db_mut();
         guarded("compact", || db.compact())
@@ -166,6 +144,7 @@ impl Disk {
 
     /// Reads every page and compares it with its checksum; rebuilds what can be rebuilt.
     pub(crate) fn check_integrity(&mut self) -> Result<Integrity, DiskError> {
+        self.checkpoint()?;
         self.open_gate("check")?;
         let db = self.db_mut();
         let sound = guarded("check", || db.check_integrity())?;
@@ -190,9 +169,10 @@ impl Disk {
         self.gate.bytes()
     }
 
-    /// Closes the file, so that it opens again without a look at every page. Dropping does the same,
-    /// and says nothing of errors: what was committed is durable either way.
+    /// Closes the file, so that it opens again without a look at every page and without a journal. Dropping does the
+    /// same, and says nothing of errors: what was committed is durable either way.
     pub(crate) fn close(mut self) -> Result<(), DiskError> {
+        self.settle()?;
         match self.db.take() {
             Some(db) => guarded("close", || db.close()),
             None => Ok(()),
@@ -225,6 +205,12 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        // While the file is locked still: once it is not, the journal may be another opener's.
+        if self.db.is_some()
+            && let Err(error) = self.settle()
+        {
+            tracing::warn!(%error, "the store's file was not closed cleanly");
+        }
         guarded_drop(self.db.take());
     }
 }
@@ -256,7 +242,6 @@ pub(crate) struct DiskStats {
     pub(crate) index_entries: u64,
 }
 
-type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
 type RowTableDefinition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 const TABLES: usize = TableId::ALL.len();
@@ -266,7 +251,7 @@ const fn definition(table: TableId) -> RowTableDefinition {
     TableDefinition::new(table.name())
 }
 
-/// Above this length a commit also records what redb needs to reopen the file at once after a kill, which
+/// Above this length a durable commit of redb also records what redb needs to reopen the file at once after a kill, which
 /// makes it up to twice as dear, as it syncs twice. Below, what is in use is read through instead: half a second a GiB
 /// when it is in memory, two when it is not. redb doubles a file that is full: one that has just
 /// come above this length has half of it in use.

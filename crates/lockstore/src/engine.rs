@@ -10,6 +10,7 @@
 
 mod alone;
 mod answers;
+mod checkpoints;
 mod figures;
 mod starting;
 mod stopping;
@@ -87,6 +88,8 @@ pub(crate) struct Seat {
     callers: [usize; 2],
     /// How many batches in a row have left timers alone.
     timers_put_off: u32,
+    /// When a checkpoint is to be made if nothing is committed until then.
+    checkpoint_at: Option<Instant>,
     /// Answers that are to be delivered when the seat is free: who is woken may use the store.
     undelivered: Answers,
 }
@@ -125,6 +128,7 @@ impl Engine {
                 last_commit: Duration::ZERO,
                 callers: [0; 2],
                 timers_put_off: 0,
+                checkpoint_at: None,
                 undelivered: Answers::new(),
             }),
             alone: Mutex::new(()),
@@ -211,6 +215,7 @@ impl Engine {
     pub(crate) fn serve_now(&self) -> Option<Instant> {
         let mut seat = self.take_seat();
         self.serve_batch(&mut seat);
+        self.checkpoint_if_idle(&mut seat);
         self.leave(seat)
     }
 
@@ -292,7 +297,8 @@ impl Engine {
     /// has to look at the timers: at once when something is left in the backlog.
     fn leave(&self, mut seat: MutexGuard<'_, Seat>) -> Option<Instant> {
         let answers = std::mem::take(&mut seat.undelivered);
-        let next_deadline = seat.writer.next_deadline();
+        let deadlines = [seat.writer.next_deadline(), seat.checkpoint_at];
+        let next_deadline = deadlines.into_iter().flatten().min();
         drop(seat);
         self.hand_over();
         self.deliver(answers);
@@ -352,6 +358,7 @@ impl Engine {
         let served = catch_unwind(AssertUnwindSafe(|| seat.writer.serve(around)));
         if seat.writer.figures.commits > commits {
             seat.last_commit = start.elapsed();
+            self.put_off_checkpoint(seat, disk.has_to_checkpoint());
         }
         match served {
             Ok(Ok(answers)) => seat.undelivered.extend(answers),

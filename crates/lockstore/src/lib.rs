@@ -152,7 +152,7 @@ pub use collection::{
 };
 pub use commands::{CommandFuture, Started};
 pub use database::{CollectionInfo, Database};
-pub use disk::{BackupError, DiskError, OpenError};
+pub use disk::{BackupError, DiskError, JournalError, JournalStorage, JournalUse, OpenError};
 pub use document_locks::fields::{
     LOCK_EXPIRES_AT_KEY, LOCK_KEY, LOCK_TIME_KEY, LOCK_TOKEN_KEY, get_lock_id, get_lock_time,
 };

@@ -10,7 +10,7 @@ use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
 use crate::clock::{Clock, SystemClock};
-use crate::disk::{Birth, Disk, DiskError, DiskOptions, OpenError};
+use crate::disk::{Birth, Disk, DiskError, DiskOptions, JournalStorage, JournalUse, OpenError};
 use crate::engine::Engine;
 use crate::recovery::{Recovered, recover};
 use crate::store::Store;
@@ -39,6 +39,8 @@ pub struct StoreOptions {
     cache_bytes: usize,
     create: bool,
     verify_on_open: bool,
+    journal: JournalUse,
+    journal_bytes: usize,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -70,8 +72,15 @@ impl StoreOptions {
             events_max: 4_096,
             strict_release: false,
         };
-        let (cache_bytes, create) = (32 << 20, true);
-        Self { settings, cache_bytes, create, verify_on_open: false, clock: None }
+        Self {
+            settings,
+            cache_bytes: 32 << 20,
+            create: true,
+            verify_on_open: false,
+            journal: JournalUse::AfterCommits(16),
+            journal_bytes: 8 << 20,
+            clock: None,
+        }
     }
 
     /// How much of the file may be cached in memory, in bytes. Default 32 MiB.
@@ -147,6 +156,22 @@ impl StoreOptions {
         self
     }
 
+    /// Whether commits go by a journal, a second file beside the store, `<store>-journal`, which makes them up to three
+    /// times as fast. It is removed when the store is closed. After a kill or a loss of power it has the last commits,
+    /// and the next opening takes them over, whatever this option says: where the store's file goes, it must go too.
+    /// Default [`JournalUse::AfterCommits`] 16. A store in memory has none.
+    pub fn journal(mut self, journal: JournalUse) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// How long the journal is, in bytes: 64 KiB to 64 MiB. A longer one is full less often, which has a commit wait until
+    /// the file has everything, and takes longer to replay. Default 8 MiB, which is enough for two thousand small commits.
+    pub fn journal_bytes(mut self, bytes: usize) -> Self {
+        self.journal_bytes = bytes;
+        self
+    }
+
     /// The clock. Default [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -155,7 +180,8 @@ impl StoreOptions {
 
     /// Opens the store at `path`, or makes one there.
     ///
-    /// The file is locked: while it is open here, no other opener gets it, in this process or another.
+    /// The file is locked: while it is open here, no other opener gets it, in this process or another. Its last commits
+    /// may be in a second file meanwhile, see [`StoreOptions::journal`].
     /// After a `fork`, the child may not use the store (it is told
     /// [`StoreError::Forked`](crate::StoreError::Forked)), and a child that lives on keeps the file locked.
     ///
@@ -179,15 +205,36 @@ impl StoreOptions {
     }
 
     /// Opens the store in a storage backend of the caller's, or makes one there when it is empty: for tests
-    /// that let the storage fail.
+    /// that let the storage fail. It has no journal.
     ///
     /// # Errors
     ///
     /// As [`StoreOptions::open`].
     pub fn open_backend(self, backend: impl StorageBackend) -> Result<Store, OpenError> {
+        self.open_storage(backend, None)
+    }
+
+    /// As [`StoreOptions::open_backend`], with a place for a journal.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreOptions::open`].
+    pub fn open_backend_with_journal(
+        self,
+        backend: impl StorageBackend,
+        journal: impl JournalStorage,
+    ) -> Result<Store, OpenError> {
+        self.open_storage(backend, Some(Box::new(journal)))
+    }
+
+    fn open_storage(
+        self,
+        backend: impl StorageBackend,
+        journal: Option<Box<dyn JournalStorage>>,
+    ) -> Result<Store, OpenError> {
         let path = Path::new(BACKEND_PATH);
         let clock = self.clock_or_default(path)?;
-        let disk = Disk::open_backend(backend, &self.disk_options(&*clock))?;
+        let disk = Disk::open_backend(backend, journal, &self.disk_options(&*clock))?;
         self.start(disk, clock, path)
     }
 
@@ -209,6 +256,8 @@ impl StoreOptions {
             cache_bytes: self.cache_bytes,
             verify: self.verify_on_open,
             create: self.create.then_some(birth),
+            journal: self.journal,
+            journal_bytes: self.journal_bytes,
         }
     }
 

@@ -22,11 +22,17 @@ pub(crate) use client_sessions::{ANSWER_BYTES_MAX, AnswerV1, ClientSessionRecord
 pub(crate) use collections::{CollectionRecordV1, IdsRecordV1, IndexRecordV1};
 pub(crate) use sessions::{SessionRecordV1, StandingV1, session_of};
 
-/// The format that this version writes, and the newest that it reads.
+/// The format of the rows that this version writes, and the newest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 3;
 
 /// The first format with collections, and so with ids for them.
 pub(crate) const COLLECTIONS_SINCE: u32 = TableId::Collections.since();
+
+/// What the format row says while the last commits are in a journal, whatever the format of the rows, which stands in
+/// [`JournalRecordV1`] then: versions that know of no journal must not open the file. It is never a format of rows.
+pub(crate) const JOURNALLED_FORMAT: u32 = 4;
+
+const _: () = assert!(JOURNALLED_FORMAT > FORMAT_VERSION, "the two must be told apart");
 
 /// More than a store ever counts to, at one a nanosecond for 292 years. A number beyond it is damage, and
 /// what lies between is room to count on without a check.
@@ -70,6 +76,17 @@ pub(crate) struct TokenRecordV1 {
 pub(crate) struct WallRecordV1 {
     /// The latest wall-clock time that the store has seen.
     pub(crate) mark_ms: u64,
+}
+
+/// Meta `journal`: the last commits are in the journal with this salt. The row is there while there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct JournalRecordV1 {
+    /// The format of the file's rows.
+    pub(crate) rows_format: u32,
+    /// Tells the journal from every other.
+    pub(crate) salt: u64,
+    /// The number of the last record that the file has.
+    pub(crate) applied: u64,
 }
 
 /// Grants: one lock held by one holder. Its token is the row's key.
@@ -205,6 +222,19 @@ impl Record for WallRecordV1 {
     const TABLE: TableId = TableId::Meta;
 }
 
+impl Record for JournalRecordV1 {
+    const WHAT: &'static str = "journal record";
+    const TABLE: TableId = TableId::Meta;
+
+    fn check(&self) -> Result<(), CodecError> {
+        let expected = format_args!("1 to {FORMAT_VERSION}");
+        let format = self.rows_format;
+        bounded("rows_format", (1..=FORMAT_VERSION).contains(&format), format, expected)?;
+        let expected = format_args!("at most {NUMBER_MAX}");
+        bounded("applied", self.applied <= NUMBER_MAX, self.applied, expected)
+    }
+}
+
 impl Record for GrantRecordV1 {
     const WHAT: &'static str = "grant";
     const TABLE: TableId = TableId::Grants;
@@ -323,7 +353,8 @@ pub fn describe_row(table: &str, key: &[u8], value: &[u8]) -> Result<String, Rec
             b"token" => line::<TokenRecordV1>(key, value),
             b"wall" => line::<WallRecordV1>(key, value),
             b"ids" => line::<IdsRecordV1>(key, value),
-            _ => unknown("`format`, `token`, `wall` or `ids`"),
+            b"journal" => line::<JournalRecordV1>(key, value),
+            _ => unknown("`format`, `token`, `wall`, `ids` or `journal`"),
         },
         Some(TableId::Sessions) => {
             session_of(key).and_then(|_| line::<SessionRecordV1>(key, value))

@@ -106,6 +106,11 @@ impl TableId {
         }
     }
 
+    /// The table that `tag` stands for.
+    pub(crate) fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.tag() == tag)
+    }
+
     /// The table's place in [`TableId::ALL`].
     pub(crate) const fn index(self) -> usize {
         match self {
@@ -153,6 +158,8 @@ impl RowKey {
     pub(crate) const WALL: Self = Self::Name("wall");
     /// Meta: the ids below which all collections and indexes may have been.
     pub(crate) const IDS: Self = Self::Name("ids");
+    /// Meta: that the last commits are in a journal, and from which one on.
+    pub(crate) const JOURNAL: Self = Self::Name("journal");
 
     /// Grants: the row of the grant with this token.
     pub(crate) const fn grant(token: Token) -> Self {
@@ -292,6 +299,22 @@ impl RowChange {
     pub(crate) const fn delete(table: TableId, key: RowKey) -> Self {
         Self { table, key, value: None }
     }
+
+    /// The change as bytes.
+    pub(crate) fn borrowed(&self) -> ChangedRow<'_> {
+        ChangedRow { table: self.table, key: self.key.as_bytes(), value: self.value.as_deref() }
+    }
+}
+
+/// A [`RowChange`] as it lies on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChangedRow<'c> {
+    /// Where the row lies.
+    pub(crate) table: TableId,
+    /// Which row it is.
+    pub(crate) key: &'c [u8],
+    /// Its encoded record; `None` deletes it.
+    pub(crate) value: Option<&'c [u8]>,
 }
 
 #[cfg(test)]
@@ -306,6 +329,7 @@ mod tests {
         for (index, table) in TableId::ALL.into_iter().enumerate() {
             assert_eq!(table.index(), index);
             assert_eq!(TableId::from_name(table.name()), Some(table));
+            assert_eq!(TableId::from_tag(table.tag()), Some(table));
         }
         assert_eq!(TableId::from_name("locks"), None);
         let tags: BTreeSet<_> = TableId::ALL.into_iter().map(TableId::tag).collect();

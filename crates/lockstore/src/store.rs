@@ -74,6 +74,9 @@ impl Store {
     /// Opens the store at `path` with default options, or makes one there: [`StoreOptions::open`]. A child that is
     /// forked from this process may not use it, and keeps the file locked as long as it lives.
     ///
+    /// While it is open, its last commits are in a journal, `<path>-journal`, which a clean close removes. After a kill
+    /// or a loss of power the next opening takes them over; until then the two files belong together.
+    ///
     /// # Errors
     ///
     /// [`OpenError`] names the file, what is wrong with it and what was expected; the file is unchanged.

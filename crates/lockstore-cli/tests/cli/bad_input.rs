@@ -282,7 +282,7 @@ fn a_store_of_a_newer_format_is_refused() {
     checksum.update(&payload);
     let value = [&payload[..], &checksum.finalize().to_le_bytes()].concat();
     put(&sandbox, "meta", key, &value);
-    unusable(&sandbox, &sandbox.store(), &["has format 99", "reads up to 3"]);
+    unusable(&sandbox, &sandbox.store(), &["has format 99", "reads up to 4"]);
 }
 
 #[test]

@@ -223,6 +223,32 @@ fn when_the_server_is_killed_everybody_goes_on_with_the_next() {
 }
 
 #[test]
+fn the_server_after_one_that_was_killed_takes_over_its_journal() {
+    let shared = Shared::new();
+    let client = shared.connect();
+    // Enough commits for a journal.
+    (0..40).for_each(|id| drop(insert(&client, id).unwrap()));
+    let server = client.server_pid();
+    stop(server);
+    let alone = shared.sandbox.path("alone");
+    fs::copy(shared.path(), &alone).unwrap();
+    let error = Store::open(&alone).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Journal { .. }),
+        "the file alone has not everything: {error}"
+    );
+    signal(server, Signal::KILL);
+    assert_eq!(count(&client), 40);
+    assert_ne!(shared.note(&client), server);
+    (40..80).for_each(|id| drop(insert(&client, id).unwrap()));
+    assert_eq!(count(&client), 80);
+    signal(client.server_pid(), Signal::TERM);
+    wait_until("it has closed the store", || !is_alive(client.server_pid()));
+    assert!(!shared.sandbox.path("locks.redb-journal").exists(), "a server that ends removes it");
+    assert!(shared.sandbox.open().check().unwrap().is_sound());
+}
+
+#[test]
 fn a_wait_outlives_the_server_and_is_answered_by_the_next() {
     let shared = Shared::new();
     shared.sandbox.ok(&["acquire", "k", "--holder", "h", "--ttl", "2s"]);

@@ -5,23 +5,25 @@ use std::ops::Bound;
 
 use redb::{BackendError, StorageBackend};
 
-use super::fault::Failure;
+use super::fault::{FailedSync, Failure};
+use super::files::{FileId, Files};
 use super::{DiskOp, SimDisk};
 
-/// A [`SimDisk`] as redb's storage.
+/// A file on a [`SimDisk`], as redb's storage.
 #[derive(Debug)]
 pub struct SimBackend {
     disk: SimDisk,
     id: u64,
+    file: FileId,
 }
 
 impl SimBackend {
-    pub(super) fn new(disk: SimDisk) -> Self {
+    pub(super) fn of(disk: SimDisk, file: FileId) -> Self {
         let mut state = disk.state();
         state.backends += 1;
         let id = state.backends;
         drop(state);
-        Self { disk, id }
+        Self { disk, id, file }
     }
 
     fn unlock(&self) {
@@ -34,23 +36,23 @@ impl SimBackend {
 
 impl StorageBackend for SimBackend {
     fn len(&self) -> io::Result<u64> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         state.check_power()?;
-        Ok(state.image.cached().len() as u64)
+        Ok(state.files.file_mut(self.file).cached().len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.state();
         state.begin(DiskOp::Read).map_err(Failure::into_error)?;
-        state.image.read(offset, out)
+        state.files.file_mut(self.file).read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         match state.begin(DiskOp::SetLen) {
-            Ok(()) => state.image.set_len(len),
+            Ok(()) => state.files.file_mut(self.file).set_len(len),
             Err(Failure::Cut(error)) => {
-                state.image.set_len(len)?;
+                state.files.file_mut(self.file).set_len(len)?;
                 Err(error)
             }
             Err(failure) => Err(failure.into_error()),
@@ -58,34 +60,21 @@ impl StorageBackend for SimBackend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let begun = state.begin(DiskOp::Sync);
-        if matches!(begun, Ok(()) | Err(Failure::Fault(_))) {
-            state = self.disk.wait_while_held(state);
-            state.check_power()?;
-        }
-        match begun {
-            Ok(()) => state.image.sync(),
-            Err(Failure::Fault(fault)) => {
-                state.image.fail_sync(fault.failed_sync);
-                return Err(fault.error);
-            }
-            Err(failure) => return Err(failure.into_error()),
-        }
-        Ok(())
+        let fail = |files: &mut Files, how| files.file_mut(self.file).fail_sync(how);
+        self.disk.sync(|files| files.file_mut(self.file).sync(), fail)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
         match state.begin(DiskOp::Write) {
-            Ok(()) => state.image.write(offset, data),
+            Ok(()) => state.files.file_mut(self.file).write(offset, data),
             Err(Failure::Cut(error)) => {
-                state.image.write(offset, data)?;
+                state.files.file_mut(self.file).write(offset, data)?;
                 Err(error)
             }
             Err(Failure::Fault(fault)) => {
                 let written = &data[..fault.bytes_written.min(data.len())];
-                state.image.write(offset, written)?;
+                state.files.file_mut(self.file).write(offset, written)?;
                 Err(fault.error)
             }
             Err(failure @ Failure::Dead(_)) => Err(failure.into_error()),
@@ -124,8 +113,33 @@ impl Drop for SimBackend {
     }
 }
 
+impl SimDisk {
+    /// Counts a sync, holds it back, and has it happen or fail.
+    pub(super) fn sync(
+        &self,
+        sync: impl FnOnce(&mut Files),
+        fail: impl FnOnce(&mut Files, FailedSync),
+    ) -> io::Result<()> {
+        let mut state = self.state();
+        let begun = state.begin(DiskOp::Sync);
+        if matches!(begun, Ok(()) | Err(Failure::Fault(_))) {
+            state = self.wait_while_held(state);
+            state.check_power()?;
+        }
+        match begun {
+            Ok(()) => sync(&mut state.files),
+            Err(Failure::Fault(fault)) => {
+                fail(&mut state.files, fault.failed_sync);
+                return Err(fault.error);
+            }
+            Err(failure) => return Err(failure.into_error()),
+        }
+        Ok(())
+    }
+}
+
 impl Failure {
-    fn into_error(self) -> io::Error {
+    pub(super) fn into_error(self) -> io::Error {
         match self {
             Self::Dead(error) | Self::Cut(error) => error,
             Self::Fault(fault) => fault.error,

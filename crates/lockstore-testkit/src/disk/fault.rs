@@ -15,6 +15,8 @@ pub enum DiskOp {
     Sync,
     /// Changes the length of the file.
     SetLen,
+    /// Gives a journal its name, or takes it away.
+    Name,
 }
 
 /// An operation to come that fails, for [`SimDisk::inject`](super::SimDisk::inject). Without further

@@ -43,6 +43,9 @@ pub(super) trait Survivors {
     /// Which of the file's lengths survives: 0 is the durable one, `versions - 1` the newest.
     fn length(&mut self, versions: usize) -> usize;
 
+    /// What the name of the journal stands for: 0 is the durable version, `versions - 1` the newest.
+    fn name(&mut self, versions: usize) -> usize;
+
     /// What a sector holds. The versions come oldest first, and there are at least two.
     fn sector(&mut self, sector: usize, versions: &[Version<'_>]) -> Vec<u8>;
 }

@@ -78,6 +78,11 @@ pub enum Unsynced {
         /// How many there are to choose from, at least 2.
         versions: usize,
     },
+    /// What the name of the journal stands for. Asked behind all of the store's own file, and before the journal.
+    Name {
+        /// How many there are to choose from, at least 2.
+        versions: usize,
+    },
     /// A sector within the length that survived.
     Sector {
         /// Its number in the file, in units of [`SECTOR_BYTES`].
@@ -144,6 +149,10 @@ impl Survivors for Drawn {
         }
     }
 
+    fn name(&mut self, versions: usize) -> usize {
+        self.length(versions)
+    }
+
     fn sector(&mut self, _sector: usize, versions: &[Version<'_>]) -> Vec<u8> {
         let newest = versions.len() - 1;
         let version = match self.survival {
@@ -165,6 +174,10 @@ pub(super) struct Chosen<F>(pub(super) F);
 impl<F: FnMut(Unsynced) -> usize> Survivors for Chosen<F> {
     fn length(&mut self, versions: usize) -> usize {
         (self.0)(Unsynced::Length { versions })
+    }
+
+    fn name(&mut self, versions: usize) -> usize {
+        (self.0)(Unsynced::Name { versions })
     }
 
     fn sector(&mut self, sector: usize, versions: &[Version<'_>]) -> Vec<u8> {

@@ -81,7 +81,9 @@ fn all_outcomes(disk: &SimDisk) -> BTreeSet<Vec<u8>> {
     loop {
         let mut asked = Vec::new();
         let after = disk.after_power_loss_choosing(|unsynced| {
-            let (Unsynced::Length { versions } | Unsynced::Sector { versions, .. }) = unsynced;
+            let (Unsynced::Length { versions }
+            | Unsynced::Name { versions }
+            | Unsynced::Sector { versions, .. }) = unsynced;
             let answer = answers.get(asked.len()).copied().unwrap_or(0);
             asked.push((answer, versions));
             answer

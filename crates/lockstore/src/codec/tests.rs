@@ -2,9 +2,10 @@ use super::*;
 use crate::client_sessions::Lsid;
 use crate::documents::{CollectionId, IndexId, RecordId};
 use crate::records::{
-    AnswerV1, BreakRecordV1, ClientSessionRecordV1, CollectionRecordV1, FormatRecordV1,
-    GrantRecordV1, IdsRecordV1, IndexRecordV1, LeaseRecordV1, ModeV1, Record, RememberedV1,
-    SessionRecordV1, StandingV1, TokenRecordV1, WallRecordV1, describe_row,
+    AnswerV1, BreakRecordV1, ClientSessionRecordV1, CollectionRecordV1, FORMAT_VERSION,
+    FormatRecordV1, GrantRecordV1, IdsRecordV1, IndexRecordV1, JOURNALLED_FORMAT, JournalRecordV1,
+    LeaseRecordV1, ModeV1, Record, RememberedV1, SessionRecordV1, StandingV1, TokenRecordV1,
+    WallRecordV1, describe_row,
 };
 use crate::rows::RowKey;
 use lockcore::{SessionId, Token};
@@ -77,6 +78,8 @@ fn the_bytes_of_every_record_hold_still() {
         at_wall_ms: 1_700_000_000_123,
     };
     check(&RowKey::FORMAT, &format, include_str!("../../testdata/format_v1.hex"));
+    let journalled = FormatRecordV1 { version: JOURNALLED_FORMAT, ..format };
+    check(&RowKey::FORMAT, &journalled, include_str!("../../testdata/format_journalled_v1.hex"));
     check(&RowKey::TOKEN, &token, include_str!("../../testdata/token_v1.hex"));
     check(&RowKey::WALL, &wall, include_str!("../../testdata/wall_v1.hex"));
     check(&grant_key(), &grant(), include_str!("../../testdata/grant_leased_v1.hex"));
@@ -95,6 +98,10 @@ fn the_bytes_of_every_record_hold_still() {
     check(&key, &session, include_str!("../../testdata/session_v1.hex"));
     let ids = IdsRecordV1 { next_collection: 3, next_index: 7 };
     check(&RowKey::IDS, &ids, include_str!("../../testdata/ids_v1.hex"));
+    let journal = JournalRecordV1 { rows_format: 2, salt: 0x0102_0304_0506_0708, applied: 9 };
+    check(&RowKey::JOURNAL, &journal, include_str!("../../testdata/journal_v1.hex"));
+    let newest = JournalRecordV1 { rows_format: FORMAT_VERSION, ..journal };
+    check(&RowKey::JOURNAL, &newest, include_str!("../../testdata/journal_of_format_3_v1.hex"));
     let key = RowKey::collection(CollectionId::new(3));
     check(&key, &jobs(), include_str!("../../testdata/collection_v1.hex"));
 }
@@ -233,6 +240,18 @@ fn a_payload_that_is_no_record_is_refused() {
     let unnamed = read(encode(TableId::Grants, key.as_bytes(), &unnamed));
     let text = "its key is 0 bytes long, where 1 to 1024 bytes was expected";
     assert_eq!(unnamed.to_string(), text);
+}
+
+#[test]
+fn what_stands_for_a_journal_is_no_format_of_rows() {
+    let key = RowKey::JOURNAL;
+    for rows_format in [0, JOURNALLED_FORMAT] {
+        let record = (rows_format, 7_u64, 9_u64);
+        let row = encode(TableId::Meta, key.as_bytes(), &record);
+        let error = JournalRecordV1::from_row(key.as_bytes(), &row).unwrap_err().reason.to_string();
+        let expected = format!("its rows_format is {rows_format}, where 1 to 3 was expected");
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::path::Path;
 use redb::Database;
 
 use super::guard::guarded;
+use super::journal::unmark;
 use super::open::builder;
 use super::staging::{Staged, folder_of};
 use super::{BackupError, Disk, DiskError, Snapshot, definition};
-use crate::rows::TableId;
+use crate::rows::{ChangedRow, TableId};
 
 impl Disk {
     /// Copies the store as it is now into a new file at `destination`, which is durable when this
@@ -50,6 +51,18 @@ fn copy_rows(snapshot: &Snapshot, db: &Database) -> Result<(), Failed> {
             guarded("write", || rows.insert(key, value).map(drop)).map_err(Failed::Writing)
         })?;
     }
+    // The copy has every row itself, also where the store has them in its journal.
+    let mut meta = guarded("write", || transaction.open_table(definition(TableId::Meta)))
+        .map_err(Failed::Writing)?;
+    for change in unmark(snapshot.format()?) {
+        let ChangedRow { key, value, .. } = change.borrowed();
+        guarded("write", || match value {
+            Some(value) => meta.insert(key, value).map(drop),
+            None => meta.remove(key).map(drop),
+        })
+        .map_err(Failed::Writing)?;
+    }
+    drop(meta);
     guarded("write", || transaction.commit()).map_err(Failed::Writing)
 }
 

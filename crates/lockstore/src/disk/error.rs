@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::JournalError;
 use crate::records::RecordError;
 
 /// Why a store's file could not be read or written.
@@ -182,6 +183,16 @@ pub enum OpenError {
         found: u32,
         /// The newest format that can be read.
         supported: u32,
+    },
+    /// The journal at the store's side is not the one that belongs there.
+    #[error("{} cannot be opened, for its journal {}: {source}", path.display(), journal.display())]
+    Journal {
+        /// The store's path.
+        path: PathBuf,
+        /// The journal's path.
+        journal: PathBuf,
+        /// What is wrong with the journal.
+        source: JournalError,
     },
     /// The machine's clocks could not be read.
     #[error("{} cannot be opened without the machine's clock and boot id: {source}", path.display())]

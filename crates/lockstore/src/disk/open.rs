@@ -10,31 +10,38 @@ use std::sync::{Arc, Mutex};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, TableHandle};
 
+use super::commit::Journaling;
 use super::gate::Gate;
 use super::guard::{guarded, guarded_drop};
+use super::journal::BesideStore;
 use super::own_pages;
 use super::owner::{pid_of_locker, program_of};
 use super::proofs::Proofs;
+use super::recover;
 use super::staging::{Staged, folder_of, sync_folder_of};
 use super::{
-    Birth, Disk, DiskError, DiskOptions, Meta, OpenError, Snapshot, VERIFIED_BYTES_MAX, definition,
+    Birth, Disk, DiskError, DiskOptions, JournalError, JournalStorage, Meta, OpenError, Snapshot,
+    VERIFIED_BYTES_MAX, definition,
 };
 use crate::records::{
-    FORMAT_VERSION, FormatRecordV1, IdsRecordV1, Record, TokenRecordV1, WallRecordV1,
+    FORMAT_VERSION, FormatRecordV1, IdsRecordV1, JOURNALLED_FORMAT, Record, TokenRecordV1,
+    WallRecordV1,
 };
 use crate::rows::{RowKey, TableId};
 
 /// Opens the store at `path`; makes it first when it is missing and may be made.
 pub(super) fn at_path(path: &Path, options: &DiskOptions) -> Result<Disk, OpenError> {
     let path = resolve(path)?;
+    let journal = BesideStore::new(&path);
     let mut verify = Verify::AsAsked;
     for _ in 0..ATTEMPTS_MAX {
         match (open_file(&path), &options.create) {
             (Err(OpenError::Missing { .. }), Some(birth)) => {
+                check_no_orphan(&path, &journal)?;
                 make(&path, birth)?;
                 verify = Verify::No;
             }
-            (opened, _) => return existing(&path, opened?, options, verify),
+            (opened, _) => return existing(&path, opened?, Box::new(journal), options, verify),
         }
     }
     // Others made it and removed it each time.
@@ -44,6 +51,7 @@ pub(super) fn at_path(path: &Path, options: &DiskOptions) -> Result<Disk, OpenEr
 /// Opens the store in `backend`; makes it first when there is none.
 pub(super) fn in_backend(
     backend: Box<dyn StorageBackend>,
+    journal: Option<Box<dyn JournalStorage>>,
     options: &DiskOptions,
     verify: Verify,
 ) -> Result<Disk, OpenError> {
@@ -62,7 +70,7 @@ pub(super) fn in_backend(
         initialise(&db, birth).map_err(|source| disk_error(path, source))?;
         gate.open().map_err(|error| io_error(path, "write", error))?;
     }
-    admit(path, db, gate)
+    admit(path, db, gate, journal, options)
 }
 
 /// The file that `path` stands for: symbolic links are followed, also to a file that is yet to be made.
@@ -130,6 +138,16 @@ fn make(path: &Path, birth: &Birth) -> Result<(), OpenError> {
     }
 }
 
+/// Refuses to make a store where the journal of one is that is not there: it may come back.
+fn check_no_orphan(path: &Path, journal: &dyn JournalStorage) -> Result<(), OpenError> {
+    let failed = |source| journal_error(path, journal, source);
+    // A store may have been made meanwhile, and then its journal.
+    if journal.open().map_err(|error| failed(error.into()))?.is_some() && !path.exists() {
+        return Err(failed(JournalError::WithoutStore));
+    }
+    Ok(())
+}
+
 /// The rows of a new store. Every table is made, so that none is ever missing.
 fn initialise(db: &Database, birth: &Birth) -> Result<(), DiskError> {
     let rows = [
@@ -165,6 +183,7 @@ fn initialise(db: &Database, birth: &Birth) -> Result<(), DiskError> {
 fn existing(
     path: &Path,
     file: File,
+    journal: Box<dyn JournalStorage>,
     options: &DiskOptions,
     verify: Verify,
 ) -> Result<Disk, OpenError> {
@@ -179,7 +198,7 @@ fn existing(
     // Whoever made the file may have been killed before its name was durable.
     sync_folder_of(path).map_err(|error| io_error(path, "sync", error))?;
     let db = database(path, &gate, options, verify, || pid_of_locker(&owner))?;
-    admit(path, db, gate)
+    admit(path, db, gate, Some(journal), options)
 }
 
 /// Whether redb reads and checks every page before it trusts the file.
@@ -229,35 +248,45 @@ fn abandon(db: Database) {
     guarded_drop(db);
 }
 
-/// Makes a disk of what is known to be a store. Its gate is opened by the first change.
-fn admit(path: &Path, db: Database, gate: Gate) -> Result<Disk, OpenError> {
-    match check_store(path, &db) {
-        Ok(_) => {
-            let proofs = Arc::new(Proofs::new(gate.clone()));
-            Ok(Disk { db: Some(db), gate, proofs, snapshots: Mutex::default() })
-        }
-        Err(error) => {
-            guarded_drop(db);
-            Err(error)
-        }
+/// Makes a disk of what is known to be a store. Its gate is opened by the first change, which is that of its journal if
+/// there is one.
+fn admit(
+    path: &Path,
+    db: Database,
+    gate: Gate,
+    journal: Option<Box<dyn JournalStorage>>,
+    options: &DiskOptions,
+) -> Result<Disk, OpenError> {
+    if let Err(error) = check_store(path, &db) {
+        guarded_drop(db);
+        return Err(error);
     }
+    let proofs = Arc::new(Proofs::new(gate.clone()));
+    let journaling = Mutex::new(Journaling::new(None, options));
+    let mut disk = Disk { db: Some(db), gate, proofs, journaling, snapshots: Mutex::default() };
+    recover::recover(path, &disk, journal.as_deref())?;
+    disk.journaling = Mutex::new(Journaling::new(journal, options));
+    Ok(disk)
 }
 
 fn check_store(path: &Path, db: &Database) -> Result<Meta, OpenError> {
     let failed = |source| disk_error(path, source);
     let tables = table_names(db).map_err(failed)?;
-    let mut format = FORMAT_VERSION;
+    // Of a format that cannot be read nothing but the first tables is expected: its row is looked at below.
+    let mut format = TableId::Meta.since();
     // The version first: a newer format may have other tables, and other records in them.
     if tables.iter().any(|name| name == TableId::Meta.name()) {
         let snapshot = Snapshot::new(guarded("read", || db.begin_read()).map_err(failed)?);
+        if let Ok(FormatRecordV1 { version, .. }) = snapshot.format_on_disk()
+            && version > JOURNALLED_FORMAT
+        {
+            return Err(OpenError::NewerFormat {
+                path: path.to_owned(),
+                found: version,
+                supported: JOURNALLED_FORMAT,
+            });
+        }
         if let Ok(FormatRecordV1 { version, .. }) = snapshot.format() {
-            if version > FORMAT_VERSION {
-                return Err(OpenError::NewerFormat {
-                    path: path.to_owned(),
-                    found: version,
-                    supported: FORMAT_VERSION,
-                });
-            }
             format = version;
         }
     }
@@ -340,7 +369,15 @@ fn open_error(path: &Path, error: DatabaseError, pid: impl FnOnce() -> Option<u3
     }
 }
 
-fn disk_error(path: &Path, source: DiskError) -> OpenError {
+pub(super) fn journal_error(
+    path: &Path,
+    journal: &dyn JournalStorage,
+    source: JournalError,
+) -> OpenError {
+    OpenError::Journal { path: path.to_owned(), journal: journal.path(), source }
+}
+
+pub(super) fn disk_error(path: &Path, source: DiskError) -> OpenError {
     OpenError::Disk { path: path.to_owned(), source }
 }
 

@@ -15,7 +15,10 @@ use redb::{
 use super::guard::{guarded, guarded_value};
 use super::proofs::Proofs;
 use super::{DiskError, Meta, TABLES, definition};
-use crate::records::{COLLECTIONS_SINCE, FormatRecordV1, IdsRecordV1, Record, RecordError};
+use crate::records::{
+    COLLECTIONS_SINCE, FormatRecordV1, IdsRecordV1, JOURNALLED_FORMAT, JournalRecordV1, Record,
+    RecordError,
+};
 use crate::rows::{RowKey, TableId};
 pub(crate) use documents::{Documents, ScannedDocument, StoredDocument};
 pub(crate) use entries::{Entries, Entry};
@@ -109,8 +112,23 @@ impl Snapshot {
         self.table(table)?.map_or(Ok(0), |rows| guarded("read", || rows.len()))
     }
 
-    /// What every format begins with.
+    /// What every format begins with, as it is when no journal stands before the file.
     pub(crate) fn format(&self) -> Result<FormatRecordV1, DiskError> {
+        let format = self.format_on_disk()?;
+        let mark = self.journal_mark()?;
+        Ok(mark.map_or(format, |mark| FormatRecordV1 { version: mark.rows_format, ..format }))
+    }
+
+    /// What the file says of its last commits being in a journal; `None` when it has all of them itself.
+    pub(super) fn journal_mark(&self) -> Result<Option<JournalRecordV1>, DiskError> {
+        if self.format_on_disk()?.version != JOURNALLED_FORMAT {
+            return Ok(None);
+        }
+        self.record(&RowKey::JOURNAL).map(Some)
+    }
+
+    /// What the format row says: another number while there is a journal.
+    pub(super) fn format_on_disk(&self) -> Result<FormatRecordV1, DiskError> {
         self.record(&RowKey::FORMAT)
     }
 

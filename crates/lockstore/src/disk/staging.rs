@@ -65,6 +65,11 @@ impl Staged {
         Ok(Unsynced(self.file.try_clone()?))
     }
 
+    /// The file, for who fills it by hand and keeps it. Syncs are left to [`Staged::publish`] until then.
+    pub(super) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     /// Syncs the file, gives it its name, and syncs the folder. `AlreadyExists` when something has that
     /// name; it stays as it is.
     pub(super) fn publish(mut self) -> io::Result<()> {

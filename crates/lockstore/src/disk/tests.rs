@@ -1,6 +1,7 @@
 //! What the tests of the seam share.
 
 mod damage;
+mod journal;
 mod opening;
 mod rows;
 mod staging;
@@ -13,13 +14,15 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::records::{GrantRecordV1, ModeV1, Record, token_of};
-use crate::rows::RowKey;
+use crate::rows::{RowChange, RowKey};
 use lockcore::Token;
 
 const OPTIONS: DiskOptions = DiskOptions {
     cache_bytes: 4 << 20,
     verify: true,
     create: Some(Birth { store_id: [7; 16], wall_ms: 1_700_000_000_000 }),
+    journal: JournalUse::Never,
+    journal_bytes: 8 << 20,
 };
 
 const ONLY_EXISTING: DiskOptions = DiskOptions { create: None, ..OPTIONS };
@@ -32,7 +35,7 @@ fn place() -> (TempDir, PathBuf) {
 }
 
 fn in_memory() -> Disk {
-    Disk::open_backend(InMemoryBackend::new(), &OPTIONS).unwrap()
+    Disk::open_backend(InMemoryBackend::new(), None, &OPTIONS).unwrap()
 }
 
 fn token(number: u64) -> Token {

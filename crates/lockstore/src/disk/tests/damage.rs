@@ -89,7 +89,7 @@ impl StorageBackend for Medium {
 /// A store of a few pages: as it is when it was closed, or as a kill leaves it.
 fn image(closed: bool) -> Vec<u8> {
     let medium = Medium::default();
-    let disk = Disk::open_backend(medium.clone(), &OPTIONS).unwrap();
+    let disk = Disk::open_backend(medium.clone(), None, &OPTIONS).unwrap();
     for batch in 0..5 {
         fill(&disk, batch * 100 + 1..=batch * 100 + 100);
     }
@@ -106,7 +106,7 @@ fn image(closed: bool) -> Vec<u8> {
 #[track_caller]
 fn check(damaged: &[u8], closed: bool, story: &dyn Display) {
     let medium = Medium::new(damaged);
-    let opened = Disk::open_backend(medium.clone(), &ONLY_EXISTING);
+    let opened = Disk::open_backend(medium.clone(), None, &ONLY_EXISTING);
     let read = opened.as_ref().map(grants);
     match read {
         Ok(Ok(rows)) if rows.len() == 500 && !closed => {}
@@ -183,7 +183,7 @@ fn places(image: &[u8]) -> impl Iterator<Item = usize> {
 #[test]
 fn a_creation_that_lost_power_ends_in_a_new_store() {
     let medium = Medium::default();
-    Disk::open_backend(medium.clone(), &OPTIONS).unwrap().close().unwrap();
+    Disk::open_backend(medium.clone(), None, &OPTIONS).unwrap().close().unwrap();
     let journal = medium.journal();
     for end in 0..=journal.len() {
         let is_sync = |change: &Change| matches!(change, Change::Sync);
@@ -198,7 +198,7 @@ fn a_creation_that_lost_power_ends_in_a_new_store() {
                 }
                 change.make(&mut bytes);
             }
-            let disk = Disk::open_backend(Medium::new(&bytes), &OPTIONS)
+            let disk = Disk::open_backend(Medium::new(&bytes), None, &OPTIONS)
                 .unwrap_or_else(|error| panic!("step {end} without {from}..{to}: {error}"));
             let meta = disk.snapshot().unwrap().meta().unwrap();
             assert_eq!(meta.token.reserved_below, 1);
@@ -217,7 +217,7 @@ fn a_damaged_store_that_was_not_verified_is_refused_or_right() {
             let mut damaged = image.clone();
             damaged[at] ^= flip;
             let medium = Box::new(Medium::new(&damaged));
-            let Ok(disk) = open::in_backend(medium, &ONLY_EXISTING, Verify::No) else {
+            let Ok(disk) = open::in_backend(medium, None, &ONLY_EXISTING, Verify::No) else {
                 continue;
             };
             match grants(&disk) {
@@ -245,7 +245,7 @@ fn damage_in_the_pages_of_redbs_own_is_found_at_the_opening() {
         let mut damaged = image.clone();
         damaged[at] ^= 0xff;
         let medium = Medium::new(&damaged);
-        match open::in_backend(Box::new(medium.clone()), &ONLY_EXISTING, Verify::No) {
+        match open::in_backend(Box::new(medium.clone()), None, &ONLY_EXISTING, Verify::No) {
             Ok(disk) => drop((disk.commit(&[put(1_000)]), disk.close())),
             Err(OpenError::Disk { source: DiskError::Corrupted { what, .. }, .. })
                 if what.contains("redb's own") =>
@@ -264,7 +264,7 @@ fn damage_in_the_pages_of_redbs_own_is_found_at_the_opening() {
 fn a_sound_store_whose_pages_are_not_all_verified_opens() {
     for (quick_repair, batches) in [(false, 1), (false, 40), (true, 40)] {
         let medium = Medium::default();
-        let disk = Disk::open_backend(medium.clone(), &OPTIONS).unwrap();
+        let disk = Disk::open_backend(medium.clone(), None, &OPTIONS).unwrap();
         let reader = disk.snapshot().unwrap();
         for batch in 0..batches {
             // As a reader holds on to what there was, the pages of each batch are remembered as not free yet.
@@ -281,7 +281,7 @@ fn a_sound_store_whose_pages_are_not_all_verified_opens() {
         disk.close().unwrap();
         for bytes in [killed, medium.bytes()] {
             let medium = Box::new(Medium::new(&bytes));
-            let disk = open::in_backend(medium, &ONLY_EXISTING, Verify::No).unwrap();
+            let disk = open::in_backend(medium, None, &ONLY_EXISTING, Verify::No).unwrap();
             assert_eq!(grants(&disk).unwrap(), rows, "{quick_repair}, {batches}");
             fill(&disk, 1_000_000..=1_000_000);
         }
@@ -296,7 +296,7 @@ fn documents_of_a_damaged_store_are_refused_or_right() {
     let index = IndexId::new(1);
     let document = |number: u64| bson::rawdoc! { "_id": i64::try_from(number).unwrap() };
     let medium = Medium::default();
-    let disk = Disk::open_backend(medium.clone(), &OPTIONS).unwrap();
+    let disk = Disk::open_backend(medium.clone(), None, &OPTIONS).unwrap();
     let rows = (1..=300).flat_map(|number| {
         let record = RecordId::new(number);
         let key = RowKey::document(collection, record);
@@ -314,7 +314,7 @@ fn documents_of_a_damaged_store_are_refused_or_right() {
         let mut damaged = image.clone();
         damaged[at] ^= 0xff;
         let medium = Box::new(Medium::new(&damaged));
-        let Ok(disk) = open::in_backend(medium, &ONLY_EXISTING, Verify::No) else { continue };
+        let Ok(disk) = open::in_backend(medium, None, &ONLY_EXISTING, Verify::No) else { continue };
         let Ok(snapshot) = disk.snapshot() else { continue };
         for direction in [Direction::Forward, Direction::Backward] {
             let all = (Bound::Unbounded, Bound::Unbounded);
@@ -343,7 +343,7 @@ fn what_is_read_from_the_file_again_is_compared_again() {
     for (cache_bytes, stays) in [(1 << 20, true), (0, false)] {
         let medium = Medium::default();
         let options = DiskOptions { cache_bytes, ..OPTIONS };
-        let disk = Disk::open_backend(medium.clone(), &options).unwrap();
+        let disk = Disk::open_backend(medium.clone(), None, &options).unwrap();
         let rows = (1..=300).map(|number| {
             let key = RowKey::document(collection, RecordId::new(number));
             let value = seal(TableId::Documents, key.as_bytes(), document(number).into_bytes());

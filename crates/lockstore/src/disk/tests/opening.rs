@@ -10,7 +10,7 @@ use redb::{BackendError, ReadableTableMetadata};
 
 use super::*;
 use crate::codec::encode;
-use crate::records::FormatRecordV1;
+use crate::records::{FormatRecordV1, JOURNALLED_FORMAT};
 
 /// Opening `path` is refused in the words of `expected`, where `{}` stands for the path; a file there
 /// is the same afterwards.
@@ -72,7 +72,7 @@ fn a_missing_store_is_made_only_when_it_may_be() {
     let error = Disk::open(&path, &ONLY_EXISTING).unwrap_err();
     assert_eq!(error.to_string(), format!("there is no store at {}", path.display()));
     assert_eq!(names(folder.path()), [""; 0]);
-    let error = Disk::open_backend(InMemoryBackend::new(), &ONLY_EXISTING).unwrap_err();
+    let error = Disk::open_backend(InMemoryBackend::new(), None, &ONLY_EXISTING).unwrap_err();
     assert_eq!(error.to_string(), "there is no store at (storage backend)");
 
     drop(Disk::open(&path, &OPTIONS).unwrap());
@@ -181,11 +181,11 @@ fn with_meta_row(path: &Path, name: &'static str, row: Option<Vec<u8>>) {
 #[test]
 fn a_newer_format_is_refused_by_both_numbers() {
     let (_folder, path) = place();
-    let format = FormatRecordV1 { version: 4, store_id: [1; 16], created_wall_ms: 0 };
+    let format = FormatRecordV1 { version: 5, store_id: [1; 16], created_wall_ms: 0 };
     with_meta_row(&path, "format", Some(format.to_row(&RowKey::FORMAT)));
-    let expected = "{} has format 4, where this version reads up to 3; use a newer version";
+    let expected = "{} has format 5, where this version reads up to 4; use a newer version";
     let error = refused(&path, expected);
-    let numbers = (4, 3);
+    let numbers = (5, 4);
     assert!(
         matches!(error, OpenError::NewerFormat { found, supported, .. } if (found, supported) == numbers)
     );
@@ -194,6 +194,9 @@ fn a_newer_format_is_refused_by_both_numbers() {
 #[test]
 fn a_meta_row_that_is_damaged_or_missing_is_refused_and_never_a_default() {
     let none = encode(TableId::Meta, b"token", &0_u64);
+    let journalled =
+        FormatRecordV1 { version: JOURNALLED_FORMAT, store_id: [1; 16], created_wall_ms: 0 };
+    let journalled = journalled.to_row(&RowKey::FORMAT);
     for (name, row, expected) in [
         (
             "token",
@@ -212,6 +215,7 @@ fn a_meta_row_that_is_damaged_or_missing_is_refused_and_never_a_default() {
         ),
         ("wall", Some(vec![1]), "row \"wall\" of table meta is damaged: it has 1 bytes"),
         ("wall", None, "table meta has no row \"wall\"; restore a backup"),
+        ("format", Some(journalled), "table meta has no row \"journal\"; restore a backup"),
         ("format", Some(vec![]), "row \"format\" of table meta is damaged"),
     ] {
         let (_folder, path) = place();
@@ -337,6 +341,6 @@ fn a_file_that_grew_before_it_was_locked_is_not_taken_for_a_damaged_one() {
     let longer = fs::read(&path).unwrap();
     assert!(short.len() < longer.len(), "{} and {}", short.len(), longer.len());
     let disk = LongerOnceLocked { bytes: Mutex::new(short), longer };
-    let disk = Disk::open_backend(disk, &ONLY_EXISTING).unwrap();
+    let disk = Disk::open_backend(disk, None, &ONLY_EXISTING).unwrap();
     assert_eq!(disk.stats().unwrap().grants, 20_000);
 }

@@ -155,8 +155,10 @@ fn small_commits_do_not_make_the_file_grow() {
         assert_eq!(grants(disk).unwrap(), (rounds + 1..=rounds + 10).collect::<Vec<_>>());
     }
     churn(&in_memory(), 100_000);
-    let (_folder, path) = place();
-    churn(&Disk::open(&path, &OPTIONS).unwrap(), 1_000);
+    for (journal, rounds) in [(JournalUse::Never, 1_000), (JournalUse::AfterCommits(0), 5_000)] {
+        let (_folder, path) = place();
+        churn(&Disk::open(&path, &DiskOptions { journal, ..OPTIONS }).unwrap(), rounds);
+    }
 }
 
 #[test]

@@ -1,13 +1,27 @@
 //! Documents outlive the store that wrote them, and the file may be had alone.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::*;
-use crate::disk::{Birth, Disk, DiskOptions};
+use crate::disk::{Birth, Disk, DiskOptions, JournalUse};
 use crate::error::StoreError;
+use crate::options::StoreOptions;
 use crate::presence::{Instance, Presence, Process};
 use crate::records::{FormatRecordV1, Record};
 use crate::rows::{RowChange, RowKey, TableId};
+
+/// The files of the store as a kill leaves them now.
+fn killed(folder: &TempDir, path: &Path) -> PathBuf {
+    let killed = folder.path().join("killed");
+    fs::copy(path, &killed).unwrap();
+    let journal = path.with_file_name("test.lockstore-journal");
+    if journal.exists() {
+        fs::copy(journal, folder.path().join("killed-journal")).unwrap();
+    }
+    killed
+}
 
 #[test]
 fn documents_and_indexes_are_there_after_a_close_and_after_a_kill() {
@@ -19,8 +33,7 @@ fn documents_and_indexes_are_there_after_a_close_and_after_a_kill() {
         insert(&store, rawdoc! { "_id": id, "a": [id] });
     }
     let expected = documents(&store);
-    let killed = folder.path().join("killed");
-    std::fs::copy(&path, &killed).unwrap();
+    let killed = killed(&folder, &path);
     let copy = folder.path().join("copy");
     store.backup(&copy).unwrap();
     store.close().unwrap();
@@ -52,8 +65,7 @@ fn a_build_that_was_cut_short_is_gone_at_the_next_opening() {
     done(store.engine().define(definition));
     insert(&store, rawdoc! { "_id": 2, "a": 2 });
     assert_eq!(store.stats().unwrap().index_entries, 3);
-    let killed = folder.path().join("killed");
-    std::fs::copy(&path, &killed).unwrap();
+    let killed = killed(&folder, &path);
     let store = Store::open(&killed).unwrap();
     assert_eq!(collection(&store).indexes().len(), 1);
     while store.engine().in_seat(|seat| seat.writer.documents().has_to_clear()) {
@@ -70,7 +82,13 @@ fn format_1(path: &std::path::Path) {
 
 fn of_format(version: u32, path: &std::path::Path) {
     let birth = Birth { store_id: [7; 16], wall_ms: 5 };
-    let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: Some(birth) };
+    let options = DiskOptions {
+        cache_bytes: 1 << 20,
+        verify: true,
+        create: Some(birth),
+        journal: JournalUse::Never,
+        journal_bytes: 0,
+    };
     let disk = Disk::open(path, &options).unwrap();
     let format = FormatRecordV1 { version, store_id: [7; 16], created_wall_ms: 5 };
     let mut rows =
@@ -90,7 +108,13 @@ fn of_format(version: u32, path: &std::path::Path) {
 }
 
 fn version(path: &std::path::Path) -> u32 {
-    let options = DiskOptions { cache_bytes: 1 << 20, verify: true, create: None };
+    let options = DiskOptions {
+        cache_bytes: 1 << 20,
+        verify: true,
+        create: None,
+        journal: JournalUse::Never,
+        journal_bytes: 0,
+    };
     Disk::open(path, &options).unwrap().snapshot().unwrap().format().unwrap().version
 }
 
@@ -115,6 +139,45 @@ fn a_file_of_format_1_gets_the_next_with_its_first_collection() {
     let store = Store::open(&path).unwrap();
     assert!(store.is_locked("a").unwrap());
     assert_eq!(documents(&store).len(), 1);
+}
+
+/// A store whose first commit makes a journal.
+fn journalled(path: &Path) -> Store {
+    StoreOptions::new().journal(JournalUse::AfterCommits(0)).open(path).unwrap()
+}
+
+#[test]
+fn the_format_of_an_older_file_rises_while_it_has_a_journal_and_a_kill_loses_nothing() {
+    for format in [1, 2, 3] {
+        let (folder, path) = place();
+        of_format(format, &path);
+        let store = journalled(&path);
+        for key in ["a", "b", "c"] {
+            store.lock(key).acquire().unwrap().leak();
+        }
+        let before = killed(&folder, &path);
+        assert_eq!(version(&before), format, "a journal is no reason to rise");
+        store.database("test").create_collection("empty").unwrap();
+        let lsid = rawdoc! { "startSession": 1 };
+        let reply = store.database("admin").run_command(&lsid);
+        assert!(reply.get_document("id").is_ok(), "{reply:?}");
+        let process = Process::current().unwrap();
+        store.open_session(Presence { instance: Instance([1; 16]), process }).unwrap();
+        for id in 0..20 {
+            insert(&store, rawdoc! { "_id": id });
+        }
+        let after = killed(&folder, &path);
+        store.close().unwrap();
+        for path in [path, after] {
+            assert_eq!(version(&path), 3);
+            let store = journalled(&path);
+            assert!(["a", "b", "c"].iter().all(|key| store.is_locked(key).unwrap()));
+            assert_eq!(documents(&store).len(), 20);
+            assert_eq!(store.stats().unwrap().client_sessions, 1);
+            assert_eq!(store.sessions().unwrap().len(), 1);
+            check(&store);
+        }
+    }
 }
 
 #[test]
