@@ -21,6 +21,8 @@ pub(crate) struct Context<'c> {
     pub(crate) connection: i32,
     /// That connection.
     pub(crate) stream: &'c UnixStream,
+    /// Whether the client has nothing else to be answered before it has this reply.
+    pub(crate) is_awaited: bool,
     /// Who is connected.
     pub(crate) presences: &'c Presences,
     /// Who is at the other end of this connection, once it has said so.
@@ -57,9 +59,14 @@ pub(crate) fn start_in(context: Context<'_>, database: &str, command: &RawDocume
         Some(Ok((name, _))) => OWN.iter().find(|(own, _)| *own == name.as_str()),
         _ => None,
     };
-    match own {
-        Some((_, run)) => Started::Reply(run(context, command)),
-        None => context.store.database(database).start_command(command),
+    if let Some((_, run)) = own {
+        return Started::Reply(run(context, command));
+    }
+    let database = context.store.database(database);
+    if context.is_awaited {
+        database.start_command_here(command)
+    } else {
+        database.start_command(command)
     }
 }
 

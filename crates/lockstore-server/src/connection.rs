@@ -180,6 +180,7 @@ impl<'s> Connection<'s> {
             store: self.service.store,
             connection: self.number,
             stream: self.stream,
+            is_awaited: matches!(self.kind, Kind::Ordinary),
             presences: self.service.presences,
             presence: &self.presence,
         }

@@ -75,13 +75,15 @@ struct Call<'c> {
     waits: Waits,
 }
 
-/// What becomes of a command that has to wait for somebody else.
+/// What the thread of a command about locks waits for. What else it has to wait for, it does as a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
-    /// It blocks its thread.
-    Blocking,
-    /// It becomes a future.
-    Parked,
+pub(crate) enum Waits {
+    /// For whatever it needs.
+    Everything,
+    /// For commits, and for no lock and no event.
+    Commits,
+    /// For nothing, if it can be helped.
+    Nothing,
 }
 
 /// A command that there is.
@@ -110,19 +112,24 @@ pub(crate) fn run(
     match about_locks(engine, transaction, command) {
         Some(Ok(lock)) => lock.run(engine, command),
         Some(Err(error)) => failed(&error.into()),
-        None => match dispatch(engine, transaction, database, command, Waits::Blocking) {
+        None => match dispatch(engine, transaction, database, command, Waits::Everything) {
             Started::Reply(reply) => reply,
             Started::Pending(_) => unreachable!("a command that may block is not parked"),
         },
     }
 }
 
-/// Starts a command in a database. It does not block as long as it would have to wait for somebody else.
-pub(crate) fn start(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> Started {
+/// Starts a command in a database. It is pending when it has to wait for what `waits` leaves out.
+pub(crate) fn start(
+    engine: &Arc<Engine>,
+    database: &str,
+    command: &RawDocument,
+    waits: Waits,
+) -> Started {
     match about_locks(engine, None, command) {
-        Some(Ok(lock)) => lock.start(engine, command),
+        Some(Ok(lock)) => lock.start(engine, command, waits),
         Some(Err(error)) => Started::Reply(failed(&error.into())),
-        None => dispatch(engine, None, database, command, Waits::Parked),
+        None => dispatch(engine, None, database, command, waits),
     }
 }
 

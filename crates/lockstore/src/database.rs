@@ -6,7 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use crate::backend::Backend;
 use crate::collection::Collection;
-use crate::commands::{self, Started};
+use crate::commands::{self, Started, Waits};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
@@ -190,7 +190,16 @@ impl Database {
     /// ```
     pub fn start_command(&self, command: &RawDocument) -> Started {
         match self.store.backend() {
-            Backend::Here(engine) => commands::start(engine, &self.name, command),
+            Backend::Here(engine) => commands::start(engine, &self.name, command, Waits::Nothing),
+            Backend::There(_) => Started::Reply(self.run_command(command)),
+        }
+    }
+
+    /// Starts a command as [`Database::start_command`] does, but has the thread wait for a commit: only a command that waits for a lock or
+    /// for events becomes a future. That is the quicker way for a thread that has nothing else to do.
+    pub fn start_command_here(&self, command: &RawDocument) -> Started {
+        match self.store.backend() {
+            Backend::Here(engine) => commands::start(engine, &self.name, command, Waits::Commits),
             Backend::There(_) => Started::Reply(self.run_command(command)),
         }
     }

@@ -84,8 +84,9 @@ pub(crate) struct Seat {
     pub(crate) writer: Writer,
     /// How long the last commit took.
     last_commit: Duration,
-    /// How many blocked callers the last two batches had: so many are likely to come again.
-    callers: [usize; 2],
+    /// How many callers there were at the ends of the last two batches, served or come meanwhile: so many are likely to
+    /// come again.
+    company: [usize; 2],
     /// How many batches in a row have left timers alone.
     timers_put_off: u32,
     /// When a checkpoint is to be made if nothing is committed until then.
@@ -126,7 +127,7 @@ impl Engine {
             seat: Mutex::new(Seat {
                 writer,
                 last_commit: Duration::ZERO,
-                callers: [0; 2],
+                company: [0; 2],
                 timers_put_off: 0,
                 checkpoint_at: None,
                 undelivered: Answers::new(),
@@ -306,16 +307,16 @@ impl Engine {
         next_deadline.filter(|_| !self.is_poisoned())
     }
 
-    /// Where several callers who block were served together, they are about to come again one by one. The
-    /// first of them waits a moment for the others: for half of what a commit takes, and never longer than
-    /// [`PATIENCE_MAX`]. A caller who is alone never waits.
+    /// Where several callers were served together, or came while others were served, they are about to come again one by
+    /// one. The first of them waits a moment for the others: for no longer than a commit takes, which is what it costs
+    /// them to come too late, and never longer than [`PATIENCE_MAX`]. A caller who is alone never waits.
     fn wait_for_company(&self, seat: &Seat) {
         // One that was joined by chance is not company yet: of the last two batches, the smaller one counts.
-        let company = seat.callers[0].min(seat.callers[1]);
+        let company = seat.company[0].min(seat.company[1]);
         if company <= 1 {
             return;
         }
-        let patience = (seat.last_commit / 2).min(PATIENCE_MAX);
+        let patience = seat.last_commit.min(PATIENCE_MAX);
         let start = StdInstant::now();
         while self.queued.len() + seat.writer.backlog.len() < company && start.elapsed() < patience
         {
@@ -330,8 +331,8 @@ impl Engine {
         self.kept.ask_for_due(self.clock.now(), &mut seat.writer.backlog);
         let room = self.settings.batch_max.saturating_sub(seat.writer.backlog.len());
         seat.writer.backlog.extend(self.queued.try_iter().take(room));
-        let callers = seat.writer.backlog.iter().filter(|request| request.blocks()).count();
-        seat.callers = [seat.callers[1], callers];
+        let callers =
+            seat.writer.backlog.iter().filter(|request| request.caller().is_some()).count();
         // Who stands behind this batch may be asking for a renewal, and that goes before the expiry.
         let put_off = !self.queued.is_empty() && seat.timers_put_off < TIMERS_PUT_OFF_MAX;
         seat.timers_put_off = if put_off { seat.timers_put_off + 1 } else { 0 };
@@ -360,6 +361,7 @@ impl Engine {
             seat.last_commit = start.elapsed();
             self.put_off_checkpoint(seat, disk.has_to_checkpoint());
         }
+        seat.company = [seat.company[1], callers + self.queued.len()];
         match served {
             Ok(Ok(answers)) => seat.undelivered.extend(answers),
             Ok(Err(error)) => self.stop(&format!("a commit failed: {error}"), seat),

@@ -128,11 +128,6 @@ impl Request {
         matches!(task, Task::Command(Command::Renew { .. }))
     }
 
-    /// Whether a thread blocks until it is answered.
-    pub(crate) fn blocks(&self) -> bool {
-        matches!(&self.reply, Reply::Caller(slot) if slot.blocks())
-    }
-
     /// The caller who waits for its answer, if one does.
     pub(crate) fn caller(&self) -> Option<&Arc<Slot>> {
         match &self.reply {

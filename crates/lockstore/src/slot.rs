@@ -75,11 +75,6 @@ impl Slot {
         Self { state: Mutex::new(open), something_new: Condvar::new(), blocks, acquires }
     }
 
-    /// Whether a thread blocks here.
-    pub(crate) fn blocks(&self) -> bool {
-        self.blocks
-    }
-
     /// Whose lock it would be.
     pub(crate) fn acquires(&self) -> Option<&(Key, Holder)> {
         self.acquires.as_ref()

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error};
 
+use super::Waits;
 use super::started::Started;
 use crate::engine::Engine;
 use crate::remote::LockCall;
@@ -53,12 +54,17 @@ impl<'a> LockCommand<'a> {
         }
     }
 
-    /// Starts it. It does not block as long as it would have to wait for a lock, or for events.
-    pub(super) fn start(self, engine: &Arc<Engine>, command: &RawDocument) -> Started {
+    /// Starts it. It is pending when it has to wait for what `waits` leaves out.
+    pub(super) fn start(
+        self,
+        engine: &Arc<Engine>,
+        command: &RawDocument,
+        waits: Waits,
+    ) -> Started {
         match self {
             Self::Call(call) => match calls::once(engine, &call, command) {
                 Some(reply) => Started::Reply(reply),
-                None => calls::start(engine, call),
+                None => calls::start(engine, call, waits),
             },
             Self::Query(Query::NextEvents { subscription }) => {
                 next_events::start(engine, subscription)

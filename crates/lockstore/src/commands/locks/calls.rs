@@ -12,7 +12,7 @@ use crate::client_sessions::{Lsid, Memo, Past, ReplyOf, RetryableWrite};
 use crate::commands::reply::Reply;
 use crate::commands::session_fields::{Part, SessionFields};
 use crate::commands::started::{CommandFuture, Started};
-use crate::commands::{Within, failed, statements};
+use crate::commands::{Waits, Within, failed, statements};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::remote::LockCall;
@@ -78,8 +78,11 @@ pub(super) fn run(engine: &Arc<Engine>, call: LockCall) -> RawDocumentBuf {
     about.reply(&answer, engine.clock.now())
 }
 
-/// What can be answered at once is, by this thread, if nobody else is at work.
-pub(super) fn start(engine: &Arc<Engine>, call: LockCall) -> Started {
+/// What can be answered at once is, by this thread, if nobody else is at work, or it waits for that.
+pub(super) fn start(engine: &Arc<Engine>, call: LockCall, waits: Waits) -> Started {
+    if waits == Waits::Everything || (waits == Waits::Commits && call.wait() == Wait::No) {
+        return Started::Reply(run(engine, call));
+    }
     let about = About::of(&call);
     let mut call = Call::about_lock(engine, call);
     if let Some(answer) = call.start() {

@@ -35,11 +35,12 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let request = parse(call)?;
     let lock_id = request.lock_id.clone();
     let may_be_done = request.is_new_lock_id && call.is_resent();
+    let is_told_at_once = request.patience.is_none();
     let begun = request.begin(call.engine, namespace)?;
     if may_be_done && let Some(held) = begun.stored.locked_before()? {
         return Ok(Started::Reply(reply(&lock_id, begun.show(Found::Locked(held)))));
     }
-    if call.waits == Waits::Blocking {
+    if call.waits == Waits::Everything || (call.waits == Waits::Commits && is_told_at_once) {
         return Ok(Started::Reply(reply(&lock_id, begun.run())));
     }
     let mut locking = Locking::started(begun)?;
