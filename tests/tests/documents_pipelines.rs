@@ -230,3 +230,53 @@ fn a_pipeline_in_a_transaction_sees_what_the_transaction_has_written_and_writes_
         })
         .unwrap();
 }
+
+/// Fails with the document 1000.
+fn trap() -> Document {
+    doc! { "$divide": [1, { "$subtract": [1000, "$_id"] }] }
+}
+
+#[test]
+fn what_is_behind_a_limit_is_never_looked_at() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..1010);
+    let limit = doc! { "$limit": 3 };
+    let lazy = [
+        doc! { "$match": { "$expr": { "$ne": [trap(), 0] } } },
+        doc! { "$addFields": { "x": trap() } },
+        doc! { "$project": { "x": trap() } },
+        doc! { "$replaceWith": { "x": trap() } },
+        doc! { "$redact": { "$cond": [{ "$ne": [trap(), 0] }, "$$KEEP", "$$PRUNE"] } },
+        doc! { "$lookup": { "from": "jobs", "let": { "id": "$_id" }, "as": "x", "pipeline": [
+            { "$match": { "$expr": { "$eq": ["$_id", "$$id"] } } }, { "$addFields": { "x": trap() } },
+        ] } },
+    ];
+    for stage in &lazy {
+        let all =
+            jobs.aggregate([stage.clone()]).run().and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        assert_eq!(all.unwrap_err().code(), ErrorCode::BAD_VALUE, "{stage}: the trap works");
+        let some = jobs.aggregate([stage.clone(), limit.clone()]).run().unwrap();
+        assert_eq!(some.map(Result::unwrap).count(), 3, "{stage}");
+    }
+    let set = &lazy[1];
+    let unwind = [set.clone(), doc! { "$unwind": "$x" }, limit.clone()];
+    assert_eq!(jobs.aggregate(&unwind).run().unwrap().map(Result::unwrap).count(), 3);
+    let union =
+        [doc! { "$unionWith": { "coll": "jobs", "pipeline": [set.clone()] } }, limit.clone()];
+    assert_eq!(jobs.aggregate(&union).run().unwrap().map(Result::unwrap).count(), 3);
+    for blocking in [doc! { "$sort": { "n": 1 } }, doc! { "$group": { "_id": "$n" } }] {
+        let stages = [set.clone(), blocking, limit.clone()];
+        let all = jobs.aggregate(&stages).run().and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        all.unwrap_err();
+    }
+}
+
+#[test]
+fn a_cursor_comes_to_an_error_when_it_comes_to_the_document() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..1010);
+    let mut cursor =
+        jobs.aggregate([doc! { "$addFields": { "x": trap() } }]).batch_size(2).run().unwrap();
+    let before: Vec<_> = cursor.by_ref().take_while(Result::is_ok).collect();
+    assert_eq!(before.len(), 1000);
+}
