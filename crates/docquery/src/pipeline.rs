@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | `$match`, `$project`, `$set`, `$addFields`, `$unset`, `$replaceRoot`, `$replaceWith`, `$redact` | one document at a time; `$match` stages in front, and a `$sort` behind them, are done by the source, with its indexes |
 //! | `$unwind`, `$limit`, `$skip`, `$count` | one document at a time |
-//! | `$sort`, `$group`, `$bucket`, `$bucketAuto`, `$sortByCount`, `$sample` | hold up to [`Database::memory_bytes`], and the rest in a [`Scratch`]: sorted runs are merged, groups are divided and gone through part by part. Without room `QueryExceededMemoryLimitNoDiskUseAllowed` (292) |
+//! | `$sort`, `$group`, `$bucket`, `$bucketAuto`, `$sortByCount`, `$sample` | hold up to [`Workspace::memory_bytes`], and the rest in a [`Scratch`]: sorted runs are merged, groups are divided and gone through part by part. Without room `QueryExceededMemoryLimitNoDiskUseAllowed` (292) |
 //! | `$lookup`, `$graphLookup` | ask the other collection for each document, with its indexes; what is found for one document is held, up to 100 MiB |
 //! | `$unionWith` | streams the other collection behind the first |
 //! | `$facet` | holds what comes in as `$sort` does, and goes through it once for each pipeline |
@@ -84,9 +84,10 @@ use crate::{
     Arena, Document, Environment, Error, ErrorCode, Filter, OwnedValue, Result, Sort, Value,
     Writer, limits,
 };
-pub use database::Database;
+pub use database::{Database, Workspace};
 pub use output::{Matched, Merge, Output, Target, WhenNotMatched};
 pub use scratch::Scratch;
+pub use sorted::{Sorted, SortedItems};
 pub use source::{Documents, Source, Visit, documents};
 pub use statistics::Statistics;
 

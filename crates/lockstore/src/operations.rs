@@ -16,7 +16,6 @@ mod modify;
 mod output;
 mod prepare;
 mod rivals;
-mod scratch;
 mod select;
 mod statistics;
 

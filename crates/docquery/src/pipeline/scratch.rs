@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::Database;
+use super::Workspace;
 use crate::{Error, ErrorCode, Result};
 
-/// Room outside memory for what a stage puts away. What is there goes with it.
+/// Room outside memory for what does not fit into it. What is there goes with it.
 pub trait Scratch: fmt::Debug + Send {
     /// Adds `bytes` at the end.
     ///
@@ -59,10 +59,10 @@ impl Room {
     /// # Errors
     ///
     /// There is none: the stage cannot go on.
-    pub(crate) fn new(stage: &str, database: &dyn Database) -> Result<Self> {
-        match database.scratch()? {
+    pub(crate) fn new(stage: &str, workspace: &dyn Workspace) -> Result<Self> {
+        match workspace.scratch()? {
             Some(scratch) => Ok(Self { scratch, end: 0 }),
-            None => Err(no_room(stage, database.memory_bytes())),
+            None => Err(no_room(stage, workspace.memory_bytes())),
         }
     }
 }

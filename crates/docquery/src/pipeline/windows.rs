@@ -108,9 +108,9 @@ impl Windows {
                 if let Some(sort) = &self.sort {
                     key = key.then(&sort.key(document)?);
                 }
-                sorted.push(key, document)
+                sorted.push_document(key, document)
             })?;
-            sorted.finish()?
+            sorted.documents()?
         };
         Ok(Box::new(Running {
             windows: self,

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::given::Asked;
 use super::setters::setters;
 use super::{Collection, Cursor};
+use crate::documents::DiskUse;
 use crate::error::DocumentError;
 use crate::operations::FindRequest;
 
@@ -133,6 +134,7 @@ impl<T> Find<'_, T> {
             limit: self.limit,
             return_key: false,
             show_record_id: false,
+            disk_use: DiskUse::default(),
         };
         Cursor::new(&self.collection.store, place.find(&request)?, self.batch_size)
     }
