@@ -17,6 +17,7 @@ mod field_path;
 mod fields;
 mod first_n;
 mod fold;
+mod implied;
 mod iteration;
 mod metadata;
 mod node;
@@ -47,6 +48,7 @@ mod variables;
 use std::sync::Arc;
 
 pub use context::Context;
+pub use implied::Implied;
 pub use scope::{Scope, Slot};
 
 use crate::{Result, Value};

@@ -136,10 +136,49 @@ fn any_test() -> impl Strategy<Value = bson::Document> {
     ]
 }
 
+/// A comparison in an expression: of a field with a constant mostly.
+fn any_comparison() -> impl Strategy<Value = bson::Document> {
+    let operator =
+        proptest::sample::select(vec!["$eq", "$eq", "$gt", "$gte", "$lt", "$lte", "$ne"]);
+    let path = proptest::sample::select(vec!["$a", "$a", "$b", "$a.x", "$a.y", "$a.0", "$$ROOT.a"]);
+    let constant = prop_oneof![
+        6 => any_value().prop_map(|value| bson!({ "$literal": value })),
+        1 => Just(Bson::MinKey),
+        1 => Just(Bson::Undefined),
+        1 => Just(bson!("$$REMOVE")),
+        1 => Just(bson!("$b")),
+    ];
+    (operator, path, constant, any::<bool>()).prop_map(|(operator, path, constant, turned)| {
+        if turned {
+            doc! { operator: [constant, path] }
+        } else {
+            doc! { operator: [path, constant] }
+        }
+    })
+}
+
+fn any_expression() -> impl Strategy<Value = bson::Document> {
+    let comparison = any_comparison().boxed();
+    let parts = || proptest::collection::vec(comparison.clone(), 1..4);
+    let joined = (parts(), comparison.clone())
+        .prop_map(|(parts, one)| doc! { "$and": [one, { "$or": parts }] });
+    prop_oneof![
+        3 => comparison.clone(),
+        2 => parts().prop_map(|parts| doc! { "$and": parts }),
+        1 => parts().prop_map(|parts| doc! { "$or": parts }),
+        1 => joined,
+        1 => comparison.clone().prop_map(|comparison| doc! { "$not": [comparison] }),
+    ]
+}
+
 fn any_filter() -> impl Strategy<Value = bson::Document> {
     let path =
         proptest::sample::select(vec!["a", "a", "b", "a.x", "a.y", "a.0", "b.0", "a.0.x", "b.x"]);
-    let leaf = (path, any_test()).prop_map(|(path, test)| doc! { path: test }).boxed();
+    let leaf = prop_oneof![
+        3 => (path, any_test()).prop_map(|(path, test)| doc! { path: test }),
+        1 => any_expression().prop_map(|expression| doc! { "$expr": expression }),
+    ];
+    let leaf = leaf.boxed();
     let parts = || proptest::collection::vec(leaf.clone(), 1..4);
     prop_oneof![
         3 => leaf.clone(),
@@ -310,6 +349,32 @@ fn a_key_is_told_with_the_row() {
     let order = Order::parse(&rawdoc! { "b": 1 }).unwrap();
     let sorted = Query { order, ..query(&doc! { "a": { "$lt": 7 } }) };
     assert_eq!(keys(&store, &sorted), [rawdoc! { "a": 6 }, rawdoc! { "a": 5_i64 }]);
+}
+
+#[test]
+fn an_expression_that_compares_a_field_uses_its_index_until_that_meets_an_array() {
+    let store = Store::in_memory().unwrap();
+    for (name, key) in [("a", rawdoc! { "a": 1 }), ("bc", rawdoc! { "b.c": -1, "a": 1 })] {
+        create_index(&store, key, name, &rawdoc! {}).unwrap();
+    }
+    create_index(&store, rawdoc! { "d": 1 }, "sparse", &rawdoc! { "sparse": true }).unwrap();
+    insert(&store, rawdoc! { "_id": 0, "a": 1, "b": { "c": 2 }, "d": 3 });
+    let none = doc! {};
+    let check = |expression: bson::Document, expected: &[&str]| {
+        check_plan(&store, &doc! { "$expr": expression }, &none, expected);
+    };
+    check(doc! { "$eq": ["$a", 1] }, &["a"]);
+    check(doc! { "$gte": [7, "$a"] }, &["a"]);
+    check(doc! { "$and": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["bc"]);
+    check(doc! { "$or": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["bc", "a"]);
+    check(doc! { "$gt": ["$d", 1] }, &["sparse"]);
+    check(doc! { "$lt": ["$d", 1] }, &["collection"]);
+    check(doc! { "$ne": ["$a", 1] }, &["collection"]);
+    check(doc! { "$eq": ["$a", "$b"] }, &["collection"]);
+    insert(&store, rawdoc! { "_id": 1, "a": [5] });
+    check(doc! { "$eq": ["$a", 1] }, &["collection"]);
+    check(doc! { "$and": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["bc"]);
+    check(doc! { "$or": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["collection"]);
 }
 
 #[track_caller]
