@@ -12,6 +12,7 @@ mod find_and_modify;
 mod index_spec;
 mod indexes;
 mod insert;
+mod merge;
 mod modify;
 mod output;
 mod prepare;
