@@ -62,6 +62,7 @@ mod scratch;
 mod sort;
 mod sorted;
 mod source;
+mod spilled;
 mod stage;
 mod statistics;
 mod streaming;

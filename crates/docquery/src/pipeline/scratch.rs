@@ -65,6 +65,23 @@ impl Room {
             None => Err(no_room(stage, workspace.memory_bytes())),
         }
     }
+
+    /// Where the next bytes go.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Puts bytes away behind the others.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.scratch.append(bytes)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Fills `bytes` with what was put away at `offset`.
+    pub(crate) fn read(&mut self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.scratch.read(offset, bytes)
+    }
 }
 
 /// The error for a stage that would take more than it may.
@@ -90,9 +107,8 @@ impl Run {
     fn put_away(&mut self, room: &mut Room) -> Result<()> {
         let bytes = self.open.len();
         if bytes > 0 {
-            room.scratch.append(&self.open)?;
-            self.blocks.push(Block { offset: room.end, bytes });
-            room.end += bytes as u64;
+            self.blocks.push(Block { offset: room.end(), bytes });
+            room.append(&self.open)?;
             self.open = Vec::new();
         }
         Ok(())
@@ -118,7 +134,7 @@ impl RunReader {
             if let Some(block) = self.run.blocks.get(self.next) {
                 self.next += 1;
                 self.block.resize(block.bytes, 0);
-                room.scratch.read(block.offset, &mut self.block)?;
+                room.read(block.offset, &mut self.block)?;
             } else if self.run.open.is_empty() {
                 self.block = Vec::new();
                 return Ok(false);
