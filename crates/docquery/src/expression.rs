@@ -7,6 +7,7 @@ mod arguments;
 mod arithmetic;
 mod arrays;
 mod boolean;
+mod checked;
 mod coerce;
 mod comparison;
 mod conditional;

@@ -17,7 +17,7 @@
 //! | `$lookup`, `$graphLookup` | ask the other collection for each document, with its indexes; what is found for one document is held, up to 100 MiB |
 //! | `$unionWith` | streams the other collection behind the first |
 //! | `$facet` | holds what comes in as `$sort` does, and goes through it once for each pipeline |
-//! | `$setWindowFields`, `$fill` | sort as `$sort` does, and hold one partition (5414201 if that is too large) |
+//! | `$setWindowFields`, `$fill` | sort as `$sort` does, and put what one partition has too much into a [`Scratch`] (5643011 without room); what the functions keep of their windows is bounded (5414201) |
 //! | `$densify` | sorts as `$sort` does, and makes at most 500,000 documents |
 //! | `$documents`, `$collStats`, `$indexStats` | first in a pipeline |
 //! | `$out`, `$merge` | last in a pipeline; the one who runs it writes, see [`Pipeline::output`] |
@@ -33,6 +33,8 @@
 //! | `$planCacheStats`, `$listCatalog`, `$_internal...` | they show how a server works inside (40324) |
 //! | `$shardedDataDistribution` | needs a sharded cluster (6789101) |
 //! | `$covariancePop`, `$covarianceSamp` of decimals | computed with doubles, and given as decimals of 15 digits |
+//! | `$facet` without disk use | refused with 292 where what comes in is more than memory: its pipelines run one after the other, and not side by side |
+//! | `$lookup` and `$unionWith` with a `pipeline` | its `$match` stages in front use indexes, `$expr` with variables as well; a `$sort` behind them does not |
 //! | `$meta` | there is no text search or geographic distance to tell of |
 //!
 //! Two collections are never joined as of one moment: a pipeline reads each as of the commit that is the last when it asks,
