@@ -1,6 +1,6 @@
 //! Documents outside memory that are found again by their number.
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 
 use super::scratch::Room;
 use super::sorted::stored;
@@ -38,7 +38,7 @@ impl Spilled {
     }
 
     /// Puts a document away behind the others.
-    pub(crate) fn push(&mut self, document: RawDocumentBuf) -> Result<()> {
+    pub(crate) fn push(&mut self, document: &RawDocument) -> Result<()> {
         if self.open.is_empty() {
             self.blocks.push(Block { first: self.len, offset: self.room.end(), bytes: 0 });
         }
@@ -62,14 +62,14 @@ impl Spilled {
         if number + 1 == self.blocks.len() && !self.open.is_empty() {
             return document(&self.open, place);
         }
-        let read = match self.read.iter().position(|(other, _)| *other == number) {
-            Some(place) => self.read.remove(place),
-            None => {
-                let block = self.blocks[number];
-                let mut bytes = vec![0; block.bytes];
-                self.room.read(block.offset, &mut bytes)?;
-                (number, bytes)
-            }
+        let place_of_read = self.read.iter().position(|(other, _)| *other == number);
+        let read = if let Some(place) = place_of_read {
+            self.read.remove(place)
+        } else {
+            let block = self.blocks[number];
+            let mut bytes = vec![0; block.bytes];
+            self.room.read(block.offset, &mut bytes)?;
+            (number, bytes)
         };
         let found = document(&read.1, place);
         self.read.push(read);
@@ -122,7 +122,7 @@ mod tests {
         let text = |n: i32| "x".repeat(if n % 1_000 == 0 { 3 * BLOCK_BYTES } else { 50 });
         let count = 20_000;
         for n in 0..count {
-            spilled.push(rawdoc! { "n": n, "text": text(n) }).unwrap();
+            spilled.push(&rawdoc! { "n": n, "text": text(n) }).unwrap();
         }
         assert_eq!(spilled.len(), 20_000);
         for n in (0..count).chain((0..count).rev().step_by(7)).chain((0..count).step_by(977)) {

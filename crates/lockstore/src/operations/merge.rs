@@ -37,7 +37,7 @@ struct Batch {
 enum Decision {
     Nothing,
     Insert,
-    Update(Planned),
+    Update(Box<Planned>),
 }
 
 /// A document and the one that it belongs to.
@@ -135,14 +135,14 @@ impl Place<'_> {
                     }
                     Matched::Update(update) => {
                         let (update, document) = (Arc::from(update), document.to_owned());
-                        Ok(Decision::Update(Planned {
+                        Ok(Decision::Update(Box::new(Planned {
                             document,
                             selector,
                             update,
                             query,
                             collection,
                             record,
-                        }))
+                        })))
                     }
                 };
             }
@@ -172,7 +172,8 @@ impl Place<'_> {
                         .next()
                         .map_or(Ok(()), |(_, error)| Err(error));
                 }
-                Decision::Update(Planned { selector, update, .. }) => {
+                Decision::Update(planned) => {
+                    let Planned { selector, update, .. } = *planned;
                     let change = Change::Update { update, upsert: false };
                     let outcome = self.modify(&ModifyRequest { selector, change, many: false })?;
                     match outcome.error {
@@ -207,7 +208,7 @@ impl Merging<'_, '_> {
                 if self.keeps_order && !self.batch.inserts.is_empty() {
                     self.write()?;
                 }
-                self.batch.updates.push(planned);
+                self.batch.updates.push(*planned);
             }
         }
         self.batch.keys.extend(key);
@@ -229,16 +230,16 @@ impl Merging<'_, '_> {
 
     fn write(&mut self) -> Result<(), DocumentError> {
         let Batch { inserts, updates, .. } = std::mem::take(&mut self.batch);
-        self.insert(inserts)?;
-        self.update(updates)
+        self.insert(&inserts)?;
+        self.update(&updates)
     }
 
-    fn insert(&mut self, documents: Vec<RawDocumentBuf>) -> Result<(), DocumentError> {
+    fn insert(&mut self, documents: &[RawDocumentBuf]) -> Result<(), DocumentError> {
         if documents.is_empty() {
             return Ok(());
         }
         self.place.check_time()?;
-        let request = InsertRequest { documents: documents.clone(), ordered: false };
+        let request = InsertRequest { documents: documents.to_vec(), ordered: false };
         for (index, error) in self.place.insert(request).errors {
             let result = if error.code() == ErrorCode::DUPLICATE_KEY {
                 // Somebody has inserted the one that it belongs to, maybe.
@@ -252,8 +253,8 @@ impl Merging<'_, '_> {
     }
 
     /// Makes the updates by as few tasks as it takes.
-    fn update(&mut self, planned: Vec<Planned>) -> Result<(), DocumentError> {
-        let mut rest = &planned[..];
+    fn update(&mut self, planned: &[Planned]) -> Result<(), DocumentError> {
+        let mut rest = planned;
         while let Some(first) = rest.first() {
             let (place, collection) = (self.place, first.collection);
             let prepared = place.prepare(rest, |reading, one| {

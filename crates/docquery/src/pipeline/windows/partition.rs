@@ -50,7 +50,7 @@ impl Partition {
         if self.away.is_none() {
             self.away = Some(RefCell::new(Spilled::new(self.room()?)));
         }
-        self.away.as_mut().map_or(Ok(()), |away| away.get_mut().push(document))
+        self.away.as_mut().map_or(Ok(()), |away| away.get_mut().push(&document))
     }
 
     fn room(&self) -> Result<Room> {
