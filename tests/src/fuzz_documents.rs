@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arbitrary::{Arbitrary, Unstructured};
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use docquery::key::{KeyPattern, encode};
-use docquery::pipeline::{Database, Documents, Output, Scratch, documents};
+use docquery::pipeline::{Database, Documents, Output, Scratch, Workspace, documents};
 use docquery::{
     Document, Environment, Filter, Pipeline, Projection, Sort, Update, Value, limits, order,
 };
@@ -182,7 +182,9 @@ impl Database for Other {
         let matching: Vec<_> = self.0.iter().filter(matches).cloned().collect();
         Ok(source(matching))
     }
+}
 
+impl Workspace for Other {
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
         Ok(Some(Box::new(Room::default())))
     }

@@ -190,6 +190,62 @@ fn a_merge_gives_each_document_to_its_own_and_inserts_the_others() {
 }
 
 #[test]
+fn a_merge_of_many_documents_takes_few_commits() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..2_000);
+    filled(&store, "target", 1_000..5_000);
+    let commits = store.stats().unwrap().commits;
+    write(&jobs, &[doc! { "$set": { "new": true } }, doc! { "$merge": "target" }]);
+    write(&jobs, &[doc! { "$project": { "_id": 0 } }, doc! { "$merge": "target" }]);
+    let commits = store.stats().unwrap().commits - commits;
+    assert!(commits < 30, "{commits} for 4,000 documents, of which 256 go into one");
+    let target: Collection = store.database("factory").collection("target");
+    assert_eq!(target.count_documents(doc! {}).run().unwrap(), 7_000);
+    assert_eq!(target.count_documents(doc! { "new": true }).run().unwrap(), 2_000);
+}
+
+#[test]
+fn merges_into_one_collection_lose_nothing_of_each_other() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..300);
+    let sums: Collection = store.database("factory").collection("sums");
+    let merge = [
+        doc! { "$project": { "n": { "$literal": 1 } } },
+        doc! { "$merge": { "into": "sums", "whenMatched": [
+            { "$set": { "n": { "$add": ["$n", "$$new.n"] } } },
+        ] } },
+    ];
+    let (threads, rounds) = (4, 5);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| (0..rounds).for_each(|_| write(&jobs, &merge)));
+        }
+    });
+    assert_eq!(sums.count_documents(doc! { "n": threads * rounds }).run().unwrap(), 300);
+    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_merge_keeps_its_order_where_another_unique_index_refuses() {
+    let store = Store::in_memory().unwrap();
+    let database = store.database("factory");
+    let (source, target): (Collection, Collection) =
+        (database.collection("source"), database.collection("target"));
+    target.insert_one(doc! { "_id": 2, "u": 1 }).unwrap();
+    let index = rawdoc! { "key": { "u": 1 }, "name": "u", "unique": true };
+    run_well(&database, &rawdoc! { "createIndexes": "target", "indexes": [index] });
+    // The first frees what the second takes; the third takes it too.
+    let new = [doc! { "_id": 2, "u": 7 }, doc! { "_id": 3, "u": 1 }, doc! { "_id": 4, "u": 1 }];
+    source.insert_many(new).run().unwrap();
+    let merge = [doc! { "$sort": { "_id": 1 } }, doc! { "$merge": "target" }];
+    let refused = source.aggregate(merge).run().unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::DUPLICATE_KEY);
+    let found = target.find(doc! {}).sort(doc! { "_id": 1 }).run().unwrap();
+    let found: Vec<_> = found.map(Result::unwrap).collect();
+    assert_eq!(found, [doc! { "_id": 2, "u": 7 }, doc! { "_id": 3, "u": 1 }]);
+}
+
+#[test]
 fn a_sample_differs_from_the_next() {
     let store = Store::in_memory().unwrap();
     let jobs = filled(&store, "jobs", 0..1_000);

@@ -119,7 +119,7 @@ fn any_of_one_class() -> impl Strategy<Value = Bson> {
 }
 
 /// Pipelines about `filter` that must give the same with and without indexes.
-fn pipelines(filter: &Document, sort: &Document, collection: &str) -> [Vec<Document>; 6] {
+fn pipelines(filter: &Document, sort: &Document, collection: &str) -> [Vec<Document>; 7] {
     let (found, by_id) = (doc! { "$match": filter }, doc! { "$sort": { "_id": 1 } });
     let inner = [found.clone(), by_id.clone()];
     [
@@ -150,6 +150,17 @@ fn pipelines(filter: &Document, sort: &Document, collection: &str) -> [Vec<Docum
             doc! { "$lookup": {
                 "from": collection, "let": { "n": "$n" }, "as": "least",
                 "pipeline": [{ "$match": { "$expr": { "$eq": ["$n", "$$n"] } } }, { "$sort": sort }, { "$limit": 2 }],
+            } },
+        ],
+        vec![
+            doc! { "$sort": { "_id": 1 } },
+            doc! { "$limit": 5 },
+            doc! { "$lookup": {
+                "from": collection, "let": { "a": "$a", "n": "$n" }, "as": "others",
+                "pipeline": [
+                    { "$match": { "$expr": { "$and": [{ "$lte": ["$$n", "$n"] }, { "$or": [{ "$eq": ["$a", "$$a"] }, { "$gt": ["$n", "$$a"] }] }] } } },
+                    { "$sort": { "_id": 1 } },
+                ],
             } },
         ],
     ]

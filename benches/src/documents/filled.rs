@@ -6,10 +6,10 @@ use std::path::Path;
 use lockstore::StoreOptions;
 
 use crate::Result;
-use crate::measure::float;
+use crate::measure::{Series, float};
 use crate::peers::{JobStore, JobsOfMongod, JobsOfRedb, JobsOfSqlite, OurJobs};
 use crate::place::Place;
-use crate::report::mebibytes;
+use crate::report::{Section, mebibytes, ratio, time};
 
 /// The same jobs in each.
 #[derive(Debug)]
@@ -51,6 +51,23 @@ impl Filled {
         ];
         notes.push(note_of(self.mongod.as_ref()));
         notes
+    }
+}
+
+/// Adds to `section` how long a call took each of `stores`, the first of which is ours: a row for `what`, and figures that begin
+/// with `prefix` and `name`.
+pub(super) fn compare(
+    section: &mut Section,
+    (prefix, name, what): (&str, &str, &str),
+    stores: &[(&str, &dyn JobStore)],
+    took: &[Series],
+) {
+    let [ours, ..] = took else { return };
+    for ((store, _), theirs) in stores.iter().zip(took) {
+        let faster = theirs.over(ours);
+        section.row([what.to_owned(), (*store).to_owned(), time(theirs.median()), ratio(faster)]);
+        section.figure(format!("{prefix}.{name}.{store}_ns"), theirs.median());
+        section.figure(format!("{prefix}.{name}.over_{store}"), faster);
     }
 }
 

@@ -5,12 +5,12 @@ use std::hint::black_box;
 use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 
 use super::Scale;
-use super::filled::Filled;
+use super::filled::{Filled, compare};
 use crate::Result;
 use crate::measure::{Series, nanos_per_call};
 use crate::peers::Pipeline;
 use crate::place::Place;
-use crate::report::{Section, count, ratio, time};
+use crate::report::{Section, count};
 
 /// One pipeline.
 struct Kind {
@@ -93,18 +93,7 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
                 }));
             }
         }
-        let [ours, ..] = &*took else { continue };
-        for ((store, _), theirs) in stores.iter().zip(&took) {
-            let faster = theirs.over(ours);
-            section.row([
-                (*what).to_owned(),
-                (*store).to_owned(),
-                time(theirs.median()),
-                ratio(faster),
-            ]);
-            section.figure(format!("pipelines.{name}.{store}_ns"), theirs.median());
-            section.figure(format!("pipelines.{name}.over_{store}"), faster);
-        }
+        compare(&mut section, ("pipelines", name, what), &stores, &took);
     }
     section.note("each gives documents as its own bytes or text, which nobody parses");
     filled.notes().into_iter().for_each(|note| section.note(note));

@@ -3,13 +3,13 @@
 use std::hint::black_box;
 
 use super::Scale;
-use super::filled::Filled;
+use super::filled::{Filled, compare};
 use super::job::Names;
 use crate::Result;
 use crate::measure::{Series, nanos_per_call};
 use crate::peers::JobCaller;
 use crate::place::Place;
-use crate::report::{Section, count, ratio, time};
+use crate::report::{Section, count};
 
 /// One way to read.
 struct Kind {
@@ -79,18 +79,7 @@ pub(super) fn run(place: &Place, scale: &Scale) -> Result<Section> {
                 }));
             }
         }
-        let [ours, ..] = &*took else { continue };
-        for ((store, _), theirs) in stores.iter().zip(&took) {
-            let faster = theirs.over(ours);
-            section.row([
-                (*what).to_owned(),
-                (*store).to_owned(),
-                time(theirs.median()),
-                ratio(faster),
-            ]);
-            section.figure(format!("reads.{name}.{store}_ns"), theirs.median());
-            section.figure(format!("reads.{name}.over_{store}"), faster);
-        }
+        compare(&mut section, ("reads", name, what), &stores, &took);
     }
     section.note("each gives documents as its own bytes or text, which nobody parses");
     filled.notes().into_iter().for_each(|note| section.note(note));

@@ -7,6 +7,7 @@ mod arguments;
 mod arithmetic;
 mod arrays;
 mod boolean;
+mod checked;
 mod coerce;
 mod comparison;
 mod conditional;
@@ -17,6 +18,7 @@ mod field_path;
 mod fields;
 mod first_n;
 mod fold;
+mod implied;
 mod iteration;
 mod metadata;
 mod node;
@@ -47,6 +49,7 @@ mod variables;
 use std::sync::Arc;
 
 pub use context::Context;
+pub use implied::Implied;
 pub use scope::{Scope, Slot};
 
 use crate::{Result, Value};

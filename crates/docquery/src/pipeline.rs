@@ -13,11 +13,11 @@
 //! | --- | --- |
 //! | `$match`, `$project`, `$set`, `$addFields`, `$unset`, `$replaceRoot`, `$replaceWith`, `$redact` | one document at a time; `$match` stages in front, and a `$sort` behind them, are done by the source, with its indexes |
 //! | `$unwind`, `$limit`, `$skip`, `$count` | one document at a time |
-//! | `$sort`, `$group`, `$bucket`, `$bucketAuto`, `$sortByCount`, `$sample` | hold up to [`Database::memory_bytes`], and the rest in a [`Scratch`]: sorted runs are merged, groups are divided and gone through part by part. Without room `QueryExceededMemoryLimitNoDiskUseAllowed` (292) |
+//! | `$sort`, `$group`, `$bucket`, `$bucketAuto`, `$sortByCount`, `$sample` | hold up to [`Workspace::memory_bytes`], and the rest in a [`Scratch`]: sorted runs are merged, groups are divided and gone through part by part. Without room `QueryExceededMemoryLimitNoDiskUseAllowed` (292) |
 //! | `$lookup`, `$graphLookup` | ask the other collection for each document, with its indexes; what is found for one document is held, up to 100 MiB |
 //! | `$unionWith` | streams the other collection behind the first |
 //! | `$facet` | holds what comes in as `$sort` does, and goes through it once for each pipeline |
-//! | `$setWindowFields`, `$fill` | sort as `$sort` does, and hold one partition (5414201 if that is too large) |
+//! | `$setWindowFields`, `$fill` | sort as `$sort` does, and put what one partition has too much into a [`Scratch`] (5643011 without room); what the functions keep of their windows is bounded (5414201) |
 //! | `$densify` | sorts as `$sort` does, and makes at most 500,000 documents |
 //! | `$documents`, `$collStats`, `$indexStats` | first in a pipeline |
 //! | `$out`, `$merge` | last in a pipeline; the one who runs it writes, see [`Pipeline::output`] |
@@ -33,6 +33,8 @@
 //! | `$planCacheStats`, `$listCatalog`, `$_internal...` | they show how a server works inside (40324) |
 //! | `$shardedDataDistribution` | needs a sharded cluster (6789101) |
 //! | `$covariancePop`, `$covarianceSamp` of decimals | computed with doubles, and given as decimals of 15 digits |
+//! | `$facet` without disk use | refused with 292 where what comes in is more than memory: its pipelines run one after the other, and not side by side |
+//! | `$lookup` and `$unionWith` with a `pipeline` | its `$match` stages in front use indexes, `$expr` with variables as well; a `$sort` behind them does not |
 //! | `$meta` | there is no text search or geographic distance to tell of |
 //!
 //! Two collections are never joined as of one moment: a pipeline reads each as of the commit that is the last when it asks,
@@ -62,6 +64,7 @@ mod scratch;
 mod sort;
 mod sorted;
 mod source;
+mod spilled;
 mod stage;
 mod statistics;
 mod streaming;
@@ -84,9 +87,10 @@ use crate::{
     Arena, Document, Environment, Error, ErrorCode, Filter, OwnedValue, Result, Sort, Value,
     Writer, limits,
 };
-pub use database::Database;
+pub use database::{Database, Workspace};
 pub use output::{Matched, Merge, Output, Target, WhenNotMatched};
 pub use scratch::Scratch;
+pub use sorted::{Sorted, SortedItems};
 pub use source::{Documents, Source, Visit, documents};
 pub use statistics::Statistics;
 

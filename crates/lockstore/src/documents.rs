@@ -24,6 +24,7 @@ mod overlay;
 pub(crate) mod plan;
 mod reading;
 mod scope;
+mod scratch;
 mod task;
 mod trial;
 mod write_set;
@@ -41,6 +42,7 @@ pub(crate) use namespace::{Namespace, TEMPORARY};
 pub(crate) use overlay::{Became, Ground, Overlay};
 pub(crate) use reading::{Inside, Reading};
 pub(crate) use scope::Scope;
+pub(crate) use scratch::{DiskUse, ScratchFiles};
 pub(crate) use task::{
     Apply, BYTES_PER_TASK, DOCUMENTS_PER_TASK, Defined, DocumentAnswer, DocumentTask, Found,
     Insert, Inserted, Modified, Modify, NewCollection, NewIndexes, Reach, STEPS_PER_TASK, Upsert,

@@ -88,7 +88,7 @@
 //! | locks of one page of a listing | 10,000 |
 //! | a document | 16 MiB, 180 levels |
 //! | the name of a database; of a collection with that of its database | 63 bytes; 255 bytes |
-//! | what a sort without an index holds | 100 MiB |
+//! | what a sort without an index, or a stage of a pipeline, holds in memory; what it puts into a temporary file beside the store | 100 MiB; 64 GiB |
 //! | collections; indexes of one; keys of one document in one index | 10,000; 64; 100,000 |
 //! | the options and index specifications of one collection | 768 KiB |
 //! | documents that one commit changes, before more wait for the next | 1,024, or 16 MiB of them |

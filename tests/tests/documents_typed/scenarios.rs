@@ -410,6 +410,25 @@ fn a_sort_and_groups_larger_than_memory_go_by_the_disk_if_they_may() {
     fails(refused, ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT);
     let sorted: Vec<_> = jobs.aggregate(sort).run().unwrap().map(Result::unwrap).collect();
     assert!(sorted.iter().map(|job| job.get_i32("k").unwrap()).eq(0..110));
+    let refused = jobs.find(doc! {}).sort(doc! { "k": -1 }).allow_disk_use(false).run();
+    fails(refused, ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT);
+    let found = jobs.find(doc! {}).sort(doc! { "k": -1 }).projection(doc! { "k": 1 }).skip(1);
+    let found = found.run().unwrap().map(|job| job.unwrap().get_i32("k").unwrap());
+    assert!(found.eq((0..109).rev()));
+    let database = store.database("factory");
+    let find = |disk_use: bool, limit: i32| {
+        let find = rawdoc! { "find": "jobs", "sort": { "k": 1 }, "projection": { "k": 1 }, "limit": limit, "allowDiskUse": disk_use };
+        Document::try_from(database.run_command(&find)).unwrap()
+    };
+    let refused = ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT.value();
+    assert_eq!(find(false, 0).get_i32("code").unwrap(), refused);
+    assert_eq!(find(false, 105).get_i32("code").unwrap(), refused);
+    for (disk_use, limit) in [(false, 50), (true, 105)] {
+        let reply = find(disk_use, limit);
+        let found = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+        let found = found.iter().map(|job| job.as_document().unwrap().get_i32("k").unwrap());
+        assert!(found.take(10).eq(0..10), "{limit} of them");
+    }
     let group =
         doc! { "$group": { "_id": "$k", "text": { "$first": "$text" }, "n": { "$sum": 1 } } };
     let group = [group, doc! { "$project": { "n": 1 } }];

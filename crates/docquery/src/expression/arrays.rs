@@ -1,10 +1,10 @@
 //! `$arrayElemAt`, `$first`, `$last`, `$size`, `$isArray`, `$in`, `$concatArrays`, `$reverseArray`, `$indexOfArray`.
 
 use super::arguments::Arguments;
+use super::checked::Checked;
 use super::coerce;
-use super::context::Context;
 use super::fold::Regrouping;
-use super::node::{Node, Special};
+use super::node::Node;
 use super::operator::{Arity, Call, Operator, Table, listed, regrouped};
 use super::scope::Scope;
 use super::strings::count;
@@ -20,7 +20,7 @@ pub(super) const OPERATORS: Table = &[
     ("$in", listed(Arity::Exactly(2), contains)),
     ("$concatArrays", regrouped(Regrouping::Neighbours, concat)),
     ("$reverseArray", listed(Arity::Exactly(1), reverse)),
-    ("$indexOfArray", Operator::Parsed(IndexOf::parse)),
+    ("$indexOfArray", Operator::Parsed(parse_index_of)),
 ];
 
 /// The array that an argument has to be.
@@ -113,36 +113,18 @@ fn reverse<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {
 }
 
 /// `{$indexOfArray: [array, value, start, end]}`. A constant array is checked when it is folded.
-#[derive(Debug)]
-struct IndexOf(Node);
-
-impl IndexOf {
-    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
-        let operands = call.list(scope)?;
-        if !(2..=4).contains(&operands.len()) {
-            return Err(call.wrong_count("2 to 4", operands.len(), 28667));
-        }
-        Ok(Node::special(Self(call.node(index_of, operands.into_iter().map(Some)))))
+fn parse_index_of(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+    let operands = call.list(scope)?;
+    if !(2..=4).contains(&operands.len()) {
+        return Err(call.wrong_count("2 to 4", operands.len(), 28667));
     }
-}
-
-impl Special for IndexOf {
-    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
-        self.0.evaluate(context)
-    }
-
-    fn fold(&mut self) -> Result<Option<Node>> {
-        self.0.fold()?;
-        if self.0.constant().is_some() {
-            return Ok(Some(self.0.take()));
+    let call = call.node(index_of, operands.into_iter().map(Some));
+    Ok(Checked::node(call, |call| match call.argument(0).and_then(Node::constant) {
+        Some(value) if !value.is_nullish() && value.as_array().is_none() => {
+            Err(no_array("$indexOfArray", value, 50809))
         }
-        match self.0.arguments_mut().next().and_then(|array| array.constant()) {
-            Some(value) if !value.is_nullish() && value.as_array().is_none() => {
-                Err(no_array("$indexOfArray", value, 50809))
-            }
-            _ => Ok(None),
-        }
-    }
+        _ => Ok(()),
+    }))
 }
 
 fn index_of<'a>(arguments: Arguments<'_, 'a>) -> Result<Value<'a>> {

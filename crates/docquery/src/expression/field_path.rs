@@ -34,6 +34,11 @@ impl FieldPath {
         }
     }
 
+    /// The way into the variable, with dots; `None` if it is the variable itself.
+    pub(super) fn dotted(&self) -> Option<String> {
+        (!self.parts.is_empty()).then(|| self.parts.join("."))
+    }
+
     /// The value there; `Missing` if there is none.
     pub(super) fn evaluate<'a>(&'a self, context: &Context<'_, 'a>) -> Result<Value<'a>> {
         let start = match &self.variable {

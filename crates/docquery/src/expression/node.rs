@@ -77,6 +77,14 @@ impl Node {
         arguments.flatten()
     }
 
+    /// The argument of an operator at `place`.
+    pub(crate) fn argument(&self, place: usize) -> Option<&Self> {
+        match self {
+            Self::Call { arguments, .. } => arguments.get(place)?.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The node, and null in its place.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::constant_of(Value::Null))

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::arguments::Arguments;
 use super::arrays::{array, no_array};
+use super::checked::Checked;
 use super::context::Context;
 use super::fold::Regrouping;
 use super::node::{Node, Special};
@@ -18,7 +19,7 @@ pub(super) const OPERATORS: Table = &[
     ("$setIntersection", regrouped(Regrouping::Any, intersection)),
     ("$setUnion", regrouped(Regrouping::Any, union)),
     ("$setDifference", listed(Arity::Exactly(2), difference)),
-    ("$setIsSubset", Operator::Parsed(IsSubset::parse)),
+    ("$setIsSubset", Operator::Parsed(parse_is_subset)),
     ("$anyElementTrue", listed(Arity::Exactly(1), any_true)),
     ("$allElementsTrue", listed(Arity::Exactly(1), all_true)),
 ];
@@ -86,34 +87,16 @@ impl Special for Equals {
 }
 
 /// `{$setIsSubset: [array, array]}`. A constant second operand is checked when it is folded.
-#[derive(Debug)]
-struct IsSubset(Node);
-
-impl IsSubset {
-    fn parse(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
-        let operands = call.list(scope)?;
-        if operands.len() != 2 {
-            return Err(call.wrong_count("exactly 2", operands.len(), 16020));
-        }
-        Ok(Node::special(Self(call.node(is_subset, operands.into_iter().map(Some)))))
+fn parse_is_subset(call: Call<'_>, scope: &Scope<'_>) -> Result<Node> {
+    let operands = call.list(scope)?;
+    if operands.len() != 2 {
+        return Err(call.wrong_count("exactly 2", operands.len(), 16020));
     }
-}
-
-impl Special for IsSubset {
-    fn evaluate<'a>(&'a self, context: Context<'_, 'a>) -> Result<Value<'a>> {
-        self.0.evaluate(context)
-    }
-
-    fn fold(&mut self) -> Result<Option<Node>> {
-        self.0.fold()?;
-        if self.0.constant().is_some() {
-            return Ok(Some(self.0.take()));
-        }
-        if let Some(second) = self.0.arguments_mut().nth(1) {
-            check_constant("$setIsSubset", second, 17311)?;
-        }
-        Ok(None)
-    }
+    let call = call.node(is_subset, operands.into_iter().map(Some));
+    Ok(Checked::node(call, |call| match call.argument(1) {
+        Some(second) => check_constant("$setIsSubset", second, 17311),
+        None => Ok(()),
+    }))
 }
 
 /// Checks that an operand is an array, if it is constant.

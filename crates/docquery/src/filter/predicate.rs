@@ -92,6 +92,19 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
+impl Comparison {
+    /// The same with its sides exchanged.
+    pub(crate) fn turned(self) -> Self {
+        match self {
+            Self::Equal => Self::Equal,
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+        }
+    }
+}
+
 impl FieldPredicate {
     pub(super) fn new(path: &str, test: Test) -> Self {
         Self { path: Path::new(path), head: u8::MAX, order: 0, test }

@@ -95,6 +95,25 @@ impl Bounds {
         }
     }
 
+    /// What stands in the `comparison` to `value` in the order of all types, as expressions compare, in a field that has
+    /// met no array. What is missing is less than all, but has the key of a null, so it may lie inside where it does not compare so.
+    pub fn ordered(comparison: Comparison, value: Value<'_>) -> Self {
+        let equal = Self::equal(value);
+        let (Some(first), Some(last)) = (equal.intervals.first(), equal.intervals.last()) else {
+            return Self::all();
+        };
+        let Interval { low: bottom, high: top } = Interval::all();
+        let (low, high) = match comparison {
+            Comparison::Lt if !equal.missing => (bottom, first.low.clone()),
+            Comparison::Lt | Comparison::Lte => (bottom, last.high.clone()),
+            Comparison::Gt if !equal.missing => (last.high.clone(), top),
+            Comparison::Gt | Comparison::Gte => (first.low.clone(), top),
+        };
+        let mut bounds = Self::exact(Interval { low, high }).inexact();
+        bounds.missing = bounds.contains(&encoded(Value::Null));
+        bounds
+    }
+
     /// What a regular expression matches: strings, and the expression itself.
     pub fn matching(pattern: &str, options: &str) -> Self {
         let mut start = vec![tag(Value::String(""))];

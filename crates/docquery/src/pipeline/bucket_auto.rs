@@ -70,12 +70,12 @@ impl BucketAuto {
             arena.reset();
             let value = self.value(document, &arena)?;
             count += 1;
-            sorted.push(SortKey::of(value), document)
+            sorted.push_document(SortKey::of(value), document)
         })?;
         let size = rounded_share(count, self.buckets).max(1);
         let mut buckets = Buckets {
             stage: self,
-            documents: sorted.finish()?,
+            documents: sorted.documents()?,
             next: None,
             size,
             given: 0,

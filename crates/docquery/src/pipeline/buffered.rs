@@ -86,6 +86,6 @@ impl Source for Pass {
         }
         let Some((room, reader)) = &mut self.away else { return Ok(None) };
         let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(if reader.advance(&mut room)? { Some(stored(reader.item())?) } else { None })
+        Ok(if reader.advance(&mut room)? { Some(stored(reader.item().to_vec())?) } else { None })
     }
 }

@@ -1,4 +1,4 @@
-//! What a pipeline asks of the database that it runs in.
+//! What a pipeline asks of the database that it runs in, and what whoever sorts asks of where it works.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use super::scratch::Scratch;
 use super::source::{Documents, ready};
 use crate::{Filter, Result};
 
-/// The database that a pipeline runs in: its other collections, and room outside memory.
-pub trait Database: fmt::Debug + Send + Sync {
+/// The database that a pipeline runs in: its other collections, and where it works.
+pub trait Database: Workspace {
     /// The documents of the collection `name` that `filter` matches, and no others; none where there is no such
     /// collection. The implementation may use an index for the filter.
     ///
@@ -16,7 +16,10 @@ pub trait Database: fmt::Debug + Send + Sync {
     ///
     /// They cannot be read.
     fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> Result<Documents>;
+}
 
+/// How much may be held in memory, and where the rest goes.
+pub trait Workspace: fmt::Debug + Send + Sync {
     /// Room for what a stage cannot hold in memory; `None` where it must do without, which is an error of the stage
     /// (`QueryExceededMemoryLimitNoDiskUseAllowed`). The default has none.
     ///
@@ -36,6 +39,8 @@ pub trait Database: fmt::Debug + Send + Sync {
 /// A database without collections.
 #[derive(Debug)]
 pub(crate) struct NoDatabase;
+
+impl Workspace for NoDatabase {}
 
 impl Database for NoDatabase {
     fn documents(&self, _: &str, _: Option<&Arc<Filter>>) -> Result<Documents> {

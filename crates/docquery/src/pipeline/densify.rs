@@ -74,10 +74,10 @@ impl Densify {
                     self.partition_key(document).then(&value)
                 }
             };
-            sorted.push(key, document)
+            sorted.push_document(key, document)
         })?;
         Ok(Box::new(Densified {
-            documents: sorted.finish()?,
+            documents: sorted.documents()?,
             densify: self,
             grids: Vec::new(),
             places: HashMap::new(),

@@ -197,11 +197,18 @@ impl Merge {
         self.on.iter().map(Path::as_str)
     }
 
-    /// What tells to which document `document` belongs: it is the same for those that belong to the same.
-    pub fn key(&self, document: Document<'_>) -> Vec<u8> {
+    /// What tells to which document `document` belongs: it is the same for those that belong to the same. `None` if it has no
+    /// `_id` yet, so that it belongs to none.
+    pub fn key(&self, document: Document<'_>) -> Option<Vec<u8>> {
         let mut key = Vec::new();
-        self.on.iter().for_each(|path| encode(nested::get(document, path), &mut key));
-        key
+        for path in &self.on {
+            let value = nested::get(document, path);
+            if value.is_missing() && path.as_str() == "_id" {
+                return None;
+            }
+            encode(value, &mut key);
+        }
+        Some(key)
     }
 
     /// What is done with documents for which nothing is there.

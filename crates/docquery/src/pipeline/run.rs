@@ -78,7 +78,7 @@ pub(crate) fn run(
             }
             Stage::Windows(windows) => {
                 depth_max = NESTING_MAX;
-                later(move || windows.run(input, &*database))
+                later(move || windows.run(input, database))
             }
             Stage::Densify(densify) => {
                 depth_max = NESTING_MAX;

@@ -46,8 +46,8 @@ impl Sample {
         let mut sorted = Sorted::new("$sample", Some(limit), database);
         input.for_each(&mut |document| {
             let key = SortKey::of(Value::Int64(self.random.next().cast_signed()));
-            sorted.push(key, document)
+            sorted.push_document(key, document)
         })?;
-        sorted.finish()
+        sorted.documents()
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::Database;
+use super::Workspace;
 use crate::{Error, ErrorCode, Result};
 
-/// Room outside memory for what a stage puts away. What is there goes with it.
+/// Room outside memory for what does not fit into it. What is there goes with it.
 pub trait Scratch: fmt::Debug + Send {
     /// Adds `bytes` at the end.
     ///
@@ -59,11 +59,28 @@ impl Room {
     /// # Errors
     ///
     /// There is none: the stage cannot go on.
-    pub(crate) fn new(stage: &str, database: &dyn Database) -> Result<Self> {
-        match database.scratch()? {
+    pub(crate) fn new(stage: &str, workspace: &dyn Workspace) -> Result<Self> {
+        match workspace.scratch()? {
             Some(scratch) => Ok(Self { scratch, end: 0 }),
-            None => Err(no_room(stage, database.memory_bytes())),
+            None => Err(no_room(stage, workspace.memory_bytes())),
         }
+    }
+
+    /// Where the next bytes go.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Puts bytes away behind the others.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.scratch.append(bytes)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Fills `bytes` with what was put away at `offset`.
+    pub(crate) fn read(&mut self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.scratch.read(offset, bytes)
     }
 }
 
@@ -90,9 +107,8 @@ impl Run {
     fn put_away(&mut self, room: &mut Room) -> Result<()> {
         let bytes = self.open.len();
         if bytes > 0 {
-            room.scratch.append(&self.open)?;
-            self.blocks.push(Block { offset: room.end, bytes });
-            room.end += bytes as u64;
+            self.blocks.push(Block { offset: room.end(), bytes });
+            room.append(&self.open)?;
             self.open = Vec::new();
         }
         Ok(())
@@ -118,7 +134,7 @@ impl RunReader {
             if let Some(block) = self.run.blocks.get(self.next) {
                 self.next += 1;
                 self.block.resize(block.bytes, 0);
-                room.scratch.read(block.offset, &mut self.block)?;
+                room.read(block.offset, &mut self.block)?;
             } else if self.run.open.is_empty() {
                 self.block = Vec::new();
                 return Ok(false);

@@ -33,7 +33,7 @@ impl SortStage {
         database: &dyn Database,
     ) -> Result<Documents> {
         let mut sorted = Sorted::new("$sort", limit, database);
-        input.for_each(&mut |document| sorted.push(self.sort.key(document)?, document))?;
-        sorted.finish()
+        input.for_each(&mut |document| sorted.push_document(self.sort.key(document)?, document))?;
+        sorted.documents()
     }
 }

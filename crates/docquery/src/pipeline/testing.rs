@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bson::{Bson, RawBson, RawDocumentBuf};
 
-use super::{Database, Documents, Pipeline, Scratch, ready};
+use super::{Database, Documents, Pipeline, Scratch, Workspace, ready};
 use crate::{Environment, Filter, Result};
 
 /// Collections in memory.
@@ -67,7 +67,9 @@ impl Database for Memory {
         let documents = ready(self.collections.get(name).cloned().unwrap_or_default());
         Ok(super::sub_pipeline::matching(documents, filter.cloned()))
     }
+}
 
+impl Workspace for Memory {
     fn scratch(&self) -> Result<Option<Box<dyn Scratch>>> {
         Ok(self.has_scratch.then(|| Box::new(Room::default()) as Box<dyn Scratch>))
     }

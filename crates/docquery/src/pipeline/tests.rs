@@ -140,6 +140,52 @@ fn groups_of_more_than_memory_are_the_same() {
 }
 
 #[test]
+fn a_sample_of_more_than_memory_has_its_size() {
+    let little = Memory::default().with_memory(20_000);
+    for size in [1_900, 5_000] {
+        let stages = bson!([{"$sample": {"size": size}}, {"$count": "n"}]);
+        let found = run(stages, many(), &little);
+        assert_eq!(found, Ok(bson!([{"n": size.min(2_000)}])));
+    }
+}
+
+#[test]
+fn windows_of_a_partition_of_more_than_memory_are_the_same() {
+    let window = |function: Bson, window: Bson| {
+        let mut output = function;
+        output.as_document_mut().unwrap().insert("window", window);
+        bson!([{"$setWindowFields": {"partitionBy": {"$lt": ["$k", 3]}, "sortBy": {"_id": 1}, "output": {"w": output}}}])
+    };
+    for (function, bounds) in [
+        (bson!({"$sum": "$k"}), bson!({"documents": ["unbounded", "current"]})),
+        (bson!({"$avg": "$k"}), bson!({"documents": [-300, 300]})),
+        (bson!({"$max": "$k"}), bson!({"range": [-50, 20]})),
+        (bson!({"$last": "$s"}), bson!({"documents": ["unbounded", "unbounded"]})),
+        (bson!({"$derivative": {"input": "$k"}}), bson!({"documents": [-1, 0]})),
+        (bson!({"$integral": {"input": "$k"}}), bson!({"documents": [-9, 9]})),
+    ] {
+        check_with_little_memory(window(function, bounds));
+    }
+    let little = Memory::default().with_memory(20_000).without_scratch();
+    let stages = bson!([{"$setWindowFields": {"output": {"n": {"$sum": 1}}}}]);
+    assert_eq!(run(stages, many(), &little), Err(5_643_011));
+}
+
+#[test]
+fn what_functions_keep_of_a_window_is_bounded() {
+    let little = Memory::default().with_memory(20_000);
+    for (function, window) in
+        [("$push", "current"), ("$max", "current"), ("$addToSet", "unbounded")]
+    {
+        let lower = if function == "$max" { bson!(-1_000) } else { bson!("unbounded") };
+        let stages = bson!([{"$setWindowFields": {"sortBy": {"_id": 1}, "output": {
+            "w": {function: "$_id", "window": {"documents": [lower, window]}},
+        }}}]);
+        assert_eq!(run(stages, many(), &little), Err(5_414_201), "{function}");
+    }
+}
+
+#[test]
 fn one_group_that_is_larger_than_memory_is_refused() {
     let stages = bson!([{"$group": {"_id": null, "all": {"$push": "$s"}, "set": {"$push": "$k"}}}]);
     let little = Memory::default().with_memory(20_000);

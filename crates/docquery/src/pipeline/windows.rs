@@ -1,7 +1,7 @@
 //! `$setWindowFields`: values that a document gets from its neighbours.
 //!
-//! The documents are put in order, by partition and then as they are asked for; one partition is held at a time. Each output
-//! is a function that goes from one document to the next and keeps what it needs of the window that moves with it.
+//! The documents are put in order, by partition and then as they are asked for; one partition is held at a time, in memory and behind
+//! that in a scratch. Each output is a function that goes from one document to the next and keeps what it needs of the window that moves with it.
 
 mod bounds;
 mod function;
@@ -94,13 +94,12 @@ impl Windows {
     pub(crate) fn run(
         self: Arc<Self>,
         mut input: Documents,
-        database: &dyn Database,
+        database: Arc<dyn Database>,
     ) -> Result<Documents> {
-        let bytes_max = database.memory_bytes();
         let documents = if self.partition.is_none() && self.sort.is_none() {
             input
         } else {
-            let mut sorted = Sorted::new("$setWindowFields", None, database);
+            let mut sorted = Sorted::new("$setWindowFields", None, &*database);
             let mut arena = Arena::new();
             input.for_each(&mut |document| {
                 arena.reset();
@@ -108,16 +107,17 @@ impl Windows {
                 if let Some(sort) = &self.sort {
                     key = key.then(&sort.key(document)?);
                 }
-                sorted.push(key, document)
+                sorted.push_document(key, document)
             })?;
-            sorted.finish()?
+            sorted.documents()?
         };
+        let by = self.by.as_ref().map(|by| by.value.clone());
         Ok(Box::new(Running {
             windows: self,
             documents,
-            bytes_max,
+            bytes_max: database.memory_bytes(),
             next: None,
-            partition: Partition::default(),
+            partition: Partition::new(by, database),
             states: Vec::new(),
             index: 0,
             arena: Arena::new(),
@@ -155,6 +155,7 @@ struct Running {
     windows: Arc<Windows>,
     /// The documents, in order.
     documents: Documents,
+    /// How much the functions may keep.
     bytes_max: usize,
     /// The first document of the next partition, and what it belongs to.
     next: Option<(SortKey, RawDocumentBuf)>,
@@ -168,11 +169,11 @@ struct Running {
 impl Running {
     /// Takes up the next partition; `false` if there is none.
     fn next_partition(&mut self) -> Result<bool> {
-        self.partition = Partition::default();
+        self.partition.clear();
         self.index = 0;
         let mut belongs_to = None;
         if let Some((key, document)) = self.next.take() {
-            self.partition.push(document);
+            self.partition.push(document)?;
             belongs_to = Some(key);
         }
         while let Some(document) = self.documents.next()? {
@@ -183,17 +184,7 @@ impl Running {
                 break;
             }
             belongs_to = Some(key);
-            self.partition.push(document);
-            if self.partition.bytes() > self.bytes_max {
-                let message = format!(
-                    "a partition of $setWindowFields takes more than {} bytes of memory",
-                    self.bytes_max
-                );
-                return Err(Error::location(5_414_201, message));
-            }
-        }
-        if let Some(by) = &self.windows.by {
-            self.partition.evaluate(&by.value)?;
+            self.partition.push(document)?;
         }
         self.states = self.windows.outputs.iter().map(|_| State::default()).collect();
         Ok(!self.partition.is_empty())
@@ -210,7 +201,15 @@ impl Source for Running {
         for ((_, function), state) in self.windows.outputs.iter().zip(&mut self.states) {
             values.push(state.step(function, &self.partition, self.index)?);
         }
-        let mut document = self.partition.document(self.index);
+        if self.states.iter().map(State::bytes).sum::<usize>() > self.bytes_max {
+            let message = format!(
+                "the functions of $setWindowFields take more than {} bytes",
+                self.bytes_max
+            );
+            return Err(Error::location(5_414_201, message));
+        }
+        let document = self.partition.document(self.index)?;
+        let mut document = Document::from(&*document);
         for ((path, _), value) in self.windows.outputs.iter().zip(&values) {
             document = nested::set(document, path, path.len(), value.get(), &self.arena)?;
         }

@@ -104,7 +104,7 @@ impl<T> Sorter<T> {
     }
 
     /// The items with their keys, in order.
-    pub(crate) fn into_sorted_pairs(self) -> impl Iterator<Item = (SortKey, T)> + use<T> {
+    pub(crate) fn into_sorted_pairs(self) -> impl ExactSizeIterator<Item = (SortKey, T)> + use<T> {
         let entries = match self.kept {
             Kept::All(mut entries) => {
                 entries.sort_unstable();

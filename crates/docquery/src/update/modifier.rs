@@ -256,6 +256,12 @@ impl Action {
         }))
     }
 
+    /// Whether it has put items into a new array `value`.
+    pub(super) fn adds_items(&self, value: Value<'_>) -> bool {
+        matches!(self, Self::Push(_) | Self::AddToSet(_))
+            && value.as_array().is_some_and(|array| !array.is_empty())
+    }
+
     /// Whether a path that leads through a value without fields is an error, for an operator that creates nothing.
     pub(super) fn needs_viable_path(&self) -> bool {
         matches!(self, Self::Pop(_) | Self::Pull(_))

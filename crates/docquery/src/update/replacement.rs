@@ -62,11 +62,9 @@ pub(super) fn replace(
     if purpose == Purpose::Update {
         check_replacement(after, names)?;
     }
-    if let Value::Array(_) = new_id {
-        return Err(Error::new(
-            ErrorCode::NOT_SINGLE_VALUE_FIELD,
-            "the update makes '_id' an array, which it cannot be",
-        ));
+    let id = if new_id.is_missing() { old_id } else { new_id };
+    if let Value::Array(_) = id {
+        return Err(array_as_id());
     }
     if !old_id.is_missing() && !new_id.is_missing() && !equal(old_id, new_id) {
         return Err(Error::new(
@@ -74,10 +72,15 @@ pub(super) fn replace(
             "the update would change the field '_id', which never changes",
         ));
     }
-    let id = if new_id.is_missing() { old_id } else { new_id };
     let bytes = with_id_first(id, after);
     check_size(bytes.len(), purpose)?;
     Ok(Some(bytes))
+}
+
+/// The error for an update that makes `_id` an array.
+pub(super) fn array_as_id() -> Error {
+    let message = "the update makes '_id' an array, which it cannot be";
+    Error::new(ErrorCode::NOT_SINGLE_VALUE_FIELD, message)
 }
 
 /// `document` with `id` as its first field.

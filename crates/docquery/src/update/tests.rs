@@ -412,6 +412,13 @@ fn an_upsert_begins_with_what_the_filter_fixes() {
     check_upsert(doc! {"a": 1, "_id": 3}, doc! {"b": 1}, Becomes(doc! {"_id": 3, "b": 1}));
     check_upsert(doc! {"$and": [{"a": 1}, {"a": 2}]}, doc! {"b": 1}, Becomes(doc! {"b": 1}));
     check_upsert(doc! {"$and": [{"a": 1}, {"a": 2}]}, doc! {"$set": {"b": 1}}, Fails(54));
+    check_upsert(doc! {"_id": [1]}, doc! {"$set": {"b": 1}}, Fails(53));
+    check_upsert(doc! {"_id": [1]}, doc! {"b": 1}, Fails(54));
+    check_upsert(doc! {"_id": [1]}, vec![doc! {"$set": {"b": 1}}], Fails(54));
+    check_upsert(doc! {}, doc! {"$set": {"_id": [1]}}, Fails(53));
+    check_upsert(doc! {}, doc! {"$push": {"_id": 1}}, Fails(54));
+    check_upsert(doc! {}, doc! {"$push": {"_id": {"$each": []}}}, Fails(53));
+    check_upsert(doc! {}, doc! {"$addToSet": {"_id": 1}}, Fails(54));
     for twice in [
         doc! {"a": 1, "a.b": 2},
         doc! {"a.b": 1, "a": {"b": 1}},

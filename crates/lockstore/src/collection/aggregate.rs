@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::given::{Asked, Held, parsed_value};
 use super::setters::setters;
 use super::{Collection, Cursor};
+use crate::documents::DiskUse;
 use crate::error::DocumentError;
 use crate::operations::AggregateRequest;
 
@@ -38,7 +39,7 @@ impl<T> Collection<T> {
             asked: Asked::default(),
             stages: Held::new(&stages),
             batch_size: None,
-            disk_use: true,
+            disk_use: DiskUse::default(),
             kind: PhantomData,
         }
     }
@@ -67,7 +68,7 @@ pub struct Aggregate<'c, T, U = Document> {
     asked: Asked,
     stages: Result<Held, DocumentError>,
     batch_size: Option<u32>,
-    disk_use: bool,
+    disk_use: DiskUse,
     kind: PhantomData<fn() -> U>,
 }
 
@@ -83,7 +84,7 @@ impl<'c, T, U> Aggregate<'c, T, U> {
     /// Whether stages may put into a temporary file beside the store what they cannot hold in 100 MiB of memory; a
     /// store in memory uses the system's folder for such files. Without it such a stage fails. The default is `true`.
     pub fn allow_disk_use(mut self, allow_disk_use: bool) -> Self {
-        self.disk_use = allow_disk_use;
+        self.disk_use = DiskUse::of(allow_disk_use);
         self
     }
 

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::given::Asked;
 use super::setters::setters;
 use super::{Collection, Cursor};
+use crate::documents::DiskUse;
 use crate::error::DocumentError;
 use crate::operations::FindRequest;
 
@@ -31,6 +32,7 @@ impl<T> Collection<T> {
             skip: 0,
             limit: None,
             batch_size: None,
+            disk_use: DiskUse::default(),
         }
     }
 
@@ -84,6 +86,7 @@ pub struct Find<'c, T> {
     skip: u64,
     limit: Option<u64>,
     batch_size: Option<u32>,
+    disk_use: DiskUse,
 }
 
 impl<T> Find<'_, T> {
@@ -105,6 +108,13 @@ impl<T> Find<'_, T> {
     /// behind the first have as many as that if the store lives elsewhere.
     pub fn batch_size(mut self, batch_size: u32) -> Self {
         self.batch_size = Some(batch_size).filter(|size| *size > 0);
+        self
+    }
+
+    /// Whether a sort may put into a temporary file beside the store what it cannot hold in 100 MiB of memory, as
+    /// [`Aggregate::allow_disk_use`](super::aggregate::Aggregate::allow_disk_use). Without it such a search fails. The default is `true`.
+    pub fn allow_disk_use(mut self, allow_disk_use: bool) -> Self {
+        self.disk_use = DiskUse::of(allow_disk_use);
         self
     }
 
@@ -134,6 +144,7 @@ impl<T> Find<'_, T> {
             limit: self.limit,
             return_key: false,
             show_record_id: false,
+            disk_use: self.disk_use,
         };
         let found = place.find(&request, self.batch_size)?;
         Ok(Cursor::new(&self.collection.store, found))

@@ -9,8 +9,8 @@ use super::cursors::BatchSize;
 use super::explain::{self, Explained};
 use super::find::{collation, hint, owned};
 use super::reply::Reply;
-use crate::documents::Namespace;
 use crate::documents::plan::Verbosity;
+use crate::documents::{DiskUse, Namespace};
 use crate::error::DocumentError;
 use crate::operations::{AggregateRequest, Leading};
 
@@ -55,7 +55,7 @@ fn parse(call: &Call<'_>) -> Result<Aggregate, DocumentError> {
     let hint = hint(&mut arguments)?;
     let variables = owned(arguments.document("let")?);
     let batch = batch_size(&mut arguments)?;
-    let disk_use = arguments.boolean("allowDiskUse")?.unwrap_or(true);
+    let disk_use = DiskUse::of(arguments.boolean("allowDiskUse")?.unwrap_or(true));
     arguments.flag("bypassDocumentValidation")?;
     let explain = arguments.boolean("explain")?.unwrap_or(false);
     collation(&mut arguments)?;

@@ -8,8 +8,8 @@ use super::arguments::{Arguments, raw};
 use super::cursors::BatchSize;
 use super::explain::Explained;
 use super::reply::Reply;
-use crate::documents::Namespace;
 use crate::documents::plan::{Between, Hint};
+use crate::documents::{DiskUse, Namespace};
 use crate::error::DocumentError;
 use crate::operations::{FindRequest, Selector, check_collation};
 
@@ -54,6 +54,7 @@ fn parse(call: &Call<'_>) -> Result<Find, DocumentError> {
         limit: arguments.count("limit")?.filter(|limit| *limit > 0),
         return_key: arguments.flag("returnKey")?.unwrap_or(false),
         show_record_id: arguments.flag("showRecordId")?.unwrap_or(false),
+        disk_use: DiskUse::of(arguments.boolean("allowDiskUse")?.unwrap_or(true)),
     };
     let batch_size = arguments.count("batchSize")?;
     let single_batch = arguments.flag("singleBatch")?.unwrap_or(false);
@@ -98,12 +99,5 @@ pub(super) fn owned(document: Option<docquery::Document<'_>>) -> Option<RawDocum
 }
 
 /// What tells the server how to work, and changes no result.
-const IGNORED_FLAGS: [&str; 7] = [
-    "allowDiskUse",
-    "allowPartialResults",
-    "awaitData",
-    "noCursorTimeout",
-    "oplogReplay",
-    "snapshot",
-    "tailable",
-];
+const IGNORED_FLAGS: [&str; 6] =
+    ["allowPartialResults", "awaitData", "noCursorTimeout", "oplogReplay", "snapshot", "tailable"];

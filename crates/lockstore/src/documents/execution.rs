@@ -17,13 +17,13 @@ use docquery::{Error, ErrorCode};
 use lockcore::Instant;
 
 use super::plan::{Access, Plan};
-use super::{Collection, CollectionId, Index, Reading, RecordId};
+use super::{Collection, CollectionId, DiskUse, Index, Reading, RecordId, ScratchFiles};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::transaction::TransactionState;
 use pace::Pace;
 use scan::{Ground, Progress, Scan, Seen};
-use sort::SortedRows;
+use sort::{SortedRows, Sorting};
 
 /// A plan that is being carried out.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(crate) struct Execution {
     stage: Stage,
     skip: u64,
     limit: u64,
+    disk_use: DiskUse,
     /// What it began on, as long as it has not been asked for anything.
     first: Option<Reading>,
     /// Where it takes further readings, if it began in a transaction.
@@ -52,6 +53,8 @@ pub(crate) struct Extent {
     pub(crate) deadline: Option<Instant>,
     /// Whether rows say by which key they were found.
     pub(crate) keys: bool,
+    /// Whether a sort may put on the disk what it cannot hold in memory.
+    pub(crate) disk_use: DiskUse,
 }
 
 /// One document that was found.
@@ -68,14 +71,6 @@ pub(crate) struct Row<'r> {
 pub(crate) struct FoundBy<'r> {
     pub(crate) index: &'r Arc<Index>,
     pub(crate) key: &'r [u8],
-}
-
-/// A row of its own.
-#[derive(Clone, Debug)]
-pub(crate) struct OwnedRow {
-    pub(crate) record: RecordId,
-    pub(crate) document: RawDocumentBuf,
-    found_by: Option<(Arc<Index>, Box<[u8]>)>,
 }
 
 /// What it took so far.
@@ -95,9 +90,9 @@ type Visit<'v> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, DocumentError> + 
 #[derive(Debug)]
 enum Stage {
     Scanning(Scan),
-    /// What was found is being sorted.
-    Sorting(Scan, SortedRows),
-    Sorted(std::vec::IntoIter<OwnedRow>),
+    /// What is found is to be sorted.
+    Sorting(Scan),
+    Sorted(SortedRows),
     Done,
 }
 
@@ -107,16 +102,14 @@ impl Execution {
         reading: Reading,
         collection: Option<&Collection>,
         plan: Arc<Plan>,
-        Extent { skip, limit, deadline, keys }: Extent,
+        Extent { skip, limit, deadline, keys, disk_use }: Extent,
     ) -> Self {
         let limit = limit.unwrap_or(u64::MAX);
         let scan = Scan::new(plan.access(), keys);
         let stage = match plan.sort() {
             _ if limit == 0 || matches!(plan.access(), Access::Nothing) => Stage::Done,
             None => Stage::Scanning(scan),
-            Some(sort) => {
-                Stage::Sorting(scan, SortedRows::new(Arc::clone(sort), skip.saturating_add(limit)))
-            }
+            Some(_) => Stage::Sorting(scan),
         };
         let collection = collection.map(Collection::id);
         let transaction = reading.transaction().cloned();
@@ -126,6 +119,7 @@ impl Execution {
             stage,
             skip,
             limit,
+            disk_use,
             first: Some(reading),
             transaction,
             deadline,
@@ -186,7 +180,7 @@ impl Execution {
     /// As [`Execution::run`].
     pub(crate) fn count(&mut self, engine: &Engine) -> Result<u64, DocumentError> {
         let mut counted = 0;
-        if let Stage::Sorting(scan, _) = &mut self.stage {
+        if let Stage::Sorting(scan) = &mut self.stage {
             // In which order they are counted makes no difference.
             self.stage = Stage::Scanning(std::mem::take(scan));
         }
@@ -261,7 +255,7 @@ impl Execution {
             match std::mem::replace(&mut self.stage, Stage::Done) {
                 Stage::Done => return Ok(false),
                 Stage::Scanning(scan) => return self.give_found(engine, scan, visit),
-                Stage::Sorting(scan, rows) => self.stage = self.sort(engine, scan, rows)?,
+                Stage::Sorting(scan) => self.stage = self.sort(engine, scan)?,
                 Stage::Sorted(rows) => return self.give_sorted(rows, visit),
             }
         }
@@ -294,19 +288,19 @@ impl Execution {
     }
 
     /// Finds all there is, and sorts it.
-    fn sort(
-        &mut self,
-        engine: &Engine,
-        mut scan: Scan,
-        mut rows: SortedRows,
-    ) -> Result<Stage, DocumentError> {
+    fn sort(&mut self, engine: &Engine, mut scan: Scan) -> Result<Stage, DocumentError> {
+        let plan = Arc::clone(&self.plan);
+        let Some(sort) = plan.sort() else { return Ok(Stage::Scanning(scan)) };
+        let workspace = ScratchFiles::new(&engine.scratch, self.disk_use);
+        let keep = self.skip.saturating_add(self.limit);
+        let mut rows = Sorting::new(sort, plan.access(), keep, &workspace);
         self.scan(engine, &mut scan, &mut |row| {
             rows.add(row)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        let mut rows = rows.finish().into_iter();
-        if let Some(last) = self.skip.checked_sub(1) {
-            rows.nth(usize::try_from(last).unwrap_or(usize::MAX));
+        let mut rows = rows.finish()?;
+        while self.skip > 0 && rows.next()?.is_some() {
+            self.skip -= 1;
         }
         Ok(Stage::Sorted(rows))
     }
@@ -314,16 +308,16 @@ impl Execution {
     /// Gives what was sorted.
     fn give_sorted(
         &mut self,
-        mut rows: std::vec::IntoIter<OwnedRow>,
+        mut rows: SortedRows,
         visit: &mut Visit<'_>,
     ) -> Result<bool, DocumentError> {
         while self.limit > 0
-            && let Some(row) = rows.next()
+            && let Some(row) = rows.next()?
         {
             self.limit -= 1;
             self.counts.returned += 1;
-            if visit(row.as_ref())?.is_break() {
-                let more = self.limit > 0 && rows.len() > 0;
+            if visit(row.get(self.plan.access())?)?.is_break() {
+                let more = self.limit > 0 && !rows.is_finished();
                 if more {
                     self.stage = Stage::Sorted(rows);
                 }
@@ -410,11 +404,6 @@ fn check_alive(reading: &Reading, collection: CollectionId, plan: &Plan) -> Resu
 const QUERY_PLAN_KILLED: ErrorCode = ErrorCode::new(175);
 
 impl Row<'_> {
-    pub(crate) fn to_owned(self) -> OwnedRow {
-        let found_by = self.found_by.map(|FoundBy { index, key }| (Arc::clone(index), key.into()));
-        OwnedRow { record: self.record, document: self.document.to_owned(), found_by }
-    }
-
     /// The values of the key by which it was found, by the paths of the index: what `returnKey` gives. Without a key
     /// there are none.
     ///
@@ -424,18 +413,5 @@ impl Row<'_> {
     pub(crate) fn key_document(&self) -> Result<RawDocumentBuf, Error> {
         let Some(FoundBy { index, key }) = self.found_by else { return Ok(RawDocumentBuf::new()) };
         Ok(index.pattern().values(self.document, key)?.unwrap_or_default())
-    }
-}
-
-impl OwnedRow {
-    pub(crate) fn as_ref(&self) -> Row<'_> {
-        let found_by = self.found_by.as_ref().map(|(index, key)| FoundBy { index, key });
-        Row { record: self.record, document: &self.document, found_by }
-    }
-
-    /// About how much memory it takes.
-    fn size(&self) -> usize {
-        let key = self.found_by.as_ref().map_or(0, |(_, key)| key.len());
-        size_of::<Self>() + self.document.as_bytes().len() + key
     }
 }

@@ -2,21 +2,19 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
-use docquery::pipeline::{Database, Documents, Scratch, Source, Visit, documents};
+use docquery::pipeline::{Database, Documents, Scratch, Source, Visit, Workspace, documents};
 use docquery::{Document, Error, ErrorCode, Filter, Pipeline, limits};
 use lockcore::Instant;
 
 use super::Place;
 use super::cursor::{AHEAD, Cursor};
-use super::scratch::ScratchFile;
 use super::select::Selector;
 use crate::documents::execution::{Execution, Extent, Row};
 use crate::documents::plan::{Hint, Query};
-use crate::documents::{Namespace, Scope};
+use crate::documents::{DiskUse, Namespace, Scope, ScratchFiles};
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError};
 use crate::transaction::TransactionState;
@@ -28,7 +26,7 @@ pub(crate) struct AggregateRequest {
     pub(crate) hint: Hint,
     pub(crate) variables: Option<RawDocumentBuf>,
     /// Whether stages may put on the disk what they cannot hold in memory.
-    pub(crate) disk_use: bool,
+    pub(crate) disk_use: DiskUse,
 }
 
 /// What a collection is asked for, and how many stages of the pipeline are done with that.
@@ -134,14 +132,14 @@ impl Place<'_> {
         Ok((Found::later(self.engine(), execution), stages - 1))
     }
 
-    fn neighbours(&self, disk_use: bool) -> Neighbours {
+    fn neighbours(&self, disk_use: DiskUse) -> Neighbours {
         Neighbours {
             engine: Arc::downgrade(self.engine()),
             transaction: self.scope().transaction().cloned(),
             database: self.namespace().database().into(),
             now_ms: self.now_ms,
             deadline: self.deadline(),
-            scratch: disk_use.then(|| self.engine().scratch.clone()),
+            scratch: ScratchFiles::new(&self.engine().scratch, disk_use),
         }
     }
 }
@@ -154,8 +152,7 @@ struct Neighbours {
     database: Box<str>,
     now_ms: i64,
     deadline: Option<Instant>,
-    /// Where files are made for what is not held in memory; `None` if they may not be.
-    scratch: Option<PathBuf>,
+    scratch: ScratchFiles,
 }
 
 impl Database for Neighbours {
@@ -167,10 +164,11 @@ impl Database for Neighbours {
             None => Ok(documents(None)),
         }
     }
+}
 
+impl Workspace for Neighbours {
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
-        let Some(folder) = &self.scratch else { return Ok(None) };
-        Ok(Some(Box::new(ScratchFile::new(folder)?)))
+        self.scratch.scratch()
     }
 }
 
@@ -281,7 +279,7 @@ mod tests {
         let scope = Scope::new(store.engine(), None, Vec::new());
         let place = Place::new(scope, Namespace::new("factory", "other").unwrap(), None);
         let filter = Filter::parse(&rawdoc! { "n": 7 }, &Environment::new(0)).unwrap();
-        let neighbours = place.neighbours(true);
+        let neighbours = place.neighbours(DiskUse::Allowed);
         let found = neighbours.execution(store.engine(), "jobs", Some(&Arc::new(filter)));
         let mut execution = found.unwrap().unwrap();
         assert!(matches!(execution.plan().access(), Access::Indexes(_)));

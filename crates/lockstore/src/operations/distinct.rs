@@ -12,7 +12,8 @@ use crate::error::DocumentError;
 
 impl Place<'_> {
     /// The different values at the path `field` of the documents that are selected, in their order. Items of arrays are values of
-    /// their own.
+    /// their own. Indexes change nothing of it: the server also lists null for a missing field where it reads the values from
+    /// the keys of an index that it happens to choose.
     ///
     /// # Errors
     ///

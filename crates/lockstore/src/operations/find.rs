@@ -6,6 +6,7 @@ use docquery::{Environment, Error, Filter, Projection};
 use super::Place;
 use super::cursor::{Cursor, Shown};
 use super::select::Selector;
+use crate::documents::DiskUse;
 use crate::documents::execution::Extent;
 use crate::documents::plan::Hint;
 use crate::error::DocumentError;
@@ -22,6 +23,8 @@ pub(crate) struct FindRequest {
     pub(crate) return_key: bool,
     /// Whether the place of a document in its collection is given with it.
     pub(crate) show_record_id: bool,
+    /// Whether a sort may put on the disk what it cannot hold in memory.
+    pub(crate) disk_use: DiskUse,
 }
 
 impl Place<'_> {
@@ -31,8 +34,8 @@ impl Place<'_> {
         let filter = Filter::parse(&request.selector.filter, &environment)?;
         let projection = projection(request.projection.as_deref(), &filter, &environment)?;
         let query = Self::ordered(filter, &request.selector)?;
-        let FindRequest { skip, limit, return_key, show_record_id, .. } = *request;
-        let extent = Extent { skip, limit, keys: return_key, ..Extent::default() };
+        let FindRequest { skip, limit, return_key, show_record_id, disk_use, .. } = *request;
+        let extent = Extent { skip, limit, keys: return_key, disk_use, ..Extent::default() };
         let (execution, _) = self.execute(&query, extent)?;
         let shown =
             Shown::Document { filter: query.filter, projection, return_key, show_record_id };

@@ -16,13 +16,14 @@ use crate::error::DocumentError;
 
 /// What was worked out on one reading.
 #[derive(Debug, Default)]
-struct Prepared {
-    seen: u64,
-    changes: Vec<(RecordId, After)>,
-    /// How many records have had their turn.
-    looked_at: usize,
-    /// Why the record behind them could not have it.
-    error: Option<DocumentError>,
+pub(super) struct Prepared {
+    /// The sequence of the reading.
+    pub(super) seen: u64,
+    pub(super) changes: Vec<(RecordId, After)>,
+    /// How many have had their turn.
+    pub(super) looked_at: usize,
+    /// Why the one behind them could not have it.
+    pub(super) error: Option<DocumentError>,
 }
 
 impl Place<'_> {
@@ -37,7 +38,10 @@ impl Place<'_> {
         let mut outcome = ModifyOutcome::default();
         let mut rest = records;
         while !rest.is_empty() && outcome.error.is_none() {
-            let prepared = self.prepare(query, change, collection, &rest);
+            let prepared = self.prepare(&rest, |reading, record| {
+                let worked_out = self.worked_out(query, change, reading, collection, *record)?;
+                Ok(worked_out.map(|(_, after)| (*record, after)))
+            });
             let mut again = rest.split_off(prepared.looked_at);
             outcome.error = prepared.error;
             if !prepared.changes.is_empty() {
@@ -107,14 +111,12 @@ impl Place<'_> {
         Ok(None)
     }
 
-    /// Works out what becomes of the first of the records: of as many as one task takes, and no longer than a reading
+    /// Has `work_out` say what becomes of the first of `waiting`: of as many as one task takes, and no longer than a reading
     /// is held.
-    fn prepare(
+    pub(super) fn prepare<W>(
         &self,
-        query: &Query,
-        change: &Modification,
-        collection: CollectionId,
-        records: &[RecordId],
+        waiting: &[W],
+        work_out: impl Fn(&Reading, &W) -> Result<Option<(RecordId, After)>, DocumentError>,
     ) -> Prepared {
         let mut prepared = Prepared::default();
         let reading = match self.scope().reading() {
@@ -125,21 +127,18 @@ impl Place<'_> {
         let clock = &self.engine().clock;
         let until = clock.now().saturating_add(READING_MAX);
         let mut bytes = 0;
-        for record in records {
+        for one in waiting {
             let full = prepared.changes.len() >= DOCUMENTS_PER_TASK || bytes >= BYTES_PER_TASK;
             if full || (prepared.looked_at > 0 && clock.now() >= until) {
                 break;
             }
-            let worked_out = self
-                .check_time()
-                .and_then(|()| self.worked_out(query, change, &reading, collection, *record));
-            match worked_out {
+            match self.check_time().and_then(|()| work_out(&reading, one)) {
                 Ok(None) => {}
-                Ok(Some((_, after))) => {
+                Ok(Some((record, after))) => {
                     if let After::Becomes(document) = &after {
                         bytes += document.as_bytes().len();
                     }
-                    prepared.changes.push((*record, after));
+                    prepared.changes.push((record, after));
                 }
                 Err(error) => {
                     prepared.error = Some(error);
@@ -152,7 +151,7 @@ impl Place<'_> {
     }
 
     /// A document that matches, and what it is to be.
-    fn worked_out(
+    pub(super) fn worked_out(
         &self,
         query: &Query,
         change: &Modification,

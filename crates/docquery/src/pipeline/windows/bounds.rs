@@ -1,5 +1,6 @@
 //! Windows: which neighbours of a document count.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::function::Order;
@@ -145,27 +146,29 @@ impl Window {
                 (start, end)
             }
             Self::Values(lower, upper, unit) => {
-                let current = partition.sorted_by(index);
+                let current = partition.sorted_by(index)?;
+                let current = current.get();
+                // The first place from `from` on whose value does not compare so with `bound`.
+                let first_beyond = |from: usize, bound: Value<'_>, within: fn(Ordering) -> bool| {
+                    for place in from..count {
+                        if !within(order::compare(partition.sorted_by(place)?.get(), bound)) {
+                            return Ok(place);
+                        }
+                    }
+                    Ok(count.max(from))
+                };
                 let start = match lower {
                     Bound::Unbounded => 0,
                     Bound::Current => index,
                     Bound::Away(lower) => {
-                        let least = far(current, lower, unit)?;
-                        let is_before = |place: &usize| {
-                            order::compare(partition.sorted_by(*place), least).is_lt()
-                        };
-                        before.start + (before.start..count).take_while(is_before).count()
+                        first_beyond(before.start, far(current, lower, unit)?, Ordering::is_lt)?
                     }
                 };
                 let end = match upper {
                     Bound::Unbounded => count,
                     Bound::Current => index + 1,
                     Bound::Away(upper) => {
-                        let greatest = far(current, upper, unit)?;
-                        let is_within = |place: &usize| {
-                            order::compare(partition.sorted_by(*place), greatest).is_le()
-                        };
-                        before.end + (before.end..count).take_while(is_within).count()
+                        first_beyond(before.end, far(current, upper, unit)?, Ordering::is_le)?
                     }
                 };
                 (start, end)

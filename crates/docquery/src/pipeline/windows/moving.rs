@@ -7,6 +7,12 @@ use crate::expression::summation::Summation;
 use crate::number::Number;
 use crate::{Decimal, OwnedValue, Value};
 
+/// What is made of the numbers of a window.
+pub(super) trait Moving {
+    /// Adds a number, or takes one away.
+    fn update(&mut self, number: Number, by: i64);
+}
+
 /// A sum from which numbers are taken away again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MovingSum {
@@ -21,9 +27,8 @@ pub(super) struct MovingSum {
     decimal: i64,
 }
 
-impl MovingSum {
-    /// Adds a number, or takes one away.
-    pub(super) fn update(&mut self, number: Number, by: i64) {
+impl Moving for MovingSum {
+    fn update(&mut self, number: Number, by: i64) {
         self.numbers += by;
         match number {
             Number::Int32(number) => self.integers += i128::from(number) * i128::from(by),
@@ -49,7 +54,9 @@ impl MovingSum {
             self.doubles = Summation::default();
         }
     }
+}
 
+impl MovingSum {
     pub(super) fn numbers(&self) -> i64 {
         self.numbers
     }
@@ -118,7 +125,10 @@ impl MovingSum {
 
 /// The values of a window in order, for the least and the greatest.
 #[derive(Clone, Debug, Default)]
-pub(super) struct MovingOrder(BTreeSet<(Distinct, usize)>);
+pub(super) struct MovingOrder {
+    values: BTreeSet<(Distinct, usize)>,
+    bytes: usize,
+}
 
 impl MovingOrder {
     /// Adds the value of the document at `index`, or takes it away.
@@ -126,19 +136,27 @@ impl MovingOrder {
         if value.get().is_nullish() {
             return;
         }
+        let bytes = value.bytes() + ENTRY_BYTES;
         if by > 0 {
-            self.0.insert((Distinct(value), index));
-        } else {
-            self.0.remove(&(Distinct(value), index));
+            if self.values.insert((Distinct(value), index)) {
+                self.bytes += bytes;
+            }
+        } else if self.values.remove(&(Distinct(value), index)) {
+            self.bytes -= bytes;
         }
     }
 
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn least(&self) -> OwnedValue {
-        self.0.first().map_or_else(|| Value::Null.into(), |(value, _)| value.0.clone())
+        self.values.first().map_or_else(|| Value::Null.into(), |(value, _)| value.0.clone())
     }
 
     pub(super) fn greatest(&self) -> OwnedValue {
-        self.0.last().map_or_else(|| Value::Null.into(), |(value, _)| value.0.clone())
+        self.values.last().map_or_else(|| Value::Null.into(), |(value, _)| value.0.clone())
     }
 }
 
@@ -151,9 +169,9 @@ pub(super) struct MovingDeviation {
     not_finite: i64,
 }
 
-impl MovingDeviation {
+impl Moving for MovingDeviation {
     #[expect(clippy::cast_precision_loss, reason = "no count of documents comes near 2^53")]
-    pub(super) fn update(&mut self, number: Number, by: i64) {
+    fn update(&mut self, number: Number, by: i64) {
         if !number.to_double().is_finite() {
             self.not_finite += by;
             self.count += by;
@@ -174,7 +192,9 @@ impl MovingDeviation {
         let added = x * x * by as f64 / (self.count as f64 * (self.count - by) as f64);
         self.squares.add(added);
     }
+}
 
+impl MovingDeviation {
     /// The deviation of a sample, or of all there is. What the server gives of very few is given as well.
     #[expect(clippy::cast_precision_loss, reason = "no count of documents comes near 2^53")]
     pub(super) fn value(&self, is_sample: bool) -> Value<'static> {
@@ -250,3 +270,6 @@ impl MovingCovariance {
 fn mean_of(sum: &MovingSum) -> f64 {
     if sum.numbers() == 0 { 0.0 } else { sum.to_double() / sum.numbers() as f64 }
 }
+
+/// What a value takes besides its bytes.
+const ENTRY_BYTES: usize = 64;

@@ -1,62 +1,95 @@
 //! The documents of a partition, in order.
 
-use bson::RawDocumentBuf;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
 
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::super::Database;
+use super::super::scratch::Room;
+use super::super::spilled::Spilled;
 use crate::expression::Context;
-use crate::{Arena, Document, Expression, OwnedValue, Result, Value};
+use crate::{Arena, Document, Error, ErrorCode, Expression, OwnedValue, Result, Value};
 
-/// The documents of a partition.
-#[derive(Debug, Default)]
+/// The documents of a partition: the first of them in memory, those for which it has no room in a scratch.
+#[derive(Debug)]
 pub(super) struct Partition {
-    documents: Vec<RawDocumentBuf>,
+    database: Arc<dyn Database>,
     /// What they are sorted by, where that is one field.
-    sorted_by: Vec<OwnedValue>,
+    by: Option<Expression>,
+    ready: Vec<RawDocumentBuf>,
     bytes: usize,
+    away: Option<RefCell<Spilled>>,
 }
 
 impl Partition {
-    pub(super) fn push(&mut self, document: RawDocumentBuf) {
-        self.bytes += document.as_bytes().len() + DOCUMENT_BYTES;
-        self.documents.push(document);
+    pub(super) fn new(by: Option<Expression>, database: Arc<dyn Database>) -> Self {
+        Self { database, by, ready: Vec::new(), bytes: 0, away: None }
     }
 
-    /// Finds out what each is sorted by.
-    pub(super) fn evaluate(&mut self, by: &Expression) -> Result<()> {
-        let mut arena = Arena::new();
-        for document in &self.documents {
-            arena.reset();
-            let root = Value::Document(Document::from(&**document));
-            self.sorted_by.push(by.evaluate(Context::new(&arena, root))?.into());
+    /// The same without documents.
+    pub(super) fn clear(&mut self) {
+        self.ready.clear();
+        self.bytes = 0;
+        self.away = None;
+    }
+
+    /// Adds a document behind the others.
+    ///
+    /// # Errors
+    ///
+    /// There is no room (5643011).
+    pub(super) fn push(&mut self, document: RawDocumentBuf) -> Result<()> {
+        let bytes = document.as_bytes().len() + DOCUMENT_BYTES;
+        if self.away.is_none() && self.bytes + bytes <= self.database.memory_bytes() {
+            self.bytes += bytes;
+            self.ready.push(document);
+            return Ok(());
         }
-        Ok(())
+        if self.away.is_none() {
+            self.away = Some(RefCell::new(Spilled::new(self.room()?)));
+        }
+        self.away.as_mut().map_or(Ok(()), |away| away.get_mut().push(&document))
+    }
+
+    fn room(&self) -> Result<Room> {
+        Room::new("$setWindowFields", &*self.database).map_err(|error| match error.code() {
+            ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT => {
+                Error::location(5_643_011, error.message().to_owned())
+            }
+            _ => error,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.documents.len()
+        self.ready.len() + self.away.as_ref().map_or(0, |away| away.borrow().len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.documents.is_empty()
+        self.ready.is_empty() && self.away.is_none()
     }
 
-    /// How much memory it takes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn document(&self, index: usize) -> Document<'_> {
-        Document::from(&*self.documents[index])
+    pub(super) fn document(&self, index: usize) -> Result<Cow<'_, RawDocument>> {
+        match (self.ready.get(index), &self.away) {
+            (None, Some(away)) => away.borrow_mut().get(index - self.ready.len()).map(Cow::Owned),
+            _ => Ok(Cow::Borrowed(&self.ready[index])),
+        }
     }
 
     /// What the document is sorted by; `Missing` where that is not one field.
-    pub(super) fn sorted_by(&self, index: usize) -> Value<'_> {
-        self.sorted_by.get(index).map_or(Value::Missing, OwnedValue::get)
+    pub(super) fn sorted_by(&self, index: usize) -> Result<OwnedValue> {
+        match &self.by {
+            Some(by) => self.value(by, index),
+            None => Ok(Value::Missing.into()),
+        }
     }
 
     /// The value of an expression.
     pub(super) fn value(&self, expression: &Expression, index: usize) -> Result<OwnedValue> {
         let arena = Arena::new();
-        let context = Context::new(&arena, Value::Document(self.document(index)));
+        let document = self.document(index)?;
+        let context = Context::new(&arena, Value::Document(Document::from(&*document)));
         Ok(expression.evaluate(context)?.into())
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn derivative(
     }
     let (first, last) = (window.start, window.end - 1);
     for place in [first, last] {
-        let (kind, code) = match (partition.sorted_by(place), unit_ms) {
+        let (kind, code) = match (partition.sorted_by(place)?.get(), unit_ms) {
             (Value::DateTime(_), Some(_)) => continue,
             (Value::DateTime(_), None) => ("needs a unit where sortBy is a date", 5_624_901),
             (_, Some(_)) => ("with a unit needs a sortBy that is a date", 5_624_900),
@@ -36,23 +36,20 @@ pub(super) fn derivative(
     if first == last {
         return Ok(Value::Null.into());
     }
-    slope.value(Points {
-        from: (partition.sorted_by(first), y1.get()),
-        to: (partition.sorted_by(last), y2.get()),
-        at: Value::Missing,
-    })
+    let (x1, x2) = (partition.sorted_by(first)?, partition.sorted_by(last)?);
+    slope.value(Points { from: (x1.get(), y1.get()), to: (x2.get(), y2.get()), at: Value::Missing })
 }
 
 /// A point of an integral.
-pub(super) fn point<'p>(
-    partition: &'p Partition,
+pub(super) fn point(
+    partition: &Partition,
     input: &Expression,
     index: usize,
     unit_ms: Option<i64>,
-) -> Result<(Value<'p>, OwnedValue)> {
-    let (x, y) = (partition.sorted_by(index), partition.value(input, index)?);
-    let x_is_date = matches!(x, Value::DateTime(_));
-    if Number::of(y.get()).is_none() || !(x_is_date || Number::of(x).is_some()) {
+) -> Result<(OwnedValue, OwnedValue)> {
+    let (x, y) = (partition.sorted_by(index)?, partition.value(input, index)?);
+    let x_is_date = matches!(x.get(), Value::DateTime(_));
+    if Number::of(y.get()).is_none() || !(x_is_date || Number::of(x.get()).is_some()) {
         let message = "$integral takes numbers, in the order of numbers or dates";
         return Err(Error::location(5_423_900, message));
     }
@@ -69,14 +66,15 @@ pub(super) fn point<'p>(
 
 /// Checks what a document is sorted by, for a line between neighbours.
 pub(super) fn check_place(partition: &Partition, index: usize) -> Result<()> {
-    let place = partition.sorted_by(index);
+    let place = partition.sorted_by(index)?;
+    let place = place.get();
     if Number::of(place).is_none() && !matches!(place, Value::DateTime(_)) {
         return Err(Error::type_mismatch(format!(
             "$linearFill needs a sortBy that is a number or a date, not {}",
             place.type_name()
         )));
     }
-    if index > 0 && order::equal(partition.sorted_by(index - 1), place) {
+    if index > 0 && order::equal(partition.sorted_by(index - 1)?.get(), place) {
         let message = "$linearFill needs a sortBy that no two documents share";
         return Err(Error::location(6_050_106, message));
     }

@@ -6,13 +6,15 @@ use std::ops::Range;
 use super::bounds::Window;
 use super::function::{Counting, Function};
 use super::interpolation::{Formula, Points};
-use super::moving::{MovingCovariance, MovingDeviation, MovingOrder, MovingSum};
+use super::moving::{Moving, MovingCovariance, MovingDeviation, MovingOrder, MovingSum};
 use super::partition::Partition;
 use super::points::{check_place, derivative, point};
 use crate::number::Number;
 use crate::pipeline::accumulator::{Accumulation, Accumulator, Simple};
 use crate::pipeline::engine::Engine;
-use crate::{Arena, Decimal, Error, Expression, OwnedValue, Result, Value, Writer, order};
+use crate::{
+    Arena, Decimal, Document, Error, Expression, OwnedValue, Result, Value, Writer, order,
+};
 
 /// What one output keeps.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(super) struct State {
     /// The documents that counted for the one before.
     window: Range<usize>,
     kept: Kept,
+    /// How many bytes an accumulator takes that is kept.
+    bytes: usize,
 }
 
 /// What is kept of the window.
@@ -43,6 +47,14 @@ enum Kept {
 }
 
 impl State {
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.kept {
+            Kept::Order(values) => values.bytes(),
+            _ => self.bytes,
+        }
+    }
+
     /// The value of `function` for the document at `index`; documents are gone through in order.
     pub(super) fn step(
         &mut self,
@@ -54,7 +66,7 @@ impl State {
             Function::Accumulate(accumulation, window) => {
                 self.accumulate(accumulation, *window, partition, index)
             }
-            Function::Place(counting) => Ok(self.place(*counting, partition, index)),
+            Function::Place(counting) => self.place(*counting, partition, index),
             Function::Shift { output, by, default } => {
                 let place = i64::try_from(index).ok().and_then(|index| index.checked_add(*by));
                 let place = place.and_then(|place| usize::try_from(place).ok());
@@ -123,6 +135,23 @@ impl State {
         Ok(())
     }
 
+    /// Moves the window on, where the numbers in it are what is asked for.
+    fn slide_numbers(
+        &mut self,
+        numbers: &mut impl Moving,
+        input: &Expression,
+        window: Window,
+        partition: &Partition,
+        index: usize,
+    ) -> Result<()> {
+        self.slide(window, partition, index, |index, by| {
+            if let Some(number) = Number::of(partition.value(input, index)?.get()) {
+                numbers.update(number, by);
+            }
+            Ok(())
+        })
+    }
+
     fn accumulate(
         &mut self,
         accumulation: &Accumulation,
@@ -147,12 +176,7 @@ impl State {
                     Kept::Sum(sum) => sum,
                     _ => MovingSum::default(),
                 };
-                self.slide(window, partition, index, |index, by| {
-                    if let Some(number) = Number::of(partition.value(input, index)?.get()) {
-                        sum.update(number, by);
-                    }
-                    Ok(())
-                })?;
+                self.slide_numbers(&mut sum, input, window, partition, index)?;
                 let value = if *simple == Simple::Sum { sum.value() } else { sum.mean() };
                 self.kept = Kept::Sum(sum);
                 Ok(value.into())
@@ -175,12 +199,7 @@ impl State {
                     Kept::Deviation(deviation) => deviation,
                     _ => MovingDeviation::default(),
                 };
-                self.slide(window, partition, index, |index, by| {
-                    if let Some(number) = Number::of(partition.value(input, index)?.get()) {
-                        deviation.update(number, by);
-                    }
-                    Ok(())
-                })?;
+                self.slide_numbers(&mut deviation, input, window, partition, index)?;
                 let value = deviation.value(*simple == Simple::StdDevSamp).into();
                 self.kept = Kept::Deviation(deviation);
                 Ok(value)
@@ -213,10 +232,14 @@ impl State {
             Kept::Accumulator(accumulator) => accumulator,
             _ => accumulation.start(Engine::Classic, Value::Missing, &arena)?,
         };
+        let mut bytes = 0;
         self.slide(window, partition, index, |index, _| {
             arena.reset();
-            accumulation.add(&mut accumulator, partition.document(index), &arena).map(drop)
+            let document = partition.document(index)?;
+            bytes += accumulation.add(&mut accumulator, Document::from(&*document), &arena)?;
+            Ok(())
         })?;
+        self.bytes += bytes;
         let value = value_of(&accumulator);
         self.kept = Kept::Accumulator(accumulator);
         value
@@ -235,27 +258,34 @@ impl State {
         let mut accumulator = accumulation.start(Engine::Classic, Value::Missing, &arena)?;
         for index in self.window.clone() {
             arena.reset();
-            accumulation.add(&mut accumulator, partition.document(index), &arena)?;
+            let document = partition.document(index)?;
+            accumulation.add(&mut accumulator, Document::from(&*document), &arena)?;
         }
         value_of(&accumulator)
     }
 
-    fn place(&mut self, counting: Counting, partition: &Partition, index: usize) -> OwnedValue {
+    fn place(
+        &mut self,
+        counting: Counting,
+        partition: &Partition,
+        index: usize,
+    ) -> Result<OwnedValue> {
         let number = i64::try_from(index).unwrap_or(i64::MAX) + 1;
         let before = match self.kept {
             Kept::Place(place) => place,
             _ => 0,
         };
-        let is_equal = index > 0
-            && order::compare(partition.sorted_by(index - 1), partition.sorted_by(index))
-                == Ordering::Equal;
+        let is_equal = index > 0 && {
+            let (one, other) = (partition.sorted_by(index - 1)?, partition.sorted_by(index)?);
+            order::compare(one.get(), other.get()) == Ordering::Equal
+        };
         let place = match counting {
             Counting::Rank | Counting::DenseRank if is_equal => before,
             Counting::DenseRank => before + 1,
             Counting::Rank | Counting::Number => number,
         };
         self.kept = Kept::Place(place);
-        i32::try_from(place).map_or(Value::Int64(place), Value::Int32).into()
+        Ok(i32::try_from(place).map_or(Value::Int64(place), Value::Int32).into())
     }
 
     /// The average is computed with decimals, as the server's is, and given as a double while no decimal has come.
@@ -300,8 +330,11 @@ impl State {
         let mut change = |end: usize, by: i64| -> Result<()> {
             let from = point(partition, input, end - 1, unit_ms)?;
             let to = point(partition, input, end, unit_ms)?;
-            let points =
-                Points { from: (from.0, from.1.get()), to: (to.0, to.1.get()), at: Value::Missing };
+            let points = Points {
+                from: (from.0.get(), from.1.get()),
+                to: (to.0.get(), to.1.get()),
+                at: Value::Missing,
+            };
             if let Some(number) = Number::of(area.value(points)?.get()) {
                 sum.update(number, by);
             }
@@ -357,10 +390,11 @@ impl State {
             }
             match (&last, &next) {
                 (Some((from, y1)), Some((to, y2))) if *to < partition.len() => {
+                    let (x1, x2) = (partition.sorted_by(*from)?, partition.sorted_by(*to)?);
                     between.value(Points {
-                        from: (partition.sorted_by(*from), y1.get()),
-                        to: (partition.sorted_by(*to), y2.get()),
-                        at: partition.sorted_by(index),
+                        from: (x1.get(), y1.get()),
+                        to: (x2.get(), y2.get()),
+                        at: partition.sorted_by(index)?.get(),
                     })?
                 }
                 _ => Value::Null.into(),
@@ -394,7 +428,7 @@ fn value_of(accumulator: &Accumulator) -> Result<OwnedValue> {
     let mut writer = Writer::new();
     accumulator.write("v", &mut writer)?;
     let written = crate::pipeline::buffer(writer)?;
-    Ok(crate::Document::from(&*written).get("v").into())
+    Ok(Document::from(&*written).get("v").into())
 }
 
 fn or_null(value: OwnedValue) -> OwnedValue {

@@ -4,6 +4,7 @@ use super::{Gap, ID, Place, Purpose, Walk};
 use crate::update::change::Change;
 use crate::update::modifier::{Action, Modifier};
 use crate::update::rename::Rename;
+use crate::update::replacement::array_as_id;
 use crate::update::storage::depth_of;
 use crate::{Error, Result};
 
@@ -31,6 +32,9 @@ impl<'a> Walk<'a> {
         if let Some(value) = action.create(self.arena)? {
             self.check_creatable(gap)?;
             self.check_created(depth)?;
+            if self.path[..] == [ID] && action.adds_items(value) {
+                return Err(array_as_id());
+            }
             return Ok(Change::Set(value));
         }
         if action.needs_viable_path() {

@@ -2,61 +2,126 @@
 
 use std::sync::Arc;
 
-use docquery::sort::Sorter;
+use bson::RawDocument;
+use docquery::pipeline::{Sorted, SortedItems, Workspace};
 use docquery::{Error, ErrorCode, Sort};
 
-use super::{OwnedRow, Row};
+use super::{FoundBy, RecordId, Row};
+use crate::documents::plan::{Access, IndexScan};
+use crate::error::DocumentError;
 
-/// The first rows of all that are added, in the order of a sort. Of those that are equal the first comes first.
+/// Rows that are put in the order of a sort; of those that are equal the first comes first. What 100 MiB do not hold is put
+/// away in its workspace.
 #[derive(Debug)]
-pub(super) struct SortedRows {
-    sort: Arc<Sort>,
-    rows: Sorter<OwnedRow>,
-    bytes: usize,
+pub(super) struct Sorting<'s> {
+    sort: &'s Sort,
+    access: &'s Access,
+    rows: Sorted<'s>,
 }
 
-impl SortedRows {
-    /// Keeps the first `keep` rows.
-    pub(super) fn new(sort: Arc<Sort>, keep: u64) -> Self {
-        Self {
-            sort,
-            rows: Sorter::new(usize::try_from(keep).ok().filter(|_| keep < u64::MAX)),
-            bytes: 0,
-        }
+/// Rows in the order of a sort.
+#[derive(Debug)]
+pub(super) struct SortedRows(SortedItems);
+
+/// A row as it lies between others: its record, the number of the scan that found it and how long the key is by which it did,
+/// the key, the document.
+#[derive(Debug)]
+pub(super) struct StoredRow(Vec<u8>);
+
+impl<'s> Sorting<'s> {
+    /// Keeps the first `keep` of the rows that `access` finds.
+    pub(super) fn new(
+        sort: &'s Sort,
+        access: &'s Access,
+        keep: u64,
+        workspace: &'s dyn Workspace,
+    ) -> Self {
+        let limit = usize::try_from(keep).ok().filter(|_| keep < u64::MAX);
+        Self { sort, access, rows: Sorted::new("a sort", limit, workspace) }
     }
 
     /// Adds a row. It is copied only if it is kept.
     ///
     /// # Errors
     ///
-    /// The kept rows are more than [`BYTES_MAX`], or the document cannot be sorted.
+    /// There is no room for it, or the document cannot be sorted.
     pub(super) fn add(&mut self, row: Row<'_>) -> Result<(), Error> {
         let key = self.sort.key(row.document.into())?;
-        if !self.rows.would_keep(&key) {
-            return Ok(());
-        }
-        let row = row.to_owned();
-        self.bytes += row.size();
-        if let Some(last) = self.rows.push(key, row) {
-            self.bytes -= last.size();
-        }
-        if self.bytes > BYTES_MAX {
-            return Err(Error::new(
-                ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT,
-                format!(
-                    "Sort exceeded memory limit of {BYTES_MAX} bytes, and sorting on disk is not supported; an index \
-                     that gives the order, or a limit, needs less"
-                ),
-            ));
-        }
-        Ok(())
+        self.rows.push(key, || StoredRow::of(row, self.access).0)
     }
 
     /// All that was kept, in order.
-    pub(super) fn finish(self) -> Vec<OwnedRow> {
-        self.rows.into_sorted()
+    pub(super) fn finish(self) -> Result<SortedRows, Error> {
+        Ok(SortedRows(self.rows.finish()?))
     }
 }
 
-/// How many bytes of documents are sorted at most.
-const BYTES_MAX: usize = 100 * 1024 * 1024;
+impl SortedRows {
+    /// The next row; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<StoredRow>, Error> {
+        Ok(self.0.next_item()?.map(StoredRow))
+    }
+
+    /// Whether all were given.
+    pub(super) fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl StoredRow {
+    fn of(row: Row<'_>, access: &Access) -> Self {
+        let Row { record, document, found_by } = row;
+        let key = found_by.map_or(&[][..], |found_by| found_by.key);
+        let scan = found_by.and_then(|FoundBy { index, .. }| {
+            scans(access).iter().position(|scan| Arc::ptr_eq(scan.index(), index))
+        });
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + key.len() + document.as_bytes().len());
+        bytes.extend_from_slice(&record.get().to_le_bytes());
+        for number in [scan.unwrap_or(usize::MAX), key.len()] {
+            bytes.extend_from_slice(&(number as u64).to_le_bytes());
+        }
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(document.as_bytes());
+        Self(bytes)
+    }
+
+    /// The row, which `access` has found.
+    ///
+    /// # Errors
+    ///
+    /// It is not what was put away.
+    pub(super) fn get<'r>(&'r self, access: &'r Access) -> Result<Row<'r>, DocumentError> {
+        self.parts(access).ok_or_else(|| {
+            let message = "a row that was put away for a sort cannot be read again";
+            Error::new(ErrorCode::INTERNAL_ERROR, message).into()
+        })
+    }
+
+    fn parts<'r>(&'r self, access: &'r Access) -> Option<Row<'r>> {
+        let (record, rest) = number(&self.0)?;
+        let (scan, rest) = number(rest)?;
+        let (key_bytes, rest) = number(rest)?;
+        let (key, document) = rest.split_at_checked(usize::try_from(key_bytes).ok()?)?;
+        let scan = usize::try_from(scan).ok().and_then(|scan| scans(access).get(scan));
+        Some(Row {
+            record: RecordId::new(record),
+            document: RawDocument::from_bytes(document).ok()?,
+            found_by: scan.map(|scan| FoundBy { index: scan.index(), key }),
+        })
+    }
+}
+
+fn scans(access: &Access) -> &[IndexScan] {
+    match access {
+        Access::Indexes(scans) => scans,
+        Access::Nothing | Access::Collection(_) => &[],
+    }
+}
+
+/// The number that `bytes` begin with, and what follows it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u64::from_le_bytes(*number), rest))
+}
+
+const HEAD_BYTES: usize = 3 * size_of::<u64>();

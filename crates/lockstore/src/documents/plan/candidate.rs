@@ -72,7 +72,8 @@ pub(super) fn candidates<'c>(
     let useful = indexes.iter().filter(|index| condition.binds(leading_path(index)));
     let single = useful.filter_map(move |index| {
         let bound = Bound::new(index, condition);
-        bound.finds_all(index, condition).then(|| bound.candidate(index, sort))
+        (bound.leaves_out() && bound.finds_all(index, condition))
+            .then(|| bound.candidate(index, sort))
     });
     let many = condition.choices.iter().filter_map(|branches| union(indexes, condition, branches));
     single.chain(many)
@@ -190,6 +191,11 @@ impl Bound {
         let is_exact =
             condition.complete && !condition.never && are_exact && used == condition.leaves.len();
         Self { bounds, is_exact }
+    }
+
+    /// Whether the bounds of the first field leave something out, be it documents that the index does not have.
+    fn leaves_out(&self) -> bool {
+        !self.bounds[0].is_all() || !self.bounds[0].holds_missing()
     }
 
     /// Whether the index has every document that the condition is true for.

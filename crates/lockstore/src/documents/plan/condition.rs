@@ -1,5 +1,6 @@
 //! A filter in the words of indexes: which bounds it sets for which paths.
 
+use docquery::expression::Implied;
 use docquery::filter::{Comparison as Operator, FieldPredicate, Predicate, Test};
 use docquery::key::{Bounds, Comparison};
 use docquery::path::array_index;
@@ -137,8 +138,38 @@ impl<'f> Reader<'f> {
                 }
             }
             Predicate::Field(field) => self.field(field, inside),
-            Predicate::Expression(_) => self.condition.complete = false,
+            Predicate::Expression(expression) => {
+                self.condition.complete = false;
+                if let (Some(implied), None) = (expression.implied(), inside) {
+                    self.implied(&implied);
+                }
+            }
             Predicate::Always(truth) => self.condition.never |= !truth,
+        }
+    }
+
+    /// Adds what follows from an expression.
+    fn implied(&mut self, implied: &Implied<'_>) {
+        match implied {
+            Implied::All(parts) => parts.iter().for_each(|part| self.implied(part)),
+            Implied::Any(parts) => {
+                let branches = parts.iter().map(|part| {
+                    let mut branch = Reader::default();
+                    branch.implied(part);
+                    branch.condition
+                });
+                self.condition.choices.push(branches.collect());
+            }
+            Implied::Compares { path, comparison, value } => {
+                // An expression sees an array as a whole, and an index its items.
+                self.condition.leaves.push(Leaf {
+                    path: path.clone(),
+                    bounds: Bounds::all(),
+                    without_arrays: Some(in_order_of_types(*comparison, *value)),
+                    element: None,
+                    test: None,
+                });
+            }
         }
     }
 
@@ -307,6 +338,17 @@ fn compared(operator: Operator, operand: &OwnedValue) -> Bounds {
         Operator::LessOrEqual => Bounds::compared(Comparison::Lte, operand),
         Operator::Greater => Bounds::compared(Comparison::Gt, operand),
         Operator::GreaterOrEqual => Bounds::compared(Comparison::Gte, operand),
+    }
+}
+
+/// Where the key is of what compares so with `operand` in an expression.
+fn in_order_of_types(operator: Operator, operand: Value<'_>) -> Bounds {
+    match operator {
+        Operator::Equal => Bounds::equal(operand),
+        Operator::Less => Bounds::ordered(Comparison::Lt, operand),
+        Operator::LessOrEqual => Bounds::ordered(Comparison::Lte, operand),
+        Operator::Greater => Bounds::ordered(Comparison::Gt, operand),
+        Operator::GreaterOrEqual => Bounds::ordered(Comparison::Gte, operand),
     }
 }
 

@@ -8,7 +8,7 @@ use docquery::{Environment, Filter};
 use proptest::prelude::*;
 
 use super::*;
-use crate::documents::execution::{Execution, Extent, OwnedRow};
+use crate::documents::execution::{Execution, Extent, Row};
 use crate::documents::plan::{Access, Explanation, Hint, Order, Plan, Query};
 
 fn raw(document: &bson::Document) -> RawDocumentBuf {
@@ -29,19 +29,28 @@ fn execution(store: &Store, query: &Query, extent: Extent) -> Execution {
     Execution::new(reading, collection.as_deref(), Arc::new(plan), extent)
 }
 
-fn find(store: &Store, query: &Query, extent: Extent) -> Vec<OwnedRow> {
+fn find(store: &Store, query: &Query, extent: Extent) -> Vec<RawDocumentBuf> {
     let mut execution = execution(store, query, extent);
     let mut rows = Vec::new();
     while !execution.is_done() {
-        rows.extend(
-            execution.next_batch(store.engine(), 3, 1 << 20, |row| Ok(row.to_owned())).unwrap(),
-        );
+        rows.extend(execution.next_batch(store.engine(), 3, 1 << 20, document).unwrap());
     }
     rows
 }
 
-fn ids(rows: &[OwnedRow]) -> Vec<i32> {
-    rows.iter().map(|row| row.document.get_i32("_id").unwrap()).collect()
+#[expect(clippy::unnecessary_wraps, reason = "it is passed for what may fail")]
+fn document(row: Row<'_>) -> Result<RawDocumentBuf, DocumentError> {
+    Ok(row.document.to_owned())
+}
+
+/// The keys by which documents are found.
+fn keys(store: &Store, query: &Query) -> Vec<RawDocumentBuf> {
+    let mut execution = execution(store, query, Extent { keys: true, ..Extent::default() });
+    execution.next_batch(store.engine(), 9, 1 << 20, |row| Ok(row.key_document()?)).unwrap()
+}
+
+fn ids(documents: &[RawDocumentBuf]) -> Vec<i32> {
+    documents.iter().map(|document| document.get_i32("_id").unwrap()).collect()
 }
 
 fn sorted(mut ids: Vec<i32>) -> Vec<i32> {
@@ -127,10 +136,49 @@ fn any_test() -> impl Strategy<Value = bson::Document> {
     ]
 }
 
+/// A comparison in an expression: of a field with a constant mostly.
+fn any_comparison() -> impl Strategy<Value = bson::Document> {
+    let operator =
+        proptest::sample::select(vec!["$eq", "$eq", "$gt", "$gte", "$lt", "$lte", "$ne"]);
+    let path = proptest::sample::select(vec!["$a", "$a", "$b", "$a.x", "$a.y", "$a.0", "$$ROOT.a"]);
+    let constant = prop_oneof![
+        6 => any_value().prop_map(|value| bson!({ "$literal": value })),
+        1 => Just(Bson::MinKey),
+        1 => Just(Bson::Undefined),
+        1 => Just(bson!("$$REMOVE")),
+        1 => Just(bson!("$b")),
+    ];
+    (operator, path, constant, any::<bool>()).prop_map(|(operator, path, constant, turned)| {
+        if turned {
+            doc! { operator: [constant, path] }
+        } else {
+            doc! { operator: [path, constant] }
+        }
+    })
+}
+
+fn any_expression() -> impl Strategy<Value = bson::Document> {
+    let comparison = any_comparison().boxed();
+    let parts = || proptest::collection::vec(comparison.clone(), 1..4);
+    let joined = (parts(), comparison.clone())
+        .prop_map(|(parts, one)| doc! { "$and": [one, { "$or": parts }] });
+    prop_oneof![
+        3 => comparison.clone(),
+        2 => parts().prop_map(|parts| doc! { "$and": parts }),
+        1 => parts().prop_map(|parts| doc! { "$or": parts }),
+        1 => joined,
+        1 => comparison.clone().prop_map(|comparison| doc! { "$not": [comparison] }),
+    ]
+}
+
 fn any_filter() -> impl Strategy<Value = bson::Document> {
     let path =
         proptest::sample::select(vec!["a", "a", "b", "a.x", "a.y", "a.0", "b.0", "a.0.x", "b.x"]);
-    let leaf = (path, any_test()).prop_map(|(path, test)| doc! { path: test }).boxed();
+    let leaf = prop_oneof![
+        3 => (path, any_test()).prop_map(|(path, test)| doc! { path: test }),
+        1 => any_expression().prop_map(|expression| doc! { "$expr": expression }),
+    ];
+    let leaf = leaf.boxed();
     let parts = || proptest::collection::vec(leaf.clone(), 1..4);
     prop_oneof![
         3 => leaf.clone(),
@@ -230,7 +278,7 @@ fn check_order(
     }
     let found = find(store, &sorted_query, Extent::default());
     prop_assert_eq!(sorted(ids(&found)), expected);
-    let keys = found.iter().map(|row| pattern.keys(&row.document).unwrap().keys[0].clone());
+    let keys = found.iter().map(|document| pattern.keys(document).unwrap().keys[0].clone());
     let keys: Vec<_> = keys.collect();
     prop_assert!(keys.is_sorted(), "{} by {} with {:?}", filter, sort, plan.plan().access());
     Ok(())
@@ -245,20 +293,11 @@ fn an_execution_goes_on_where_it_rested() {
     }
     let mut query = query(&doc! { "a": { "$gte": 1 } });
     let mut resting = execution(&store, &query, Extent::default());
-    assert_eq!(
-        ids(&resting.next_batch(store.engine(), 2, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
-        [2, 5]
-    );
+    assert_eq!(ids(&resting.next_batch(store.engine(), 2, 1 << 20, document).unwrap()), [2, 5]);
     insert(&store, rawdoc! { "_id": 10, "a": 2 });
     insert(&store, rawdoc! { "_id": 11, "a": 5 });
-    assert_eq!(
-        ids(&resting.next_batch(store.engine(), 3, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
-        [8, 10, 1]
-    );
-    assert_eq!(
-        ids(&resting.next_batch(store.engine(), 9, 1 << 20, |row| Ok(row.to_owned())).unwrap()),
-        [4, 7]
-    );
+    assert_eq!(ids(&resting.next_batch(store.engine(), 3, 1 << 20, document).unwrap()), [8, 10, 1]);
+    assert_eq!(ids(&resting.next_batch(store.engine(), 9, 1 << 20, document).unwrap()), [4, 7]);
     assert!(resting.is_done());
     assert_eq!(resting.counts().returned, 7);
 
@@ -281,11 +320,10 @@ fn what_is_dropped_under_an_execution_ends_it() {
     }
     let query = query(&doc! { "a": 1 });
     let mut resting = execution(&store, &query, Extent::default());
-    resting.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
+    resting.next_batch(store.engine(), 1, 1 << 20, document).unwrap();
     let drop = Definition::DropIndexes { namespace: namespace(), names: vec!["a".into()] };
     done(store.engine().define(drop));
-    let error =
-        resting.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap_err();
+    let error = resting.next_batch(store.engine(), 1, 1 << 20, document).unwrap_err();
     assert_eq!(error.code().value(), 175, "{error}");
     assert!(resting.is_done());
 }
@@ -305,10 +343,38 @@ fn a_key_is_told_with_the_row() {
     let store = Store::in_memory().unwrap();
     create_index(&store, rawdoc! { "a": 1 }, "a", &rawdoc! {}).unwrap();
     insert(&store, rawdoc! { "_id": 0, "a": [5_i64, 7], "b": 1 });
-    let rows = find(&store, &query(&doc! { "a": 5 }), Extent { keys: true, ..Extent::default() });
-    assert_eq!(rows[0].as_ref().key_document().unwrap(), rawdoc! { "a": 5_i64 });
-    let rows = find(&store, &query(&doc! { "b": 1 }), Extent { keys: true, ..Extent::default() });
-    assert_eq!(rows[0].as_ref().key_document().unwrap(), rawdoc! {});
+    insert(&store, rawdoc! { "_id": 1, "a": 6, "b": 0 });
+    assert_eq!(keys(&store, &query(&doc! { "a": 5 })), [rawdoc! { "a": 5_i64 }]);
+    assert_eq!(keys(&store, &query(&doc! { "b": 1 })), [rawdoc! {}]);
+    let order = Order::parse(&rawdoc! { "b": 1 }).unwrap();
+    let sorted = Query { order, ..query(&doc! { "a": { "$lt": 7 } }) };
+    assert_eq!(keys(&store, &sorted), [rawdoc! { "a": 6 }, rawdoc! { "a": 5_i64 }]);
+}
+
+#[test]
+fn an_expression_that_compares_a_field_uses_its_index_until_that_meets_an_array() {
+    let store = Store::in_memory().unwrap();
+    for (name, key) in [("a", rawdoc! { "a": 1 }), ("bc", rawdoc! { "b.c": -1, "a": 1 })] {
+        create_index(&store, key, name, &rawdoc! {}).unwrap();
+    }
+    create_index(&store, rawdoc! { "d": 1 }, "sparse", &rawdoc! { "sparse": true }).unwrap();
+    insert(&store, rawdoc! { "_id": 0, "a": 1, "b": { "c": 2 }, "d": 3 });
+    let none = doc! {};
+    let check = |expression: bson::Document, expected: &[&str]| {
+        check_plan(&store, &doc! { "$expr": expression }, &none, expected);
+    };
+    check(doc! { "$eq": ["$a", 1] }, &["a"]);
+    check(doc! { "$gte": [7, "$a"] }, &["a"]);
+    check(doc! { "$and": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["bc"]);
+    check(doc! { "$or": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["bc", "a"]);
+    check(doc! { "$gt": ["$d", 1] }, &["sparse"]);
+    check(doc! { "$lt": ["$d", 1] }, &["collection"]);
+    check(doc! { "$ne": ["$a", 1] }, &["collection"]);
+    check(doc! { "$eq": ["$a", "$b"] }, &["collection"]);
+    insert(&store, rawdoc! { "_id": 1, "a": [5] });
+    check(doc! { "$eq": ["$a", 1] }, &["collection"]);
+    check(doc! { "$and": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["bc"]);
+    check(doc! { "$or": [{ "$eq": ["$b.c", 2] }, { "$lt": ["$a", 5] }] }, &["collection"]);
 }
 
 #[track_caller]
@@ -462,14 +528,11 @@ fn arrays_that_come_while_a_scan_rests_are_matched_and_found_once() {
     }
     let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
     let mut execution = execution(&store, &other_than_six, Extent::default());
-    let mut rows =
-        execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
+    let mut rows = execution.next_batch(store.engine(), 1, 1 << 20, document).unwrap();
     insert(&store, rawdoc! { "_id": 3, "a": [5, 6] });
     insert(&store, rawdoc! { "_id": 4, "a": [7, 8] });
     while !execution.is_done() {
-        rows.extend(
-            execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap(),
-        );
+        rows.extend(execution.next_batch(store.engine(), 1, 1 << 20, document).unwrap());
     }
     assert_eq!(ids(&rows), [0, 1, 2, 4]);
 }
@@ -482,7 +545,7 @@ fn arrays_that_come_before_a_count_ends_are_counted_if_they_match() {
     insert(&store, rawdoc! { "_id": 1, "a": 1 });
     let other_than_six = query(&doc! { "a": { "$ne": 6, "$gte": 0 } });
     let mut execution = execution(&store, &other_than_six, Extent::default());
-    execution.next_batch(store.engine(), 1, 1 << 20, |row| Ok(row.to_owned())).unwrap();
+    execution.next_batch(store.engine(), 1, 1 << 20, document).unwrap();
     insert(&store, rawdoc! { "_id": 2, "a": [5, 6] });
     insert(&store, rawdoc! { "_id": 3, "a": [7, 8] });
     assert_eq!(execution.count(store.engine()).unwrap(), 2);

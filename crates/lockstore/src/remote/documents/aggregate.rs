@@ -23,7 +23,7 @@ impl Place<'_> {
         command.writer.close();
         command.hint(hint);
         command.document("let", variables.as_ref());
-        command.field("allowDiskUse", Value::Bool(*disk_use));
+        command.field("allowDiskUse", Value::Bool(disk_use.is_allowed()));
         Cursor::new(self, &self.run(command)?, batch_size)
     }
 }

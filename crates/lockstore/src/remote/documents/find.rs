@@ -7,6 +7,7 @@ use docquery::{OwnedValue, Value};
 
 use super::reply::senseless;
 use super::{Cursor, Place};
+use crate::documents::DiskUse;
 use crate::error::DocumentError;
 use crate::operations::{AggregateRequest, FindRequest, Selector};
 
@@ -17,7 +18,8 @@ impl Place<'_> {
         request: &FindRequest,
         batch_size: Option<u32>,
     ) -> Result<Cursor, DocumentError> {
-        let FindRequest { selector, projection, skip, limit, return_key, show_record_id } = request;
+        let FindRequest { selector, projection, skip, limit, return_key, show_record_id, disk_use } =
+            request;
         let mut command = self.command("find");
         command.selector("filter", selector);
         command.document("projection", projection.as_ref());
@@ -32,6 +34,9 @@ impl Place<'_> {
             if is_set {
                 command.field(name, Value::Bool(true));
             }
+        }
+        if !disk_use.is_allowed() {
+            command.field("allowDiskUse", Value::Bool(false));
         }
         command.count("batchSize", batch_size.map(u64::from));
         Cursor::new(self, &self.run(command)?, batch_size)
@@ -73,7 +78,7 @@ impl Place<'_> {
         }
         stages.push(rawdoc! { "$count": "n" });
         let (hint, variables) = (selector.hint.clone(), selector.variables.clone());
-        let request = AggregateRequest { stages, hint, variables, disk_use: true };
+        let request = AggregateRequest { stages, hint, variables, disk_use: DiskUse::default() };
         match self.aggregate(&request, None)?.next_document()? {
             None => Ok(0),
             Some(counted) => {
