@@ -8,9 +8,9 @@ use std::cell::OnceCell;
 use std::os::unix::net::UnixStream;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::{ErrorCode, Started, Store};
+use lockstore::{Caller, ErrorCode, Started, Store};
 
-use crate::presence::{Presence, Presences};
+use crate::presence::{Joined, Presence, Presences};
 pub(crate) use presence::hello as greet;
 
 /// What a command is run with.
@@ -23,11 +23,17 @@ pub(crate) struct Context<'c> {
     pub(crate) stream: &'c UnixStream,
     /// Who is connected.
     pub(crate) presences: &'c Presences,
-    /// Who is at the other end of this connection, once it has said so.
+    /// Whose connection it is, once it has said so.
+    pub(crate) joined: &'c OnceCell<Joined>,
+    /// Its presence, if it is a control connection.
     pub(crate) presence: &'c OnceCell<Presence>,
 }
 
 impl Context<'_> {
+    fn caller(&self) -> Caller {
+        self.joined.get().map_or(Caller::Stranger, |joined| Caller::Client(joined.client()))
+    }
+
     /// The server's address in its replica set: the path of its socket.
     fn address(&self) -> String {
         let address = self.stream.local_addr().ok();
@@ -59,7 +65,7 @@ pub(crate) fn start_in(context: Context<'_>, database: &str, command: &RawDocume
     };
     match own {
         Some((_, run)) => Started::Reply(run(context, command)),
-        None => context.store.database(database).start_command(command),
+        None => context.store.database(database).start_command_of(context.caller(), command),
     }
 }
 
@@ -79,6 +85,8 @@ const OWN: &[(&str, OwnCommand)] = &[
     ("hostInfo", administration::host_info),
     ("isMaster", hello::is_master),
     ("ismaster", hello::is_master),
+    ("lockGoodbye", presence::goodbye),
+    ("lockJoin", presence::join),
     ("lockSessionClose", presence::session_close),
     ("lockSessionOpen", presence::session_open),
     ("lockSessions", presence::sessions),

@@ -21,7 +21,7 @@ use lockstore::{ErrorCode, Started, Store};
 use crate::commands::{self, Context, failure};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
-use crate::presence::{Presence, Presences};
+use crate::presence::{Joined, Presence, Presences};
 use crate::wire::{Header, Message, Query, Request, WireError};
 use output::Output;
 use waiting::Waiting;
@@ -45,8 +45,10 @@ pub(crate) struct Connection<'s> {
     output: &'s Output<'s>,
     number: i32,
     kind: Kind<'s>,
-    /// Who is at the other end, once it has said so. Its presence ends with the connection.
+    /// The presence of its client, if it is a control connection. It ends with the connection.
     presence: OnceCell<Presence>,
+    /// Whose it is, once it has said so.
+    joined: OnceCell<Joined>,
 }
 
 /// What a client does with its connection.
@@ -77,8 +79,8 @@ pub(crate) fn serve(service: Service<'_>, stream: &UnixStream, number: i32) -> R
         let kind = Kind::Ordinary;
         let output = &output;
         // What waits ends with it.
-        let presence = OnceCell::new();
-        Connection { service, stream, output, number, kind, presence }.serve(scope)
+        let (presence, joined) = (OnceCell::new(), OnceCell::new());
+        Connection { service, stream, output, number, kind, presence, joined }.serve(scope)
     })
 }
 
@@ -181,6 +183,7 @@ impl<'s> Connection<'s> {
             connection: self.number,
             stream: self.stream,
             presences: self.service.presences,
+            joined: &self.joined,
             presence: &self.presence,
         }
     }

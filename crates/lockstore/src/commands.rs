@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod arguments;
+mod caller;
 mod coll_mod;
 mod concern;
 mod count;
@@ -46,6 +47,7 @@ use crate::error::{DocumentError, StoreError};
 use crate::operations::Place;
 use crate::transaction::TransactionState;
 pub(crate) use arguments::Arguments;
+pub use caller::Caller;
 use concern::{Concern, Takes};
 use cursors::Owner;
 use locks::LockCommand;
@@ -118,12 +120,25 @@ pub(crate) fn run(
 }
 
 /// Starts a command in a database. It does not block as long as it would have to wait for somebody else.
-pub(crate) fn start(engine: &Arc<Engine>, database: &str, command: &RawDocument) -> Started {
+pub(crate) fn start(
+    engine: &Arc<Engine>,
+    caller: Caller,
+    database: &str,
+    command: &RawDocument,
+) -> Started {
+    if let Some(refusal) = caller.refusal(engine, command) {
+        return Started::Reply(refusal);
+    }
     match about_locks(engine, None, command) {
-        Some(Ok(lock)) => lock.start(engine, command),
+        Some(Ok(lock)) => lock.start(engine, caller, command),
         Some(Err(error)) => Started::Reply(failed(&error.into())),
         None => dispatch(engine, None, database, command, Waits::Parked),
     }
+}
+
+/// What a command is called. What is not well-formed is refused later; to be asked its first name it need not be.
+fn name_of(command: &RawDocument) -> Option<&str> {
+    Some(command.iter().next()?.ok()?.0.as_str())
 }
 
 /// The command, if it is one about locks.
@@ -132,8 +147,7 @@ fn about_locks<'c>(
     transaction: Option<&Arc<TransactionState>>,
     command: &'c RawDocument,
 ) -> Option<Result<LockCommand<'c>, Error>> {
-    // What is not well-formed is refused below; to be asked its first name it need not be.
-    let name = command.iter().next()?.ok()?.0.as_str();
+    let name = name_of(command)?;
     if transaction.is_some() || !name.starts_with("lock") {
         return None;
     }

@@ -6,7 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use crate::backend::Backend;
 use crate::collection::Collection;
-use crate::commands::{self, Started};
+use crate::commands::{self, Caller, Started};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
@@ -189,8 +189,13 @@ impl Database {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn start_command(&self, command: &RawDocument) -> Started {
+        self.start_command_of(Caller::Owner, command)
+    }
+
+    /// As [`Database::start_command`], for who serves others: a command that names a session of another client is refused.
+    pub fn start_command_of(&self, caller: Caller, command: &RawDocument) -> Started {
         match self.store.backend() {
-            Backend::Here(engine) => commands::start(engine, &self.name, command),
+            Backend::Here(engine) => commands::start(engine, caller, &self.name, command),
             Backend::There(_) => Started::Reply(self.run_command(command)),
         }
     }

@@ -36,6 +36,7 @@ use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
 use crate::options::Settings;
+use crate::presence::SessionOwners;
 use crate::recovery::Recovery;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Waiting, Woken};
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) session_owners: Arc<SessionOwners>,
     pub(crate) rivals: Rivals,
     /// The folder for what pipelines cannot hold in memory.
     pub(crate) scratch: PathBuf,
@@ -116,6 +118,7 @@ impl Engine {
             background: Background::default(),
             cursors: Cursors::default(),
             subscriptions: Subscriptions::default(),
+            session_owners: Arc::clone(writer.presences().owners()),
             rivals: Rivals::default(),
             scratch,
             random: Random::new(settings.seed),

@@ -20,7 +20,6 @@ use super::link::{Link, LinkError};
 use super::place::Place;
 use super::pool::{Pool, Slot, SlotSession};
 use crate::commands::failure;
-use crate::presence::Hello;
 use crate::wire::MESSAGE_BYTES_MAX;
 
 /// The way to a store's server, for all threads of a process. When the server ends, the next call starts another and goes on
@@ -46,7 +45,7 @@ impl Transport {
         let place = Place::new(path, options)?;
         let for_ever = Limit::new(place.clock(), None);
         let first = place.dial(for_ever, for_ever.within(place.options().start_timeout))?;
-        Self::new(place, first)
+        Ok(Self::new(place, first))
     }
 
     /// Only if a server listens.
@@ -58,27 +57,26 @@ impl Transport {
         };
         let within = Limit::new(place.clock(), None).within(place.options().start_timeout);
         let first = place.dial_if_there(within)?;
-        first.map(|first| Self::new(place, first)).transpose()
+        Ok(first.map(|first| Self::new(place, first)))
     }
 
-    fn new(place: Place, first: Link) -> Result<Self, ConnectError> {
+    fn new(place: Place, first: Link) -> Self {
         let place = Arc::new(place);
-        let hello = Hello::of_a_new_client().map_err(ConnectError::Process)?;
         let for_ever = Limit::new(place.clock(), None);
         let pool = Pool::new(place.options().connections_max);
         if let Some(mut slot) = pool.take(for_ever) {
             slot.link = Some(first);
         }
-        Ok(Self {
+        Self {
             clock: Arc::new(place.clock().clone()),
             pool,
-            control: Control::new(Arc::clone(&place), hello),
+            control: Control::new(Arc::clone(&place)),
             sessions: Mutex::default(),
             place,
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
             opened_in: forkguard::new(),
-        })
+        }
     }
 
     /// The process that serves, as far as is known.
@@ -141,7 +139,8 @@ impl Transport {
         self.control.start(command, deadline, on_reply)
     }
 
-    /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], and connections are closed.
+    /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], its sessions end with all
+    /// that is bound to them, and connections are closed.
     ///
     /// # Errors
     ///
@@ -153,21 +152,39 @@ impl Transport {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
-        self.control.close();
+        let was_present = self.control.close();
         let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
         let idle =
             std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
         sessions.extend(idle.into_iter().map(|session| lsid(session.id)));
-        if let Some(mut link) = link
-            && !sessions.is_empty()
-        {
-            let sessions = RawArrayBuf::from_iter(sessions);
-            // Those that the server is not told of end by themselves.
-            let _ = link.call(&rawdoc! { "endSessions": sessions, "$db": "admin" }, limit);
+        let mut farewells = Vec::new();
+        if was_present {
+            farewells.push(rawdoc! { "lockGoodbye": 1, "$db": "admin" });
         }
+        if !sessions.is_empty() {
+            let sessions = RawArrayBuf::from_iter(sessions);
+            farewells.push(rawdoc! { "endSessions": sessions, "$db": "admin" });
+        }
+        self.say(farewells, link, limit);
         Ok(())
+    }
+
+    /// Tells the server what this client is done with, if there is one: what it is not told of ends by itself.
+    fn say(&self, farewells: Vec<RawDocumentBuf>, mut link: Option<Link>, limit: Limit<'_>) {
+        for farewell in farewells {
+            if let Some(link) = &mut link
+                && link.call(&farewell, limit).is_ok()
+            {
+                continue;
+            }
+            // The connection may have been that to an earlier server.
+            link = self.place.dial_if_there(limit).ok().flatten();
+            if let Some(link) = &mut link {
+                let _ = link.call(&farewell, limit);
+            }
+        }
     }
 
     fn usable(&self) -> Result<(), StoreError> {

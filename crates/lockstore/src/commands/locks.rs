@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error};
 
+use super::caller::Caller;
 use super::started::Started;
 use crate::engine::Engine;
 use crate::remote::LockCall;
@@ -49,12 +50,17 @@ impl<'a> LockCommand<'a> {
                 Some(reply) => reply,
                 None => calls::run(engine, call),
             },
-            Self::Query(query) => queries::run(engine, &query),
+            Self::Query(query) => queries::run(engine, Caller::Owner, &query),
         }
     }
 
     /// Starts it. It does not block as long as it would have to wait for a lock, or for events.
-    pub(super) fn start(self, engine: &Arc<Engine>, command: &RawDocument) -> Started {
+    pub(super) fn start(
+        self,
+        engine: &Arc<Engine>,
+        caller: Caller,
+        command: &RawDocument,
+    ) -> Started {
         match self {
             Self::Call(call) => match calls::once(engine, &call, command) {
                 Some(reply) => Started::Reply(reply),
@@ -63,7 +69,7 @@ impl<'a> LockCommand<'a> {
             Self::Query(Query::NextEvents { subscription }) => {
                 next_events::start(engine, subscription)
             }
-            Self::Query(query) => Started::Reply(queries::run(engine, &query)),
+            Self::Query(query) => Started::Reply(queries::run(engine, caller, &query)),
         }
     }
 }
