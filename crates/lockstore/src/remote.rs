@@ -78,6 +78,7 @@
 //! | 100000030 | `StoreUnreachable` | `socket`, `reason` |
 //! | 100000031 | `DocumentLockLost` | `lockId`, `nowHeldBy` |
 //! | 100000032 | `DocumentNotUpdated` | `notUpdated`: the reply that the update alone would have had |
+//! | 100000033 | `StoreElsewhere` | `what` |
 //! | 100000041 | `BackupExists` | `path` |
 //! | 100000042 | `BackupMissingFolder` | `path`, `folder` |
 //! | 100000043 | `BackupDestination` | `path`, `what` |
@@ -97,6 +98,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
+use docquery::ErrorCode;
 pub use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Wait,
 };
@@ -109,6 +111,10 @@ use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
 pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
 pub(crate) use transaction::RemoteTransaction;
+
+/// The code of [`StoreError::OutcomeUnknown`]. Its reply has the label `OutcomeUnknown` too.
+pub const OUTCOME_UNKNOWN: ErrorCode =
+    ErrorCode::new(form::code::Code::StoreOutcomeUnknown.number());
 
 /// The other end of a store that lives elsewhere.
 ///

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockstore::remote::{ClientSession, OnReply, Outstanding};
+use lockstore::remote::{ClientSession, OUTCOME_UNKNOWN, OnReply, Outstanding};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
 use super::again::Again;
@@ -336,8 +336,10 @@ pub(super) fn understood(
     reply: RawDocumentBuf,
     command: &RawDocument,
 ) -> Result<RawDocumentBuf, StoreError> {
-    match reply.get_str("codeName") {
-        Ok("OutcomeUnknown") => Err(StoreError::OutcomeUnknown { what: what(command) }),
+    match reply.get_i32("code") {
+        Ok(code) if code == OUTCOME_UNKNOWN.value() => {
+            Err(StoreError::OutcomeUnknown { what: what(command) })
+        }
         _ => Ok(reply),
     }
 }
