@@ -12,6 +12,7 @@ mod link;
 mod place;
 mod pool;
 mod program;
+mod sessions;
 mod simple;
 mod start;
 mod transport;

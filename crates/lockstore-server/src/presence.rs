@@ -93,18 +93,17 @@ impl Presences {
     }
 
     /// A client says that a connection is its.
-    pub(crate) fn join(&self, hello: &Hello, peer: &UnixStream) -> Result<Joined, BeginError> {
+    pub(crate) fn join(&self, hello: &Hello, peer: &UnixStream) -> Result<Joined, HelloError> {
         Ok(Joined::new(&self.clients, hello.check(peer)?))
     }
 
-    /// A client is there from now on, by a connection of its. The sessions that it had before go on.
+    /// A client is there from now on, by one of its connections. The sessions that it had before go on.
     pub(crate) fn begin(
         &self,
-        joined: &Joined,
+        client: presence::Presence,
         peer: &UnixStream,
         connection: i32,
     ) -> Result<Presence, BeginError> {
-        let client = joined.client();
         let stream = peer.try_clone()?;
         let connected = Connected { connection, presence: client, stream };
         // Before its sessions are taken up: from here on an older connection of it has nothing to lose.

@@ -437,8 +437,15 @@ const IN_TRANSACTIONS: [&str; 11] = [
 ];
 
 /// The commands that are done once under a number, however often they come.
-const RETRYABLE: [&str; 6] =
-    ["delete", "findAndModify", "findandmodify", "insert", "unlockDocument", "update"];
+const RETRYABLE: [&str; 7] = [
+    "delete",
+    "findAndModify",
+    "findandmodify",
+    "insert",
+    "lockDocument",
+    "unlockDocument",
+    "update",
+];
 
 /// The commands that MongoDB's API version 1 does not have.
 const NOT_IN_API_1: [&str; 7] = [

@@ -169,7 +169,7 @@ impl Engine {
 
     /// Has `task` done, and blocks until it is answered.
     pub(crate) fn call(&self, task: Task) -> Answer {
-        let slot = Arc::new(Slot::for_thread());
+        let slot = Arc::new(Slot::for_thread().of(&task));
         if let Err(error) = self.enqueue(task, Reply::Caller(Arc::clone(&slot))) {
             return Answer::Failed(error);
         }

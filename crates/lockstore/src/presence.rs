@@ -98,7 +98,7 @@ pub enum SessionStanding {
     Ending,
 }
 
-/// Why the sessions of a client were not taken up.
+/// Why the sessions of a client were not taken up, or not ended.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TakeUpError {
@@ -109,7 +109,7 @@ pub enum TakeUpError {
         instance: Instance,
         /// Its process.
         owner: Process,
-        /// The process that wants to take them up.
+        /// The process that says they are its.
         found: Process,
     },
     /// The store cannot serve.
@@ -181,13 +181,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store cannot serve.
-    pub fn end_sessions(&self, instance: Instance) -> Result<(), StoreError> {
-        let engine = self.opened_here()?;
-        match engine.call(Task::LoseSessions { instance, ends_at: Instant::ZERO }) {
+    /// [`TakeUpError`]: they are another process's, say.
+    pub fn end_sessions(&self, presence: Presence) -> Result<(), TakeUpError> {
+        self.check_owner(presence)?;
+        let instance = presence.instance;
+        match self.opened_here()?.call(Task::LoseSessions { instance, ends_at: Instant::ZERO }) {
             Answer::Sessions(_) => Ok(()),
-            Answer::Failed(error) => Err(error),
-            answer => Err(unexpected(&answer)),
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
         }
     }
 
@@ -205,16 +206,22 @@ impl Store {
     ///
     /// [`TakeUpError`].
     pub fn session_taken_up(&self, presence: Presence) -> Result<Vec<SessionId>, TakeUpError> {
-        let Presence { instance, process: found } = presence;
-        if let Some(owner) = self.presence_of(instance)?
-            && !presence.is_same(Presence { instance, process: owner })
-        {
-            return Err(TakeUpError::OtherProcess { instance, owner, found });
-        }
+        self.check_owner(presence)?;
         match self.opened_here()?.call(Task::TakeUpSessions(presence)) {
             Answer::Sessions(sessions) => Ok(sessions.into_vec()),
             Answer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// Checks that the sessions of a client, if it has any, are those of this process.
+    fn check_owner(&self, presence: Presence) -> Result<(), TakeUpError> {
+        let Presence { instance, process: found } = presence;
+        match self.presence_of(instance)? {
+            Some(owner) if !presence.is_same(Presence { instance, process: owner }) => {
+                Err(TakeUpError::OtherProcess { instance, owner, found })
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

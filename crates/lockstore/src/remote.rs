@@ -47,6 +47,10 @@
 //! `lockDocument` waits only with `sleepMS`. With `newLockId`, nobody has used this `lockId` before: when such a command comes again
 //! after its reply was lost, with `lockRetry: true`, the reply tells of the document that it has locked, if it is locked still.
 //!
+//! `lockAcquire`, `lockRenew`, `lockRelease`, `lockBreak`, `lockDocument` and `unlockDocument` may have the `lsid` and `txnNumber` of a retryable write. Then
+//! they are done once, however often they come, and answered as they were the first time; one that waits is remembered when its wait
+//! is over. That holds for 30 minutes. A reply above 1 MiB is not remembered (`IncompleteTransactionHistory`, 217).
+//!
 //! # Their errors
 //!
 //! Beside MongoDB's errors about commands that are not as they should be, there are these. Fields tell what a sentence would tell people:

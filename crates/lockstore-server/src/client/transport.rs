@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bson::spec::BinarySubtype;
@@ -11,7 +11,7 @@ use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc}
 use lockstore::remote::{ClientSession, OUTCOME_UNKNOWN, OnReply, Outstanding};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
-use super::again::Again;
+use super::again::{Again, waits_remembered};
 use super::connect::ConnectOptions;
 use super::control::Control;
 use super::error::ConnectError;
@@ -19,6 +19,7 @@ use super::limit::Limit;
 use super::link::{Link, LinkError};
 use super::place::Place;
 use super::pool::{Pool, Slot, SlotSession};
+use super::sessions::Sessions;
 use crate::commands::failure;
 use crate::wire::MESSAGE_BYTES_MAX;
 
@@ -33,8 +34,8 @@ pub struct Transport {
     clock: Arc<dyn Clock>,
     pool: Pool,
     control: Arc<Control>,
-    /// Client sessions for transactions that nobody has now.
-    sessions: Mutex<Vec<ClientSession>>,
+    /// Client sessions for transactions, and for calls that wait.
+    sessions: Sessions,
     closed: AtomicBool,
     opened_by: u32,
     opened_in: forkguard::Guard,
@@ -71,7 +72,7 @@ impl Transport {
             clock: Arc::new(place.clock().clone()),
             pool,
             control: Control::new(Arc::clone(&place)),
-            sessions: Mutex::default(),
+            sessions: Sessions::default(),
             place,
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
@@ -136,6 +137,16 @@ impl Transport {
             on_reply(Ok(refusal));
             return Outstanding::answered();
         }
+        if !waits_remembered(&command) {
+            return self.control.start(command, deadline, on_reply);
+        }
+        let lent = self.sessions.lend();
+        command.append(cstr!("lsid"), lsid(lent.session().id));
+        command.append(cstr!("txnNumber"), lent.session().txn_number);
+        let on_reply = Box::new(move |reply| {
+            drop(lent);
+            on_reply(reply);
+        });
         self.control.start(command, deadline, on_reply)
     }
 
@@ -156,9 +167,7 @@ impl Transport {
         let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
-        let idle =
-            std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        sessions.extend(idle.into_iter().map(|session| lsid(session.id)));
+        sessions.extend(self.sessions.empty().into_iter().map(|session| lsid(session.id)));
         let mut farewells = Vec::new();
         if was_present {
             farewells.push(rawdoc! { "lockGoodbye": 1, "$db": "admin" });
@@ -391,14 +400,13 @@ impl Remote for Transport {
 
     fn take_client_session(&self) -> Result<ClientSession, StoreError> {
         self.usable()?;
-        let idle = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(idle.unwrap_or_else(|| ClientSession { id: Uuid::new(), txn_number: 0 }))
+        Ok(self.sessions.take())
     }
 
     fn give_back_client_session(&self, session: ClientSession) {
         // In a forked child the lock may be held for ever, by a thread that is not there.
         if self.usable().is_ok() {
-            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.sessions.give_back(session);
         }
     }
 

@@ -11,7 +11,13 @@ use crate::presence::{BeginError, Hello, HelloError, Joined};
 /// `lockJoin {pid, startTime, bootId, pidNamespace, instance}`: whose connection this is, so that what comes on it may name the sessions
 /// of that client. `startTime` is in clock ticks since the boot, `bootId` and `instance` are 16 bytes.
 pub(super) fn join(context: Context<'_>, command: &RawDocument) -> RawDocumentBuf {
-    joined(context, command).map_or_else(|refusal| refusal, |_| rawdoc! { "ok": 1.0 })
+    match joining(context, command) {
+        Ok(joining) => {
+            joining.keep(context);
+            rawdoc! { "ok": 1.0 }
+        }
+        Err(refusal) => refusal,
+    }
 }
 
 /// `lockHello`, with the fields of `lockJoin`: once on a connection, which is the client's presence from then on. Gives the sessions that the
@@ -20,17 +26,19 @@ pub(crate) fn hello(context: Context<'_>, command: &RawDocument) -> RawDocumentB
     if context.presence.get().is_some() {
         return failure(ErrorCode::new(ILLEGAL_OPERATION), "this connection has said lockHello");
     }
-    let begun = joined(context, command).and_then(|joined| {
-        let begun = context.presences.begin(joined, context.stream, context.connection);
-        begun.map_err(|error| refusal(&error))
-    });
-    match begun {
-        Err(refusal) => refusal,
+    let joining = match joining(context, command) {
+        Ok(joining) => joining,
+        Err(refusal) => return refusal,
+    };
+    let client = joining.joined().client();
+    match context.presences.begin(client, context.stream, context.connection) {
+        Err(error) => refusal(&error.into()),
         Ok(presence) => {
             let mut sessions = RawArrayBuf::new();
             for session in presence.taken_up() {
                 sessions.push(number(*session));
             }
+            joining.keep(context);
             // The connection has one thread, so nobody has said it meanwhile.
             let _ = context.presence.set(presence);
             rawdoc! { "sessions": sessions, "ok": 1.0 }
@@ -44,23 +52,47 @@ pub(super) fn goodbye(context: Context<'_>, _: &RawDocument) -> RawDocumentBuf {
     let Some(joined) = context.joined.get() else { return nobody("lockJoin") };
     match joined.end_sessions() {
         Ok(()) => rawdoc! { "ok": 1.0 },
-        Err(error) => presence::failure(&error.into()),
+        Err(error) => refusal(&error.into()),
     }
 }
 
 /// Whose connection it is, by a command that says so.
-fn joined<'c>(context: Context<'c>, command: &RawDocument) -> Result<&'c Joined, RawDocumentBuf> {
+enum Joining<'c> {
+    /// It has said so before.
+    Before(&'c Joined),
+    /// It says so now.
+    Now(Joined),
+}
+
+impl Joining<'_> {
+    fn joined(&self) -> &Joined {
+        match self {
+            Self::Before(joined) => joined,
+            Self::Now(joined) => joined,
+        }
+    }
+
+    /// From now on the connection is that client's.
+    fn keep(self, context: Context<'_>) {
+        if let Self::Now(joined) = self {
+            let _ = context.joined.set(joined);
+        }
+    }
+}
+
+fn joining<'c>(context: Context<'c>, command: &RawDocument) -> Result<Joining<'c>, RawDocumentBuf> {
     let hello = Hello::read(command).map_err(|error| refusal(&error.into()))?;
-    if context.joined.get().is_none() {
-        let joined = context.presences.join(&hello, context.stream);
-        let _ = context.joined.set(joined.map_err(|error| refusal(&error))?);
+    match context.joined.get() {
+        None => match context.presences.join(&hello, context.stream) {
+            Ok(joined) => Ok(Joining::Now(joined)),
+            Err(error) => Err(refusal(&error.into())),
+        },
+        Some(joined) if joined.client().instance == hello.instance() => Ok(Joining::Before(joined)),
+        Some(_) => {
+            let message = "this connection is that of another client, as it has said";
+            Err(failure(ErrorCode::new(ILLEGAL_OPERATION), message))
+        }
     }
-    let joined = context.joined.get().expect("it was set");
-    if joined.client().instance == hello.instance() {
-        return Ok(joined);
-    }
-    let message = "this connection is that of another client, as it has said";
-    Err(failure(ErrorCode::new(ILLEGAL_OPERATION), message))
 }
 
 fn refusal(error: &BeginError) -> RawDocumentBuf {

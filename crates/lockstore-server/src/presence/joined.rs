@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lockstore::StoreError;
-use lockstore::presence::{Instance, Presence};
+use lockstore::presence::{Instance, Presence, TakeUpError};
 
 use super::Clients;
 
@@ -39,8 +38,8 @@ impl Joined {
     }
 
     /// The client is done: its sessions end.
-    pub(crate) fn end_sessions(&self) -> Result<(), StoreError> {
-        self.clients.store.end_sessions(self.client.instance)
+    pub(crate) fn end_sessions(&self) -> Result<(), TakeUpError> {
+        self.clients.store.end_sessions(self.client)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::remote::LockCall;
 use crate::remote::form::call;
 use crate::remote::form::query::Query;
 
+use calls::Once;
 pub(crate) use subscriptions::Subscriptions;
 
 /// A lock command.
@@ -47,8 +48,9 @@ impl<'a> LockCommand<'a> {
     pub(super) fn run(self, engine: &Arc<Engine>, command: &RawDocument) -> RawDocumentBuf {
         match self {
             Self::Call(call) => match calls::once(engine, &call, command) {
-                Some(reply) => reply,
-                None => calls::run(engine, call),
+                Once::Replied(reply) => reply,
+                Once::Unnumbered => calls::run(engine, call, None),
+                Once::Waits(origin) => calls::run(engine, call, Some(origin)),
             },
             Self::Query(query) => queries::run(engine, Caller::Owner, &query),
         }
@@ -63,8 +65,9 @@ impl<'a> LockCommand<'a> {
     ) -> Started {
         match self {
             Self::Call(call) => match calls::once(engine, &call, command) {
-                Some(reply) => Started::Reply(reply),
-                None => calls::start(engine, call),
+                Once::Replied(reply) => Started::Reply(reply),
+                Once::Unnumbered => calls::start(engine, call, None),
+                Once::Waits(origin) => calls::start(engine, call, Some(origin)),
             },
             Self::Query(Query::NextEvents { subscription }) => {
                 next_events::start(engine, subscription)
