@@ -26,6 +26,11 @@
 //! A server that was stopped, by SIGSTOP say, keeps nobody beyond a deadline: the call ends as `ServerUnresponsive`, which names
 //! the process. Calls without a deadline go on waiting, and say so in the log.
 //!
+//! When a commit fails, as on a disk that is full, whoever has a write or a wait outstanding is told `Poisoned`, and nobody knows whether that was
+//! done. `lockstore serve` opens the store again then, once, and ends the next time, so that a client starts another; while no server can
+//! open the file, calls end as `Unreachable`. What only reads is asked again by itself. What was acknowledged is there, locks
+//! are held as they were, and everybody goes on when there is room.
+//!
 //! # Files beside the store
 //!
 //! Of the store `jobs.redb`, in its folder:

@@ -116,6 +116,9 @@ pub use call::{LockAnswer, LockCall};
 pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
 pub(crate) use transaction::RemoteTransaction;
 
+/// The code of [`StoreError::Poisoned`]. Replies about documents have it in `errInfo.storeError`.
+pub const STORE_POISONED: ErrorCode = ErrorCode::new(form::code::Code::StorePoisoned.number());
+
 /// The code of [`StoreError::OutcomeUnknown`]. Its reply has the label `OutcomeUnknown` too.
 pub const OUTCOME_UNKNOWN: ErrorCode =
     ErrorCode::new(form::code::Code::StoreOutcomeUnknown.number());

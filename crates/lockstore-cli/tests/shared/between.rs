@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -15,8 +15,7 @@ use lockstore::bson::RawDocumentBuf;
 use lockstore_server::{ConnectOptions, socket_path};
 use tempfile::TempDir;
 
-use crate::crowd::servers_of;
-use crate::sigkill::signal;
+use crate::crowd::kill_servers_of;
 
 /// A file with a server, and the socket before that.
 pub(crate) struct Between {
@@ -62,7 +61,7 @@ impl Between {
 
     /// A client of the server itself, which starts one where there is none.
     pub(crate) fn direct(&self) -> Store {
-        self.passed.options().connect(&self.passed.file).unwrap()
+        options().connect(&self.passed.file).unwrap()
     }
 
     /// When the server has answered the next request that has all of `words` in it, it is killed.
@@ -100,10 +99,6 @@ impl Drop for Between {
 }
 
 impl Passed {
-    fn options(&self) -> ConnectOptions {
-        ConnectOptions::new().program(env!("CARGO_BIN_EXE_lockstore"))
-    }
-
     fn hand_on(&self, client: &UnixStream) {
         let server = self.connect();
         let awaited = Mutex::new(HashSet::new());
@@ -124,7 +119,7 @@ impl Passed {
         let _one = self.starting.lock().unwrap();
         let socket = socket_path(&self.file).unwrap();
         UnixStream::connect(&socket).unwrap_or_else(|_| {
-            let started = self.options().transport(&self.file).unwrap();
+            let started = options().transport(&self.file).unwrap();
             let stream = UnixStream::connect(&socket).unwrap();
             drop(started);
             stream
@@ -166,10 +161,12 @@ impl Passed {
     }
 
     fn kill(&self) {
-        if Path::exists(&self.file) {
-            servers_of(&self.file).into_iter().for_each(|server| signal("KILL", server));
-        }
+        kill_servers_of(&self.file);
     }
+}
+
+fn options() -> ConnectOptions {
+    ConnectOptions::new().program(env!("CARGO_BIN_EXE_lockstore"))
 }
 
 fn has_all(request: &[u8], words: &[&str]) -> bool {

@@ -91,18 +91,18 @@ fn a_lock_by_a_name_that_was_chosen_is_granted_once_and_not_refused_to_itself() 
 fn a_document_is_locked_once_by_a_lock_id_that_was_chosen() {
     let between = Between::new();
     let (store, direct) = (between.client(), between.direct());
-    let ready = |id| doc! { "_id": id, "state": "READY", "tries": 0 };
-    jobs(&direct).insert_many([ready(1), ready(2), ready(3)]).run().unwrap();
+    let new = |id| doc! { "_id": id, "state": "READY", "tries": 0 };
+    jobs(&direct).insert_many([new(1), new(2), new(3)]).run().unwrap();
     let run = || doc! { "$set": { "state": "RUNNING" }, "$inc": { "tries": 1 } };
     let jobs = jobs(&store);
-    let wanted = || {
+    let ready = || {
         let wanted = jobs.lock_document(doc! { "state": "READY" }).sort(doc! { "_id": 1 });
         wanted.update(run()).lock_id("worker-1")
     };
     // The same `lock_id` holds another document already, so it alone does not tell which one was locked.
-    let first = wanted().acquire().unwrap();
+    let first = ready().acquire().unwrap();
     between.kill_behind(&["lockDocument", "txnNumber"]);
-    let mut second = wanted().acquire().unwrap();
+    let mut second = ready().acquire().unwrap();
     assert!(between.has_killed());
     assert_eq!(second.locked_document().unwrap().get_i32("_id").unwrap(), 2);
     assert_eq!(tries(&direct), [(1, 1), (2, 1), (3, 0)]);
@@ -116,7 +116,7 @@ fn a_document_is_locked_once_by_a_lock_id_that_was_chosen() {
     let held = other.lock_document(doc! { "_id": 3 }).acquire().unwrap();
     between.kill_behind(&["lockDocument", "waitUntilNS"]);
     let waited = thread::scope(|scope| {
-        let waiting = scope.spawn(|| wanted().sleep(PATIENCE).acquire().unwrap());
+        let waiting = scope.spawn(|| ready().sleep(PATIENCE).acquire().unwrap());
         eventually("it waits", || direct.stats().unwrap().waiters == 1);
         held.release().unwrap();
         waiting.join().unwrap()

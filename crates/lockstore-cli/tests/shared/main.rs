@@ -5,6 +5,7 @@
 mod between;
 mod client;
 mod crowd;
+mod full_disk;
 mod killed_client;
 mod lost_replies;
 mod sigkill;

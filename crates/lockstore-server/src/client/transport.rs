@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockstore::remote::{ClientSession, OUTCOME_UNKNOWN, OnReply, Outstanding};
+use lockstore::remote::{ClientSession, OUTCOME_UNKNOWN, OnReply, Outstanding, STORE_POISONED};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
 use super::again::{Again, waits_remembered};
@@ -241,6 +242,11 @@ impl Call<'_> {
                     self.count_resend()?;
                     continue;
                 }
+                // A commit has failed, and the store is opened again.
+                Ok(reply) if self.again == Again::Freely && self.may_ask_again(&reply) => {
+                    slot.link = None;
+                    continue;
+                }
                 Ok(reply) => return understood(reply, &command),
                 Err(LinkError::Silent) => {
                     slot.link = None;
@@ -280,6 +286,17 @@ impl Call<'_> {
         let reason = format!("{RESENDS_MAX} servers have ended in the middle of this call");
         let socket = Arc::clone(self.transport.place.socket());
         Err(StoreError::Unreachable { socket, reason: reason.into() })
+    }
+
+    /// Whether the server says that its store has stopped, and may have opened it again after the pause that this makes.
+    fn may_ask_again(&mut self, reply: &RawDocument) -> bool {
+        let may = is_poisoned(reply) && self.resends < RESENDS_MAX && !self.limit.is_over();
+        if may {
+            self.resends += 1;
+            let left = self.limit.left().unwrap_or(PAUSE);
+            thread::sleep(left.min(PAUSE));
+        }
+        may
     }
 
     fn link<'s>(&self, slot: &'s mut Slot) -> Result<&'s mut Link, StoreError> {
@@ -338,6 +355,14 @@ fn lsid(id: Uuid) -> RawDocumentBuf {
 /// Whether the server stopped before it did what was asked.
 pub(super) fn is_interrupted(reply: &RawDocument) -> bool {
     matches!(reply.get_i32("code"), Ok(INTERRUPTED_AT_SHUTDOWN | SHUTDOWN_IN_PROGRESS))
+        && !is_poisoned(reply)
+}
+
+/// Whether a commit has failed, so that nobody knows whether what it carried was done.
+fn is_poisoned(reply: &RawDocument) -> bool {
+    let is_so = |of: &RawDocument| of.get_i32("code").is_ok_and(|it| it == STORE_POISONED.value());
+    let info = reply.get_document("errInfo").and_then(|info| info.get_document("storeError"));
+    is_so(reply) || info.is_ok_and(is_so)
 }
 
 /// The reply, unless it says that nobody knows what has become of the command.
@@ -440,6 +465,9 @@ impl fmt::Debug for Transport {
 
 /// How often a call is sent again.
 const RESENDS_MAX: u32 = 16;
+
+/// How long a server whose store has stopped is left alone: it finds that out within a second.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Room for what is put around a command, and into it.
 const ROOM: usize = 256;

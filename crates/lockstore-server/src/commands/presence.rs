@@ -32,7 +32,7 @@ pub(crate) fn hello(context: Context<'_>, command: &RawDocument) -> RawDocumentB
     };
     let client = joining.joined().client();
     match context.presences.begin(client, context.stream, context.connection) {
-        Err(error) => refusal(&error.into()),
+        Err(error) => refusal(&error),
         Ok(presence) => {
             let mut sessions = RawArrayBuf::new();
             for session in presence.taken_up() {
