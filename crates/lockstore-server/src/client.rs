@@ -4,6 +4,7 @@
 //! calls that are answered soon, and one [control connection](mod@control) for those that wait.
 
 mod again;
+mod call;
 mod connect;
 mod control;
 mod error;

@@ -150,6 +150,11 @@ fn a_wait_that_is_asked_for_again_has_the_deadline_that_it_had() {
             between.kill();
         }
         eventually("both wait", || direct.stats().unwrap().waiters == 2);
+        assert_eq!(
+            direct.check().unwrap().problems,
+            <[String; 0]>::default(),
+            "while they wait too"
+        );
         let deadlines = |words: &[&str], of: fn(&Document) -> i64| {
             let commands = between.commands(words).into_iter();
             let commands = commands.map(|command| Document::try_from(command).unwrap());

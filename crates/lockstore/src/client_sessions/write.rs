@@ -122,7 +122,7 @@ impl<'e> RetryableWrite<'e> {
     /// By what a task is remembered that may wait, and goes on when the session is somebody else's again: its answer is remembered in the
     /// same commit, whenever that is.
     pub(crate) fn origin(&self, memo: Memo) -> Arc<Origin> {
-        self.session.has_got_rows();
+        self.session.may_get_rows();
         let chunk = self.next_chunk.load(Ordering::Relaxed);
         Arc::new(Origin { lsid: self.session.lsid(), number: self.number, chunk, memo })
     }

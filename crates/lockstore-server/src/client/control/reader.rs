@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use bson::RawDocumentBuf;
 use lockstore::{Clock, StoreError};
 
+use super::super::call::{is_interrupted, understood};
 use super::super::limit::Limit;
 use super::super::link::{Link, LinkError};
-use super::super::transport::{is_interrupted, understood};
 use super::calls::Answered;
 use super::{Control, Phase};
 
