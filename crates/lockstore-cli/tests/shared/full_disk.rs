@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lockstore::bson::{Document, doc};
 use lockstore::{Collection, DocumentError, Store, StoreError};
 use lockstore_server::ConnectOptions;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::crowd::{PATIENCE, kill_servers_of, servers_of};
 
@@ -25,7 +25,7 @@ impl Disk {
         let disk = Self { folder: tempfile::tempdir().unwrap() };
         // A write that fails is an error, and does not end the process.
         let script = format!(
-            "#!/bin/sh\ntrap '' XFSZ\nif [ -e '{}' ]; then ulimit -f 8; fi\nexec '{}' \"$@\"\n",
+            "#!/bin/sh\ntrap '' XFSZ\nif [ -e '{}' ]; then ulimit -S -f 8; fi\nexec '{}' \"$@\"\n",
             disk.mark().display(),
             env!("CARGO_BIN_EXE_lockstore"),
         );
@@ -47,9 +47,10 @@ impl Disk {
         }
         for server in servers_of(&self.file()) {
             let server = Pid::from_raw(i32::try_from(server).unwrap()).unwrap();
-            let current = full.then_some(8 * 512);
+            let usual = getrlimit(Resource::Fsize);
+            let limit = if full { Rlimit { current: Some(8 * 512), ..usual } } else { usual };
             // One that has ended meanwhile has no limits.
-            let _ = prlimit(Some(server), Resource::Fsize, Rlimit { current, maximum: None });
+            let _ = prlimit(Some(server), Resource::Fsize, limit);
         }
     }
 
