@@ -37,12 +37,6 @@ impl Served {
         Client::with_uri_str(&self.uri).unwrap()
     }
 
-    /// A client of whoever listens at `socket`.
-    pub(crate) fn client_by(&self, socket: &Path) -> Client {
-        let socket = socket.to_str().unwrap().replace('/', "%2F");
-        Client::with_uri_str(format!("mongodb://{socket}/?directConnection=true")).unwrap()
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -53,6 +47,12 @@ impl Served {
         assert!(terminated.success());
         self.server.wait().unwrap().code()
     }
+}
+
+/// A client of whoever listens at `socket`.
+pub(crate) fn client_by(socket: &Path) -> Client {
+    let socket = socket.to_str().unwrap().replace('/', "%2F");
+    Client::with_uri_str(format!("mongodb://{socket}/?directConnection=true")).unwrap()
 }
 
 /// Starts a server, and gives the address that it prints when it serves.

@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 
 use crate::forgetful::Forgetful;
-use crate::served::{Served, jobs};
+use crate::served::{Served, client_by, jobs};
 
 #[test]
 fn a_transaction_is_there_as_a_whole_or_not_at_all() {
@@ -65,7 +65,7 @@ fn transactions_that_conflict_are_run_again_by_the_driver() {
 fn a_write_whose_reply_is_lost_comes_again_and_is_done_once() {
     let served = Served::start();
     let between = Forgetful::before(served.path("jobs.redb.sock"), served.path("between.sock"));
-    let client = served.client_by(&between.path);
+    let client = client_by(&between.path);
     let jobs = jobs(&client);
     between.lose(&["insert", "txnNumber"]);
     jobs.insert_one(doc! { "_id": 1, "n": 0 }).run().unwrap();
