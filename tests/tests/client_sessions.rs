@@ -114,7 +114,7 @@ fn a_session_that_nobody_uses_ends_after_half_an_hour() {
     let mut resent = with(insert(), 3, 1);
     resent.append(cstr!("lockRetry"), true);
     let reply = run(&store, resent);
-    assert_eq!(reply.get_str("codeName").unwrap(), "OutcomeUnknown");
+    assert_eq!(reply.get_str("codeName").unwrap(), "StoreOutcomeUnknown");
     assert_eq!(count(&store), 3);
 }
 

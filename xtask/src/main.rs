@@ -2,6 +2,7 @@
 
 mod bench;
 mod deny;
+mod driver;
 mod examples;
 mod fuzz;
 mod python;
@@ -20,7 +21,7 @@ const HELP: &str = "\
 The project's chores. Each installs the tools that it needs, into target/tools.
 
   cargo xtask test          everything a change must pass: format, lints, documentation,
-                            dependencies, examples, an unmodified pymongo, tests
+                            dependencies, examples, unmodified drivers of MongoDB, tests
   cargo xtask fuzz [TARGET...] [--seconds N] [--sanitizer NAME]
                             each fuzz target (all of them by default) for N seconds (60);
                             NAME is none, address, leak, memory or thread (none)

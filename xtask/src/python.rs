@@ -1,17 +1,14 @@
 //! Tests that are written in Python: programs that users have, unmodified, against the `lockstore` program.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::step::{Failure, Outcome, Step};
 use crate::tool::target_folder;
 
 /// An unmodified MongoDB driver as the client of a server.
-pub(crate) fn drivers() -> Outcome {
+pub(crate) fn driver(program: &Path) -> Outcome {
     let python = environment("pymongo", DRIVERS)?;
-    Step::cargo("build of the program", "build --workspace --bin lockstore").run()?;
-    let program = fs::canonicalize(target_folder().join("debug/lockstore"))
-        .map_err(|error| Failure::new(format!("the program was not built: {error}")))?;
     Step::new("an unmodified pymongo", python)
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", DRIVERS])
         .env("LOCKSTORE", &program.to_string_lossy())

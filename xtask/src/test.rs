@@ -1,9 +1,12 @@
 //! `cargo xtask test`: everything a change must pass. What fails fastest comes first, and the tests
 //! come last, so that the test runner's closing lines end the log.
 
-use crate::step::{Outcome, Step};
+use std::fs;
+use std::path::PathBuf;
+
+use crate::step::{Failure, Outcome, Step};
 use crate::tally::Tally;
-use crate::{deny, examples, fuzz, python, tool};
+use crate::{deny, driver, examples, fuzz, python, tool};
 
 pub(crate) fn run() -> Outcome {
     formatting()?;
@@ -11,7 +14,9 @@ pub(crate) fn run() -> Outcome {
     documentation()?;
     deny::policies()?;
     examples::run_all()?;
-    python::drivers()?;
+    let program = program()?;
+    python::driver(&program)?;
+    driver::test(&program)?;
     tests()
 }
 
@@ -21,7 +26,7 @@ fn formatting() -> Outcome {
     if fuzz::has_targets()? {
         Step::cargo("format of fuzz/", "fmt --manifest-path fuzz/Cargo.toml -- --check").run()?;
     }
-    Ok(())
+    driver::formatting()
 }
 
 fn lints() -> Outcome {
@@ -34,6 +39,13 @@ fn documentation() -> Outcome {
     Step::cargo("documentation", "doc --workspace --lib --no-deps --all-features")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
+}
+
+/// The `lockstore` program, which tests of other languages and workspaces run.
+fn program() -> Outcome<PathBuf> {
+    Step::cargo("build of the program", "build --workspace --bin lockstore").run()?;
+    fs::canonicalize(tool::target_folder().join("debug/lockstore"))
+        .map_err(|error| Failure::new(format!("the program was not built: {error}")))
 }
 
 /// Doc tests, then all others. Every test program runs even when one has failed.

@@ -4,6 +4,7 @@
 //! calls that are answered soon, and one [control connection](mod@control) for those that wait.
 
 mod again;
+mod call;
 mod connect;
 mod control;
 mod error;
@@ -12,6 +13,7 @@ mod link;
 mod place;
 mod pool;
 mod program;
+mod sessions;
 mod simple;
 mod start;
 mod transport;

@@ -8,9 +8,9 @@ use std::cell::OnceCell;
 use std::os::unix::net::UnixStream;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::{ErrorCode, Started, Store};
+use lockstore::{Caller, ErrorCode, Started, Store, Waits};
 
-use crate::presence::{Presence, Presences};
+use crate::presence::{Joined, Presence, Presences};
 pub(crate) use presence::hello as greet;
 
 /// What a command is run with.
@@ -21,15 +21,21 @@ pub(crate) struct Context<'c> {
     pub(crate) connection: i32,
     /// That connection.
     pub(crate) stream: &'c UnixStream,
-    /// Whether the client has nothing else to be answered before it has this reply.
-    pub(crate) is_awaited: bool,
+    /// What its thread may wait for.
+    pub(crate) waits: Waits,
     /// Who is connected.
     pub(crate) presences: &'c Presences,
-    /// Who is at the other end of this connection, once it has said so.
+    /// Whose connection it is, once it has said so.
+    pub(crate) joined: &'c OnceCell<Joined>,
+    /// Its presence, if it is a control connection.
     pub(crate) presence: &'c OnceCell<Presence>,
 }
 
 impl Context<'_> {
+    fn caller(&self) -> Caller {
+        self.joined.get().map_or(Caller::Stranger, |joined| Caller::Client(joined.client()))
+    }
+
     /// The server's address in its replica set: the path of its socket.
     fn address(&self) -> String {
         let address = self.stream.local_addr().ok();
@@ -63,11 +69,7 @@ pub(crate) fn start_in(context: Context<'_>, database: &str, command: &RawDocume
         return Started::Reply(run(context, command));
     }
     let database = context.store.database(database);
-    if context.is_awaited {
-        database.start_command_here(command)
-    } else {
-        database.start_command(command)
-    }
+    database.start_command_of(context.caller(), context.waits, command)
 }
 
 /// The reply of a command that is refused.
@@ -86,6 +88,8 @@ const OWN: &[(&str, OwnCommand)] = &[
     ("hostInfo", administration::host_info),
     ("isMaster", hello::is_master),
     ("ismaster", hello::is_master),
+    ("lockGoodbye", presence::goodbye),
+    ("lockJoin", presence::join),
     ("lockSessionClose", presence::session_close),
     ("lockSessionOpen", presence::session_open),
     ("lockSessions", presence::sessions),

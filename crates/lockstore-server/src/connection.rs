@@ -16,12 +16,12 @@ use std::thread::{self, Scope};
 use std::time::Instant;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::{ErrorCode, Started, Store};
+use lockstore::{ErrorCode, Started, Store, Waits};
 
 use crate::commands::{self, Context, failure};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
-use crate::presence::{Presence, Presences};
+use crate::presence::{Joined, Presence, Presences};
 use crate::wire::{Header, Message, Query, Request, WireError};
 use output::Output;
 use waiting::Waiting;
@@ -45,8 +45,10 @@ pub(crate) struct Connection<'s> {
     output: &'s Output<'s>,
     number: i32,
     kind: Kind<'s>,
-    /// Who is at the other end, once it has said so. Its presence ends with the connection.
+    /// The presence of its client, if it is a control connection. It ends with the connection.
     presence: OnceCell<Presence>,
+    /// Whose it is, once it has said so.
+    joined: OnceCell<Joined>,
 }
 
 /// What a client does with its connection.
@@ -77,8 +79,8 @@ pub(crate) fn serve(service: Service<'_>, stream: &UnixStream, number: i32) -> R
         let kind = Kind::Ordinary;
         let output = &output;
         // What waits ends with it.
-        let presence = OnceCell::new();
-        Connection { service, stream, output, number, kind, presence }.serve(scope)
+        let (presence, joined) = (OnceCell::new(), OnceCell::new());
+        Connection { service, stream, output, number, kind, presence, joined }.serve(scope)
     })
 }
 
@@ -180,8 +182,12 @@ impl<'s> Connection<'s> {
             store: self.service.store,
             connection: self.number,
             stream: self.stream,
-            is_awaited: matches!(self.kind, Kind::Ordinary),
+            waits: match self.kind {
+                Kind::Ordinary => Waits::Commits,
+                Kind::Control(_) => Waits::Nothing,
+            },
             presences: self.service.presences,
+            joined: &self.joined,
             presence: &self.presence,
         }
     }

@@ -26,6 +26,11 @@
 //! A server that was stopped, by SIGSTOP say, keeps nobody beyond a deadline: the call ends as `ServerUnresponsive`, which names
 //! the process. Calls without a deadline go on waiting, and say so in the log.
 //!
+//! When a commit fails, as on a disk that is full, whoever has a write or a wait outstanding is told `Poisoned`, and nobody knows whether that was
+//! done. `lockstore serve` opens the store again then, once, and ends the next time, so that a client starts another; while no server can
+//! open the file, calls end as `Unreachable`. What only reads is asked again by itself. What was acknowledged is there, locks
+//! are held as they were, and everybody goes on when there is room.
+//!
 //! # Files beside the store
 //!
 //! Of the store `jobs.redb`, in its folder:
@@ -43,7 +48,9 @@
 //!
 //! | command | what |
 //! | --- | --- |
-//! | `lockHello` | the first on a *control connection*: calls are answered in any order from here on, by `responseTo` |
+//! | `lockJoin` | whose connection this is: commands on it may name the [sessions](#presence) of that client |
+//! | `lockHello` | the same for a *control connection*: calls are answered in any order from here on, by `responseTo` |
+//! | `lockGoodbye: 1` | the client is done: its sessions end, on whichever of its connections it says so |
 //! | `lockKill: <request id>` | gives up a call that waits on the same connection. It is answered when that call is over; a reply that the call has got comes before |
 //! | `lockSessionOpen: 1`, `lockSessionClose: <session>` | on a control connection: a [session](#presence) of the client |
 //! | `lockSessions: 1` | lists the sessions of all clients |
@@ -60,9 +67,16 @@
 //!
 //! A client that says who it is can have sessions that end with its process, and outlive a restart of the server: `lockHello {pid,
 //! startTime, bootId, pidNamespace, instance}` on a connection, then `lockSessionOpen` and `lockSessionClose: <session>` there. What it says is
-//! compared with what the kernel knows. `lockSessions` lists all. They end when the process dies, which the kernel tells at once; and
-//! [`StoreOptions::session_grace`](lockstore::StoreOptions::session_grace) after the connection has ended, unless the client
+//! compared with what the kernel knows. `lockSessions` lists all. They end when the process dies, which the kernel tells at once; when the
+//! client says `lockGoodbye`, as a store that is closed does; and
+//! [`StoreOptions::session_grace`](lockstore::StoreOptions::session_grace) after the control connection has ended, unless the client
 //! says `lockHello` with its `instance` again before. A process that is stopped is not dead.
+//!
+//! A session is its client's: `lockAcquire`, `lockWait` and `lockDocument` may name it on connections that have said `lockHello`, or `lockJoin`
+//! with the same fields. To everybody else there is no such session (`LockSessionUnknown`).
+//!
+//! What a client has subscribed to ends with the last of its connections. Whoever has not said who it is has its subscriptions until
+//! nobody has read them for 10 minutes.
 //!
 //! # What is spoken
 //!

@@ -9,6 +9,7 @@
 //! Connections that the server itself ends, when it stops, lose nothing: the next one finds the sessions as they are.
 
 mod hello;
+mod joined;
 mod watch;
 
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use lockstore::presence::{self, Instance, Life, TakeUpError};
 use lockstore::{SessionError, SessionId, Store, StoreError};
 
 pub(crate) use hello::{Hello, HelloError};
+use joined::Connections;
+pub(crate) use joined::Joined;
 use watch::{Watch, Watched};
 
 /// The clients of a server that have said who they are.
@@ -36,7 +39,10 @@ pub(crate) struct Presences {
 struct Clients {
     store: Store,
     watched: Watched,
+    /// By their control connections.
     connected: Mutex<HashMap<Instance, Connected>>,
+    /// By any.
+    connections: Connections,
     stopping: AtomicBool,
 }
 
@@ -75,6 +81,7 @@ impl Presences {
             store,
             watched: Watched::new()?,
             connected: Mutex::default(),
+            connections: Connections::default(),
             stopping: AtomicBool::new(false),
         });
         let found = clients.store.sessions().unwrap_or_default();
@@ -85,14 +92,18 @@ impl Presences {
         Ok(Self { clients, watch })
     }
 
-    /// A client says who it is, on a connection. The sessions that it had before go on.
+    /// A client says that a connection is its.
+    pub(crate) fn join(&self, hello: &Hello, peer: &UnixStream) -> Result<Joined, HelloError> {
+        Ok(Joined::new(&self.clients, hello.check(peer)?))
+    }
+
+    /// A client is there from now on, by one of its connections. The sessions that it had before go on.
     pub(crate) fn begin(
         &self,
-        hello: &Hello,
+        client: presence::Presence,
         peer: &UnixStream,
         connection: i32,
     ) -> Result<Presence, BeginError> {
-        let client = hello.check(peer)?;
         let stream = peer.try_clone()?;
         let connected = Connected { connection, presence: client, stream };
         // Before its sessions are taken up: from here on an older connection of it has nothing to lose.
@@ -175,6 +186,7 @@ impl Clients {
         if let Some(client) = self.connected().get(&instance) {
             let _ = client.stream.shutdown(Shutdown::Both);
         }
+        self.store.client_gone(instance);
         self.lose(instance);
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use lockcore::{Holder, Key};
 
 use crate::backend::Backend;
+use crate::client_sessions::Origin;
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::remote::{LockAnswer, LockCall};
@@ -34,7 +35,7 @@ enum Way {
 impl LockFuture {
     pub(crate) fn new(store: &Store, call: LockCall) -> Self {
         let way = match store.backend() {
-            Backend::Here(engine) => Way::Here(Call::about_lock(engine, call)),
+            Backend::Here(engine) => Way::Here(Call::about_lock(engine, call, None)),
             Backend::There(remote) => Way::There(Away::new(remote, call)),
         };
         Self { way, store: store.clone() }
@@ -78,9 +79,13 @@ impl Call {
     }
 
     /// A call about a lock.
-    pub(crate) fn about_lock(engine: &Arc<Engine>, call: LockCall) -> Self {
+    pub(crate) fn about_lock(
+        engine: &Arc<Engine>,
+        call: LockCall,
+        origin: Option<Arc<Origin>>,
+    ) -> Self {
         let acquires = call.acquires();
-        Self::new(engine, call.into(), acquires)
+        Self::new(engine, Task::from(call).remembered_by(origin), acquires)
     }
 
     /// Asks now, and serves it on this thread if nobody sits in the writer's seat. The answer, if it is there already.
@@ -117,7 +122,7 @@ impl Call {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Asked(slot) => Ok(slot),
             State::Unasked(task, acquires) => {
-                let slot = Arc::new(Slot::for_task(acquires));
+                let slot = Arc::new(Slot::for_task(acquires).of(&task));
                 ask(&self.engine, task, &slot)?;
                 Ok(slot)
             }

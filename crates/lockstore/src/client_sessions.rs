@@ -68,8 +68,18 @@ enum Afterwards {
 /// What a session has come to.
 #[derive(Debug, Default)]
 struct State {
-    has_rows: bool,
+    rows: Rows,
     last: Option<Last>,
+}
+
+/// Whether anything is remembered of a session on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Rows {
+    #[default]
+    None,
+    /// A task that waits is remembered when its wait is over.
+    ToCome,
+    There,
 }
 
 /// The last number of a session, and what it is used for.
@@ -168,7 +178,7 @@ impl ClientSessions {
             match &mut entry.get_mut().place {
                 Place::Here(state) => {
                     state.abort(engine);
-                    with_rows.extend(state.has_rows.then_some(*lsid));
+                    with_rows.extend(state.rows.may_be().then_some(*lsid));
                     entry.remove();
                 }
                 Place::Taken(afterwards) => *afterwards = Afterwards::Ended,
@@ -182,7 +192,7 @@ impl ClientSessions {
         let mut with_rows = Vec::new();
         self.lock().retain(|lsid, known| match &known.place {
             Place::Here(state) if known.until <= now => {
-                with_rows.extend(state.has_rows.then_some(*lsid));
+                with_rows.extend(state.rows.may_be().then_some(*lsid));
                 false
             }
             Place::Here(_) | Place::Taken(_) => true,
@@ -218,7 +228,7 @@ impl ClientSessions {
         if afterwards != Afterwards::Kept {
             state.abort(engine);
         }
-        let has_rows = state.has_rows;
+        let has_rows = state.rows.may_be();
         if afterwards == Afterwards::Ended || (!has_rows && state.last.is_none()) {
             known.remove(&lsid);
         } else {
@@ -232,6 +242,12 @@ impl ClientSessions {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Lsid, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows {
+    fn may_be(self) -> bool {
+        self != Self::None
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod arguments;
+mod caller;
 mod coll_mod;
 mod concern;
 mod count;
@@ -46,6 +47,7 @@ use crate::error::{DocumentError, StoreError};
 use crate::operations::Place;
 use crate::transaction::TransactionState;
 pub(crate) use arguments::Arguments;
+pub use caller::Caller;
 use concern::{Concern, Takes};
 use cursors::Owner;
 use locks::LockCommand;
@@ -75,15 +77,27 @@ struct Call<'c> {
     waits: Waits,
 }
 
-/// What the thread of a command about locks waits for. What else it has to wait for, it does as a future.
+/// What the thread of a command waits for. When it has to wait for anything else, the command becomes a
+/// future; see [`Database::start_command_of`](crate::Database::start_command_of).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waits {
+pub enum Waits {
     /// For whatever it needs.
     Everything,
-    /// For commits, and for no lock and no event.
+    /// For commits, and for no lock and no event: the quicker way for a thread that has nothing else to do.
     Commits,
     /// For nothing, if it can be helped.
     Nothing,
+}
+
+impl Waits {
+    /// Whether the thread stays with a command, which may have to wait for somebody else.
+    fn cover(self, others: bool) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Commits => !others,
+            Self::Nothing => false,
+        }
+    }
 }
 
 /// A command that there is.
@@ -122,15 +136,24 @@ pub(crate) fn run(
 /// Starts a command in a database. It is pending when it has to wait for what `waits` leaves out.
 pub(crate) fn start(
     engine: &Arc<Engine>,
+    caller: Caller,
+    waits: Waits,
     database: &str,
     command: &RawDocument,
-    waits: Waits,
 ) -> Started {
+    if let Some(refusal) = caller.refusal(engine, command) {
+        return Started::Reply(refusal);
+    }
     match about_locks(engine, None, command) {
-        Some(Ok(lock)) => lock.start(engine, command, waits),
+        Some(Ok(lock)) => lock.start(engine, caller, waits, command),
         Some(Err(error)) => Started::Reply(failed(&error.into())),
         None => dispatch(engine, None, database, command, waits),
     }
+}
+
+/// What a command is called. What is not well-formed is refused later; to be asked its first name it need not be.
+fn name_of(command: &RawDocument) -> Option<&str> {
+    Some(command.iter().next()?.ok()?.0.as_str())
 }
 
 /// The command, if it is one about locks.
@@ -139,8 +162,7 @@ fn about_locks<'c>(
     transaction: Option<&Arc<TransactionState>>,
     command: &'c RawDocument,
 ) -> Option<Result<LockCommand<'c>, Error>> {
-    // What is not well-formed is refused below; to be asked its first name it need not be.
-    let name = command.iter().next()?.ok()?.0.as_str();
+    let name = name_of(command)?;
     if transaction.is_some() || !name.starts_with("lock") {
         return None;
     }
@@ -430,8 +452,15 @@ const IN_TRANSACTIONS: [&str; 11] = [
 ];
 
 /// The commands that are done once under a number, however often they come.
-const RETRYABLE: [&str; 6] =
-    ["delete", "findAndModify", "findandmodify", "insert", "unlockDocument", "update"];
+const RETRYABLE: [&str; 7] = [
+    "delete",
+    "findAndModify",
+    "findandmodify",
+    "insert",
+    "lockDocument",
+    "unlockDocument",
+    "update",
+];
 
 /// The commands that MongoDB's API version 1 does not have.
 const NOT_IN_API_1: [&str; 7] = [

@@ -6,7 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use crate::backend::Backend;
 use crate::collection::Collection;
-use crate::commands::{self, Started, Waits};
+use crate::commands::{self, Caller, Started, Waits};
 use crate::documents::Namespace;
 use crate::error::DocumentError;
 use crate::operations;
@@ -189,17 +189,14 @@ impl Database {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn start_command(&self, command: &RawDocument) -> Started {
-        match self.store.backend() {
-            Backend::Here(engine) => commands::start(engine, &self.name, command, Waits::Nothing),
-            Backend::There(_) => Started::Reply(self.run_command(command)),
-        }
+        self.start_command_of(Caller::Owner, Waits::Nothing, command)
     }
 
-    /// Starts a command as [`Database::start_command`] does, but has the thread wait for a commit: only a command that waits for a lock or
-    /// for events becomes a future. That is the quicker way for a thread that has nothing else to do.
-    pub fn start_command_here(&self, command: &RawDocument) -> Started {
+    /// As [`Database::start_command`], for who serves others: a command that names a session of another client is refused, and
+    /// its thread waits for what it may.
+    pub fn start_command_of(&self, caller: Caller, waits: Waits, command: &RawDocument) -> Started {
         match self.store.backend() {
-            Backend::Here(engine) => commands::start(engine, &self.name, command, Waits::Commits),
+            Backend::Here(engine) => commands::start(engine, caller, waits, &self.name, command),
             Backend::There(_) => Started::Reply(self.run_command(command)),
         }
     }

@@ -36,6 +36,7 @@ use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
 use crate::options::Settings;
+use crate::presence::SessionOwners;
 use crate::recovery::Recovery;
 use crate::request::{Answer, Reply, Request, Task};
 use crate::slot::{GivenUp, Slot, Waiting, Woken};
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     pub(crate) background: Background,
     pub(crate) cursors: Cursors,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) session_owners: Arc<SessionOwners>,
     pub(crate) rivals: Rivals,
     /// The folder for what pipelines cannot hold in memory.
     pub(crate) scratch: PathBuf,
@@ -117,6 +119,7 @@ impl Engine {
             background: Background::default(),
             cursors: Cursors::default(),
             subscriptions: Subscriptions::default(),
+            session_owners: Arc::clone(writer.presences().owners()),
             rivals: Rivals::default(),
             scratch,
             random: Random::new(settings.seed),
@@ -167,7 +170,7 @@ impl Engine {
 
     /// Has `task` done, and blocks until it is answered.
     pub(crate) fn call(&self, task: Task) -> Answer {
-        let slot = Arc::new(Slot::for_thread());
+        let slot = Arc::new(Slot::for_thread().of(&task));
         if let Err(error) = self.enqueue(task, Reply::Caller(Arc::clone(&slot))) {
             return Answer::Failed(error);
         }

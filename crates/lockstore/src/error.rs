@@ -200,7 +200,7 @@ pub enum AcquireError {
         /// The holder.
         holder: Holder,
     },
-    /// The session has ended; so has this wait.
+    /// The session has ended, and so has this wait; or it is another client's, which only its client may name.
     #[error("the session has ended")]
     SessionEnded,
     /// A documented bound of the store is reached.

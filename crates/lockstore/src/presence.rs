@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod owners;
 mod process;
 
 use std::fmt;
@@ -39,6 +40,7 @@ use crate::remote::{LockAnswer, LockCall};
 use crate::request::{Answer, Task};
 use crate::store::Store;
 use crate::{BootId, session::opened};
+pub(crate) use owners::SessionOwners;
 pub use process::{Life, Process};
 
 /// One client in a process: drawn at random when it begins, and the same after it has reconnected.
@@ -52,6 +54,16 @@ pub struct Presence {
     pub instance: Instance,
     /// The process in which it is.
     pub process: Process,
+}
+
+impl Presence {
+    /// Whether `found` is this client in the same process, as far as that can be told: whoever serves in another container than
+    /// before sees the same process by another pid.
+    pub(crate) fn is_same(self, found: Self) -> bool {
+        let (owner, process) = (self.process, found.process);
+        self.instance == found.instance
+            && (owner.pid_namespace != process.pid_namespace || owner == process)
+    }
 }
 
 /// A session, as of the last commit.
@@ -86,7 +98,7 @@ pub enum SessionStanding {
     Ending,
 }
 
-/// Why the sessions of a client were not taken up.
+/// Why the sessions of a client were not taken up, or not ended.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TakeUpError {
@@ -97,7 +109,7 @@ pub enum TakeUpError {
         instance: Instance,
         /// Its process.
         owner: Process,
-        /// The process that wants to take them up.
+        /// The process that says they are its.
         found: Process,
     },
     /// The store cannot serve.
@@ -164,24 +176,52 @@ impl Store {
         }
     }
 
+    /// A client has said that it is done: its sessions end with the commit that this waits for, and what is more than a batch can end
+    /// goes on behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeUpError`]: they are another process's, say.
+    pub fn end_sessions(&self, presence: Presence) -> Result<(), TakeUpError> {
+        self.check_owner(presence)?;
+        let instance = presence.instance;
+        match self.opened_here()?.call(Task::LoseSessions { instance, ends_at: Instant::ZERO }) {
+            Answer::Sessions(_) => Ok(()),
+            Answer::Failed(error) => Err(error.into()),
+            answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// A client has no connection any more, or its process is dead: the subscriptions that it has begun by commands end. Its sessions
+    /// are another matter: [`Store::session_lost`].
+    pub fn client_gone(&self, instance: Instance) {
+        if let Ok(engine) = self.opened_here() {
+            engine.subscriptions.end_of(instance);
+        }
+    }
+
     /// A client is there again: its sessions go on, as if nothing had happened. Answers which of them there are still.
     ///
     /// # Errors
     ///
     /// [`TakeUpError`].
     pub fn session_taken_up(&self, presence: Presence) -> Result<Vec<SessionId>, TakeUpError> {
-        let Presence { instance, process: found } = presence;
-        if let Some(owner) = self.presence_of(instance)?
-            // Whoever serves in another container than before sees the same process by another pid.
-            && owner.pid_namespace == found.pid_namespace
-            && owner != found
-        {
-            return Err(TakeUpError::OtherProcess { instance, owner, found });
-        }
+        self.check_owner(presence)?;
         match self.opened_here()?.call(Task::TakeUpSessions(presence)) {
             Answer::Sessions(sessions) => Ok(sessions.into_vec()),
             Answer::Failed(error) => Err(error.into()),
             answer => Err(unexpected(&answer).into()),
+        }
+    }
+
+    /// Checks that the sessions of a client, if it has any, are those of this process.
+    fn check_owner(&self, presence: Presence) -> Result<(), TakeUpError> {
+        let Presence { instance, process: found } = presence;
+        match self.presence_of(instance)? {
+            Some(owner) if !presence.is_same(Presence { instance, process: owner }) => {
+                Err(TakeUpError::OtherProcess { instance, owner, found })
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

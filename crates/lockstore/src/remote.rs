@@ -47,6 +47,10 @@
 //! `lockDocument` waits only with `sleepMS`. With `newLockId`, nobody has used this `lockId` before: when such a command comes again
 //! after its reply was lost, with `lockRetry: true`, the reply tells of the document that it has locked, if it is locked still.
 //!
+//! `lockAcquire`, `lockRenew`, `lockRelease`, `lockBreak`, `lockDocument` and `unlockDocument` may have the `lsid` and `txnNumber` of a retryable write. Then
+//! they are done once, however often they come, and answered as they were the first time; one that waits is remembered when its wait
+//! is over. That holds for 30 minutes. A reply above 1 MiB is not remembered (`IncompleteTransactionHistory`, 217).
+//!
 //! # Their errors
 //!
 //! Beside MongoDB's errors about commands that are not as they should be, there are these. Fields tell what a sentence would tell people:
@@ -78,6 +82,7 @@
 //! | 100000030 | `StoreUnreachable` | `socket`, `reason` |
 //! | 100000031 | `DocumentLockLost` | `lockId`, `nowHeldBy` |
 //! | 100000032 | `DocumentNotUpdated` | `notUpdated`: the reply that the update alone would have had |
+//! | 100000033 | `StoreElsewhere` | `what` |
 //! | 100000041 | `BackupExists` | `path` |
 //! | 100000042 | `BackupMissingFolder` | `path`, `folder` |
 //! | 100000043 | `BackupDestination` | `path`, `what` |
@@ -97,6 +102,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
+use docquery::ErrorCode;
 pub use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Wait,
 };
@@ -109,6 +115,13 @@ use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
 pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
 pub(crate) use transaction::RemoteTransaction;
+
+/// The code of [`StoreError::Poisoned`]. Replies about documents have it in `errInfo.storeError`.
+pub const STORE_POISONED: ErrorCode = ErrorCode::new(form::code::Code::StorePoisoned.number());
+
+/// The code of [`StoreError::OutcomeUnknown`]. Its reply has the label `OutcomeUnknown` too.
+pub const OUTCOME_UNKNOWN: ErrorCode =
+    ErrorCode::new(form::code::Code::StoreOutcomeUnknown.number());
 
 /// The other end of a store that lives elsewhere.
 ///

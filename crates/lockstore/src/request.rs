@@ -107,6 +107,24 @@ pub(crate) enum Answer {
     Failed(StoreError),
 }
 
+impl Task {
+    /// By what its answer is remembered, if it is.
+    pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
+        match self {
+            Self::Once { origin, .. } => Some(origin),
+            _ => None,
+        }
+    }
+
+    /// The same task, whose answer is remembered by `origin` if there is one.
+    pub(crate) fn remembered_by(self, origin: Option<Arc<Origin>>) -> Self {
+        match origin {
+            Some(origin) => Self::Once { origin, task: Box::new(self) },
+            None => self,
+        }
+    }
+}
+
 impl Reply {
     /// Tells apart whom the answers of a batch go to: each gets one.
     pub(crate) fn id(&self) -> Option<*const ()> {

@@ -1,13 +1,14 @@
 //! Where one caller waits for its one answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use lockcore::{Holder, Key, WaiterId};
 
+use crate::client_sessions::Origin;
 use crate::document_locks::Ticket;
-use crate::request::Answer;
+use crate::request::{Answer, Task};
 
 /// A place for one answer. The writer fills it once; the caller takes it once, or gives up first.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Slot {
     blocks: bool,
     /// Whose lock it would be: known so that a grant which nobody takes can be handed on.
     acquires: Option<(Key, Holder)>,
+    /// By what an answer that comes after a wait is remembered, if it is.
+    origin: Option<Arc<Origin>>,
 }
 
 #[derive(Debug)]
@@ -72,12 +75,23 @@ impl Slot {
 
     fn new(blocks: bool, acquires: Option<(Key, Holder)>) -> Self {
         let open = State::Open { task: None, waiter: None, seat_offered: false };
-        Self { state: Mutex::new(open), something_new: Condvar::new(), blocks, acquires }
+        let (state, something_new) = (Mutex::new(open), Condvar::new());
+        Self { state, something_new, blocks, acquires, origin: None }
+    }
+
+    /// The same for the answer of `task`, which is remembered if that says so.
+    pub(crate) fn of(self, task: &Task) -> Self {
+        Self { origin: task.origin().cloned(), ..self }
     }
 
     /// Whose lock it would be.
     pub(crate) fn acquires(&self) -> Option<&(Key, Holder)> {
         self.acquires.as_ref()
+    }
+
+    /// By what an answer that comes after a wait is remembered, if it is.
+    pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
     }
 
     /// Gives the answer. It comes back when the caller has given up.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lockstore::Store;
 use lockstore::bson::{Document, doc};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::{Client, Counts};
@@ -123,6 +124,15 @@ pub(crate) fn servers_of(path: &Path) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap();
     let pids = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     pids.filter(is_server).collect()
+}
+
+/// Kills the servers of the file at `path`, if it is there and has any.
+pub(crate) fn kill_servers_of(path: &Path) {
+    let servers = if path.exists() { servers_of(path) } else { Vec::new() };
+    for server in servers {
+        // One that has ended by itself meanwhile is gone too.
+        let _ = kill_process(Pid::from_raw(i32::try_from(server).unwrap()).unwrap(), Signal::KILL);
+    }
 }
 
 /// How long anything may take on a busy machine before it counts as hung.

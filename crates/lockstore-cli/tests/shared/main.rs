@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may unwrap in its helpers too")]
 
+mod between;
 mod client;
 mod crowd;
+mod full_disk;
 mod killed_client;
+mod lost_replies;
 mod sigkill;
 mod work;

@@ -26,9 +26,9 @@ impl Again {
         } else if in_transaction {
             Self::Never
         } else if name == "lockDocument" {
-            // What is locked with a new `lockId` was locked by this very command. Whoever has locked with another before, nobody knows.
+            // What is locked with a new `lockId` was locked by this very command; of another, nobody knows what it has locked before.
             let is_new = matches!(command.get_bool("newLockId"), Ok(true));
-            if is_new { Self::Announced } else { Self::Never }
+            if is_new { Self::Announced } else { Self::Remembered }
         } else if name == "aggregate" {
             if writes(command) { Self::Never } else { Self::Freely }
         } else if REMEMBERED.contains(&name) && !is_of_many(command) {
@@ -37,6 +37,13 @@ impl Again {
             Self::Never
         }
     }
+}
+
+/// Whether a command that may wait is remembered by a client session of its own.
+pub(super) fn waits_remembered(command: &RawDocument) -> bool {
+    let Some(Ok((name, _))) = command.iter().next() else { return false };
+    let takes = matches!(name.as_str(), "lockAcquire" | "lockDocument");
+    takes && Again::of(command) == Again::Remembered && matches!(command.get("lsid"), Ok(None))
 }
 
 /// Whether a pipeline ends in a stage that writes.
@@ -62,7 +69,7 @@ fn is_one(limit: RawBsonRef<'_>) -> bool {
     limit.as_i32() == Some(1) || limit.as_i64() == Some(1) || limit.as_f64() == Some(1.0)
 }
 
-/// They only read, or say something about the server, or can be done twice: who acquires what it holds gets the same grant.
+/// They only read, or say something about the server, or can be done twice.
 const FREELY: &[&str] = &[
     "abortTransaction",
     "buildInfo",
@@ -83,7 +90,6 @@ const FREELY: &[&str] = &[
     "listCollections",
     "listDatabases",
     "listIndexes",
-    "lockAcquire",
     "lockAudit",
     "lockCheck",
     "lockCompact",
@@ -109,6 +115,7 @@ const REMEMBERED: &[&str] = &[
     "findAndModify",
     "findandmodify",
     "insert",
+    "lockAcquire",
     "lockBreak",
     "lockRelease",
     "unlockDocument",
@@ -134,7 +141,8 @@ mod tests {
             (rawdoc! { "delete": "c", "deletes": [{ "limit": 1 }] }, Again::Remembered),
             (rawdoc! { "delete": "c", "deletes": [{ "limit": 0 }] }, Again::Never),
             (rawdoc! { "lockDocument": "c", "lockId": "a", "newLockId": true }, Again::Announced),
-            (rawdoc! { "lockDocument": "c", "lockId": "a" }, Again::Never),
+            (rawdoc! { "lockDocument": "c", "lockId": "a" }, Again::Remembered),
+            (rawdoc! { "lockAcquire": "k", "holder": "a" }, Again::Remembered),
             (rawdoc! { "drop": "c" }, Again::Never),
             (rawdoc! { "getMore": 1_i64 }, Again::Never),
             (rawdoc! { "somethingNew": 1 }, Again::Never),

@@ -17,14 +17,12 @@ use lockstore::remote::{OnReply, Outstanding};
 use lockstore::{Clock, Instant, StoreError};
 
 use super::place::Place;
-use crate::presence::Hello;
 use calls::Calls;
 
 /// The control connection of a transport.
 #[derive(Debug)]
 pub(super) struct Control {
     place: Arc<Place>,
-    hello: Hello,
     state: Mutex<State>,
     /// Notified when there is something to send, to connect for, or to end.
     changed: Condvar,
@@ -58,13 +56,12 @@ enum Phase {
 }
 
 impl Control {
-    pub(super) fn new(place: Arc<Place>, hello: Hello) -> Arc<Self> {
+    pub(super) fn new(place: Arc<Place>) -> Arc<Self> {
         let calls = Calls::new(place.options().outstanding_max);
         let now = place.clock().now();
         let state = State { phase: Phase::Unused, calls, heard: now, asked: now };
         Arc::new(Self {
             place,
-            hello,
             state: Mutex::new(state),
             changed: Condvar::new(),
             opened_by: std::process::id(),
@@ -146,13 +143,14 @@ impl Control {
         drop(forgotten);
     }
 
-    /// Ends the connection and its threads, and tells all calls.
-    pub(super) fn close(&self) {
+    /// Ends the connection and its threads, and tells all calls. Answers whether there was one, by which this client was present.
+    pub(super) fn close(&self) -> bool {
         let mut state = self.state();
         let phase = std::mem::replace(&mut state.phase, Phase::Closed);
         let told = state.calls.take_all();
         drop(state);
         self.changed.notify_all();
+        let was_present = matches!(phase, Phase::Down { .. } | Phase::Up { .. });
         if let Phase::Up { sender, .. } = phase {
             // The reader wakes up.
             let _ = sender.shutdown(std::net::Shutdown::Both);
@@ -160,6 +158,7 @@ impl Control {
         for on_reply in told {
             on_reply(Err(StoreError::Closed));
         }
+        was_present
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

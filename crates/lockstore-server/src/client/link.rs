@@ -6,10 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use bson::{RawDocument, RawDocumentBuf, rawdoc};
+use bson::{RawDocument, RawDocumentBuf};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::limit::Limit;
+use crate::presence::Hello;
 use crate::wire::{Header, Message, Request};
 
 /// A connection to a process of this user.
@@ -80,9 +81,16 @@ impl Link {
         self.pid
     }
 
-    /// Sees whether the server has let us in: it answers.
-    pub(super) fn greet(&mut self, limit: Limit<'_>) -> Result<(), LinkError> {
-        self.call(&rawdoc! { "ping": 1, "$db": "admin" }, limit).map(drop)
+    /// Says whose connection this is, and sees whether the server has let us in: it answers. What it does not believe it refuses, and
+    /// says why.
+    pub(super) fn greet(
+        &mut self,
+        hello: &Hello,
+        limit: Limit<'_>,
+    ) -> Result<Result<(), String>, LinkError> {
+        let reply = self.call(&hello.write_join(), limit)?;
+        let refusal = reply.get_str("errmsg").map(str::to_owned);
+        Ok(refusal.map_or(Ok(()), Err))
     }
 
     /// Sends a command, and waits for its reply.

@@ -14,6 +14,7 @@ use super::limit::Limit;
 use super::link::{Link, LinkError, NoLink};
 use super::start::{Start, Turn};
 use crate::address::{canonical_path, log_path, socket_path};
+use crate::presence::Hello;
 
 /// A store's server, by its paths.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Place {
     log: PathBuf,
     options: ConnectOptions,
     clock: SystemClock,
+    /// Whose connections these are.
+    hello: Hello,
     /// The process that listened last; 0 before there was one.
     server: AtomicU32,
 }
@@ -35,6 +38,7 @@ impl Place {
             log: log_path(path)?,
             options,
             clock: SystemClock::new().map_err(ConnectError::Clock)?,
+            hello: Hello::of_a_new_client().map_err(ConnectError::Process)?,
             server: AtomicU32::new(0),
         })
     }
@@ -58,6 +62,10 @@ impl Place {
     /// The process that serves, as far as is known.
     pub(super) fn server_pid(&self) -> u32 {
         self.server.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hello(&self) -> &Hello {
+        &self.hello
     }
 
     pub(super) fn clock(&self) -> &SystemClock {
@@ -115,8 +123,9 @@ impl Place {
         match Link::knock(&self.socket) {
             Ok(mut link) => {
                 self.server.store(link.pid(), Ordering::Relaxed);
-                match link.greet(greeting) {
-                    Ok(()) => Ok(Knocked::In(link)),
+                match link.greet(&self.hello, greeting) {
+                    Ok(Ok(())) => Ok(Knocked::In(link)),
+                    Ok(Err(refusal)) => Err(self.refused(&refusal)),
                     Err(LinkError::Silent) => {
                         let (socket, pid) = (self.socket.to_path_buf(), link.pid());
                         Err(ConnectError::Unresponsive { socket, pid })

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bson::spec::BinarySubtype;
@@ -11,16 +11,17 @@ use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc}
 use lockstore::remote::{ClientSession, OnReply, Outstanding};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
-use super::again::Again;
+use super::again::{Again, waits_remembered};
+use super::call::Call;
 use super::connect::ConnectOptions;
 use super::control::Control;
 use super::error::ConnectError;
 use super::limit::Limit;
-use super::link::{Link, LinkError};
+use super::link::Link;
 use super::place::Place;
-use super::pool::{Pool, Slot, SlotSession};
+use super::pool::Pool;
+use super::sessions::Sessions;
 use crate::commands::failure;
-use crate::presence::Hello;
 use crate::wire::MESSAGE_BYTES_MAX;
 
 /// The way to a store's server, for all threads of a process. When the server ends, the next call starts another and goes on
@@ -34,8 +35,8 @@ pub struct Transport {
     clock: Arc<dyn Clock>,
     pool: Pool,
     control: Arc<Control>,
-    /// Client sessions for transactions that nobody has now.
-    sessions: Mutex<Vec<ClientSession>>,
+    /// Client sessions for transactions, and for calls that wait.
+    sessions: Sessions,
     closed: AtomicBool,
     opened_by: u32,
     opened_in: forkguard::Guard,
@@ -46,7 +47,7 @@ impl Transport {
         let place = Place::new(path, options)?;
         let for_ever = Limit::new(place.clock(), None);
         let first = place.dial(for_ever, for_ever.within(place.options().start_timeout))?;
-        Self::new(place, first)
+        Ok(Self::new(place, first))
     }
 
     /// Only if a server listens.
@@ -58,27 +59,26 @@ impl Transport {
         };
         let within = Limit::new(place.clock(), None).within(place.options().start_timeout);
         let first = place.dial_if_there(within)?;
-        first.map(|first| Self::new(place, first)).transpose()
+        Ok(first.map(|first| Self::new(place, first)))
     }
 
-    fn new(place: Place, first: Link) -> Result<Self, ConnectError> {
+    fn new(place: Place, first: Link) -> Self {
         let place = Arc::new(place);
-        let hello = Hello::of_a_new_client().map_err(ConnectError::Process)?;
         let for_ever = Limit::new(place.clock(), None);
         let pool = Pool::new(place.options().connections_max);
         if let Some(mut slot) = pool.take(for_ever) {
             slot.link = Some(first);
         }
-        Ok(Self {
+        Self {
             clock: Arc::new(place.clock().clone()),
             pool,
-            control: Control::new(Arc::clone(&place), hello),
-            sessions: Mutex::default(),
+            control: Control::new(Arc::clone(&place)),
+            sessions: Sessions::default(),
             place,
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
             opened_in: forkguard::new(),
-        })
+        }
     }
 
     /// The process that serves, as far as is known.
@@ -109,7 +109,7 @@ impl Transport {
             return Err(StoreError::ServerUnresponsive { pid: self.server_pid() });
         };
         let again = Again::of(&command);
-        Call { transport: self, again, limit, resends: 0, announced: false }.run(&mut slot, command)
+        Call::new(&self.place, again, limit).run(&mut slot, command)
     }
 
     /// Begins a call that may wait, for a lock say. `on_reply` is told once what it came to, on a thread of the transport, which
@@ -138,10 +138,21 @@ impl Transport {
             on_reply(Ok(refusal));
             return Outstanding::answered();
         }
+        if !waits_remembered(&command) {
+            return self.control.start(command, deadline, on_reply);
+        }
+        let lent = self.sessions.lend();
+        command.append(cstr!("lsid"), lsid(lent.session().id));
+        command.append(cstr!("txnNumber"), lent.session().txn_number);
+        let on_reply = Box::new(move |reply| {
+            drop(lent);
+            on_reply(reply);
+        });
         self.control.start(command, deadline, on_reply)
     }
 
-    /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], and connections are closed.
+    /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], its sessions end with all
+    /// that is bound to them, and connections are closed.
     ///
     /// # Errors
     ///
@@ -153,21 +164,37 @@ impl Transport {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
-        self.control.close();
+        let was_present = self.control.close();
         let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
-        let idle =
-            std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        sessions.extend(idle.into_iter().map(|session| lsid(session.id)));
-        if let Some(mut link) = link
-            && !sessions.is_empty()
-        {
-            let sessions = RawArrayBuf::from_iter(sessions);
-            // Those that the server is not told of end by themselves.
-            let _ = link.call(&rawdoc! { "endSessions": sessions, "$db": "admin" }, limit);
+        sessions.extend(self.sessions.empty().into_iter().map(|session| lsid(session.id)));
+        let mut farewells = Vec::new();
+        if was_present {
+            farewells.push(rawdoc! { "lockGoodbye": 1, "$db": "admin" });
         }
+        if !sessions.is_empty() {
+            let sessions = RawArrayBuf::from_iter(sessions);
+            farewells.push(rawdoc! { "endSessions": sessions, "$db": "admin" });
+        }
+        self.say(farewells, link, limit);
         Ok(())
+    }
+
+    /// Tells the server what this client is done with, if there is one: what it is not told of ends by itself.
+    fn say(&self, farewells: Vec<RawDocumentBuf>, mut link: Option<Link>, limit: Limit<'_>) {
+        for farewell in farewells {
+            if let Some(link) = &mut link
+                && link.call(&farewell, limit).is_ok()
+            {
+                continue;
+            }
+            // The connection may have been that to an earlier server.
+            link = self.place.dial_if_there(limit).ok().flatten();
+            if let Some(link) = &mut link {
+                let _ = link.call(&farewell, limit);
+            }
+        }
     }
 
     fn usable(&self) -> Result<(), StoreError> {
@@ -181,159 +208,10 @@ impl Transport {
     }
 }
 
-/// A call on its way.
-struct Call<'t> {
-    transport: &'t Transport,
-    again: Again,
-    limit: Limit<'t>,
-    /// How often it was sent again.
-    resends: u32,
-    /// Whether the command says that it comes again.
-    announced: bool,
-}
-
-impl Call<'_> {
-    fn run(
-        mut self,
-        slot: &mut Slot,
-        mut command: RawDocumentBuf,
-    ) -> Result<RawDocumentBuf, StoreError> {
-        let mut remembered = command.get("lsid").is_ok_and(|lsid| lsid.is_some())
-            && command.get("txnNumber").is_ok_and(|number| number.is_some());
-        let mut numbered = remembered;
-        loop {
-            if !numbered && self.again == Again::Remembered {
-                remembered = self.number(slot, &mut command)?;
-                numbered = true;
-            }
-            let link = self.link(slot)?;
-            let pid = link.pid();
-            let broken = match link.call(&command, self.limit) {
-                // It was not done.
-                Ok(reply) if is_interrupted(&reply) => {
-                    slot.link = None;
-                    self.count_resend()?;
-                    continue;
-                }
-                Ok(reply) => return understood(reply, &command),
-                Err(LinkError::Silent) => {
-                    slot.link = None;
-                    return Err(StoreError::ServerUnresponsive { pid });
-                }
-                Err(error @ LinkError::NotSent(_)) => {
-                    tracing::debug!(%error, "the server has gone");
-                    slot.link = None;
-                    self.count_resend()?;
-                    continue;
-                }
-                Err(LinkError::Broken(error)) => error,
-            };
-            slot.link = None;
-            tracing::debug!(%broken, "the server ended in the middle of a call");
-            let may_be_sent = match self.again {
-                Again::Freely | Again::Announced => true,
-                Again::Remembered => remembered,
-                Again::Never => false,
-            };
-            if !may_be_sent {
-                return Err(StoreError::OutcomeUnknown { what: what(&command) });
-            }
-            if (remembered || self.again == Again::Announced) && !self.announced {
-                command.append(cstr!("lockRetry"), true);
-                self.announced = true;
-            }
-            self.count_resend()?;
-        }
-    }
-
-    fn count_resend(&mut self) -> Result<(), StoreError> {
-        self.resends += 1;
-        if self.resends <= RESENDS_MAX {
-            return Ok(());
-        }
-        let reason = format!("{RESENDS_MAX} servers have ended in the middle of this call");
-        let socket = Arc::clone(self.transport.place.socket());
-        Err(StoreError::Unreachable { socket, reason: reason.into() })
-    }
-
-    fn link<'s>(&self, slot: &'s mut Slot) -> Result<&'s mut Link, StoreError> {
-        let place = &self.transport.place;
-        if slot.link.is_none() {
-            let dialled = place.dial(self.limit, self.limit);
-            let link = dialled.map_err(|error| error.into_store_error(place.socket()))?;
-            slot.link = Some(link);
-        }
-        Ok(slot.link.as_mut().expect("it was made"))
-    }
-
-    /// Gives the call the client session and the next number of its slot, so that the server remembers it. Answers whether
-    /// there is such a session.
-    fn number(
-        &mut self,
-        slot: &mut Slot,
-        command: &mut RawDocumentBuf,
-    ) -> Result<bool, StoreError> {
-        while let SlotSession::None = slot.session {
-            let pid = self.link(slot)?.pid();
-            match self.link(slot)?.call(&rawdoc! { "startSession": 1, "$db": "admin" }, self.limit)
-            {
-                Ok(reply) => slot.session = session_of(&reply),
-                Err(LinkError::Silent) => {
-                    slot.link = None;
-                    return Err(StoreError::ServerUnresponsive { pid });
-                }
-                Err(LinkError::NotSent(_) | LinkError::Broken(_)) => {
-                    slot.link = None;
-                    self.count_resend()?;
-                }
-            }
-        }
-        let SlotSession::Open { lsid, txn_number } = &mut slot.session else { return Ok(false) };
-        *txn_number += 1;
-        command.append(cstr!("lsid"), lsid.clone());
-        command.append(cstr!("txnNumber"), *txn_number);
-        Ok(true)
-    }
-}
-
-fn session_of(reply: &RawDocument) -> SlotSession {
-    match reply.get_document("id") {
-        Ok(lsid) => SlotSession::Open { lsid: lsid.to_owned(), txn_number: 0 },
-        Err(_) => SlotSession::Unsupported,
-    }
-}
-
 /// The `lsid` of a client session.
 fn lsid(id: Uuid) -> RawDocumentBuf {
     let id = Binary { subtype: BinarySubtype::Uuid, bytes: id.bytes().to_vec() };
     rawdoc! { "id": id }
-}
-
-/// Whether the server stopped before it did what was asked.
-pub(super) fn is_interrupted(reply: &RawDocument) -> bool {
-    matches!(reply.get_i32("code"), Ok(INTERRUPTED_AT_SHUTDOWN | SHUTDOWN_IN_PROGRESS))
-}
-
-/// The reply, unless it says that nobody knows what has become of the command.
-pub(super) fn understood(
-    reply: RawDocumentBuf,
-    command: &RawDocument,
-) -> Result<RawDocumentBuf, StoreError> {
-    match reply.get_str("codeName") {
-        Ok("OutcomeUnknown") => Err(StoreError::OutcomeUnknown { what: what(command) }),
-        _ => Ok(reply),
-    }
-}
-
-/// A command, in an error.
-pub(super) fn what(command: &RawDocument) -> Arc<str> {
-    match command.iter().next() {
-        Some(Ok((name, value))) => match value.as_str() {
-            Some(target) => format!("`{name}` of {target:?}").into(),
-            None => format!("`{name}`").into(),
-        },
-        _ => "the command".into(),
-    }
 }
 
 /// The refusal of what no server would read.
@@ -372,14 +250,13 @@ impl Remote for Transport {
 
     fn take_client_session(&self) -> Result<ClientSession, StoreError> {
         self.usable()?;
-        let idle = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(idle.unwrap_or_else(|| ClientSession { id: Uuid::new(), txn_number: 0 }))
+        Ok(self.sessions.take())
     }
 
     fn give_back_client_session(&self, session: ClientSession) {
         // In a forked child the lock may be held for ever, by a thread that is not there.
         if self.usable().is_ok() {
-            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.sessions.give_back(session);
         }
     }
 
@@ -411,15 +288,8 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// How often a call is sent again.
-const RESENDS_MAX: u32 = 16;
-
 /// Room for what is put around a command, and into it.
 const ROOM: usize = 256;
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(200);
-
-/// MongoDB's codes for what a server that stops has not done.
-const INTERRUPTED_AT_SHUTDOWN: i32 = 11600;
-const SHUTDOWN_IN_PROGRESS: i32 = 91;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
+use bson::raw::{CStr, cstr};
 use bson::spec::BinarySubtype;
 use bson::{Binary, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use lockstore::BootId;
@@ -10,7 +11,7 @@ use lockstore::presence::{Instance, Presence, Process};
 use rustix::process::{Pid, geteuid};
 use uuid::Uuid;
 
-/// `lockHello {pid, startTime, bootId, pidNamespace, instance}`.
+/// `lockHello {pid, startTime, bootId, pidNamespace, instance}`, or `lockJoin` with the same fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     claimed: Presence,
@@ -36,13 +37,27 @@ impl Hello {
         Ok(Self { claimed: Presence { instance, process: Process::current()? } })
     }
 
-    /// The command.
+    /// `lockHello`.
     pub(crate) fn write(&self) -> RawDocumentBuf {
+        self.command(cstr!("lockHello"))
+    }
+
+    /// `lockJoin`.
+    pub(crate) fn write_join(&self) -> RawDocumentBuf {
+        self.command(cstr!("lockJoin"))
+    }
+
+    /// Which client says so.
+    pub(crate) fn instance(&self) -> Instance {
+        self.claimed.instance
+    }
+
+    fn command(&self, name: &CStr) -> RawDocumentBuf {
         let Presence { instance, process } = self.claimed;
         let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let uuid = |bytes: [u8; 16]| Binary { subtype: BinarySubtype::Uuid, bytes: bytes.into() };
         rawdoc! {
-            "lockHello": 1,
+            name: 1,
             "pid": i64::from(process.pid),
             "startTime": long(process.started_ticks),
             "bootId": uuid(process.boot_id.0),

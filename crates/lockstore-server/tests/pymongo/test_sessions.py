@@ -322,7 +322,7 @@ def test_a_session_that_has_ended_is_forgotten(client, jobs):
     client.admin.command("refreshSessions", [session])
     client.admin.command("endSessions", [session])
     refused = run(client, "factory", "insert", "jobs", **insert)
-    assert refused["codeName"] == "OutcomeUnknown" and refused["errorLabels"] == ["OutcomeUnknown"]
+    assert refused["codeName"] == "StoreOutcomeUnknown" and refused["errorLabels"] == ["OutcomeUnknown"]
     assert jobs.count_documents({}) == 1
 
 

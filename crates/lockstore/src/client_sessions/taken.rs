@@ -1,9 +1,8 @@
 //! A session in which somebody writes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Last, Lsid, State, Use};
+use super::{Last, Lsid, Rows, State, Use};
 use crate::engine::Engine;
 use crate::request::Task;
 
@@ -12,14 +11,14 @@ use crate::request::Task;
 pub(crate) struct Taken<'e> {
     engine: &'e Arc<Engine>,
     lsid: Lsid,
-    has_rows: AtomicBool,
+    rows: Mutex<Rows>,
     last: Option<Last>,
 }
 
 impl<'e> Taken<'e> {
     pub(super) fn new(engine: &'e Arc<Engine>, lsid: Lsid, state: State) -> Self {
-        let State { has_rows, last } = state;
-        Self { engine, lsid, has_rows: AtomicBool::new(has_rows), last }
+        let State { rows, last } = state;
+        Self { engine, lsid, rows: Mutex::new(rows), last }
     }
 
     pub(crate) fn engine(&self) -> &'e Arc<Engine> {
@@ -45,20 +44,31 @@ impl<'e> Taken<'e> {
         self.last = Some(Last { number, used });
     }
 
-    /// Whether anything is remembered of it on disk.
+    /// Whether anything may be remembered of it on disk.
     pub(crate) fn has_rows(&self) -> bool {
-        self.has_rows.load(Ordering::Relaxed)
+        self.rows().may_be()
     }
 
     /// Something is remembered from now on.
     pub(super) fn has_got_rows(&self) {
-        self.has_rows.store(true, Ordering::Relaxed);
+        *self.rows() = Rows::There;
+    }
+
+    /// Something may be remembered from some time on.
+    pub(super) fn may_get_rows(&self) {
+        let mut rows = self.rows();
+        *rows = Rows::ToCome.max(*rows);
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let state = State { has_rows: self.has_rows(), last: self.last.take() };
+        let rows = *self.rows();
+        let state = State { rows, last: self.last.take() };
         if self.engine.client_sessions.give_back(self.lsid, state, self.engine) {
             self.engine.post_or_warn(Task::EndClientSessions(vec![self.lsid]));
         }

@@ -119,6 +119,14 @@ impl<'e> RetryableWrite<'e> {
         self.remembered.iter().any(is_inserted).then_some(Past::Inserted)
     }
 
+    /// By what a task is remembered that may wait, and goes on when the session is somebody else's again: its answer is remembered in the
+    /// same commit, whenever that is.
+    pub(crate) fn origin(&self, memo: Memo) -> Arc<Origin> {
+        self.session.may_get_rows();
+        let chunk = self.next_chunk.load(Ordering::Relaxed);
+        Arc::new(Origin { lsid: self.session.lsid(), number: self.number, chunk, memo })
+    }
+
     /// Has a task done; what it comes to is remembered in the same commit.
     pub(crate) fn call(&self, task: Task, memo: Memo) -> Answer {
         let chunk = self.next_chunk.load(Ordering::Relaxed);

@@ -277,7 +277,6 @@ mod tests {
 
     use super::*;
     use crate::commands::reply::Reply;
-    use crate::error::StoreError;
 
     /// What a reply tells of an error is the error.
     #[track_caller]
@@ -319,18 +318,6 @@ mod tests {
             let (key, holder) = (Key::new("k").unwrap(), Holder::new("h").unwrap());
             let lost = LockLost { key, holder, token: Token::new(7).unwrap(), now_held_by };
             comes_back(&Box::new(lost).into());
-        }
-    }
-
-    #[test]
-    fn a_store_that_cannot_serve_is_told_apart() {
-        for error in [
-            StoreError::Poisoned { cause: "the disk is full".into() },
-            StoreError::Closed,
-            StoreError::Busy { queue_max: 3 },
-            StoreError::Internal { what: "nothing fits".into() },
-        ] {
-            comes_back(&error.into());
         }
     }
 

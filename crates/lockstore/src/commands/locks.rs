@@ -10,14 +10,17 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error};
+use lockcore::Wait;
 
 use super::Waits;
+use super::caller::Caller;
 use super::started::Started;
 use crate::engine::Engine;
 use crate::remote::LockCall;
 use crate::remote::form::call;
 use crate::remote::form::query::Query;
 
+use calls::Once;
 pub(crate) use subscriptions::Subscriptions;
 
 /// A lock command.
@@ -47,10 +50,11 @@ impl<'a> LockCommand<'a> {
     pub(super) fn run(self, engine: &Arc<Engine>, command: &RawDocument) -> RawDocumentBuf {
         match self {
             Self::Call(call) => match calls::once(engine, &call, command) {
-                Some(reply) => reply,
-                None => calls::run(engine, call),
+                Once::Replied(reply) => reply,
+                Once::Unnumbered => calls::run(engine, call, None),
+                Once::Waits(origin) => calls::run(engine, call, Some(origin)),
             },
-            Self::Query(query) => queries::run(engine, &query),
+            Self::Query(query) => queries::run(engine, Caller::Owner, &query),
         }
     }
 
@@ -58,18 +62,23 @@ impl<'a> LockCommand<'a> {
     pub(super) fn start(
         self,
         engine: &Arc<Engine>,
-        command: &RawDocument,
+        caller: Caller,
         waits: Waits,
+        command: &RawDocument,
     ) -> Started {
         match self {
             Self::Call(call) => match calls::once(engine, &call, command) {
-                Some(reply) => Started::Reply(reply),
-                None => calls::start(engine, call, waits),
+                Once::Replied(reply) => Started::Reply(reply),
+                Once::Unnumbered if waits.cover(call.wait() != Wait::No) => {
+                    Started::Reply(calls::run(engine, call, None))
+                }
+                Once::Unnumbered => calls::start(engine, call, None),
+                Once::Waits(origin) => calls::start(engine, call, Some(origin)),
             },
             Self::Query(Query::NextEvents { subscription }) => {
                 next_events::start(engine, subscription)
             }
-            Self::Query(query) => Started::Reply(queries::run(engine, &query)),
+            Self::Query(query) => Started::Reply(queries::run(engine, caller, &query)),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     Acquisition, Found, HeldDocument, HeldLocks, LockUpdate, Mode, Patience, Release,
     StoredCollection, StoredLocks, Wanted,
 };
+use crate::client_sessions::Origin;
 use crate::documents::{Namespace, Scope};
 use crate::engine::Engine;
 use crate::error::{DocumentError, LockDocumentError};
@@ -38,6 +39,8 @@ pub(crate) struct LockDocumentRequest {
     pub(crate) session: Option<SessionId>,
     pub(crate) show_token: bool,
     pub(crate) fences: Vec<Fence>,
+    /// By what it is remembered that it has locked, if it is.
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 /// A request whose arguments have been checked.
@@ -94,6 +97,7 @@ impl LockDocumentRequest {
             selector,
             max_time: self.max_time,
             wanted: Arc::new(wanted),
+            origin: self.origin,
             works_out: AtomicBool::new(false),
         };
         let patience = self.patience.filter(|_| self.mode == Mode::Meet);

@@ -10,9 +10,10 @@ use docquery::Filter;
 use lockcore::{Instant, LeaveCause, Refusal, Ttl};
 
 use super::{
-    LockAnswer, LockFields, LockUpdate, LockableCollection, Look, Looked, Take, Taken, Wanted,
-    WorkedOut,
+    LockAnswer, LockFields, LockUpdate, LockableCollection, Look, Looked, Take, Taken, TakenLock,
+    Wanted, WorkedOut,
 };
+use crate::client_sessions::Origin;
 use crate::documents::{CollectionId, Namespace, RecordId, Scope};
 use crate::engine::Engine;
 use crate::error::{DocumentError, LockDocumentError, unexpected};
@@ -33,6 +34,19 @@ pub(crate) struct HeldDocument {
     pub(crate) rejoined: bool,
 }
 
+impl HeldDocument {
+    /// A document that was locked just now.
+    pub(crate) fn of(lock: TakenLock, valid_until: Option<Instant>) -> Self {
+        Self {
+            document: lock.document,
+            fence: Fence { key: lock.key, holder: lock.lock_id, token: lock.token },
+            ttl: lock.lease.map(|lease| lease.ttl),
+            valid_until,
+            rejoined: lock.rejoined,
+        }
+    }
+}
+
 /// Where a document is to be locked, and which one.
 #[derive(Debug)]
 pub(crate) struct StoredCollection {
@@ -42,6 +56,8 @@ pub(crate) struct StoredCollection {
     /// How long one look may take.
     pub(crate) max_time: Option<Duration>,
     pub(crate) wanted: Arc<Wanted>,
+    /// By what the answer is remembered, if it is.
+    pub(crate) origin: Option<Arc<Origin>>,
     /// Whether the update is more work than the writer has time for.
     pub(crate) works_out: AtomicBool,
 }
@@ -79,7 +95,7 @@ impl StoredCollection {
             worked_out,
             turn: look.turn,
         };
-        Ok(Some(Task::LockDocument(Box::new(take))))
+        Ok(Some(Task::LockDocument(Box::new(take)).remembered_by(self.origin.clone())))
     }
 
     /// What the update makes of a document, as of now; `None` if it is gone or does not match any more.
@@ -145,13 +161,7 @@ impl StoredCollection {
                 if !lock.waited {
                     rivals.note(Some(lock.tried));
                 }
-                Ok(Looked::Locked(HeldDocument {
-                    document: lock.document,
-                    fence: Fence { key: lock.key, holder: lock.lock_id, token: lock.token },
-                    ttl: lock.lease.map(|lease| lease.ttl),
-                    valid_until,
-                    rejoined: lock.rejoined,
-                }))
+                Ok(Looked::Locked(HeldDocument::of(*lock, valid_until)))
             }
             Taken::Unavailable(document) => Ok(Looked::Unavailable(document)),
             Taken::Again => {

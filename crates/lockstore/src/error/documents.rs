@@ -9,6 +9,7 @@ use docquery::{Error, ErrorCode};
 use super::shell::Shell;
 use super::{AcquireError, LockLost, PartialWrite, StoreError, TransactionEnd, TransactionSize};
 use crate::disk::DiskError;
+use crate::remote::form::store_error::code_of;
 
 /// Why an operation on documents was not done. Nothing has changed, unless the operation is one of many
 /// documents and says how far it came.
@@ -87,7 +88,7 @@ impl DocumentError {
 
     /// MongoDB's code for it; that of the first error where there are several,
     /// [`SHUTDOWN_IN_PROGRESS`](ErrorCode::SHUTDOWN_IN_PROGRESS) when the store is closed or has stopped, and
-    /// [`INTERNAL_ERROR`](ErrorCode::INTERNAL_ERROR) when it cannot serve for another reason.
+    /// [the store's own](crate::remote#their-errors) when it cannot serve for another reason.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(error) => error.code(),
@@ -114,24 +115,32 @@ impl DocumentError {
     /// The name of the code: `DuplicateKey`.
     pub fn code_name(&self) -> Cow<'static, str> {
         match self {
-            Self::Store(StoreError::OutcomeUnknown { .. }) => Cow::Borrowed("OutcomeUnknown"),
+            Self::Store(error) => store_code_name(error),
+            Self::Acquire(error) => match **error {
+                AcquireError::Store(ref error) => store_code_name(error),
+                _ => self.code().name(),
+            },
+            Self::Partial(partial) => partial.first().1.code_name(),
             _ => self.code().name(),
         }
     }
 }
 
-/// MongoDB's code for a store that cannot serve. One that was closed, or has stopped, goes down as a server that is shut down:
-/// drivers ask the next one.
+/// The code of a store that cannot serve. One that was closed, or has stopped, goes down as a server of MongoDB's that is shut
+/// down: drivers ask the next one.
 fn store_code(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::Closed | StoreError::Poisoned { .. } => ErrorCode::SHUTDOWN_IN_PROGRESS,
-        StoreError::OutcomeUnknown { .. } => ErrorCode::new(OUTCOME_UNKNOWN),
-        _ => ErrorCode::INTERNAL_ERROR,
+        _ => ErrorCode::new(code_of(error).number()),
     }
 }
 
-/// The code of [`StoreError::OutcomeUnknown`], which MongoDB does not have.
-const OUTCOME_UNKNOWN: i32 = 790_001;
+fn store_code_name(error: &StoreError) -> Cow<'static, str> {
+    match error {
+        StoreError::Closed | StoreError::Poisoned { .. } => store_code(error).name(),
+        _ => Cow::Borrowed(code_of(error).name()),
+    }
+}
 
 impl From<DiskError> for DocumentError {
     fn from(error: DiskError) -> Self {

@@ -16,7 +16,7 @@ use crate::error::{LockDocumentError, ReleaseDocumentError, StoreError};
 use crate::fence::Fence;
 use crate::remote::Remote;
 pub(crate) use locking::RemoteLocking;
-use replied::Replied;
+pub(crate) use replied::Replied;
 
 /// A collection of a store that lives elsewhere.
 #[derive(Clone, Copy, Debug)]

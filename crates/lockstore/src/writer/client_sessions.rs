@@ -10,8 +10,9 @@ use lockcore::Instant;
 use super::{Moment, Writer};
 use crate::client_sessions::{Lsid, Origin};
 use crate::disk::DiskError;
-use crate::request::{Reply, Request, Task};
+use crate::request::{Answer, Reply, Request, Task};
 use crate::rows::{RowChange, RowKey, TableId};
+use crate::slot::Slot;
 
 /// What is still to be done about sessions.
 #[derive(Debug)]
@@ -65,6 +66,14 @@ impl Writer {
         let row =
             own.and_then(|(_, answer)| origin.row(answer, self.numbers.wall_seen().as_millis()));
         self.batch.rows.extend(row);
+    }
+
+    /// Answers somebody who has waited. What it comes to is remembered in the batch that ends its wait, if it is.
+    pub(super) fn answer_waiter(&mut self, slot: Arc<Slot>, answer: Answer) {
+        let wall_ms = self.numbers.wall_seen().as_millis();
+        let row = slot.origin().and_then(|origin| origin.row(&answer, wall_ms));
+        self.batch.rows.extend(row);
+        self.batch.answers.push((Reply::Caller(slot), answer));
     }
 
     /// Ends the client sessions that nobody has used for long, and deletes some of the rows of those that have ended.

@@ -330,7 +330,8 @@ impl Writer {
 
     fn tell_waiter(&mut self, ticket: Ticket, taken: Taken) {
         if let Some(waiter) = self.document_waiters.remove(ticket) {
-            self.answer_taken(Reply::Caller(waiter.slot), taken);
+            let answer = Answer::DocumentLock(Box::new(LockAnswer::Taken(taken)));
+            self.answer_waiter(waiter.slot, answer);
         }
     }
 

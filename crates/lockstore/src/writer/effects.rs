@@ -8,7 +8,7 @@ use crate::document_locks::side_grant::is_side_key;
 use crate::events::EventKind;
 use crate::grants;
 use crate::records::Record;
-use crate::request::{Answer, Reply};
+use crate::request::Answer;
 use crate::rows::{RowChange, RowKey, TableId};
 
 impl Writer {
@@ -92,7 +92,7 @@ impl Writer {
             | Change::SessionClosed { .. } => return,
         };
         if let Some(slot) = self.waiting.remove(waiter) {
-            self.batch.answers.push((Reply::Caller(slot), answer));
+            self.answer_waiter(slot, answer);
         }
     }
 

@@ -1,13 +1,14 @@
 //! The sessions that are other processes' presence: whose each is, its row, and what becomes of all of one client.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lockcore::{Command, Instant, Outcome, Session, SessionId, Standing};
 
 use super::{Moment, SESSION_STEPS_MAX, Writer};
 use crate::clock::WallTime;
 use crate::document_locks::side_grant::is_side_key;
-use crate::presence::{Instance, Presence, Process, SessionInfo, SessionStanding};
+use crate::presence::{Instance, Presence, Process, SessionInfo, SessionOwners, SessionStanding};
 use crate::records::{Record, SessionRecordV1};
 use crate::request::{Answer, Reply};
 use crate::rows::{RowChange, RowKey, TableId};
@@ -17,6 +18,8 @@ use crate::rows::{RowChange, RowKey, TableId};
 pub(crate) struct Presences {
     known: BTreeMap<SessionId, Known>,
     by_instance: BTreeSet<(Instance, SessionId)>,
+    /// What others may ask meanwhile.
+    owners: Arc<SessionOwners>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,12 @@ impl Presences {
     pub(crate) fn insert(&mut self, session: SessionId, presence: Presence, opened: WallTime) {
         self.known.insert(session, Known { presence, opened });
         self.by_instance.insert((presence.instance, session));
+        self.owners.insert(session, presence);
+    }
+
+    /// Whose they are, for who does not sit in the writer's seat.
+    pub(crate) fn owners(&self) -> &Arc<SessionOwners> {
+        &self.owners
     }
 
     /// How many sessions there are.
@@ -61,6 +70,7 @@ impl Presences {
 
     fn remove(&mut self, session: SessionId) -> bool {
         let known = self.known.remove(&session);
+        self.owners.remove(session);
         known.is_some_and(|known| self.by_instance.remove(&(known.presence.instance, session)))
     }
 }
@@ -119,6 +129,7 @@ impl Writer {
             let decided = self.table.decide(moment.now, &Command::TakeUpSession { session });
             self.apply(&decided.expect("a session that lives can be taken up"), moment);
             if moved {
+                self.presences.owners.insert(session, presence);
                 self.put_session(session);
             }
         }

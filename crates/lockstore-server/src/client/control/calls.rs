@@ -113,8 +113,8 @@ impl Calls {
         let mut given_up = Vec::new();
         for (id, call) in &mut self.outstanding {
             call.sent += 1;
-            let is_remembered = matches!(call.command.get("lsid"), Ok(Some(_)));
-            if call.sent == 2 && (is_remembered || Again::of(&call.command) == Again::Announced) {
+            // What has a client session of its own does not say so: until it is done, nothing is known of that.
+            if call.sent == 2 && Again::of(&call.command) == Again::Announced {
                 call.command.append(cstr!("lockRetry"), true);
             }
             self.to_send.push_back(Message::of(*id, 0, &call.command));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn add(calls: &mut Calls, is_up: bool) -> i32 {
-        let command = rawdoc! { "lockAcquire": "k", "lsid": {} };
+        let command = rawdoc! { "lockDocument": "c", "newLockId": true };
         calls.add(command, None, Box::new(drop), is_up).map_err(|(_, error)| error).unwrap()
     }
 

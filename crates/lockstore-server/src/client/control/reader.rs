@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use bson::RawDocumentBuf;
 use lockstore::{Clock, StoreError};
 
+use super::super::call::{is_interrupted, understood};
 use super::super::limit::Limit;
 use super::super::link::{Link, LinkError};
-use super::super::transport::{is_interrupted, understood};
 use super::calls::Answered;
 use super::{Control, Phase};
 
@@ -55,7 +55,7 @@ impl Control {
         let for_ever = Limit::new(self.place.clock(), None);
         let dialled = self.place.dial(for_ever, for_ever);
         let mut link = dialled.map_err(|error| error.into_store_error(self.place.socket()))?;
-        match link.call(&self.hello.write(), for_ever) {
+        match link.call(&self.place.hello().write(), for_ever) {
             Ok(reply) if matches!(reply.get_f64("ok"), Ok(1.0)) => Ok(Some(link)),
             Ok(reply) => Err(StoreError::Unreachable {
                 socket: Arc::clone(self.place.socket()),

@@ -37,6 +37,7 @@ impl<T> LockDocument<'_, T> {
             projection: self.projection,
             lock_id: Holder::new(&lock_id).map_err(ArgumentError::from)?,
             is_new_lock_id,
+            origin: None,
             patience: patience.filter(|_| mode == Mode::Meet),
             max_time: self.max_time,
             ttl: self.ttl.map(Ttl::new).transpose().map_err(ArgumentError::from)?,

@@ -5,44 +5,44 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error};
-use lockcore::Wait;
+use lockcore::{Outcome, Wait};
 
 use crate::call::Call;
-use crate::client_sessions::{Lsid, Memo, Past, ReplyOf, RetryableWrite};
+use crate::client_sessions::{Lsid, Memo, Origin, Past, ReplyOf, RetryableWrite};
 use crate::commands::reply::Reply;
 use crate::commands::session_fields::{Part, SessionFields};
 use crate::commands::started::{CommandFuture, Started};
-use crate::commands::{Waits, Within, failed, statements};
+use crate::commands::{Within, failed, statements};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::remote::LockCall;
 use crate::remote::form::answer::About;
-use crate::request::Answer;
+use crate::request::{Answer, Task};
 
-/// Makes a call that has a number in its client session: it is made once, however often it comes, and its reply is remembered. `None`
-/// for one that has no number. One that waits has none: who waits asks again, and a holder that has its lock already gets the same grant.
-pub(super) fn once(
-    engine: &Arc<Engine>,
-    call: &LockCall,
-    command: &RawDocument,
-) -> Option<RawDocumentBuf> {
-    let fields = SessionFields::parse(Document::from(command));
-    match fields {
-        Ok(SessionFields { part: Part::None, .. }) => None,
-        Ok(SessionFields { part: Part::Write { lsid, number, resent }, .. })
-            if call.wait() == Wait::No =>
-        {
-            let reply = once_in(engine, call, (lsid, number, resent));
-            Some(reply.unwrap_or_else(|error| {
-                Reply::failure(&error, &Within::RetryableWrite.labels(&error))
-            }))
+/// What is to become of a call by the number that it has in its client session.
+pub(super) enum Once {
+    /// It has none.
+    Unnumbered,
+    /// It was made, now or before, or it is refused. This is its reply.
+    Replied(RawDocumentBuf),
+    /// It may wait, and is remembered when its wait is over.
+    Waits(Arc<Origin>),
+}
+
+/// Makes a call that has a number in its client session: it is made once, however often it comes, and its reply is remembered.
+pub(super) fn once(engine: &Arc<Engine>, call: &LockCall, command: &RawDocument) -> Once {
+    match SessionFields::parse(Document::from(command)) {
+        Ok(SessionFields { part: Part::None, .. }) => Once::Unnumbered,
+        Ok(SessionFields { part: Part::Write { lsid, number, resent }, .. }) => {
+            once_in(engine, call, (lsid, number, resent)).unwrap_or_else(|error| {
+                Once::Replied(Reply::failure(&error, &Within::RetryableWrite.labels(&error)))
+            })
         }
         Ok(_) => {
-            let message =
-                "a call that waits for a lock, or is part of a transaction, has no number";
-            Some(failed(&Error::bad_value(message).into()))
+            let message = "a call about a lock that is part of a transaction is not made here";
+            Once::Replied(failed(&Error::bad_value(message).into()))
         }
-        Err(error) => Some(failed(&error.into())),
+        Err(error) => Once::Replied(failed(&error.into())),
     }
 }
 
@@ -50,12 +50,12 @@ fn once_in(
     engine: &Arc<Engine>,
     call: &LockCall,
     (lsid, number, resent): (Lsid, i64, bool),
-) -> Result<RawDocumentBuf, DocumentError> {
+) -> Result<Once, DocumentError> {
     let session = engine.client_sessions.take(engine, lsid, call.deadline())?;
     let write = RetryableWrite::begin(session, number, resent)?;
     match write.past(0) {
         Some(Past::Replied(reply)) => match statements::remembered(reply)? {
-            Some(reply) => return Ok(reply.to_owned()),
+            Some(reply) => return Ok(Once::Replied(reply.to_owned())),
             None => return Err(statements::incomplete("it has no reply").into()),
         },
         Some(_) => return Err(statements::incomplete("it was another command").into()),
@@ -63,28 +63,34 @@ fn once_in(
     }
     let (about, clock) = (About::of(call), Arc::clone(&engine.clock));
     let of = ReplyOf::new(move |answer| match answer {
-        Answer::Done(_) | Answer::Broken(_) => {
+        Answer::Done(Outcome::Waiting(_)) => None,
+        Answer::Done(_) | Answer::HandedOff(_) | Answer::Broken(_) => {
             Some(about.reply(&answer.clone().into(), clock.now()))
         }
         _ => None,
     });
-    let answer = write.call(call.clone().into(), Memo::Reply { statement: 0, of });
-    Ok(About::of(call).reply(&answer.into(), engine.clock.now()))
+    let memo = Memo::Reply { statement: 0, of };
+    if call.wait() != Wait::No {
+        return Ok(Once::Waits(write.origin(memo)));
+    }
+    let answer = write.call(call.clone().into(), memo);
+    Ok(Once::Replied(About::of(call).reply(&answer.into(), engine.clock.now())))
 }
 
-pub(super) fn run(engine: &Arc<Engine>, call: LockCall) -> RawDocumentBuf {
+pub(super) fn run(
+    engine: &Arc<Engine>,
+    call: LockCall,
+    origin: Option<Arc<Origin>>,
+) -> RawDocumentBuf {
     let about = About::of(&call);
-    let answer = engine.call(call.into()).into();
+    let answer = engine.call(Task::from(call).remembered_by(origin)).into();
     about.reply(&answer, engine.clock.now())
 }
 
-/// What can be answered at once is, by this thread, if nobody else is at work, or it waits for that.
-pub(super) fn start(engine: &Arc<Engine>, call: LockCall, waits: Waits) -> Started {
-    if waits == Waits::Everything || (waits == Waits::Commits && call.wait() == Wait::No) {
-        return Started::Reply(run(engine, call));
-    }
+/// What can be answered at once is, by this thread, if nobody else is at work.
+pub(super) fn start(engine: &Arc<Engine>, call: LockCall, origin: Option<Arc<Origin>>) -> Started {
     let about = About::of(&call);
-    let mut call = Call::about_lock(engine, call);
+    let mut call = Call::about_lock(engine, call, origin);
     if let Some(answer) = call.start() {
         return Started::Reply(about.reply(&answer.into(), engine.clock.now()));
     }

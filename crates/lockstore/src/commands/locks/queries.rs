@@ -7,6 +7,7 @@ use bson::RawDocumentBuf;
 use docquery::{Value, Writer, limits};
 
 use super::next_events;
+use crate::commands::caller::Caller;
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::remote::form::parts::number;
@@ -15,7 +16,7 @@ use crate::remote::form::{backup, field, figures, info, store_error, success};
 use crate::store::PAGE_MAX;
 
 /// Answers a query.
-pub(super) fn run(engine: &Arc<Engine>, query: &Query<'_>) -> RawDocumentBuf {
+pub(super) fn run(engine: &Arc<Engine>, caller: Caller, query: &Query<'_>) -> RawDocumentBuf {
     if let Query::Backup { path } = query {
         return match engine.backup(Path::new(&**path)) {
             Ok(()) => success(|_| {}),
@@ -26,13 +27,18 @@ pub(super) fn run(engine: &Arc<Engine>, query: &Query<'_>) -> RawDocumentBuf {
         return next_events::at_once(engine, *subscription);
     }
     let mut fields = Writer::new();
-    match answer(engine, query, &mut fields) {
+    match answer(engine, caller, query, &mut fields) {
         Ok(()) => success(|reply| *reply = fields),
         Err(error) => store_error::reply(&error),
     }
 }
 
-fn answer(engine: &Arc<Engine>, query: &Query<'_>, fields: &mut Writer) -> Result<(), StoreError> {
+fn answer(
+    engine: &Arc<Engine>,
+    caller: Caller,
+    query: &Query<'_>,
+    fields: &mut Writer,
+) -> Result<(), StoreError> {
     engine.check_usable()?;
     match query {
         Query::IsHeld { key, holder } => {
@@ -58,7 +64,7 @@ fn answer(engine: &Arc<Engine>, query: &Query<'_>, fields: &mut Writer) -> Resul
         Query::Subscribe { prefix, events_max } => {
             let now = engine.clock.now();
             let subscription = engine.subscribe(prefix, *events_max)?;
-            let number_of = engine.subscriptions.keep(subscription, now)?;
+            let number_of = engine.subscriptions.keep(subscription, caller.client(), now)?;
             fields.field(field::SUBSCRIPTION, number(number_of));
         }
         Query::Unsubscribe { subscription } => engine.subscriptions.end(*subscription),

@@ -9,6 +9,7 @@ use lockcore::Instant;
 
 use crate::error::StoreError;
 use crate::events::{SUBSCRIPTIONS_MAX, Subscription};
+use crate::presence::Instance;
 
 /// The subscriptions of a store that commands have begun, by number.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct Subscriptions {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) subscription: Subscription,
+    /// Whose it is, if that is known.
+    owner: Option<Instance>,
     /// When somebody last asked for it, in ns.
     used: AtomicU64,
     /// Whether somebody waits for its events.
@@ -32,8 +35,13 @@ pub(super) struct Open {
 pub(super) struct Reader(Arc<Open>);
 
 impl Subscriptions {
-    /// Keeps a subscription until it is ended, or nobody has read it for a while.
-    pub(super) fn keep(&self, subscription: Subscription, now: Instant) -> Result<u64, StoreError> {
+    /// Keeps a subscription until it is ended, its owner is gone, or nobody has read it for a while.
+    pub(super) fn keep(
+        &self,
+        subscription: Subscription,
+        owner: Option<Instance>,
+        now: Instant,
+    ) -> Result<u64, StoreError> {
         let mut open = self.lock();
         open.retain(|_, open| open.is_in_use(now));
         if open.len() >= SUBSCRIPTIONS_MAX {
@@ -42,7 +50,7 @@ impl Subscriptions {
         }
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let (used, is_read) = (AtomicU64::new(now.as_nanos()), AtomicBool::new(false));
-        open.insert(number, Arc::new(Open { subscription, used, is_read }));
+        open.insert(number, Arc::new(Open { subscription, owner, used, is_read }));
         Ok(number)
     }
 
@@ -59,6 +67,11 @@ impl Subscriptions {
     /// Ends a subscription; nothing happens when there is none of that number.
     pub(super) fn end(&self, number: u64) {
         self.lock().remove(&number);
+    }
+
+    /// A client is gone: its subscriptions end.
+    pub(crate) fn end_of(&self, owner: Instance) {
+        self.lock().retain(|_, open| open.owner != Some(owner));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Open>>> {

@@ -12,7 +12,7 @@ use crate::fence::Fence;
 
 /// The reply of a command that was done.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Replied<'r> {
+pub(crate) struct Replied<'r> {
     fields: Document<'r>,
 }
 
@@ -24,7 +24,7 @@ impl<'r> Replied<'r> {
     }
 
     /// What `lockDocument` has found.
-    pub(super) fn found(reply: &RawDocument) -> Result<Found<HeldDocument>, LockDocumentError> {
+    pub(crate) fn found(reply: &RawDocument) -> Result<Found<HeldDocument>, LockDocumentError> {
         let Some(it) = Replied::done(reply) else { return Err(failure::read_lock(reply)) };
         if let Some(document) = it.document("unavailableDocument") {
             return Ok(Found::Unavailable(document));

@@ -14,7 +14,7 @@ macro_rules! codes {
             #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$code),*];
 
-            pub(crate) fn number(self) -> i32 {
+            pub(crate) const fn number(self) -> i32 {
                 match self {
                     $(Self::$code => $number,)*
                 }
@@ -86,6 +86,8 @@ codes! {
     DocumentLockLost = 100_000_031;
     /// A document is released, and was not updated.
     DocumentNotUpdated = 100_000_032;
+    /// What a store does elsewhere failed.
+    StoreElsewhere = 100_000_033;
     /// There is something at the destination of a backup.
     BackupExists = 100_000_041;
     /// There is no folder for a backup.

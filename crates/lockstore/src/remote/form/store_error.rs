@@ -17,14 +17,17 @@ pub(crate) fn reply(error: &StoreError) -> RawDocumentBuf {
     failure(&error.to_string(), code_of(error), |fields| write(error, fields))
 }
 
-fn code_of(error: &StoreError) -> Code {
+/// The code of an error of the store: each has one, whatever command it comes from. (Replies about documents say of a store that
+/// is closed or has stopped what drivers understand, and this in `errInfo`.)
+pub(crate) fn code_of(error: &StoreError) -> Code {
     match error {
         StoreError::Poisoned { .. } => Code::StorePoisoned,
         StoreError::Closed => Code::StoreClosed,
         StoreError::Forked { .. } => Code::StoreForked,
         StoreError::Busy { .. } => Code::StoreBusy,
         StoreError::TooManySubscriptions { .. } => Code::StoreTooManySubscriptions,
-        StoreError::Internal { .. } | StoreError::Elsewhere { .. } => Code::StoreInternal,
+        StoreError::Internal { .. } => Code::StoreInternal,
+        StoreError::Elsewhere { .. } => Code::StoreElsewhere,
         StoreError::Disk(_) => Code::StoreDisk,
         StoreError::ServerUnresponsive { .. } => Code::StoreUnresponsive,
         StoreError::OutcomeUnknown { .. } => Code::StoreOutcomeUnknown,
@@ -99,9 +102,77 @@ fn try_read(code: Code, mut fields: Arguments<'_>) -> Result<StoreError, Error> 
         Code::StoreInternal => {
             StoreError::Internal { what: text(&mut fields, field::WHAT)?.into() }
         }
+        Code::StoreElsewhere => {
+            StoreError::Elsewhere { what: text(&mut fields, field::WHAT)?.into() }
+        }
         other => {
             let what = format!("a call was refused as no such call is: {}", other.name()).into();
             StoreError::Internal { what }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::{failed, failure};
+    use crate::error::DocumentError;
+    use crate::remote::form::expect_success;
+
+    /// Every error there is. Whoever adds one is stopped by the `match`.
+    fn all() -> Vec<StoreError> {
+        let all = vec![
+            StoreError::Poisoned { cause: "the disk is full".into() },
+            StoreError::Closed,
+            StoreError::Forked { opened_by: 7 },
+            StoreError::Busy { queue_max: 3 },
+            StoreError::TooManySubscriptions { subscriptions_max: 5 },
+            StoreError::ServerUnresponsive { pid: 9 },
+            StoreError::OutcomeUnknown { what: "`insert` of \"c\"".into() },
+            StoreError::Unreachable { socket: Path::new("/s").into(), reason: "gone".into() },
+            StoreError::Internal { what: "nothing fits".into() },
+            StoreError::Elsewhere { what: "it has no such question".into() },
+            DiskError::Elsewhere { what: "a bad sector".into() }.into(),
+        ];
+        let place = |error: &StoreError| match error {
+            StoreError::Poisoned { .. } => 0,
+            StoreError::Closed => 1,
+            StoreError::Forked { .. } => 2,
+            StoreError::Busy { .. } => 3,
+            StoreError::TooManySubscriptions { .. } => 4,
+            StoreError::ServerUnresponsive { .. } => 5,
+            StoreError::OutcomeUnknown { .. } => 6,
+            StoreError::Unreachable { .. } => 7,
+            StoreError::Internal { .. } => 8,
+            StoreError::Elsewhere { .. } => 9,
+            StoreError::Disk(_) => 10,
+        };
+        assert!(all.iter().map(place).eq(0..11), "each is here once");
+        all
+    }
+
+    #[test]
+    fn every_error_of_the_store_has_one_code_and_comes_back_as_it_was() {
+        let mut codes = Vec::new();
+        for error in all() {
+            let code = code_of(&error);
+            assert!(!codes.contains(&code.number()), "{error:?} shares its code");
+            codes.push(code.number());
+
+            let about_locks = reply(&error);
+            assert_eq!(about_locks.get_i32("code").unwrap(), code.number());
+            let back = expect_success(&about_locks).unwrap_err();
+            assert_eq!(format!("{back:?}"), format!("{error:?}"));
+
+            let about_documents = failed(&DocumentError::from(error.clone()));
+            let (expected, name) = match error {
+                StoreError::Poisoned { .. } | StoreError::Closed => (91, "ShutdownInProgress"),
+                _ => (code.number(), code.name()),
+            };
+            assert_eq!(about_documents.get_i32("code").unwrap(), expected, "{error:?}");
+            assert_eq!(about_documents.get_str("codeName").unwrap(), name, "{error:?}");
+            let back = failure::read(&about_documents);
+            assert_eq!(format!("{back:?}"), format!("{:?}", DocumentError::from(error)));
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub(crate) fn read_lock(reply: &RawDocument) -> LockDocumentError {
 fn read_own_lock(reply: &RawDocument) -> Option<LockDocumentError> {
     let (code, fields) = code_and_fields(reply)?;
     Some(match code {
-        Code::LockSessionEnded => LockDocumentError::SessionEnded,
+        Code::LockSessionEnded | Code::LockSessionUnknown => LockDocumentError::SessionEnded,
         Code::LockHeldInOtherSession => {
             LockDocumentError::OtherSession { lock_id: lock_id(fields)? }
         }

@@ -9,21 +9,25 @@ use docquery::{Error, Value, Writer};
 use lockcore::{Holder, Instant, SessionId, Ttl};
 
 use super::failure;
+use crate::client_sessions::{Memo, Past, ReplyOf};
+use crate::commands::Call;
 use crate::commands::arguments::Arguments;
 use crate::commands::concern::Concern;
 use crate::commands::fences;
 use crate::commands::find::{collation, hint, owned};
 use crate::commands::reply::Reply;
 use crate::commands::started::{CommandFuture, Started};
+use crate::commands::statements;
 use crate::commands::update::UpdateSpec;
-use crate::commands::{Call, Waits};
 use crate::document_locks::{
-    Found, HeldDocument, LockDocumentRequest, Locking, MAX_WAIT, Mode, Patience,
+    Found, HeldDocument, LockAnswer, LockDocumentRequest, Locking, MAX_WAIT, Mode, Patience, Taken,
 };
 use crate::error::{ArgumentError, DocumentError, LockDocumentError};
 use crate::operations::Selector;
+use crate::remote::document_locks::Replied;
 use crate::remote::form::field;
 use crate::remote::form::parts::{instant, optional};
+use crate::request::Answer;
 
 /// Looks at once, on this thread. What waits for a document, or for somebody else's commit, is pending then.
 pub(super) fn start(call: &Call<'_>) -> Started {
@@ -32,15 +36,23 @@ pub(super) fn start(call: &Call<'_>) -> Started {
 
 fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let namespace = call.namespace().map_err(DocumentError::from)?;
-    let request = parse(call)?;
+    let mut request = parse(call)?;
     let lock_id = request.lock_id.clone();
     let may_be_done = request.is_new_lock_id && call.is_resent();
-    let is_told_at_once = request.patience.is_none();
+    let may_wait = request.patience.is_some();
+    let past = call.write.and_then(|write| write.past(0));
+    if past.is_none() {
+        request.origin = call.write.map(|write| write.origin(memo(&lock_id)));
+    }
     let begun = request.begin(call.engine, namespace)?;
+    if let Some(past) = past {
+        let found = remembered(past)?;
+        return Ok(Started::Reply(reply(&lock_id, begun.show(found))));
+    }
     if may_be_done && let Some(held) = begun.stored.locked_before()? {
         return Ok(Started::Reply(reply(&lock_id, begun.show(Found::Locked(held)))));
     }
-    if call.waits == Waits::Everything || (call.waits == Waits::Commits && is_told_at_once) {
+    if call.waits.cover(may_wait) {
         return Ok(Started::Reply(reply(&lock_id, begun.run())));
     }
     let mut locking = Locking::started(begun)?;
@@ -52,6 +64,34 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
             reply(&lock_id, found)
         })),
     })
+}
+
+/// How it is remembered which document was locked: by the reply, with the whole document.
+fn memo(lock_id: &Holder) -> Memo {
+    let lock_id = lock_id.clone();
+    let of = ReplyOf::new(move |answer| match answer {
+        Answer::DocumentLock(answer) => match &**answer {
+            LockAnswer::Taken(Taken::Locked(lock)) => {
+                let held =
+                    HeldDocument::of((**lock).clone(), lock.lease.map(|lease| lease.expires_at));
+                Some(reply(&lock_id, Ok(Found::Locked(held))))
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    Memo::Reply { statement: 0, of }
+}
+
+/// What the command has locked when it came before.
+fn remembered(past: Past<'_>) -> Result<Found<HeldDocument>, LockDocumentError> {
+    let Past::Replied(reply) = past else {
+        return Err(DocumentError::from(statements::incomplete("it was another command")).into());
+    };
+    match statements::remembered(reply)? {
+        Some(reply) => Replied::found(reply),
+        None => Err(DocumentError::from(statements::incomplete("it has no reply")).into()),
+    }
 }
 
 fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
@@ -76,6 +116,7 @@ fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
         session: asked.session,
         show_token: asked.show_token,
         fences: fences::parse(call.command).map_err(DocumentError::from)?,
+        origin: None,
     })
 }
 

@@ -1,0 +1,1 @@
+//! Nothing but tests: MongoDB's Rust driver as a client of lockstore.
