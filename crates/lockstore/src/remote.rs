@@ -98,7 +98,8 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 pub use lockcore::{
-    Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Wait,
+    Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Release,
+    Renew, Wait, WaitUntilFree,
 };
 
 use crate::clock::Clock;

@@ -125,7 +125,7 @@ impl Request {
             Task::Once { task, .. } => task,
             task => task,
         };
-        matches!(task, Task::Command(Command::Renew { .. }))
+        matches!(task, Task::Command(Command::Renew(_)))
     }
 
     /// Whether a thread blocks until it is answered.

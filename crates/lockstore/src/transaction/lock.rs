@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lockcore::{Command, Granted, Instant, Key, Mode, Outcome, Wait};
+use lockcore::{Command, Granted, Instant, Key, Mode, Outcome, Release, Renew, Wait};
 
 use super::Shared;
 use crate::acquire::{LockRequest, Wanted};
@@ -146,7 +146,7 @@ impl LockChange {
     pub(super) fn renewal(guard: &LockGuard) -> Self {
         let lease = Arc::clone(guard.lease());
         let (key, holder, token) = (lease.key.clone(), lease.holder.clone(), Some(lease.token));
-        let renew = Command::Renew { key: key.clone(), holder, token, ttl: guard.ttl() };
+        let renew = Command::Renew(Renew { key: key.clone(), holder, token, ttl: guard.ttl() });
         Self { key, what: What::Renew(lease, renew) }
     }
 
@@ -170,7 +170,7 @@ impl LockChange {
             What::Renew(_, renew) => renew.clone(),
             What::Release(lease) => {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
-                Command::Release { key, holder, token: Some(lease.token) }
+                Command::Release(Release { key, holder, token: Some(lease.token) })
             }
         }
     }
@@ -179,10 +179,12 @@ impl LockChange {
     pub(crate) fn call(&self) -> LockCall {
         match self.command() {
             Command::Acquire(acquire) => LockCall::Acquire(acquire),
-            Command::Renew { key, holder, token, ttl } => {
-                LockCall::Renew { key, holder, token, ttl }
+            Command::Renew(Renew { key, holder, token, ttl }) => {
+                LockCall::Renew(Renew { key, holder, token, ttl })
             }
-            Command::Release { key, holder, token } => LockCall::Release { key, holder, token },
+            Command::Release(Release { key, holder, token }) => {
+                LockCall::Release(Release { key, holder, token })
+            }
             other => unreachable!("a transaction does nothing else with locks: {other:?}"),
         }
     }

@@ -2,7 +2,10 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, Value, Writer};
-use lockcore::{Holder, Instant, Key, LeaveCause, Limit, Outcome, Refusal, SessionId};
+use lockcore::{
+    Holder, Instant, Key, LeaveCause, Limit, Outcome, Refusal, Release, Renew, SessionId,
+    WaitUntilFree,
+};
 
 use super::code::Code;
 use super::parts::{bad, count, mode, number, write_granted, write_held_by};
@@ -22,10 +25,12 @@ impl About {
     pub(crate) fn of(call: &LockCall) -> Self {
         let (key, holder) = match call {
             LockCall::Acquire(acquire) => (Some(&acquire.key), Some(&acquire.holder)),
-            LockCall::Renew { key, holder, .. }
-            | LockCall::Release { key, holder, .. }
+            LockCall::Renew(Renew { key, holder, .. })
+            | LockCall::Release(Release { key, holder, .. })
             | LockCall::HandOn { key, holder, .. } => (Some(key), Some(holder)),
-            LockCall::WaitUntilFree { key, .. } | LockCall::Break { key, .. } => (Some(key), None),
+            LockCall::WaitUntilFree(WaitUntilFree { key, .. }) | LockCall::Break { key, .. } => {
+                (Some(key), None)
+            }
             LockCall::OpenSession | LockCall::CloseSession { .. } => (None, None),
         };
         Self { key: key.cloned(), holder: holder.cloned() }
@@ -183,15 +188,15 @@ fn read_success(call: &LockCall, mut fields: Arguments<'_>) -> Result<LockAnswer
                 LockAnswer::Done(Outcome::Granted(granted))
             }
         }
-        LockCall::WaitUntilFree { .. } => {
+        LockCall::WaitUntilFree(_) => {
             if fields.need(field::WAITED, Arguments::boolean)? {
                 LockAnswer::Left(LeaveCause::Free)
             } else {
                 LockAnswer::Done(Outcome::Free)
             }
         }
-        LockCall::Renew { .. } => LockAnswer::Done(Outcome::Renewed(fields.granted()?)),
-        LockCall::Release { .. } | LockCall::HandOn { .. } => LockAnswer::Done(Outcome::Ended),
+        LockCall::Renew(_) => LockAnswer::Done(Outcome::Renewed(fields.granted()?)),
+        LockCall::Release(_) | LockCall::HandOn { .. } => LockAnswer::Done(Outcome::Ended),
         LockCall::Break { .. } => {
             let record = fields.need(field::RECORD, Arguments::document)?;
             let record = info::read_break(Arguments::new(field::RECORD, record)?)?;
