@@ -65,6 +65,19 @@ pub enum LockAnswer {
 }
 
 impl LockCall {
+    /// The lock that it is about, if it is about one.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Acquire(Acquire { key, .. })
+            | Self::WaitUntilFree(WaitUntilFree { key, .. })
+            | Self::Renew(Renew { key, .. })
+            | Self::Release(Release { key, .. })
+            | Self::HandOn { key, .. }
+            | Self::Break { key, .. } => Some(key),
+            Self::OpenSession | Self::CloseSession { .. } => None,
+        }
+    }
+
     /// How long it may wait for somebody else.
     pub fn wait(&self) -> Wait {
         match self {

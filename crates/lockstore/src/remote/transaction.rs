@@ -14,16 +14,15 @@ use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use docquery::{Document, Value};
-use lockcore::Instant;
+use lockcore::{Key, Outcome, Refusal};
 
 use super::documents::{Command, Reply, has_succeeded, senseless};
-use super::{ClientSession, LockAnswer, Remote, form};
+use super::{ClientSession, LockAnswer, LockCall, Remote, form};
 use crate::commands::failure;
 use crate::error::TransactionEnd::{self, Aborted, Committed};
-use crate::error::{DocumentError, StoreError};
+use crate::error::{DocumentError, StoreError, unexpected};
 use crate::fence::Fence;
-use crate::store::Store;
-use crate::transaction::{LockChange, TransactionOptions};
+use crate::transaction::{ChangedLocks, TransactionOptions};
 
 /// A transaction as all its handles share it: itself, its collections and its cursors.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ struct Work {
     session: Option<ClientSession>,
     fences: Vec<Fence>,
     /// What its commit does to locks.
-    locks: Vec<LockChange>,
+    locks: Vec<LockCall>,
 }
 
 impl RemoteTransaction {
@@ -66,13 +65,23 @@ impl RemoteTransaction {
         command: Command,
     ) -> Result<RawDocumentBuf, DocumentError> {
         self.remote.check_usable()?;
+        self.run_in(&mut self.lock(), database, command)
+    }
+
+    /// Runs a command by which the transaction has its commit make a call about a lock, and gives its reply, which tells of errors too.
+    pub(crate) fn note(
+        &self,
+        database: &str,
+        command: Command,
+        call: LockCall,
+    ) -> Result<RawDocumentBuf, DocumentError> {
+        self.remote.check_usable()?;
         let mut phase = self.lock();
-        let work = phase.open()?;
-        let reply = self.send(work, database, command).map_err(lost);
-        if let Some(why) = ended_by(&reply) {
-            self.end(&mut phase, why);
+        let reply = self.run_in(&mut phase, database, command)?;
+        if has_succeeded(&reply) {
+            phase.open()?.locks.push(call);
         }
-        reply
+        Ok(reply)
     }
 
     /// Has the commit check that a grant is there.
@@ -82,43 +91,28 @@ impl RemoteTransaction {
         Ok(())
     }
 
-    /// Has the commit change a lock.
-    pub(crate) fn change_lock(
-        &self,
-        change: LockChange,
-        store: &Store,
-    ) -> Result<(), DocumentError> {
-        self.remote.check_usable()?;
-        let mut phase = self.lock();
-        let work = phase.open()?;
-        change.check_is_first(&work.locks)?;
-        let call = change.call();
-        let reply = self.send(work, "admin", Command::of(&form::call::write(&call)));
-        let reply = reply.map_err(lost);
-        if let Ok(reply) = &reply {
-            if has_succeeded(reply) {
-                work.locks.push(change);
-                return Ok(());
-            }
-            if form::is_own_failure(reply) {
-                return Err(change.refused(form::answer::read(&call, reply), store));
-            }
+    /// Has the commit make a call about a lock, unless something stands in the way already.
+    pub(crate) fn change_lock(&self, call: LockCall) -> Result<Result<(), Refusal>, DocumentError> {
+        let reply = self.note("admin", Command::of(&form::call::write(&call)), call.clone())?;
+        if !has_succeeded(&reply) && form::is_own_failure(&reply) {
+            return match form::answer::read(&call, &reply) {
+                LockAnswer::Refused(refusal) => Ok(Err(refusal)),
+                LockAnswer::Failed(error) => Err(error.into()),
+                answer => Err(unexpected(&answer).into()),
+            };
         }
-        if let Some(why) = ended_by(&reply) {
-            self.end(&mut phase, why);
-        }
-        Reply::checked(reply?).map(|_| ())
+        Reply::checked(reply).map(|_| Ok(()))
     }
 
     /// Commits. A commit of which it is not known whether it was done is asked for again: it is done once.
-    pub(crate) fn commit(&self, store: &Store) -> Result<(), DocumentError> {
+    pub(crate) fn commit(&self) -> Result<ChangedLocks, DocumentError> {
         self.remote.check_usable()?;
         let mut phase = self.lock();
         let work = phase.open()?;
         let asked_at = self.remote.clock().now();
         if work.session.is_none() && work.fences.is_empty() {
             *phase = Phase::Over(DocumentError::TransactionOver(Committed));
-            return Ok(());
+            return Ok(ChangedLocks { asked_at, outcomes: Vec::new() });
         }
         let mut committed = self.send_commit(work);
         for _ in 1..COMMITS_MAX {
@@ -132,7 +126,7 @@ impl RemoteTransaction {
         let locks = std::mem::take(&mut work.locks);
         self.end(&mut phase, DocumentError::TransactionOver(end));
         drop(phase);
-        tell(locks, &committed?, asked_at, store)
+        Ok(ChangedLocks { asked_at, outcomes: outcomes(&locks, &committed?)? })
     }
 
     /// Gives up all that the transaction has changed, unless it is over. It would be given up some time, so nobody is told if that
@@ -160,6 +154,19 @@ impl RemoteTransaction {
     /// Whether it has come to an end after which the whole of it is to be run again.
     pub(crate) fn runs_again(&self) -> bool {
         matches!(&*self.lock(), Phase::Over(why) if why.runs_again())
+    }
+
+    fn run_in(
+        &self,
+        phase: &mut Phase,
+        database: &str,
+        command: Command,
+    ) -> Result<RawDocumentBuf, DocumentError> {
+        let reply = self.send(phase.open()?, database, command).map_err(lost);
+        if let Some(why) = ended_by(&reply) {
+            self.end(phase, why);
+        }
+        reply
     }
 
     fn send_commit(&self, work: &mut Work) -> Result<RawDocumentBuf, StoreError> {
@@ -232,28 +239,20 @@ impl Command {
     }
 }
 
-/// Tells the locks what the commit has done to them.
-fn tell(
-    locks: Vec<LockChange>,
-    committed: &Reply,
-    asked_at: Instant,
-    store: &Store,
-) -> Result<(), DocumentError> {
-    if locks.is_empty() {
-        return Ok(());
-    }
+/// What the commit has done to the locks.
+fn outcomes(locks: &[LockCall], committed: &Reply) -> Result<Vec<(Key, Outcome)>, DocumentError> {
     let replies = committed.array(LOCKS)?;
     if replies.len() != locks.len() {
         return Err(senseless(LOCKS));
     }
-    for (lock, reply) in locks.into_iter().zip(replies.iter()) {
+    let outcomes = locks.iter().zip(replies.iter()).map(|(call, reply)| {
         let reply = reply.as_document().ok_or_else(|| senseless(LOCKS))?.to_raw();
-        match form::answer::read(&lock.call(), &reply) {
-            LockAnswer::Done(outcome) => lock.done(outcome, asked_at, store),
-            answer => return Err(lock.refused(answer, store)),
+        match (call.key(), form::answer::read(call, &reply)) {
+            (Some(key), LockAnswer::Done(outcome)) => Ok((key.clone(), outcome)),
+            (_, answer) => Err(unexpected(&answer).into()),
         }
-    }
-    Ok(())
+    });
+    outcomes.collect()
 }
 
 /// What it means for the transaction that a command in it has no reply. Where nobody knows what has become of the command, the

@@ -1,6 +1,6 @@
 //! Calls about locks.
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, Result, Value, Writer};
 use lockcore::{Acquire, Instant, Key, Mode, Release, Renew, SessionId, Wait, WaitUntilFree};
 use std::time::Duration;
@@ -55,6 +55,12 @@ pub(crate) fn write(call: &LockCall) -> RawDocumentBuf {
         LockCall::CloseSession { session } => fields.field(SESSION_CLOSE, number(session.get())),
     }
     document(fields)
+}
+
+/// The call of a well-formed command that is sent at `now`, if it is one about a lock.
+pub(crate) fn of(command: &RawDocument, now: Instant) -> Option<LockCall> {
+    let name = command.iter().next()?.ok()?.0;
+    parse(name.as_str(), Document::from(command), now)?.ok()
 }
 
 /// The call of a command that came at `now`; `None` when it is no call about a lock.
@@ -186,10 +192,10 @@ fn parse_wait(arguments: &mut Arguments<'_>, now: Instant) -> Result<Wait> {
     }
 }
 
-const ACQUIRE: &str = "lockAcquire";
+pub(crate) const ACQUIRE: &str = "lockAcquire";
 const WAIT: &str = "lockWait";
-const RENEW: &str = "lockRenew";
-const RELEASE: &str = "lockRelease";
+pub(crate) const RENEW: &str = "lockRenew";
+pub(crate) const RELEASE: &str = "lockRelease";
 const BREAK: &str = "lockBreak";
 const SESSION_OPEN: &str = "lockSessionOpen";
 const SESSION_CLOSE: &str = "lockSessionClose";
