@@ -5,15 +5,18 @@
 //! #[path = "documents_typed/scenarios.rs"]
 //! mod embedded;
 //! #[path = "documents_typed/scenarios.rs"]
-//! mod loopback;
+//! mod commands;
+//! #[path = "documents_typed/scenarios.rs"]
+//! mod socket;
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
-use lockstore::{Clock, Store, StoreOptions, SystemClock};
+use lockstore::{Store, StoreOptions};
 use lockstore_testkit::loopback::Loopback;
+
+use crate::served::served;
 
 /// Where a store is, as seen by who uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,11 +26,11 @@ pub enum Deployment {
     Embedded,
     /// Behind its commands.
     Commands,
-    /// Behind its commands, which may be those of a transaction.
-    Loopback,
+    /// Behind the socket of a server, whose clock is the machine's.
+    Socket,
 }
 
-/// Runs a scenario on a store of each kind. A failure tells on which.
+/// Runs a scenario on a store of each kind that a test can be the clock of. A failure tells on which.
 ///
 /// # Panics
 ///
@@ -50,7 +53,8 @@ impl Deployment {
     pub fn of(module: &str) -> Self {
         match module.rsplit("::").next() {
             Some("embedded") => Self::Embedded,
-            Some("loopback") => Self::Loopback,
+            Some("commands") => Self::Commands,
+            Some("socket") => Self::Socket,
             _ => panic!("{module} is not called after a deployment"),
         }
     }
@@ -62,7 +66,7 @@ impl Deployment {
     /// When it cannot be opened.
     #[track_caller]
     pub fn in_memory(self) -> Store {
-        self.reach(Store::in_memory().expect("the store opens"), system_clock(), false)
+        self.reach(Store::in_memory().expect("the store opens"), false)
     }
 
     /// The store at `path`, opened with `options`.
@@ -72,27 +76,24 @@ impl Deployment {
     /// When it cannot be opened.
     #[track_caller]
     pub fn open(self, path: impl AsRef<Path>, options: StoreOptions) -> Store {
-        self.reach(options.open(path).expect("the store opens"), system_clock(), false)
+        self.reach(options.open(path).expect("the store opens"), false)
     }
 
-    /// A store that was opened here, as it is used there.
+    /// A store that was opened here, as it is used there, by managers that are
+    /// [strict](StoreOptions::strict_release) or not.
     ///
     /// # Panics
     ///
     /// When there is no thread for it.
     #[must_use]
-    pub fn reach(self, store: Store, clock: Arc<dyn Clock>, strict_release: bool) -> Store {
+    pub fn reach(self, store: Store, strict_release: bool) -> Store {
         match self {
             Self::Embedded => store,
-            Self::Loopback => Store::remote(Arc::new(crate::loopback::Loopback::new(store, clock))),
             Self::Commands => {
-                let loopback = Loopback::new(store, clock).expect("a thread starts");
+                let loopback = Loopback::new(store).expect("a thread starts");
                 loopback.strict_release(strict_release).into_store()
             }
+            Self::Socket => served(store),
         }
     }
-}
-
-fn system_clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock::new().expect("the clock can be read"))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::doc;
 use lockstore::{AcquireError, DocumentError, ErrorCode};
 
-use super::embedded::{assert_conflict, assert_sound, collection, filled, inside, set};
+use super::{assert_conflict, assert_sound, collection, filled, inside, set};
 
 /// The key that comes and the key that goes are in two documents, of which the one that goes has changed.
 #[test]

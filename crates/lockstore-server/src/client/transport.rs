@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockstore::remote::{ClientSession, OnReply, Outstanding};
+use lockstore::remote::{ClientSessions, OnReply, Outstanding};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
 use super::again::Again;
@@ -34,8 +34,8 @@ pub struct Transport {
     clock: Arc<dyn Clock>,
     pool: Pool,
     control: Arc<Control>,
-    /// Client sessions for transactions that nobody has now.
-    sessions: Mutex<Vec<ClientSession>>,
+    /// Those of transactions.
+    sessions: ClientSessions,
     closed: AtomicBool,
     opened_by: u32,
     opened_in: forkguard::Guard,
@@ -73,7 +73,7 @@ impl Transport {
             clock: Arc::new(place.clock().clone()),
             pool,
             control: Control::new(Arc::clone(&place), hello),
-            sessions: Mutex::default(),
+            sessions: ClientSessions::default(),
             place,
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
@@ -157,9 +157,7 @@ impl Transport {
         let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
-        let idle =
-            std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        sessions.extend(idle.into_iter().map(|session| lsid(session.id)));
+        sessions.extend(self.sessions.drain().into_iter().map(|session| lsid(session.id)));
         if let Some(mut link) = link
             && !sessions.is_empty()
         {
@@ -370,17 +368,8 @@ impl Remote for Transport {
         self.call(database, command.to_owned(), deadline.or(by_max_time))
     }
 
-    fn take_client_session(&self) -> Result<ClientSession, StoreError> {
-        self.usable()?;
-        let idle = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(idle.unwrap_or_else(|| ClientSession { id: Uuid::new(), txn_number: 0 }))
-    }
-
-    fn give_back_client_session(&self, session: ClientSession) {
-        // In a forked child the lock may be held for ever, by a thread that is not there.
-        if self.usable().is_ok() {
-            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
-        }
+    fn client_sessions(&self) -> &ClientSessions {
+        &self.sessions
     }
 
     fn start_command(

@@ -52,14 +52,12 @@ impl Call<'_> {
         self.check_fields(what, starts, options.goes_on)?;
         let mut session = self.engine.client_sessions.take(self.engine, lsid, self.deadline()?)?;
         let is_known = session.last().is_some_and(|last| last.number == number);
-        match what {
-            // It was begun and ended by this very command.
-            What::Commits if starts && is_known => {}
-            What::Commits if resent && !is_known && !session.has_rows() => {
-                return Err(session.outcome_unknown().into());
-            }
-            _ if starts => start(&mut session, number, options.options)?,
-            _ => {}
+        if what == What::Commits && resent && !is_known && !session.has_rows() {
+            return Err(session.outcome_unknown().into());
+        }
+        // Our own clients say so until a command has succeeded.
+        if starts && !(options.goes_on && is_known) {
+            start(&mut session, number, options.options)?;
         }
         let last = current(&session, number)?;
         match (what, &last.used) {

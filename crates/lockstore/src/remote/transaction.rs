@@ -2,8 +2,9 @@
 //!
 //! Its first command begins it. What goes over the connection beside MongoDB's own fields:
 //!
-//! - `lockTransaction: { lifetimeMS, documentsMax, bytesMax, goesOn: true }` in the first command: its
-//!   [options](crate::TransactionOptions), and that a command that fails does not end it.
+//! - `lockTransaction: { lifetimeMS, documentsMax, bytesMax, goesOn: true }` beside `startTransaction`: its
+//!   [options](crate::TransactionOptions), and that a command that fails does not end it. Both are said until a command has
+//!   succeeded, for one that is refused may have begun the transaction or not.
 //! - `lockFences`, the grants that it relies on: in a command that writes, and in `commitTransaction`. If it has done nothing else,
 //!   `commitTransaction` is its first command.
 //! - `lockAcquire`, `lockRenew` and `lockRelease` in it are for its commit: the reply is `{ inCommit: true, ok: 1 }`, or the error
@@ -43,6 +44,8 @@ enum Phase {
 struct Work {
     /// From its first command on.
     session: Option<ClientSession>,
+    /// Whether it is known to be open there: a command that is refused may not have begun it.
+    has_begun: bool,
     fences: Vec<Fence>,
     /// What its commit does to locks.
     locks: Vec<LockCall>,
@@ -140,6 +143,7 @@ impl RemoteTransaction {
         let Ok(work) = phase.open() else { return };
         if work.session.is_some() {
             let command = Command::new("abortTransaction", Value::Int32(1));
+            work.has_begun = true;
             if let Err(error) = self.send(work, "admin", command) {
                 tracing::debug!(%error, "a transaction was not aborted");
             }
@@ -181,17 +185,18 @@ impl RemoteTransaction {
         database: &str,
         mut command: Command,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let is_first = work.session.is_none();
         let session = match &mut work.session {
             Some(session) => session,
             none => {
-                let mut session = self.remote.take_client_session()?;
+                let mut session = self.remote.client_sessions().take(&*self.remote)?;
                 session.txn_number += 1;
                 none.insert(session)
             }
         };
-        command.transaction(session, is_first.then_some(&self.options));
-        self.remote.run_command(database, &command.finish(), None)
+        command.transaction(session, (!work.has_begun).then_some(&self.options));
+        let reply = self.remote.run_command(database, &command.finish(), None)?;
+        work.has_begun |= has_succeeded(&reply);
+        Ok(reply)
     }
 
     /// It is over. The next transaction of its session ends what may be left of it.
@@ -199,7 +204,7 @@ impl RemoteTransaction {
         if let Phase::Open(Work { session: Some(session), .. }) =
             std::mem::replace(phase, Phase::Over(why))
         {
-            self.remote.give_back_client_session(session);
+            self.remote.client_sessions().give_back(session);
         }
     }
 
@@ -218,7 +223,7 @@ impl Phase {
 }
 
 impl Command {
-    /// Adds in which transaction it runs; its first command begins it with its options.
+    /// Adds in which transaction it runs, and with which options it begins, unless it has begun.
     fn transaction(&mut self, session: &ClientSession, begins: Option<&TransactionOptions>) {
         self.writer.open_document("lsid");
         let id = session.id.bytes();
