@@ -30,6 +30,19 @@
 //! | `lockBackup`: path | | |
 //! | `lockCompact`: 1 | | `moved` |
 //!
+//! # Transactions
+//!
+//! A transaction goes by MongoDB's commands. `lockAcquire` (which does not wait), `lockRenew` and `lockRelease` in it are for its commit: they answer
+//! `inCommit: true`, or the error that is known by then, and a grant that is not named by its `token` is the one that the holder
+//! had when the transaction began. `commitTransaction` answers with `locks`: the replies that these have outside, in their order.
+//! It answers the same when it comes again. These fields are ours:
+//!
+//! | field | of | |
+//! | --- | --- | --- |
+//! | `lockTransaction` | the command that begins it | optional `lifetimeMS`, `documentsMax`, `bytesMax`; `goesOn`: a command that fails does not end it |
+//! | `lockFences` | writes and `commitTransaction` | grants that must be there in the commit: an array of `key`, `holder`, `token` |
+//! | `lockRetry` | what is sent again | where nothing is known of its client session any more, the error is `OutcomeUnknown` |
+//!
 //! # Commands about locks of documents
 //!
 //! A lock of a document that is held is known by its `fence`: `{ key, holder, token }`, whose key is the store's own, and whose holder is

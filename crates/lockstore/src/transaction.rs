@@ -223,7 +223,7 @@ impl Transaction {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = match &self.shared {
             Shared::Here(state) => state.change_lock(self.store.engine(), promised.change())?,
-            Shared::There(transaction) => transaction.change_lock(promised.change().into())?,
+            Shared::There(transaction) => transaction.change_lock(promised.change())?,
         };
         match noted {
             Ok(()) => locks.push(promised),

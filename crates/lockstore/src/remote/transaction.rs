@@ -7,8 +7,7 @@
 //!   succeeded, for one that is refused may have begun the transaction or not.
 //! - `lockFences`, the grants that it relies on: in a command that writes, and in `commitTransaction`. If it has done nothing else,
 //!   `commitTransaction` is its first command.
-//! - `lockAcquire`, `lockRenew` and `lockRelease` in it are for its commit: the reply is `{ inCommit: true, ok: 1 }`, or the error
-//!   that is known by now. The reply of `commitTransaction` has the replies that they have outside in `locks`, in their order.
+//! - `lockAcquire`, `lockRenew` and `lockRelease`, which are for its commit: [`remote`](super#transactions) says how.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +22,7 @@ use crate::commands::failure;
 use crate::error::TransactionEnd::{self, Aborted, Committed};
 use crate::error::{DocumentError, StoreError, unexpected};
 use crate::fence::Fence;
-use crate::transaction::{ChangedLocks, TransactionOptions};
+use crate::transaction::{ChangedLocks, LockChange, TransactionOptions};
 
 /// A transaction as all its handles share it: itself, its collections and its cursors.
 #[derive(Debug)]
@@ -94,8 +93,12 @@ impl RemoteTransaction {
         Ok(())
     }
 
-    /// Has the commit make a call about a lock, unless something stands in the way already.
-    pub(crate) fn change_lock(&self, call: LockCall) -> Result<Result<(), Refusal>, DocumentError> {
+    /// Has the commit change a lock, unless something stands in the way already.
+    pub(crate) fn change_lock(
+        &self,
+        change: LockChange,
+    ) -> Result<Result<(), Refusal>, DocumentError> {
+        let call = LockCall::from(change);
         let reply = self.note("admin", Command::of(&form::call::write(&call)), call.clone())?;
         if !has_succeeded(&reply) && form::is_own_failure(&reply) {
             return match form::answer::read(&call, &reply) {
