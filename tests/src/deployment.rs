@@ -1,4 +1,4 @@
-//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`], or, a whole file of them, taken
+//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`] or [`on_all_machines`], or, a whole file of them, taken
 //! by several modules of a test, each called after the deployment on which it runs:
 //!
 //! ```text
@@ -26,18 +26,31 @@ pub enum Deployment {
     Embedded,
     /// Behind its commands.
     Commands,
-    /// Behind the socket of a server, whose clock is the machine's.
+    /// Behind the socket of a server, by the clock of this computer.
     Socket,
 }
 
-/// Runs a scenario on a store of each kind that a test can be the clock of. A failure tells on which.
+/// Runs a scenario on a store of each kind. A failure tells on which.
 ///
 /// # Panics
 ///
 /// When the scenario does.
 pub fn on_all_deployments(scenario: impl Fn(Deployment)) {
-    for deployment in [Deployment::Embedded, Deployment::Commands] {
-        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| scenario(deployment))) {
+    on_all(&[Deployment::Embedded, Deployment::Commands, Deployment::Socket], scenario);
+}
+
+/// The same with those kinds of stores that a [`Machine`](crate::machine::Machine) can have, whose clock is the test's.
+///
+/// # Panics
+///
+/// When the scenario does.
+pub fn on_all_machines(scenario: impl Fn(Deployment)) {
+    on_all(&[Deployment::Embedded, Deployment::Commands], scenario);
+}
+
+fn on_all(deployments: &[Deployment], scenario: impl Fn(Deployment)) {
+    for deployment in deployments {
+        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| scenario(*deployment))) {
             eprintln!("that was on a store that is {deployment:?}");
             resume_unwind(failure);
         }

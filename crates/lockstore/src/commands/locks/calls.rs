@@ -38,8 +38,7 @@ pub(super) fn once(
             }))
         }
         Ok(_) => {
-            let message =
-                "a call that waits for a lock, or is part of a transaction, has no number";
+            let message = "a call that waits for a lock has no number";
             Some(failed(&Error::bad_value(message).into()))
         }
         Err(error) => Some(failed(&error.into())),
