@@ -92,6 +92,27 @@ fn a_transaction_that_has_done_nothing_takes_no_command() {
 }
 
 #[test]
+fn transactions_after_each_other_share_a_client_session_and_those_at_once_do_not() {
+    let (jobs, _, store) = jobs();
+    let begin = || {
+        let tx = store.begin_transaction().unwrap();
+        jobs.in_transaction(&tx).insert_one(doc! {}).unwrap();
+        tx
+    };
+    for _ in 0..3 {
+        begin().commit().unwrap();
+        begin().abort();
+        assert_eq!(store.stats().unwrap().client_sessions, 1);
+    }
+    let both = [begin(), begin()];
+    // A session is durable before anything is done in it.
+    assert_eq!(store.stats().unwrap().client_sessions, 2);
+    both.into_iter().for_each(|tx| tx.commit().unwrap());
+    begin().commit().unwrap();
+    assert_eq!(store.stats().unwrap().client_sessions, 2);
+}
+
+#[test]
 fn a_transaction_that_is_lost_elsewhere_is_run_again() {
     let (jobs, _, store) = jobs();
     for in_the_closure in [true, false] {

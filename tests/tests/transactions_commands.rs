@@ -172,17 +172,6 @@ fn a_transaction_changes_a_lock_once_and_waits_for_none_and_breaks_none() {
         refused(&ours.run(command), 263);
     }
     assert_eq!(locks(&ours.commit()).len(), 1);
-    // A handle of a transaction takes the same commands.
-    let mut tx = store.begin_transaction().unwrap();
-    refused(&tx.run_command("admin", &rawdoc! { "lockInspect": "k" }), 263);
-    let typed = tx.lock("typed").holder("me").acquire().unwrap();
-    let release = rawdoc! { "lockRelease": "k", "holder": "me" };
-    assert!(tx.run_command("admin", &release).get_bool("inCommit").unwrap());
-    let other = tx.lock("other").holder("me").acquire().unwrap();
-    tx.commit().unwrap();
-    assert_eq!(token(&store, "k"), None);
-    let (typed, other) = (typed.guard().unwrap(), other.guard().unwrap());
-    assert_eq!((typed.key().as_str(), other.key().as_str()), ("typed", "other"));
 }
 
 #[test]
