@@ -153,7 +153,7 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError>;
 
-    /// The client sessions of its transactions that nobody has now. Who ends this end, ends them.
+    /// The client sessions of transactions that nobody has now. Who [closes](Self::close) this end ends them.
     fn client_sessions(&self) -> &ClientSessions;
 
     /// Starts a command that may wait, and returns. `on_reply` is called with its reply, once, from any thread, perhaps before this

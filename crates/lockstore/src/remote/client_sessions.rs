@@ -17,26 +17,24 @@ pub struct ClientSession {
     pub txn_number: i64,
 }
 
-/// The client sessions that a [`Remote`] has begun, and that nobody has now: there are as many as there were transactions at once.
+/// Client sessions that nobody has now: there are as many as were in use at once.
 #[derive(Debug, Default)]
 pub struct ClientSessions {
     idle: Mutex<Vec<ClientSession>>,
 }
 
 impl ClientSessions {
-    /// One that nobody else has meanwhile. A new one is durable, so that a commit that is sent again is told apart from one of which
-    /// nothing is known any more.
-    pub(crate) fn take(&self, remote: &dyn Remote) -> Result<ClientSession, StoreError> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| begin(remote), Ok)
+    /// Takes one, which nobody else has then, if there is one.
+    pub fn take(&self) -> Option<ClientSession> {
+        self.idle().pop()
     }
 
-    /// Takes one back whose transaction is over.
-    pub(crate) fn give_back(&self, session: ClientSession) {
+    /// Takes one back in which nothing is under way any more.
+    pub fn give_back(&self, session: ClientSession) {
         self.idle().push(session);
     }
 
-    /// Those that nobody has, to be ended.
+    /// Takes all, to end them.
     pub fn drain(&self) -> Vec<ClientSession> {
         std::mem::take(&mut *self.idle())
     }
@@ -46,7 +44,12 @@ impl ClientSessions {
     }
 }
 
-fn begin(remote: &dyn Remote) -> Result<ClientSession, StoreError> {
+/// A client session for a transaction at the other end of `remote`. A new one is durable before it is used, so that a commit that is sent
+/// again and was not done is told apart from one of which nothing is known any more.
+pub(super) fn take(remote: &dyn Remote) -> Result<ClientSession, StoreError> {
+    if let Some(session) = remote.client_sessions().take() {
+        return Ok(session);
+    }
     let reply = remote.run_command("admin", &rawdoc! { "startSession": 1 }, None)?;
     let id = id_in(&reply).ok_or_else(|| {
         let what = format!("a client session that makes no sense: {reply:?}");

@@ -17,7 +17,7 @@ use docquery::{Document, Value};
 use lockcore::{Key, Outcome, Refusal};
 
 use super::documents::{Command, Reply, has_succeeded, senseless};
-use super::{ClientSession, LockAnswer, LockCall, Remote, form};
+use super::{ClientSession, LockAnswer, LockCall, Remote, client_sessions, form};
 use crate::commands::failure;
 use crate::error::TransactionEnd::{self, Aborted, Committed};
 use crate::error::{DocumentError, StoreError, unexpected};
@@ -191,7 +191,7 @@ impl RemoteTransaction {
         let session = match &mut work.session {
             Some(session) => session,
             none => {
-                let mut session = self.remote.client_sessions().take(&*self.remote)?;
+                let mut session = client_sessions::take(&*self.remote)?;
                 session.txn_number += 1;
                 none.insert(session)
             }
