@@ -1,19 +1,22 @@
-//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`], or, a whole file of them, taken
+//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`] or [`on_all_machines`], or, a whole file of them, taken
 //! by several modules of a test, each called after the deployment on which it runs:
 //!
 //! ```text
 //! #[path = "documents_typed/scenarios.rs"]
 //! mod embedded;
 //! #[path = "documents_typed/scenarios.rs"]
-//! mod loopback;
+//! mod commands;
+//! #[path = "documents_typed/scenarios.rs"]
+//! mod socket;
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
-use lockstore::{Clock, Store, StoreOptions, SystemClock};
+use lockstore::{Store, StoreOptions};
 use lockstore_testkit::loopback::Loopback;
+
+use crate::served::served;
 
 /// Where a store is, as seen by who uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +26,8 @@ pub enum Deployment {
     Embedded,
     /// Behind its commands.
     Commands,
-    /// Behind its commands, which may be those of a transaction.
-    Loopback,
+    /// Behind the socket of a server, by the clock of this computer.
+    Socket,
 }
 
 /// Runs a scenario on a store of each kind. A failure tells on which.
@@ -33,8 +36,21 @@ pub enum Deployment {
 ///
 /// When the scenario does.
 pub fn on_all_deployments(scenario: impl Fn(Deployment)) {
-    for deployment in [Deployment::Embedded, Deployment::Commands] {
-        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| scenario(deployment))) {
+    on_all(&[Deployment::Embedded, Deployment::Commands, Deployment::Socket], scenario);
+}
+
+/// The same with those kinds of stores that a [`Machine`](crate::machine::Machine) can have, whose clock is the test's.
+///
+/// # Panics
+///
+/// When the scenario does.
+pub fn on_all_machines(scenario: impl Fn(Deployment)) {
+    on_all(&[Deployment::Embedded, Deployment::Commands], scenario);
+}
+
+fn on_all(deployments: &[Deployment], scenario: impl Fn(Deployment)) {
+    for deployment in deployments {
+        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| scenario(*deployment))) {
             eprintln!("that was on a store that is {deployment:?}");
             resume_unwind(failure);
         }
@@ -50,7 +66,8 @@ impl Deployment {
     pub fn of(module: &str) -> Self {
         match module.rsplit("::").next() {
             Some("embedded") => Self::Embedded,
-            Some("loopback") => Self::Loopback,
+            Some("commands") => Self::Commands,
+            Some("socket") => Self::Socket,
             _ => panic!("{module} is not called after a deployment"),
         }
     }
@@ -62,7 +79,7 @@ impl Deployment {
     /// When it cannot be opened.
     #[track_caller]
     pub fn in_memory(self) -> Store {
-        self.reach(Store::in_memory().expect("the store opens"), system_clock(), false)
+        self.reach(Store::in_memory().expect("the store opens"), false)
     }
 
     /// The store at `path`, opened with `options`.
@@ -72,27 +89,24 @@ impl Deployment {
     /// When it cannot be opened.
     #[track_caller]
     pub fn open(self, path: impl AsRef<Path>, options: StoreOptions) -> Store {
-        self.reach(options.open(path).expect("the store opens"), system_clock(), false)
+        self.reach(options.open(path).expect("the store opens"), false)
     }
 
-    /// A store that was opened here, as it is used there.
+    /// A store that was opened here, as it is used there, by managers that are
+    /// [strict](StoreOptions::strict_release) or not.
     ///
     /// # Panics
     ///
     /// When there is no thread for it.
     #[must_use]
-    pub fn reach(self, store: Store, clock: Arc<dyn Clock>, strict_release: bool) -> Store {
+    pub fn reach(self, store: Store, strict_release: bool) -> Store {
         match self {
             Self::Embedded => store,
-            Self::Loopback => Store::remote(Arc::new(crate::loopback::Loopback::new(store, clock))),
             Self::Commands => {
-                let loopback = Loopback::new(store, clock).expect("a thread starts");
+                let loopback = Loopback::new(store).expect("a thread starts");
                 loopback.strict_release(strict_release).into_store()
             }
+            Self::Socket => served(store),
         }
     }
-}
-
-fn system_clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock::new().expect("the clock can be read"))
 }

@@ -65,7 +65,7 @@ impl Machine {
     pub fn open_strictly(&self, options: StoreOptions, strict: bool) -> Store {
         let options = options.strict_release(strict);
         let store = options.open_backend(self.disk.backend()).expect("the store opens");
-        self.deployment.reach(store, Arc::new(self.clock.clone()), strict)
+        self.deployment.reach(store, strict)
     }
 
     /// The machine as the next process finds it when this moment's process is killed. What that

@@ -1,5 +1,5 @@
-//! The power is lost at every sync of a script of writes and transactions in a client session. Whoever has got no answer asks again
-//! under the same number, and in the end everything was done once.
+//! The power is lost at every sync of a script of writes and transactions, some of locks too, in a client session. Whoever has got no
+//! answer asks again under the same number, and in the end everything was done once.
 
 use std::sync::Arc;
 
@@ -53,6 +53,12 @@ impl Client {
                 let reply = run(store, begin)?;
                 // What was begun before the crash is gone with it.
                 assert!(reply.get_i32("n").is_ok(), "{reply:?}");
+                for mut lock in locks(self.done) {
+                    lock.append(cstr!("txnNumber"), self.number);
+                    lock.append(cstr!("autocommit"), false);
+                    let reply = run(store, lock)?;
+                    assert!(reply.get_bool("inCommit").is_ok(), "{reply:?}");
+                }
                 self.committing = true;
             }
             let commit =
@@ -60,12 +66,33 @@ impl Client {
             let reply = run(store, commit)?;
             self.committing = false;
             if reply.get_i32("code").is_err() {
+                check_granted(store, self.done, &reply);
                 return Ok(reply);
             }
             assert_eq!(reply.get_i32("code").unwrap(), 251, "{reply:?}");
             self.number += 1;
         }
     }
+}
+
+/// The locks that the transaction of a step changes: it takes one, and releases that of the transaction before it.
+fn locks(step: usize) -> Vec<RawDocumentBuf> {
+    let mut locks = vec![rawdoc! { "lockAcquire": key(step), "holder": "script" }];
+    if step > 7 {
+        locks.push(rawdoc! { "lockRelease": key(step - 7), "holder": "script" });
+    }
+    locks
+}
+
+fn key(step: usize) -> String {
+    format!("of step {step}")
+}
+
+/// Checks that a commit tells of the grant that there is.
+fn check_granted(store: &Store, step: usize, committed: &RawDocument) {
+    let granted = committed.get_array("locks").unwrap().get_document(0).unwrap();
+    let lock = store.inspect(&key(step)).unwrap().expect("it was granted");
+    assert_eq!(granted.get_i64("token").unwrap().cast_unsigned(), lock.holders[0].token.get());
 }
 
 /// A write of the script that changes something whenever it is carried out.
@@ -109,11 +136,19 @@ fn run(store: &Store, mut command: RawDocumentBuf) -> Result<RawDocumentBuf, Bro
     }
 }
 
-/// What a reply tells, apart from whether it was told before.
+/// What a reply tells, apart from whether it was told before, and from tokens: after a crash there are others.
 fn told(reply: &RawDocument) -> Vec<String> {
-    let fields = reply.iter().map(Result::unwrap);
-    let fields = fields.filter(|(name, _)| !name.as_str().starts_with("retriedStmtId"));
-    fields.map(|(name, value)| format!("{name}: {value:?}")).collect()
+    let fields = reply.iter().map(Result::unwrap).filter(|(name, _)| {
+        let name = name.as_str();
+        !name.starts_with("retriedStmtId") && name != "token"
+    });
+    let told = fields.flat_map(|(name, value)| match value.as_array() {
+        Some(locks) if name.as_str() == "locks" => {
+            locks.into_iter().flat_map(|lock| told(lock.unwrap().as_document().unwrap())).collect()
+        }
+        _ => vec![format!("{name}: {value:?}")],
+    });
+    told.collect()
 }
 
 fn open(storage: Storage, disk: &SimDisk) -> Result<Store, lockstore::OpenError> {
@@ -134,7 +169,9 @@ fn content(store: &Store) -> Vec<bson::Document> {
             document
         })
     };
-    of("jobs").chain(of("counters")).collect()
+    let locks = store.list("", None, 100).unwrap().into_iter();
+    let locks = locks.map(|lock| doc! { "held": lock.key.as_str() });
+    of("jobs").chain(of("counters")).chain(locks).collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Document locks, on a store in this process.
 
-use lockstore_tests::document_deployment::Deployment;
+use lockstore_tests::deployment::Deployment;
 
 #[path = "document_locks/basics.rs"]
 mod basics;
@@ -17,4 +17,4 @@ mod truth;
 #[path = "document_locks/waiting.rs"]
 mod waiting;
 
-const DEPLOYMENT: Deployment = Deployment::Here;
+const DEPLOYMENT: Deployment = Deployment::Embedded;

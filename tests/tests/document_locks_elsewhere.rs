@@ -1,6 +1,6 @@
 //! Document locks, on a store that lives elsewhere: the same scenarios, through commands and replies.
 
-use lockstore_tests::document_deployment::Deployment;
+use lockstore_tests::deployment::Deployment;
 
 #[path = "document_locks/basics.rs"]
 mod basics;
@@ -15,4 +15,4 @@ mod truth;
 #[path = "document_locks/waiting.rs"]
 mod waiting;
 
-const DEPLOYMENT: Deployment = Deployment::There;
+const DEPLOYMENT: Deployment = Deployment::Commands;

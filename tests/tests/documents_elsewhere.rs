@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use bson::{Document, doc};
+use bson::{Document, doc, rawdoc};
 use lockstore::collection::{DeleteModel, InsertModel, UpdateModel};
-use lockstore::{Collection, DocumentError, Store, SystemClock, TransactionEnd, WriteModel};
-use lockstore_tests::loopback::Loopback;
+use lockstore::{Collection, DocumentError, Store, TransactionEnd, WriteModel};
+use lockstore_testkit::loopback::Loopback;
 
 /// A collection elsewhere, and the way to it.
 fn jobs() -> (Collection, Arc<Loopback>, Store) {
-    let clock = Arc::new(SystemClock::new().unwrap());
-    let loopback = Arc::new(Loopback::new(Store::in_memory().unwrap(), clock));
+    let loopback = Arc::new(Loopback::new(Store::in_memory().unwrap()).unwrap());
     let store = Store::remote(loopback.clone());
     (store.database("factory").collection("jobs"), loopback, store)
+}
+
+/// The transactions that are open are there no more.
+fn lose_transactions(store: &Store) {
+    let killed = store.database("admin").run_command(&rawdoc! { "killAllSessions": [] });
+    assert!(killed.get_f64("ok").unwrap() > 0.0, "{killed:?}");
 }
 
 /// How many commands `run` takes.
@@ -87,8 +92,29 @@ fn a_transaction_that_has_done_nothing_takes_no_command() {
 }
 
 #[test]
+fn transactions_after_each_other_share_a_client_session_and_those_at_once_do_not() {
+    let (jobs, _, store) = jobs();
+    let begin = || {
+        let tx = store.begin_transaction().unwrap();
+        jobs.in_transaction(&tx).insert_one(doc! {}).unwrap();
+        tx
+    };
+    for _ in 0..3 {
+        begin().commit().unwrap();
+        begin().abort();
+        assert_eq!(store.stats().unwrap().client_sessions, 1);
+    }
+    let both = [begin(), begin()];
+    // A session is durable before anything is done in it.
+    assert_eq!(store.stats().unwrap().client_sessions, 2);
+    both.into_iter().for_each(|tx| tx.commit().unwrap());
+    begin().commit().unwrap();
+    assert_eq!(store.stats().unwrap().client_sessions, 2);
+}
+
+#[test]
 fn a_transaction_that_is_lost_elsewhere_is_run_again() {
-    let (jobs, loopback, store) = jobs();
+    let (jobs, _, store) = jobs();
     for in_the_closure in [true, false] {
         let mut runs = 0;
         let ran: Result<(), DocumentError> = store.transaction(|tx| {
@@ -96,7 +122,7 @@ fn a_transaction_that_is_lost_elsewhere_is_run_again() {
             let inside = jobs.in_transaction(tx);
             inside.insert_one(doc! { "closure": in_the_closure })?;
             if runs == 1 {
-                loopback.lose_transactions();
+                lose_transactions(&store);
             }
             if in_the_closure {
                 inside.insert_one(doc! { "closure": in_the_closure })?;
@@ -110,7 +136,7 @@ fn a_transaction_that_is_lost_elsewhere_is_run_again() {
     // One that nobody runs again says so.
     let tx = store.begin_transaction().unwrap();
     tx.collection::<Document>("factory", "jobs").insert_one(doc! {}).unwrap();
-    loopback.lose_transactions();
+    lose_transactions(&store);
     let lost = tx.commit().unwrap_err();
     assert!(matches!(lost, DocumentError::TransactionOver(TransactionEnd::Lost)), "{lost:?}");
     assert!(lost.is_transient());

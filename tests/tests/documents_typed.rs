@@ -2,6 +2,8 @@
 #![expect(clippy::duplicate_mod, reason = "the scenarios run on each deployment")]
 
 #[path = "documents_typed/scenarios.rs"]
+mod commands;
+#[path = "documents_typed/scenarios.rs"]
 mod embedded;
 #[path = "documents_typed/scenarios.rs"]
-mod loopback;
+mod socket;

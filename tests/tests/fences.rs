@@ -2,15 +2,17 @@
 #![expect(clippy::duplicate_mod, reason = "the scenarios run on each deployment")]
 
 #[path = "fences/scenarios.rs"]
+mod commands;
+#[path = "fences/scenarios.rs"]
 mod embedded;
 #[path = "fences/scenarios.rs"]
-mod loopback;
+mod socket;
 
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::doc;
 use crossbeam_channel::bounded;
 use embedded::{lost, reports};
 use lockstore::{Collection, DocumentError, Fence, Store};
@@ -158,37 +160,6 @@ fn a_fence_holds_exactly_as_long_as_its_grant() {
     store.break_lock("k", later.token(), "a test").unwrap();
     lost(reports(&store).fenced_by(later.fence()).insert_one(doc! { "_id": 6 }));
     Fence::new("", "me", held.token).unwrap_err();
-}
-
-#[test]
-fn what_a_transaction_relies_on_is_looked_at_in_its_commit() {
-    let store = Store::in_memory().unwrap();
-    let guard = store.lock("k").acquire().unwrap();
-    let fence = guard.fence();
-    // Also where it changes nothing: what it has read was under the lock.
-    let reads = store.begin_transaction().unwrap();
-    reads.require(fence.clone()).unwrap();
-    let writes = store.begin_transaction().unwrap();
-    writes.require(fence.clone()).unwrap();
-    writes.require(fence.clone()).unwrap();
-    writes.collection::<Document>("factory", "reports").insert_one(doc! { "_id": 1 }).unwrap();
-    let new = writes.lock("new").acquire().unwrap();
-    guard.release().unwrap();
-    lost(reads.commit());
-    lost(writes.commit());
-    assert!(new.guard().is_none());
-    assert!(!store.is_locked("new").unwrap());
-    assert_eq!(store.database("factory").collection_names().unwrap(), Vec::<String>::new());
-    // A transaction may rely on what it releases itself, and a release of what is lost is refused.
-    let guard = store.lock("k").acquire().unwrap();
-    store
-        .transaction(|tx| {
-            tx.require(guard.fence())?;
-            tx.release(&guard)
-        })
-        .unwrap();
-    lost(store.transaction(|tx| tx.release(&guard)));
-    lost(store.transaction(|tx| tx.renew(&guard)));
 }
 
 /// The environment variable that names the store of the process that is stopped.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lockcore::{
     Acquire, Change, Command, Conflict, EndCause, Grant, Holder, Instant, Key, LeaveCause, Limits,
-    Mode, Outcome, Poll, Refusal, Session, SessionId, Standing, Table, Token, Transition, Ttl,
-    Wait, WaiterId,
+    Mode, Outcome, Poll, Refusal, Release, Renew, Session, SessionId, Standing, Table, Token,
+    Transition, Ttl, Wait, WaiterId,
 };
 use lockstore_testkit::commands::Driver;
 
@@ -411,11 +411,11 @@ impl Wish {
 }
 
 fn renew(name: &str, by: &str, token: Option<Token>) -> Command {
-    Command::Renew { key: key(name), holder: holder(by), token, ttl: None }
+    Command::Renew(Renew { key: key(name), holder: holder(by), token, ttl: None })
 }
 
 fn release(name: &str, by: &str, token: Option<Token>) -> Command {
-    Command::Release { key: key(name), holder: holder(by), token }
+    Command::Release(Release { key: key(name), holder: holder(by), token })
 }
 
 /// Acquires in a table without a model.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use lockstore::{AcquireError, LockGuard, Store, StoreError, WaitError};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::{Deployment, on_all_deployments};
+use lockstore_tests::deployment::{Deployment, on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
@@ -79,7 +79,7 @@ fn a_future_that_was_ready_is_not_to_be_polled_again() {
 /// The queue of those who do not block is bounded; one more is told so, and nothing was done.
 #[test]
 fn one_call_too_many_is_told_that_the_store_is_busy() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open_with(machine.options().queue_max(3));
         let stall = machine.disk.hold_syncs();
@@ -113,7 +113,7 @@ fn one_call_too_many_is_told_that_the_store_is_busy() {
 /// Each bound is refused by its name, changes nothing, and gives way when there is room again.
 #[test]
 fn each_limit_is_refused_by_its_name() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         use lockstore::{Limit, Limits};
         #[track_caller]
         fn check(
@@ -168,7 +168,7 @@ fn each_limit_is_refused_by_its_name() {
 /// A shared lock that is full makes the next wait; it is not refused, for one of the holders may leave.
 #[test]
 fn a_full_shared_lock_is_waited_for() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let limits = lockstore::Limits { holders_per_lock_max: 2, ..Default::default() };
         let store = machine.open_with(machine.options().limits(limits));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockstore::{AcquireError, ArgumentError, LockGuard, ReleaseError, RenewError, ResumeError};
 use lockstore::{StoreError, TtlError};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::on_all_deployments;
+use lockstore_tests::deployment::{on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
@@ -13,7 +13,7 @@ use lockstore_tests::task::Task;
 /// Dropped without a TTL: the release is durable when the drop returns.
 #[test]
 fn a_dropped_guard_without_a_ttl_has_released_durably() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         drop(store.lock("k").acquire().unwrap());
@@ -27,7 +27,7 @@ fn a_dropped_guard_without_a_ttl_has_released_durably() {
 /// Dropped with a TTL: the release is queued, and the drop does not wait for the disk.
 #[test]
 fn a_dropped_guard_with_a_ttl_does_not_wait_for_the_disk() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let guard = store.lock("k").ttl(secs(60)).acquire().unwrap();
@@ -46,7 +46,7 @@ fn a_dropped_guard_with_a_ttl_does_not_wait_for_the_disk() {
 /// Nothing is told before it is durable: not by the call, a read, an event or a wake-up.
 #[test]
 fn nobody_observes_what_is_not_durable() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let holder = store.lock("k").acquire().unwrap();
@@ -71,7 +71,7 @@ fn nobody_observes_what_is_not_durable() {
 
 #[test]
 fn a_leaked_lock_is_resumed_after_a_restart_with_its_mode_and_ttl() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let exclusive = store.lock("x").holder("me").acquire().unwrap().leak();
@@ -96,7 +96,7 @@ fn a_leaked_lock_is_resumed_after_a_restart_with_its_mode_and_ttl() {
 
 #[test]
 fn only_the_grant_that_holds_is_resumed() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let old = store.lock("k").holder("me").ttl(secs(10)).acquire().unwrap().leak();
@@ -119,7 +119,7 @@ fn only_the_grant_that_holds_is_resumed() {
 
 #[test]
 fn a_renewed_lease_counts_from_the_renewal() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let mut guard = store.lock("k").ttl(secs(10)).acquire().unwrap();
@@ -148,7 +148,7 @@ fn a_renewed_lease_counts_from_the_renewal() {
 /// keeps it.
 #[test]
 fn a_lease_that_was_waited_for_is_valid_from_the_hand_off() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         for waited in [0, 3, 9, 10, 11, 1_000] {
@@ -173,7 +173,7 @@ fn a_lease_that_was_waited_for_is_valid_from_the_hand_off() {
 
 #[test]
 fn what_a_guard_cannot_do_any_more_is_told() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let guard = store.lock("k").holder("me").ttl(secs(10)).acquire().unwrap();
@@ -240,7 +240,7 @@ fn bad_arguments_are_typed_errors_and_change_nothing() {
 
 #[test]
 fn a_lease_that_is_kept_alive_outlives_its_ttl_and_its_end_is_noticed() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let guard = store.lock("k").ttl(secs(3)).acquire().unwrap();

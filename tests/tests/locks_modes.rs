@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use lockstore::{AcquireError, AcquireFuture, LockGuard, LockRequest, Mode, Store};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::{Deployment, on_all_deployments};
+use lockstore_tests::deployment::{Deployment, on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -49,7 +49,7 @@ fn check(deployment: Deployment, waiters: &str, groups: &[&str]) {
 
 #[test]
 fn neighbouring_shared_waiters_are_granted_together_and_nobody_overtakes() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         check(deployment, "x", &["x"]);
         check(deployment, "sss", &["sss"]);
         check(deployment, "sxs", &["s", "x", "s"]);
@@ -82,7 +82,7 @@ fn a_writer_in_the_line_is_not_starved_by_readers() {
 
 #[test]
 fn a_writer_that_gives_up_lets_the_readers_behind_it_in() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let _reader = store.lock("k").shared().acquire().unwrap();
@@ -139,7 +139,7 @@ fn many_readers_and_writers_never_meet() {
 /// changes.
 #[test]
 fn a_holder_that_comes_again_joins_its_grant_or_is_told_why_not() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let store = Machine::on(deployment).open();
         let session = store.session().unwrap();
         let me = || store.lock("k").holder("me");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, TryRecvError};
 use lockstore::{EndCause, Event, EventKind, LeakedGrant, LeaveCause, Store, StoreOptions};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::on_all_deployments;
+use lockstore_tests::deployment::{on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
@@ -128,7 +128,7 @@ fn expect(events: &Receiver<Event>, expected: &[&str]) {
 
 #[test]
 fn subscribers_are_told_all_of_their_prefix_in_order() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let (all, some) = (store.subscribe("").unwrap(), store.subscribe("a/").unwrap());
@@ -169,7 +169,7 @@ fn subscribers_are_told_all_of_their_prefix_in_order() {
 
 #[test]
 fn sequences_rise_and_tell_which_events_came_together() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let store = Machine::on(deployment).open();
         let events = store.subscribe("").unwrap();
         let calls: Vec<_> = (0..4)
@@ -236,7 +236,7 @@ fn a_receiver_that_is_dropped_is_forgotten() {
 
 #[test]
 fn waits_that_end_are_told_with_their_cause() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let guard = store.lock("k").acquire().unwrap();
@@ -268,7 +268,7 @@ fn waits_that_end_are_told_with_their_cause() {
 
 #[test]
 fn the_audit_keeps_the_newest_and_survives_a_restart() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let open = || machine.open_with(machine.options().audit_max(5));
         let store = open();
@@ -306,7 +306,7 @@ fn the_audit_keeps_the_newest_and_survives_a_restart() {
 
 #[test]
 fn figures_are_of_the_present() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let before = store.stats().unwrap();

@@ -3,14 +3,14 @@
 use lockstore::SessionError;
 use lockstore::{AcquireError, EndCause, Event, EventKind, LeaveCause, LockGuard, RenewError};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::on_all_deployments;
+use lockstore_tests::deployment::{on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
 
 #[test]
 fn the_end_of_a_session_ends_its_locks_and_its_waits() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let store = Machine::on(deployment).open();
         let session = store.session().unwrap();
         let guard = store.lock("held").session(&session).ttl(secs(60)).acquire().unwrap();
@@ -66,7 +66,7 @@ fn a_dropped_session_has_ended() {
 /// when its end returns all is over and told in order.
 #[test]
 fn a_session_with_a_thousand_locks_ends_in_steps() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         const LOCKS: usize = 1_000;
         let machine = Machine::on(deployment);
         let store = machine.open_with(machine.options().events_max(10 * LOCKS));
@@ -160,7 +160,7 @@ fn sessions_that_end_at_once_do_not_stop_each_other() {
 
 #[test]
 fn sessions_are_bounded() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let limits = lockstore::Limits { sessions_max: 2, ..Default::default() };
         let store = machine.open_with(machine.options().limits(limits));

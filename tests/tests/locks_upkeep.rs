@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lockstore::ReadError;
 use lockstore::{BackupError, LockGuard, MaintenanceError, Store, StoreError, StoreOptions};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::on_all_deployments;
+use lockstore_tests::deployment::{on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 
 #[test]
@@ -79,7 +79,7 @@ fn a_backup_overwrites_nothing() {
 
 #[test]
 fn compaction_under_load_loses_nothing_and_gives_back() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let many: Vec<_> = (0..3_000)
@@ -130,7 +130,7 @@ fn compaction_under_load_loses_nothing_and_gives_back() {
 
 #[test]
 fn a_check_of_a_sound_store_finds_nothing() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let session = store.session().unwrap();

@@ -7,7 +7,7 @@ use lockstore::{
     AcquireError, ArgumentError, LockManager, NameError, ReleaseError, Store, TtlError,
 };
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::{Deployment, on_all_deployments};
+use lockstore_tests::deployment::{Deployment, on_all_deployments, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::task::Task;
@@ -57,7 +57,7 @@ fn remaining(store: &Store, key: &str) -> Option<Duration> {
 /// "True; expiry rewritten, None clears it; the same grant, the same token."
 #[test]
 fn the_holder_acquires_again() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for way in WAYS {
             let store = Machine::on(deployment).open();
             assert!(way.acquire(&store, ("k", "a"), None, Some(secs(10))).unwrap());
@@ -75,7 +75,7 @@ fn the_holder_acquires_again() {
 /// "Locks again, a new token."
 #[test]
 fn the_holder_acquires_again_after_its_expiry() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for way in WAYS {
             let machine = Machine::on(deployment);
             let store = machine.open();
@@ -91,7 +91,7 @@ fn the_holder_acquires_again_after_its_expiry() {
 /// "False at once", and nothing waits.
 #[test]
 fn a_timeout_of_zero_tries_once() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for way in WAYS {
             let store = Machine::on(deployment).open();
             assert!(way.acquire(&store, ("k", "a"), NOW, None).unwrap());
@@ -106,7 +106,7 @@ fn a_timeout_of_zero_tries_once() {
 /// A timeout that runs out answers False, and it is fixed when the call is made.
 #[test]
 fn a_timeout_counts_from_the_call() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         store.acquire_lock("k", "a", None, None).unwrap();
@@ -132,7 +132,7 @@ fn a_timeout_counts_from_the_call() {
 /// "A typed error: a hold must be longer than 0." So is a key or a holder that is none.
 #[test]
 fn what_makes_no_sense_is_a_typed_error() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         #[track_caller]
         fn check(
             deployment: Deployment,
@@ -185,7 +185,7 @@ fn a_release_by_another_holder_is_refused() {
 /// "Silent by default, an error under `strict_release`."
 #[test]
 fn a_release_of_what_nobody_holds_is_silent_unless_it_is_strict() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for strict in [false, true] {
             let machine = Machine::on(deployment);
             let store = machine.open_strictly(machine.options(), strict);
@@ -208,7 +208,7 @@ fn a_release_of_what_nobody_holds_is_silent_unless_it_is_strict() {
 /// "The same error as release by another holder; the new holder's lock untouched."
 #[test]
 fn an_old_holder_does_not_release_its_successor() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         store.acquire_lock("k", "old", None, Some(secs(1))).unwrap();
@@ -223,7 +223,7 @@ fn an_old_holder_does_not_release_its_successor() {
 /// "Expired: `is_locked`, `is_lock_holder`, wait: F, F, True."
 #[test]
 fn an_expired_lock_is_free_in_every_respect() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for way in WAYS {
             let machine = Machine::on(deployment);
             let store = machine.open();
@@ -243,7 +243,7 @@ fn an_expired_lock_is_free_in_every_respect() {
 /// "`wait_for_lock` by the holder itself blocks (until free or the timeout)."
 #[test]
 fn the_holder_waits_for_its_own_lock_like_anybody() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for way in WAYS {
             let machine = Machine::on(deployment);
             let store = machine.open();
@@ -307,7 +307,7 @@ fn waiters_are_served_in_the_order_of_their_coming() {
 /// "No polling: a commit and a wake-up." A hand-off takes one commit, and the clock plays no part.
 #[test]
 fn a_hand_off_is_one_commit() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         for way in WAYS {
             let store = Machine::on(deployment).open();
             store.acquire_lock("k", "a", None, None).unwrap();
@@ -325,7 +325,7 @@ fn a_hand_off_is_one_commit() {
 /// "Any non-empty string up to a documented bound, exactly as given."
 #[test]
 fn keys_are_taken_exactly_as_given() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let longest = "k".repeat(1024);
         let keys = [
             "a.1", "a.2", "x/y", "../up", " ", "k", "K", "k ", "\0", "a\nb", "ä", "a\u{308}",
@@ -386,7 +386,7 @@ fn exclusion_is_held_under_stress() {
 /// "Holder killed: the choice of the caller: stays until its `hold_timeout`, or ends with the session."
 #[test]
 fn what_becomes_of_the_lock_of_a_killed_holder_is_the_callers_choice() {
-    on_all_deployments(|deployment| {
+    on_all_machines(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         store.acquire_lock("endless", "a", None, None).unwrap();

@@ -2,6 +2,8 @@
 #![expect(clippy::duplicate_mod, reason = "the scenarios run on each deployment")]
 
 #[path = "transactions/scenarios.rs"]
+mod commands;
+#[path = "transactions/scenarios.rs"]
 mod embedded;
 #[path = "transactions/scenarios.rs"]
-mod loopback;
+mod socket;

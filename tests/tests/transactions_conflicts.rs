@@ -2,8 +2,8 @@
 #![expect(clippy::duplicate_mod, reason = "the scenarios run on each deployment")]
 
 #[path = "transactions_conflicts/scenarios.rs"]
-mod embedded;
-#[path = "transactions_conflicts/locks.rs"]
-mod locks;
+mod commands;
 #[path = "transactions_conflicts/scenarios.rs"]
-mod loopback;
+mod embedded;
+#[path = "transactions_conflicts/scenarios.rs"]
+mod socket;

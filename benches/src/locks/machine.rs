@@ -1,8 +1,8 @@
 //! The state machine alone: deciding and applying, with nothing made durable.
 
 use lockcore::{
-    Acquire, Command, Grant, Holder, Instant, Key, Lease, Limits, Mode, Outcome, Table, Token, Ttl,
-    Wait,
+    Acquire, Command, Grant, Holder, Instant, Key, Lease, Limits, Mode, Outcome, Release, Table,
+    Token, Ttl, Wait,
 };
 
 use super::Scale;
@@ -38,7 +38,7 @@ pub(super) fn run(scale: &Scale) -> Result<Section> {
         let released = nanos_per_call(CALLS, || {
             for (Acquire { key, holder, .. }, &token) in acquisitions.iter().zip(&tokens) {
                 let (key, holder) = (key.clone(), holder.clone());
-                apply(&mut table, now, &Command::Release { key, holder, token });
+                apply(&mut table, now, &Command::Release(Release { key, holder, token }));
             }
         });
         acquire.push(acquired);

@@ -8,39 +8,16 @@ pub enum Command {
     /// Hold a lock, at once or after a wait.
     Acquire(Acquire),
     /// Be told when nobody holds a key any more, without taking it.
-    WaitUntilFree {
-        /// The key to watch.
-        key: Key,
-        /// How long to watch it.
-        wait: Wait,
-        /// The session that the wait ends with.
-        session: Option<SessionId>,
-    },
+    WaitUntilFree(WaitUntilFree),
     /// Stop waiting. The caller gave up.
     Cancel {
         /// The wait to end.
         waiter: WaiterId,
     },
     /// Begin a lease anew.
-    Renew {
-        /// The lock.
-        key: Key,
-        /// Must hold it.
-        holder: Holder,
-        /// Must be the grant's token, where given.
-        token: Option<Token>,
-        /// The new TTL; `None` keeps the grant's own.
-        ttl: Option<Ttl>,
-    },
+    Renew(Renew),
     /// End a grant: its holder is done.
-    Release {
-        /// The lock.
-        key: Key,
-        /// Must hold it.
-        holder: Holder,
-        /// Must be the grant's token, where given.
-        token: Option<Token>,
-    },
+    Release(Release),
     /// End a grant by force, whoever holds it.
     Break {
         /// The lock.
@@ -101,6 +78,41 @@ pub struct Acquire {
     pub session: Option<SessionId>,
     /// How long to wait when it is not free.
     pub wait: Wait,
+}
+
+/// Who watches which key.
+#[derive(Clone, Debug)]
+pub struct WaitUntilFree {
+    /// The key to watch.
+    pub key: Key,
+    /// How long to watch it.
+    pub wait: Wait,
+    /// The session that the wait ends with.
+    pub session: Option<SessionId>,
+}
+
+/// Whose lease begins anew.
+#[derive(Clone, Debug)]
+pub struct Renew {
+    /// The lock.
+    pub key: Key,
+    /// Must hold it.
+    pub holder: Holder,
+    /// Must be the grant's token, where given.
+    pub token: Option<Token>,
+    /// The new TTL; `None` keeps the grant's own.
+    pub ttl: Option<Ttl>,
+}
+
+/// Whose grant ends.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The lock.
+    pub key: Key,
+    /// Must hold it.
+    pub holder: Holder,
+    /// Must be the grant's token, where given.
+    pub token: Option<Token>,
 }
 
 /// How long a caller is ready to wait. Fixed when the call is made: losing a race never starts it again.

@@ -11,7 +11,9 @@ use crate::refusal::{HeldBy, Limit, Refusal};
 use crate::session::{Session, Standing};
 use crate::table::{Slot, Table};
 use crate::transition::{Change, EndCause, Granted, LeaveCause, Outcome, Transition, Waiter, Want};
-use crate::{Holder, Instant, Key, Mode, Now, SessionId, Token, Ttl, WaiterId};
+use crate::{
+    Holder, Instant, Key, Mode, Now, Release, Renew, SessionId, Token, WaitUntilFree, WaiterId,
+};
 
 type Decision = Result<Transition, Refusal>;
 
@@ -25,17 +27,11 @@ impl Table {
         let now = now.into();
         match command {
             Command::Acquire(acquire) => self.decide_acquire(now, acquire),
-            Command::WaitUntilFree { key, wait, session } => {
-                self.decide_wait(now, key, *wait, *session)
-            }
+            Command::WaitUntilFree(wait) => self.decide_wait(now, wait),
             Command::Cancel { waiter } => self.decide_leave(now, *waiter, LeaveCause::Cancelled),
             Command::TimeOut { waiter } => self.decide_leave(now, *waiter, LeaveCause::TimedOut),
-            Command::Renew { key, holder, token, ttl } => {
-                self.decide_renew(now, key, holder, *token, *ttl)
-            }
-            Command::Release { key, holder, token } => {
-                self.decide_release(now, key, holder, *token)
-            }
+            Command::Renew(renew) => self.decide_renew(now, renew),
+            Command::Release(release) => self.decide_release(now, release),
             Command::Break { key, token } => self.decide_break(now, key, *token),
             Command::Expire { key, holder, token } => self.decide_expire(now, key, holder, *token),
             Command::OpenSession => self.decide_open_session(),
@@ -71,7 +67,8 @@ impl Table {
         self.enqueue(slot, key, want, *wait, *session)
     }
 
-    fn decide_wait(&self, now: Now, key: &Key, wait: Wait, session: Option<SessionId>) -> Decision {
+    fn decide_wait(&self, now: Now, wait: &WaitUntilFree) -> Decision {
+        let &WaitUntilFree { ref key, wait, session } = wait;
         self.check_session_lives(session)?;
         let Some(slot) = self.slot(key) else {
             return Ok(Transition { outcome: Outcome::Free, changes: Vec::new() });
@@ -96,15 +93,9 @@ impl Table {
         Ok(self.settle(now, slot, departure, Outcome::Cancelled, vec![left]))
     }
 
-    fn decide_renew(
-        &self,
-        now: Now,
-        key: &Key,
-        holder: &Holder,
-        token: Option<Token>,
-        ttl: Option<Ttl>,
-    ) -> Decision {
-        let (_, grant) = self.grant_held(key, holder, token)?;
+    fn decide_renew(&self, now: Now, renew: &Renew) -> Decision {
+        let Renew { key, holder, token, ttl } = renew;
+        let (_, grant) = self.grant_held(key, holder, *token)?;
         let ttl = ttl.or(grant.lease.map(|lease| lease.ttl));
         let lease = ttl.map(|ttl| Lease::starting(now.instant, ttl));
         let renewed = Granted { token: grant.token, lease, rejoined: true };
@@ -117,14 +108,9 @@ impl Table {
         Ok(Transition { outcome: Outcome::Renewed(renewed), changes })
     }
 
-    fn decide_release(
-        &self,
-        now: Now,
-        key: &Key,
-        holder: &Holder,
-        token: Option<Token>,
-    ) -> Decision {
-        let (slot, grant) = self.grant_held(key, holder, token)?;
+    fn decide_release(&self, now: Now, release: &Release) -> Decision {
+        let Release { key, holder, token } = release;
+        let (slot, grant) = self.grant_held(key, holder, *token)?;
         Ok(self.end(now, slot, grant, EndCause::Released))
     }
 

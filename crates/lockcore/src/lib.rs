@@ -24,7 +24,7 @@ mod together;
 mod transition;
 pub mod wheel;
 
-pub use command::{Acquire, Command, Wait};
+pub use command::{Acquire, Command, Release, Renew, Wait, WaitUntilFree};
 pub use lock::{Grant, Lease, Lock};
 pub use names::{Holder, Key, Mode, NameError, SessionId, Token, WaiterId};
 pub use refusal::{HeldBy, Limit, Limits, Refusal};

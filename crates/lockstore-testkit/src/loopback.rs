@@ -5,27 +5,23 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
-use lockstore::bson::{RawDocument, RawDocumentBuf, Uuid};
-use lockstore::remote::{ClientSession, OnReply, Outstanding, Remote};
+use lockstore::bson::{RawDocument, RawDocumentBuf};
+use lockstore::remote::{ClientSessions, OnReply, Outstanding, Remote};
 use lockstore::{Clock, CommandFuture, Instant, ReadError, Started, Store, StoreError};
 
 /// The other end of an embedded store, in the same process.
 ///
 /// ```
-/// use std::sync::Arc;
-///
-/// use lockstore::StoreOptions;
-/// use lockstore_testkit::clock::ManualClock;
+/// use lockstore::Store;
 /// use lockstore_testkit::loopback::Loopback;
 ///
-/// let clock = Arc::new(ManualClock::new());
-/// let embedded = StoreOptions::new().clock(clock.clone()).open_in_memory()?;
-/// let store = Loopback::new(embedded, clock)?.into_store();
+/// let store = Loopback::new(Store::in_memory()?)?.into_store();
 /// let guard = store.lock("nightly-report").acquire()?; // a command, and its reply
 /// assert!(store.is_locked("nightly-report")?);
 /// guard.release()?;
@@ -36,7 +32,8 @@ pub struct Loopback {
     store: Mutex<Option<Store>>,
     clock: Arc<dyn Clock>,
     strict_release: bool,
-    client_sessions: Mutex<Vec<ClientSession>>,
+    client_sessions: ClientSessions,
+    commands: AtomicU64,
     parking: Arc<Parking>,
 }
 
@@ -82,12 +79,12 @@ struct Alarm {
 }
 
 impl Loopback {
-    /// The other end of `store`, whose clock is `clock`.
+    /// The other end of `store`.
     ///
     /// # Errors
     ///
     /// There is no thread to be had.
-    pub fn new(store: Store, clock: Arc<dyn Clock>) -> io::Result<Self> {
+    pub fn new(store: Store) -> io::Result<Self> {
         let (sender, work) = channel();
         let (state, thread) = (Mutex::default(), OnceLock::new());
         let parking = Arc::new(Parking { state, work: sender, thread });
@@ -103,8 +100,9 @@ impl Loopback {
             }
         })?;
         parking.thread.get_or_init(|| spawned.thread().id());
-        let (store, client_sessions) = (Mutex::new(Some(store)), Mutex::default());
-        Ok(Self { store, clock, strict_release: false, client_sessions, parking })
+        let (clock, client_sessions) = (Arc::clone(store.clock()), ClientSessions::default());
+        let (store, commands) = (Mutex::new(Some(store)), AtomicU64::new(0));
+        Ok(Self { store, clock, strict_release: false, client_sessions, commands, parking })
     }
 
     /// Whether the release of what nobody holds is an error for [`lockstore::LockManager`]. Default no.
@@ -117,6 +115,11 @@ impl Loopback {
     /// The store that has this as its other end.
     pub fn into_store(self) -> Store {
         Store::remote(Arc::new(self))
+    }
+
+    /// How many commands were sent so far.
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::SeqCst)
     }
 
     fn store(&self) -> Result<Store, StoreError> {
@@ -142,6 +145,7 @@ impl Remote for Loopback {
         command: &RawDocument,
         _deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
+        self.commands.fetch_add(1, Ordering::SeqCst);
         Ok(self.store()?.database(database).run_command(command))
     }
 
@@ -152,6 +156,7 @@ impl Remote for Loopback {
         _deadline: Option<Instant>,
         on_reply: OnReply,
     ) -> Outstanding {
+        self.commands.fetch_add(1, Ordering::SeqCst);
         match self.store() {
             Ok(store) => {
                 let command = Command::Sent { store, database: database.into(), command };
@@ -164,13 +169,8 @@ impl Remote for Loopback {
         }
     }
 
-    fn take_client_session(&self) -> Result<ClientSession, StoreError> {
-        let new = || ClientSession { id: Uuid::new(), txn_number: 0 };
-        Ok(lock(&self.client_sessions).pop().unwrap_or_else(new))
-    }
-
-    fn give_back_client_session(&self, session: ClientSession) {
-        lock(&self.client_sessions).push(session);
+    fn client_sessions(&self) -> &ClientSessions {
+        &self.client_sessions
     }
 
     fn strict_release(&self) -> bool {

@@ -28,8 +28,8 @@ mod time;
 
 use lockcore::{
     Acquire, Change, Command, EndCause, Grant, Granted, HeldBy, Holder, Instant, Key, Lease,
-    LeaveCause, Limit, Limits, Mode, Now, Outcome, Refusal, SessionId, Token, Transition, Ttl,
-    Waiter, WaiterId, Want,
+    LeaveCause, Limit, Limits, Mode, Now, Outcome, Refusal, Release, Renew, SessionId, Token,
+    Transition, Ttl, WaitUntilFree, Waiter, WaiterId, Want,
 };
 
 /// A table of locks that is slow, small and easy to believe.
@@ -125,7 +125,7 @@ impl Model {
         let mut changes = Vec::new();
         let outcome = match command {
             Command::Acquire(acquire) => self.acquire(now, acquire, &mut changes),
-            Command::WaitUntilFree { key, wait, session } => {
+            Command::WaitUntilFree(WaitUntilFree { key, wait, session }) => {
                 let watcher = Waiter {
                     id: self.next_waiter,
                     session: *session,
@@ -140,13 +140,13 @@ impl Model {
             Command::TimeOut { waiter } => {
                 self.leave(now, *waiter, LeaveCause::TimedOut, &mut changes)
             }
-            Command::Renew { key, holder, token, ttl } => {
+            Command::Renew(Renew { key, holder, token, ttl }) => {
                 let held = self.held(key, holder, *token)?;
                 let ttl = ttl.or(held.lease.map(|lease| lease.ttl));
                 let granted = self.renew(now, key, holder, ttl, None, &mut changes);
                 Ok(Outcome::Renewed(granted))
             }
-            Command::Release { key, holder, token } => {
+            Command::Release(Release { key, holder, token }) => {
                 let token = self.held(key, holder, *token)?.token;
                 Ok(self.end(now, key, token, EndCause::Released, &mut changes))
             }

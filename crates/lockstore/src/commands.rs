@@ -156,20 +156,26 @@ fn name_of(command: &RawDocument) -> Option<&str> {
     Some(command.iter().next()?.ok()?.0.as_str())
 }
 
-/// The command, if it is one about locks.
+/// The command, if it is one about locks, and is not part of a transaction.
 fn about_locks<'c>(
     engine: &Engine,
     transaction: Option<&Arc<TransactionState>>,
     command: &'c RawDocument,
 ) -> Option<Result<LockCommand<'c>, Error>> {
     let name = name_of(command)?;
-    if transaction.is_some() || !name.starts_with("lock") {
+    if !name.starts_with("lock") {
         return None;
     }
     if let Err(error) = limits::check_bson(command, COMMAND_DEPTH_MAX) {
         return Some(Err(error));
     }
-    LockCommand::parse(engine, name, Document::from(command))
+    let fields = Document::from(command);
+    let is_part = transaction.is_some() || !fields.get("autocommit").is_missing();
+    if is_part && IN_TRANSACTIONS.contains(&name) {
+        return None;
+    }
+    let lock = LockCommand::parse(engine, name, fields)?;
+    Some(if is_part { check_in_transaction(name).and(lock) } else { lock })
 }
 
 /// The reply of a command that failed before anybody ran it.
@@ -227,7 +233,7 @@ fn try_dispatch(
     limits::check_bson(command, COMMAND_DEPTH_MAX)?;
     let command = Document::from(command);
     let (name, target) = command.first().unwrap_or(("", Value::Missing));
-    let ours = &locks::documents::COMMANDS;
+    let ours = locks::documents::COMMANDS.iter().chain(&locks::changes::COMMANDS);
     let Some(known) = COMMANDS.iter().chain(ours).find(|known| known.name == name) else {
         return Err(
             Error::new(ErrorCode::COMMAND_NOT_FOUND, format!("no such command: '{name}'")).into()
@@ -259,10 +265,10 @@ fn try_dispatch(
             let write = RetryableWrite::begin(session, number, resent)?;
             Call { write: Some(&write), owner, ..call }.run(known)
         }
-        Part::Transaction { lsid, number, starts } => {
+        Part::Transaction(part) => {
             let is_end = matches!(name, "commitTransaction" | "abortTransaction");
             *within = if is_end { Within::End } else { Within::Transaction };
-            call.in_transaction_of(lsid, number, starts, known).map(Ran::Reply)
+            call.in_transaction_of(part, known).map(Ran::Reply)
         }
     }
 }
@@ -435,9 +441,9 @@ const COMMANDS: &[Known] = &[
     known("update", Takes::WriteConcern, update::run),
 ];
 
-/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes, and one of ours
-/// that only reads.
-const IN_TRANSACTIONS: [&str; 11] = [
+/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes, and of ours one
+/// that only reads, and those that are for the commit.
+const IN_TRANSACTIONS: [&str; 14] = [
     "aggregate",
     "delete",
     "distinct",
@@ -447,6 +453,9 @@ const IN_TRANSACTIONS: [&str; 11] = [
     "getMore",
     "insert",
     "killCursors",
+    "lockAcquire",
+    "lockRelease",
+    "lockRenew",
     "lockedDocuments",
     "update",
 ];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Granted, Holder, Instant, Key, Mode, Token, Ttl};
+use lockcore::{Granted, Holder, Instant, Key, Mode, Release, Token, Ttl};
 
 use crate::error::{ArgumentError, ReleaseError, RenewError};
 use crate::fence::Fence;
@@ -204,7 +204,7 @@ impl Drop for LockGuard {
         self.let_go();
         let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
         if self.ttl.is_some() {
-            self.store.backend().post(LockCall::Release { key, holder, token });
+            self.store.backend().post(LockCall::Release(Release { key, holder, token }));
         } else if let Err(error) = self.store.release_grant(key, holder, token) {
             tracing::warn!(key = %self.key(), %error, "a dropped guard did not release its lock");
         }

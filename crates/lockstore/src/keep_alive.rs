@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lockcore::{Holder, Instant, Key, Outcome, Token, Ttl};
+use lockcore::{Holder, Instant, Key, Outcome, Renew, Token, Ttl};
 
 use crate::remote::{LockAnswer, LockCall};
 use crate::request::{Reply, Request};
@@ -113,7 +113,7 @@ impl KeptLeases {
             if lease.ask(now) {
                 let (key, holder) = (lease.key.clone(), lease.holder.clone());
                 let token = Some(lease.token);
-                ask(lease, LockCall::Renew { key, holder, token, ttl: Some(ttl) });
+                ask(lease, LockCall::Renew(Renew { key, holder, token, ttl: Some(ttl) }));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A store that lives elsewhere: what stands behind a [`Store`](crate::Store) that this process has not opened itself.
 //!
-//! [`Remote`] is all that such a store needs. Who can send a command and bring back its reply implements the five methods that have no
+//! [`Remote`] is all that such a store needs. Who can send a command and bring back its reply implements the six methods that have no
 //! body, and the whole interface of a store works over it: the others write the [lock commands](#lock-commands) and read their replies. Who
 //! has another way to the locks, a replica set for example, implements these too; nothing in them presumes a connection.
 //!
@@ -29,6 +29,19 @@
 //! | `lockStats`: 1, `lockRecovery`: 1, `lockCheck`: 1 | | figures |
 //! | `lockBackup`: path | | |
 //! | `lockCompact`: 1 | | `moved` |
+//!
+//! # Transactions
+//!
+//! A transaction goes by MongoDB's commands. `lockAcquire` (which does not wait), `lockRenew` and `lockRelease` in it are for its commit: they answer
+//! `inCommit: true`, or the error that is known by then, and a grant that is not named by its `token` is the one that the holder
+//! had when the transaction began. `commitTransaction` answers with `locks`: the replies that these have outside, in their order.
+//! It answers the same when it comes again. These fields are ours:
+//!
+//! | field | of | |
+//! | --- | --- | --- |
+//! | `lockTransaction` | the command that begins it | optional `lifetimeMS`, `documentsMax`, `bytesMax`; `goesOn`: a command that fails does not end it |
+//! | `lockFences` | writes and `commitTransaction` | grants that must be there in the commit: an array of `key`, `holder`, `token` |
+//! | `lockRetry` | what is sent again | where nothing is known of its client session any more, the error is `OutcomeUnknown` |
 //!
 //! # Commands about locks of documents
 //!
@@ -88,6 +101,7 @@
 //! | 100000043 | `BackupDestination` | `path`, `what` |
 
 mod call;
+mod client_sessions;
 mod outstanding;
 mod through_commands;
 
@@ -104,7 +118,8 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::ErrorCode;
 pub use lockcore::{
-    Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Wait,
+    Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Release,
+    Renew, Wait, WaitUntilFree,
 };
 
 use crate::clock::Clock;
@@ -113,6 +128,7 @@ use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
 use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
+pub use client_sessions::{ClientSession, ClientSessions};
 pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
 pub(crate) use transaction::RemoteTransaction;
 
@@ -150,15 +166,8 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError>;
 
-    /// A client session for a transaction, which nobody else has meanwhile: one that was given back, or a new one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    fn take_client_session(&self) -> Result<ClientSession, StoreError>;
-
-    /// Takes a client session back whose transaction is over.
-    fn give_back_client_session(&self, session: ClientSession);
+    /// The client sessions of transactions that nobody has now. Who [closes](Self::close) this end ends them.
+    fn client_sessions(&self) -> &ClientSessions;
 
     /// Starts a command that may wait, and returns. `on_reply` is called with its reply, once, from any thread, perhaps before this
     /// returns; it does not block. Commands that are started by one thread arrive in their order.
@@ -302,14 +311,4 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     fn compact(&self) -> Result<bool, StoreError> {
         through_commands::compact(self)
     }
-}
-
-/// A client session: MongoDB's logical session (`lsid`), in which transactions are numbered. A transaction ends those of its session
-/// before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientSession {
-    /// Its id, the `lsid`.
-    pub id: bson::Uuid,
-    /// The number of its last transaction, the `txnNumber`; 0 if it has had none.
-    pub txn_number: i64,
 }

@@ -143,7 +143,7 @@ impl Request {
             Task::Once { task, .. } => task,
             task => task,
         };
-        matches!(task, Task::Command(Command::Renew { .. }))
+        matches!(task, Task::Command(Command::Renew(_)))
     }
 
     /// The caller who waits for its answer, if one does.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Holder, Key, LeaveCause, Outcome, Refusal, Token, Ttl, Wait};
+use lockcore::{
+    Holder, Key, LeaveCause, Outcome, Refusal, Release, Renew, Token, Ttl, Wait, WaitUntilFree,
+};
 
 use crate::OpenError;
 use crate::acquire::LockRequest;
@@ -198,8 +200,8 @@ impl Store {
         let wait = timeout.map_or(Wait::Forever, |timeout| {
             Wait::Until(self.backend().now().saturating_add(timeout))
         });
-        let key = user_key(key)?;
-        freed(self.backend().call(LockCall::WaitUntilFree { key, wait, session: None }))
+        let watch = WaitUntilFree { key: user_key(key)?, wait, session: None };
+        freed(self.backend().call(LockCall::WaitUntilFree(watch)))
     }
 
     /// As [`Store::wait_until_free`], without blocking the thread. Dropping the future ends the wait.
@@ -235,7 +237,7 @@ impl Store {
         token: Option<Token>,
         ttl: Option<Ttl>,
     ) -> Result<lockcore::Granted, RenewError> {
-        let renew = LockCall::Renew { key: key.clone(), holder: holder.clone(), token, ttl };
+        let renew = LockCall::Renew(Renew { key: key.clone(), holder: holder.clone(), token, ttl });
         match self.backend().call(renew) {
             LockAnswer::Done(Outcome::Renewed(renewed)) => Ok(renewed),
             LockAnswer::Refused(Refusal::NotHeld) => {
@@ -276,7 +278,8 @@ impl Store {
         holder: Holder,
         token: Option<Token>,
     ) -> Result<(), ReleaseError> {
-        let release = LockCall::Release { key: key.clone(), holder: holder.clone(), token };
+        let release =
+            LockCall::Release(Release { key: key.clone(), holder: holder.clone(), token });
         match self.backend().call(release) {
             LockAnswer::Done(Outcome::Ended) => Ok(()),
             LockAnswer::Refused(Refusal::NotHeld) => Err(ReleaseError::NotHeld { key }),

@@ -1,31 +1,35 @@
 //! Transactions: what is read and changed in several collections and locks, all of it or nothing.
 
 mod lock;
+mod lock_change;
 mod open;
 mod options;
+mod promised;
 mod run;
 mod state;
 mod turn;
 mod work;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{RawDocument, RawDocumentBuf};
 
-pub(crate) use lock::LockChange;
 pub use lock::{TransactionLock, TransactionLockRequest};
+pub(crate) use lock_change::{ChangedLocks, LockChange};
 pub(crate) use open::OpenTransactions;
 pub use options::TransactionOptions;
 pub(crate) use state::TransactionState;
 pub(crate) use turn::Turns;
+
+use promised::PromisedLock;
 
 use crate::collection::Collection;
 use crate::commands;
 use crate::error::DocumentError;
 use crate::fence::Fence;
 use crate::guard::LockGuard;
-use crate::remote::RemoteTransaction;
 use crate::remote::documents::Command;
+use crate::remote::{RemoteTransaction, form};
 use crate::store::Store;
 
 /// A transaction: it sees the documents and locks as of one commit, with its own changes on top, and its commit does all that it
@@ -65,6 +69,8 @@ use crate::store::Store;
 pub struct Transaction {
     store: Store,
     shared: Shared,
+    /// What its commit was asked to do to locks, in the order in which that was noted.
+    locks: Mutex<Vec<PromisedLock>>,
     /// Whether it was committed.
     is_over: bool,
 }
@@ -103,14 +109,18 @@ impl Transaction {
 
     /// Runs one of MongoDB's commands in the transaction, as [`Database::run_command`](crate::Database::run_command) does
     /// outside. A cursor that it opens goes on with `getMore`, until the transaction is over. The commands that may run are those that read
-    /// and write documents. One that fails does not end the transaction, as it would in MongoDB: [`abort`](Self::abort) does.
+    /// and write documents, and [three about locks](crate::remote#transactions), which are for the commit. One that fails does not end the transaction, as it would in MongoDB: [`abort`](Self::abort) does.
     pub fn run_command(&mut self, database: &str, command: &RawDocument) -> RawDocumentBuf {
         match &self.shared {
             Shared::Here(state) => {
                 commands::run(self.store.engine(), Some(state), database, command)
             }
             Shared::There(transaction) => {
-                let reply = transaction.run(database, Command::of(command));
+                let sent = Command::of(command);
+                let reply = match form::call::of(command, self.store.backend().now()) {
+                    Some(call) => transaction.note(database, sent, call),
+                    None => transaction.run(database, sent),
+                };
                 reply.unwrap_or_else(|error| commands::failed(&error))
             }
         }
@@ -134,7 +144,7 @@ impl Transaction {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock<'t>(&'t self, key: &'t str) -> TransactionLockRequest<'t> {
-        TransactionLockRequest::new(&self.store, &self.shared, key)
+        TransactionLockRequest::new(self, key)
     }
 
     /// Has the commit begin the lease of a lock anew, for the guard's TTL.
@@ -144,7 +154,7 @@ impl Transaction {
     /// The transaction changes this lock already, or is over. That the grant is over is told by the commit:
     /// [`LockLost`](DocumentError::LockLost).
     pub fn renew(&self, guard: &LockGuard) -> Result<(), DocumentError> {
-        self.shared.change_lock(&self.store, LockChange::renewal(guard))
+        self.change_lock(PromisedLock::renewal(guard))
     }
 
     /// Has the commit release a lock: after it the guard is [lost](LockGuard::is_lost), and dropping it does nothing.
@@ -167,7 +177,7 @@ impl Transaction {
     ///
     /// As [`Transaction::renew`].
     pub fn release(&self, guard: &LockGuard) -> Result<(), DocumentError> {
-        self.shared.change_lock(&self.store, LockChange::release(guard))
+        self.change_lock(PromisedLock::release(guard))
     }
 
     /// Has the commit check that a grant is still there: if it is not, nothing is committed, and the commit's error is
@@ -190,23 +200,37 @@ impl Transaction {
     ///
     /// [`DocumentError`]: see [`Store::transaction`].
     pub fn commit(mut self) -> Result<(), DocumentError> {
-        match &self.shared {
+        let changed = match &self.shared {
             Shared::Here(state) => {
                 let engine = self.store.engine();
-                let locks = state.commit(engine, |task| engine.call(task))?;
-                self.is_over = true;
-                locks.done(&self.store);
+                state.commit(engine, |task| engine.call(task))?
             }
-            Shared::There(transaction) => {
-                transaction.commit(&self.store)?;
-                self.is_over = true;
-            }
-        }
+            Shared::There(transaction) => transaction.commit()?,
+        };
+        self.is_over = true;
+        let promised = self.locks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        changed.tell(std::mem::take(promised), &self.store);
         Ok(())
     }
 
     /// Gives up all that the transaction has changed. So does dropping it.
     pub fn abort(self) {}
+
+    /// Has the commit change a lock.
+    fn change_lock(&self, promised: PromisedLock) -> Result<(), DocumentError> {
+        // In a forked child the lock below may be held for ever.
+        self.store.backend().check_usable()?;
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = match &self.shared {
+            Shared::Here(state) => state.change_lock(self.store.engine(), promised.change())?,
+            Shared::There(transaction) => transaction.change_lock(promised.change())?,
+        };
+        match noted {
+            Ok(()) => locks.push(promised),
+            Err(refusal) => return Err(promised.refused(refusal, &self.store)),
+        }
+        Ok(())
+    }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared

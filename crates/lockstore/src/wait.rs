@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lockcore::Wait;
+use lockcore::{Wait, WaitUntilFree};
 
 use crate::call::LockFuture;
 use crate::document_locks::side_grant::user_key;
@@ -26,7 +26,8 @@ impl WaitFuture {
         let wait =
             timeout.map_or(Wait::Forever, |timeout| Wait::Until(now.saturating_add(timeout)));
         let call = user_key(key).map(|key| {
-            LockFuture::new(store, LockCall::WaitUntilFree { key, wait, session: None })
+            let watch = WaitUntilFree { key, wait, session: None };
+            LockFuture::new(store, LockCall::WaitUntilFree(watch))
         });
         Self { call }
     }

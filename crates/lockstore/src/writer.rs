@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use lockcore::{
-    Command, Instant, Key, Now, Outcome, Poll, Refusal, Table, Token, Transition, WaiterId,
+    Command, Instant, Key, Now, Outcome, Poll, Refusal, Release, Table, Token, Transition, WaiterId,
 };
 
 use client_sessions::Sweeping;
@@ -283,7 +283,7 @@ impl Writer {
             }
             Task::HandOn { token, .. } if self.joined.contains(&token) => {}
             Task::HandOn { key, holder, token } => {
-                let release = Command::Release { key, holder, token: Some(token) };
+                let release = Command::Release(Release { key, holder, token: Some(token) });
                 let decision = self.table.decide(moment.now, &release);
                 self.settle(decision, reply, moment);
             }

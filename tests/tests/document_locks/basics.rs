@@ -9,17 +9,16 @@ use lockstore::{
     LOCK_TOKEN_KEY, Limit, Limits, LockDocumentError, LockDocumentError as Error,
     ReleaseDocumentError, Store, get_lock_id, get_lock_time,
 };
-use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 
 use crate::DEPLOYMENT;
 
-fn filled(documents: impl IntoIterator<Item = Document>) -> Lockable {
-    filled_in(&Store::in_memory().unwrap(), documents)
+fn filled(documents: impl IntoIterator<Item = Document>) -> Collection {
+    filled_in(&DEPLOYMENT.in_memory(), documents)
 }
 
-fn filled_in(store: &Store, documents: impl IntoIterator<Item = Document>) -> Lockable {
-    let jobs = DEPLOYMENT.jobs(store);
+fn filled_in(store: &Store, documents: impl IntoIterator<Item = Document>) -> Collection {
+    let jobs = store.database("factory").collection("jobs");
     jobs.insert_many(documents).run().unwrap();
     jobs
 }
@@ -125,7 +124,7 @@ fn no_match_gives_neither_document() {
         lock.renew().unwrap();
         lock.release().unwrap();
     }
-    let elsewhere = DEPLOYMENT.collection(&Store::in_memory().unwrap(), "a", "b");
+    let elsewhere = DEPLOYMENT.in_memory().database("a").collection::<Document>("b");
     assert_eq!(came_to(&elsewhere.lock_document(doc! {}).acquire().unwrap()), ("nothing", 0));
 }
 
@@ -152,7 +151,7 @@ fn a_lock_id_is_a_new_uuid_unless_it_is_given() {
 
 #[test]
 fn who_locks_with_the_same_lock_id_shares_the_lock() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = filled_in(&store, [doc! { "_id": 1 }]);
     let ask = || jobs.lock_document(doc! {}).lock_id("mine").get_locked_doc(true);
@@ -252,7 +251,7 @@ fn an_update_that_touches_the_lock_is_refused_when_it_is_set() {
 
 #[test]
 fn a_failed_update_leaves_the_document_unlocked_and_unchanged() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = filled_in(&store, [doc! { "_id": 1, "u": 1, "s": "x" }, doc! { "_id": 2, "u": 2 }]);
     jobs.create_index(IndexModel::new(doc! { "u": 1 }).unique(true)).unwrap();
     let before = get(&jobs, 1);
@@ -276,7 +275,7 @@ fn a_failed_update_leaves_the_document_unlocked_and_unchanged() {
 
 #[test]
 fn an_update_on_release_that_fails_leaves_the_document_released() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = filled_in(&store, [doc! { "_id": 1, "s": "x" }]);
     let mut lock = jobs.lock_document(doc! {}).acquire().unwrap();
     lock.set_update_on_release(doc! { "$inc": { "s": 1 } }).unwrap();
@@ -293,7 +292,7 @@ fn an_update_on_release_that_fails_leaves_the_document_released() {
 
 #[test]
 fn a_bound_that_is_reached_leaves_the_document_unlocked() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let limits = Limits { locks_max: 2, locks_per_session_max: 1, ..Limits::default() };
     let store = machine.open_with(machine.options().limits(limits));
     let jobs = filled_in(&store, (1..4).map(|id| doc! { "_id": id }));
@@ -409,14 +408,14 @@ fn a_document_that_cannot_be_read_is_released_again() {
         n: i32,
     }
     let jobs = filled([doc! { "_id": 1, "n": "text" }]);
-    let typed: Lockable<Job> = jobs.with_type();
+    let typed: Collection<Job> = jobs.with_type();
     assert!(typed.lock_document(doc! {}).acquire().is_err());
     assert_eq!(get(&jobs, 1).get(LOCK_KEY), Some(&Bson::Null));
 }
 
 #[test]
 fn the_keys_behind_the_locks_are_nobodys() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = filled_in(&store, [doc! { "_id": 1 }]);
     let events = store.subscribe("").unwrap();
     let lock = jobs.lock_document(doc! {}).ttl(secs(60)).acquire().unwrap();
@@ -435,7 +434,7 @@ fn the_keys_behind_the_locks_are_nobodys() {
 
 #[test]
 fn the_locked_documents_are_listed_and_unlocked_with_a_record() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let time = DateTime::from_millis(5);
     let jobs = filled_in(

@@ -7,13 +7,12 @@ use lockstore::bson::{Bson, Document, doc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, Store,
 };
-use lockstore_tests::document_deployment::Lockable;
 
 use crate::DEPLOYMENT;
 
-fn jobs() -> (Store, Lockable) {
-    let store = Store::in_memory().unwrap();
-    let jobs = DEPLOYMENT.jobs(&store);
+fn jobs() -> (Store, Collection) {
+    let store = DEPLOYMENT.in_memory();
+    let jobs = store.database("factory").collection("jobs");
     jobs.insert_one(doc! { "_id": 1, "state": "ready" }).unwrap();
     (store, jobs)
 }

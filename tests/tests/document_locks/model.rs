@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use lockstore::bson::{Document, doc};
 use lockstore::collection::{LockDocument, LockDocumentFuture};
-use lockstore::{DocumentLock, LockDocumentError, ReleaseDocumentError};
+use lockstore::{Collection, DocumentLock, LockDocumentError, ReleaseDocumentError};
 use lockstore_tests::call::Call;
-use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::secs;
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -180,7 +179,7 @@ impl Case {
         asked.outcome().unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
 
-    fn request(self, jobs: &Lockable) -> LockDocument<'_, Document> {
+    fn request(self, jobs: &Collection) -> LockDocument<'_, Document> {
         let lock_id = if self.first == First::Empty { "" } else { ME };
         let request = jobs.lock_document(doc! { "state": "ready" }).lock_id(lock_id);
         let request = match self.way {

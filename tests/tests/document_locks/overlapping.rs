@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use lockstore::bson::{Document, doc};
 use lockstore::collection::{LockDocument, LockDocumentFuture};
-use lockstore::{DocumentLock, Store};
+use lockstore::{Collection, DocumentLock, Store};
 use lockstore_tests::dice::{Dice, seed};
-use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
 
@@ -60,7 +59,7 @@ impl Wish {
         }
     }
 
-    fn request(self, jobs: &Lockable) -> LockDocument<'_, Document> {
+    fn request(self, jobs: &Collection) -> LockDocument<'_, Document> {
         let cost = |number: usize| i64::try_from(number).expect("it is small");
         let range = doc! { "$gte": cost(self.from), "$lt": cost(self.to) };
         let request = jobs.lock_document(doc! { "cost": range }).sleep(LONG).max_wait(LONG);
@@ -85,7 +84,7 @@ struct Queue {
     seed: u64,
     dice: Dice,
     store: Store,
-    jobs: Lockable,
+    jobs: Collection,
     held: BTreeMap<usize, DocumentLock>,
     waiting: Vec<(Wish, Task<LockDocumentFuture<Document>>)>,
 }
@@ -190,9 +189,9 @@ fn all_who_wait_on_overlapping_filters_get_their_turns() {
     assert_eq!((stats.waiters, stats.document_locks), (0, 0));
 }
 
-fn jobs() -> (Store, Lockable) {
-    let store = Store::in_memory().expect("the store opens");
-    let jobs = DEPLOYMENT.jobs(&store);
+fn jobs() -> (Store, Collection) {
+    let store = DEPLOYMENT.in_memory();
+    let jobs = store.database("factory").collection("jobs");
     let numbers = 0..i64::try_from(DOCUMENTS).expect("it is small");
     jobs.insert_many(numbers.map(|cost| doc! { "cost": cost })).run().expect("they are inserted");
     (store, jobs)

@@ -3,7 +3,7 @@
 use std::thread;
 
 use lockstore::LOCK_KEY;
-use lockstore::bson::doc;
+use lockstore::bson::{Document, doc};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -13,9 +13,9 @@ use crate::DEPLOYMENT;
 /// Whoever asks for the very document does not wait for the expiry's turn in the wheel, and renewals that wait go first.
 #[test]
 fn a_renewal_that_waits_behind_a_stall_goes_before_the_expiry() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
-    let jobs = DEPLOYMENT.jobs(&store);
+    let jobs = store.database("factory").collection::<Document>("jobs");
     jobs.insert_one(doc! { "_id": 1 }).unwrap();
     let lock = jobs.lock_document(doc! {}).ttl(secs(10)).acquire().unwrap();
     lock.keep_alive();

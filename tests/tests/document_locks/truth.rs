@@ -9,17 +9,16 @@ use lockstore::{
     ReleaseDocumentError, Store,
 };
 use lockstore_testkit::disk::PowerLoss;
-use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 
 use crate::DEPLOYMENT;
 
-fn jobs_in(store: &Store) -> Lockable {
-    DEPLOYMENT.jobs(store)
+fn jobs_in(store: &Store) -> Collection {
+    store.database("factory").collection("jobs")
 }
 
-fn one_job(store: &Store) -> Lockable {
+fn one_job(store: &Store) -> Collection {
     let jobs = jobs_in(store);
     jobs.insert_one(doc! { "_id": 1 }).unwrap();
     jobs
@@ -55,7 +54,7 @@ fn date_in(machine: &Machine, seconds: u64) -> Bson {
 
 #[test]
 fn an_update_locks_and_unlocks_like_anything_else() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = one_job(&store);
     let set = |lock_id: Bson| {
         jobs.update_one(doc! {}, doc! { "$set": { LOCK_KEY: lock_id } }).run().unwrap();
@@ -76,7 +75,7 @@ fn an_update_locks_and_unlocks_like_anything_else() {
 
 #[test]
 fn whatever_else_happens_to_a_document_ends_its_lock_unless_it_stays_locked() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = jobs_in(&store);
     let locked = || {
         jobs.delete_many(doc! {}).run().unwrap();
@@ -113,7 +112,7 @@ fn whatever_else_happens_to_a_document_ends_its_lock_unless_it_stays_locked() {
 
 #[test]
 fn a_lock_that_expires_unlocks_its_document() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = one_job(&store);
     let lock = jobs.lock_document(doc! {}).ttl(secs(10)).show_token(true).acquire().unwrap();
@@ -134,7 +133,7 @@ fn a_lock_that_expires_unlocks_its_document() {
 
 #[test]
 fn a_lock_that_is_kept_alive_outlives_its_ttl() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = one_job(&store);
     let lock = jobs.lock_document(doc! {}).ttl(secs(9)).acquire().unwrap();
@@ -150,7 +149,7 @@ fn a_lock_that_is_kept_alive_outlives_its_ttl() {
 
 #[test]
 fn a_lock_of_an_update_is_never_expired_by_the_row_of_an_earlier_lock() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = one_job(&store);
     let lock = jobs.lock_document(doc! {}).lock_id("same").ttl(secs(10)).acquire().unwrap();
@@ -167,7 +166,7 @@ fn a_lock_of_an_update_is_never_expired_by_the_row_of_an_earlier_lock() {
 
 #[test]
 fn a_session_that_ends_unlocks_its_documents() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = jobs_in(&store);
     jobs.insert_many((0..300).map(|id| doc! { "_id": id })).run().unwrap();
     let session = store.session().unwrap();
@@ -184,7 +183,7 @@ fn a_session_that_ends_unlocks_its_documents() {
 /// A reader sees the document and the figures of its lock as of one commit, whatever ends it.
 #[test]
 fn nobody_sees_the_document_and_its_lock_differ() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = one_job(&store);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -213,7 +212,7 @@ fn nobody_sees_the_document_and_its_lock_differ() {
 
 #[test]
 fn a_document_that_may_not_be_unlocked_stays_locked_and_its_lease_goes() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = one_job(&store);
     jobs.create_index(IndexModel::new(doc! { "lock_id": 1 }).unique(true)).unwrap();
@@ -229,7 +228,7 @@ fn a_document_that_may_not_be_unlocked_stays_locked_and_its_lease_goes() {
 
 #[test]
 fn a_lease_that_ran_out_while_the_store_was_closed_has_unlocked_its_document_when_it_opens() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = jobs_in(&store);
     jobs.insert_many((0..1_500).map(|id| doc! { "_id": id })).run().unwrap();
@@ -249,7 +248,7 @@ fn a_lease_that_ran_out_while_the_store_was_closed_has_unlocked_its_document_whe
 
 #[test]
 fn a_session_that_ended_with_its_process_has_unlocked_its_document_when_the_store_opens() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let jobs = jobs_in(&store);
     jobs.insert_many((1..4).map(|id| doc! { "_id": id })).run().unwrap();
@@ -273,7 +272,7 @@ fn a_session_that_ended_with_its_process_has_unlocked_its_document_when_the_stor
 
 #[test]
 fn a_live_lease_gets_the_grace_and_its_document_shows_it() {
-    let machine = Machine::new();
+    let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();
     let lock =
         one_job(&store).lock_document(doc! {}).lock_id("mine").ttl(secs(10)).acquire().unwrap();
@@ -296,7 +295,7 @@ fn a_live_lease_gets_the_grace_and_its_document_shows_it() {
 #[test]
 fn a_power_loss_leaves_document_and_grant_together() {
     for syncs in 1..8 {
-        let machine = Machine::new();
+        let machine = Machine::on(DEPLOYMENT);
         let store = machine.open();
         let jobs = one_job(&store);
         machine.disk.lose_power_at_sync(syncs);
@@ -323,7 +322,7 @@ fn a_power_loss_leaves_document_and_grant_together() {
 
 #[test]
 fn commands_lock_and_unlock_too() {
-    let store = Store::in_memory().unwrap();
+    let store = DEPLOYMENT.in_memory();
     let jobs = one_job(&store);
     let lock = jobs.lock_document(doc! {}).acquire().unwrap();
     let update = rawdoc! {

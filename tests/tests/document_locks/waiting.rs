@@ -7,11 +7,10 @@ use std::time::Duration;
 use lockstore::bson::{Document, doc};
 use lockstore::collection::{LockDocument, LockDocumentFuture};
 use lockstore::{
-    DocumentLock, ErrorCode, IndexModel, LOCK_KEY, Limit, Limits, LockDocumentError, Store,
-    StoreError,
+    Collection, DocumentLock, ErrorCode, IndexModel, LOCK_KEY, Limit, Limits, LockDocumentError,
+    Store, StoreError,
 };
 use lockstore_tests::call::Call;
-use lockstore_tests::document_deployment::Lockable;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 use lockstore_tests::task::Task;
@@ -26,7 +25,7 @@ type Waiter = Task<LockDocumentFuture<Document>>;
 struct Factory {
     machine: Machine,
     store: Store,
-    jobs: Lockable,
+    jobs: Collection,
 }
 
 impl Factory {
@@ -36,9 +35,9 @@ impl Factory {
     }
 
     fn with_limits(count: i32, limits: Limits) -> Self {
-        let machine = Machine::new();
+        let machine = Machine::on(DEPLOYMENT);
         let store = machine.open_with(machine.options().limits(limits));
-        let jobs = DEPLOYMENT.jobs(&store);
+        let jobs = store.database("factory").collection("jobs");
         jobs.insert_many((1..=count).map(|id| doc! { "_id": id, "cost": id * 10 })).run().unwrap();
         Self { machine, store, jobs }
     }

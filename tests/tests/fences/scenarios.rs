@@ -53,6 +53,7 @@ fn a_commit_looks_at_what_its_transaction_relies_on() {
     writes.require(guard.fence()).unwrap();
     writes.require(guard.fence()).unwrap();
     writes.collection::<Document>("factory", "reports").insert_one(doc! { "_id": 1 }).unwrap();
+    let new = writes.lock("new").acquire().unwrap();
     let fenced = store.begin_transaction().unwrap();
     let inside = reports(&store).in_transaction(&fenced).fenced_by(guard.fence());
     inside.insert_one(doc! { "_id": 2 }).unwrap();
@@ -64,6 +65,20 @@ fn a_commit_looks_at_what_its_transaction_relies_on() {
         assert_eq!(lost(transaction.commit()).key.as_str(), "k");
     }
     assert_eq!(store.database("factory").collection_names().unwrap(), Vec::<String>::new());
+    assert!(new.guard().is_none() && !store.is_locked("new").unwrap());
+}
+
+#[test]
+fn a_transaction_may_rely_on_what_it_releases_and_releases_and_renews_nothing_that_is_lost() {
+    let store = Deployment::of(module_path!()).in_memory();
+    let guard = store.lock("k").acquire().unwrap();
+    let released = store.transaction(|tx| {
+        tx.require(guard.fence())?;
+        tx.release(&guard)
+    });
+    released.unwrap();
+    lost(store.transaction(|tx| tx.release(&guard)));
+    lost(store.transaction(|tx| tx.renew(&guard)));
 }
 
 #[test]

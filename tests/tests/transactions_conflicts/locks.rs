@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bson::doc;
-use lockstore::{AcquireError, DocumentError, ErrorCode};
+use bson::{doc, rawdoc};
+use lockstore::{AcquireError, DocumentError, ErrorCode, Limit, Limits, StoreOptions};
+use lockstore_tests::deployment::Deployment;
 
-use super::embedded::{assert_conflict, assert_sound, collection, filled, inside, set};
+use super::{assert_conflict, assert_sound, collection, filled, inside, set};
 
 /// The key that comes and the key that goes are in two documents, of which the one that goes has changed.
 #[test]
@@ -126,4 +127,47 @@ fn shared_locks_are_held_beside_others() {
     assert_eq!(store.inspect("k").unwrap().unwrap().holders.len(), 2);
     drop((one, two));
     assert!(!store.is_locked("k").unwrap());
+}
+
+#[test]
+fn commands_about_locks_stand_beside_what_handles_ask_for() {
+    let store = filled();
+    let _old = store.lock("old").holder("me").acquire().unwrap().leak();
+    let mut tx = store.begin_transaction().unwrap();
+    let refused = tx.run_command("admin", &rawdoc! { "lockInspect": "old" });
+    assert_eq!(refused.get_i32("code").unwrap(), 263);
+    let first = tx.lock("first").acquire().unwrap();
+    for command in [
+        rawdoc! { "lockRelease": "old", "holder": "me" },
+        rawdoc! { "lockAcquire": "new", "holder": "me" },
+    ] {
+        let reply = tx.run_command("admin", &command);
+        assert!(reply.get_bool("inCommit").unwrap(), "{reply:?}");
+    }
+    let last = tx.lock("last").acquire().unwrap();
+    assert_eq!(tx.lock("new").acquire().unwrap_err().code(), ErrorCode::BAD_VALUE);
+    tx.commit().unwrap();
+    let (first, last) = (first.guard().unwrap(), last.guard().unwrap());
+    assert_eq!((first.key().as_str(), last.key().as_str()), ("first", "last"));
+    assert!(store.is_lock_holder("new", "me").unwrap());
+    assert!(!store.is_locked("old").unwrap());
+    first.renew().unwrap();
+    last.renew().unwrap();
+}
+
+#[test]
+fn a_bound_that_a_commit_meets_is_told_as_outside() {
+    let limits = Limits { locks_max: 1, ..Limits::default() };
+    let store = StoreOptions::new().limits(limits).open_in_memory().unwrap();
+    let store = Deployment::of(module_path!().trim_end_matches("::locks")).reach(store, false);
+    let tx = store.begin_transaction().unwrap();
+    let locks = ["a", "b"].map(|key| tx.lock(key).acquire().unwrap());
+    let refused = tx.commit().unwrap_err();
+    let DocumentError::Acquire(refused) = refused else { panic!("{refused:?}") };
+    assert!(
+        matches!(*refused, AcquireError::LimitReached { limit: Limit::Locks, max: 1 }),
+        "{refused:?}"
+    );
+    assert!(locks.into_iter().all(|lock| lock.guard().is_none()));
+    assert_eq!(store.stats().unwrap().locks, 0);
 }

@@ -1,5 +1,8 @@
 //! Transactions beside each other: the first to commit wins, nothing is lost, and readers see all of one or nothing.
 
+#[path = "locks.rs"]
+mod locks;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -8,16 +11,16 @@ use bson::{Document, doc};
 use lockstore::{Collection, DocumentError, ErrorCode, IndexModel, Store, TransactionOptions};
 use lockstore_tests::deployment::Deployment;
 
-pub(crate) fn collection(store: &Store, name: &str) -> Collection {
+fn collection(store: &Store, name: &str) -> Collection {
     store.database("test").collection(name)
 }
 
-pub(crate) fn inside(transaction: &lockstore::Transaction, name: &str) -> Collection {
+fn inside(transaction: &lockstore::Transaction, name: &str) -> Collection {
     transaction.collection("test", name)
 }
 
 #[track_caller]
-pub(crate) fn assert_conflict(committed: Result<(), DocumentError>) {
+fn assert_conflict(committed: Result<(), DocumentError>) {
     let error = committed.expect_err("it is a conflict");
     assert!(matches!(error, DocumentError::WriteConflict { .. }), "{error:?}");
     assert_eq!(error.code(), ErrorCode::WRITE_CONFLICT);
@@ -25,12 +28,12 @@ pub(crate) fn assert_conflict(committed: Result<(), DocumentError>) {
 }
 
 #[track_caller]
-pub(crate) fn assert_sound(store: &Store) {
+fn assert_sound(store: &Store) {
     assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
 }
 
 /// A store with the documents 0 to 4, each with `n` as its number and a unique index on it.
-pub(crate) fn filled() -> Store {
+fn filled() -> Store {
     let store = Deployment::of(module_path!()).in_memory();
     let items = collection(&store, "items");
     items.insert_many((0..5).map(|n| doc! { "_id": n, "n": n })).run().unwrap();
@@ -38,7 +41,7 @@ pub(crate) fn filled() -> Store {
     store
 }
 
-pub(crate) fn set(n: i32) -> Document {
+fn set(n: i32) -> Document {
     doc! { "$set": { "n": n } }
 }
 

@@ -11,6 +11,7 @@ mod documents;
 mod help;
 mod indexes;
 mod looking;
+mod lost_commits;
 mod readme;
 mod run;
 mod run_lost;

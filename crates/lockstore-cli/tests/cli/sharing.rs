@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::support::{PROGRAM, Running, Sandbox, stderr, wait_until};
 
 /// A store that processes share, and whose servers end with the test.
-struct Shared {
+pub(crate) struct Shared {
     sandbox: Sandbox,
     servers: std::sync::Mutex<Vec<u32>>,
 }
@@ -32,7 +32,7 @@ impl Shared {
         self.sandbox.store()
     }
 
-    fn options() -> ConnectOptions {
+    pub(crate) fn options() -> ConnectOptions {
         ConnectOptions::new().program(PROGRAM).grace(Duration::from_millis(100))
     }
 
@@ -70,7 +70,7 @@ fn pid(number: u32) -> Pid {
     Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
 }
 
-fn signal(server: u32, signal: Signal) {
+pub(crate) fn signal(server: u32, signal: Signal) {
     kill_process(pid(server), signal).unwrap();
 }
 
@@ -92,7 +92,7 @@ fn session(process: &str) -> u32 {
     stat.rsplit(')').next().unwrap().split_whitespace().nth(3).unwrap().parse().unwrap()
 }
 
-fn is_alive(server: u32) -> bool {
+pub(crate) fn is_alive(server: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{server}/stat")).unwrap_or_default();
     test_kill_process(pid(server)).is_ok() && !stat.contains(") Z ")
 }
@@ -116,7 +116,7 @@ fn soon(time: Duration) -> lockstore::Instant {
     SystemClock::new().unwrap().now().saturating_add(time)
 }
 
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_first_starts_the_server_and_the_others_join_it_by_any_name_of_the_file() {

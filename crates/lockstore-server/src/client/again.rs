@@ -21,10 +21,11 @@ impl Again {
         let Some(Ok((name, _))) = command.iter().next() else { return Self::Freely };
         let name = name.as_str();
         let in_transaction = matches!(command.get_bool("autocommit"), Ok(false));
-        if FREELY.contains(&name) {
+        if in_transaction {
+            // The transaction is in a server that is gone, or has done the command already.
+            if ENDS.contains(&name) { Self::Freely } else { Self::Never }
+        } else if FREELY.contains(&name) {
             Self::Freely
-        } else if in_transaction {
-            Self::Never
         } else if name == "lockDocument" {
             // What is locked with a new `lockId` was locked by this very command; of another, nobody knows what it has locked before.
             let is_new = matches!(command.get_bool("newLockId"), Ok(true));
@@ -69,13 +70,14 @@ fn is_one(limit: RawBsonRef<'_>) -> bool {
     limit.as_i32() == Some(1) || limit.as_i64() == Some(1) || limit.as_f64() == Some(1.0)
 }
 
+/// The ends of transactions. What a commit came to is remembered.
+const ENDS: &[&str] = &["abortTransaction", "commitTransaction"];
+
 /// They only read, or say something about the server, or can be done twice.
 const FREELY: &[&str] = &[
-    "abortTransaction",
     "buildInfo",
     "buildinfo",
     "collStats",
-    "commitTransaction",
     "connectionStatus",
     "count",
     "createIndexes",
@@ -135,6 +137,9 @@ mod tests {
             (rawdoc! { "aggregate": "c", "pipeline": [{ "$out": "d" }] }, Again::Never),
             (rawdoc! { "insert": "c" }, Again::Remembered),
             (rawdoc! { "insert": "c", "autocommit": false }, Again::Never),
+            (rawdoc! { "find": "c", "autocommit": false }, Again::Never),
+            (rawdoc! { "lockAcquire": "k" }, Again::Freely),
+            (rawdoc! { "lockAcquire": "k", "autocommit": false }, Again::Never),
             (rawdoc! { "commitTransaction": 1, "autocommit": false }, Again::Freely),
             (rawdoc! { "update": "c", "updates": [{ "multi": false }] }, Again::Remembered),
             (rawdoc! { "update": "c", "updates": [{}, { "multi": true }] }, Again::Never),

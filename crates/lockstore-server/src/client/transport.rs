@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockstore::remote::{ClientSession, OnReply, Outstanding};
+use lockstore::remote::{ClientSessions, OnReply, Outstanding};
 use lockstore::{Clock, ErrorCode, Instant, Remote, StoreError};
 
 use super::again::{Again, waits_remembered};
@@ -16,11 +16,11 @@ use super::call::Call;
 use super::connect::ConnectOptions;
 use super::control::Control;
 use super::error::ConnectError;
+use super::lent::Lent;
 use super::limit::Limit;
 use super::link::Link;
 use super::place::Place;
 use super::pool::Pool;
-use super::sessions::Sessions;
 use crate::commands::failure;
 use crate::wire::MESSAGE_BYTES_MAX;
 
@@ -35,8 +35,10 @@ pub struct Transport {
     clock: Arc<dyn Clock>,
     pool: Pool,
     control: Arc<Control>,
-    /// Client sessions for transactions, and for calls that wait.
-    sessions: Sessions,
+    /// Those of transactions.
+    sessions: ClientSessions,
+    /// Those of calls that wait.
+    waiting: Arc<ClientSessions>,
     closed: AtomicBool,
     opened_by: u32,
     opened_in: forkguard::Guard,
@@ -73,7 +75,8 @@ impl Transport {
             clock: Arc::new(place.clock().clone()),
             pool,
             control: Control::new(Arc::clone(&place)),
-            sessions: Sessions::default(),
+            sessions: ClientSessions::default(),
+            waiting: Arc::default(),
             place,
             closed: AtomicBool::new(false),
             opened_by: std::process::id(),
@@ -141,7 +144,7 @@ impl Transport {
         if !waits_remembered(&command) {
             return self.control.start(command, deadline, on_reply);
         }
-        let lent = self.sessions.lend();
+        let lent = Lent::of(&self.waiting);
         command.append(cstr!("lsid"), lsid(lent.session().id));
         command.append(cstr!("txnNumber"), lent.session().txn_number);
         let on_reply = Box::new(move |reply| {
@@ -168,7 +171,8 @@ impl Transport {
         let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
-        sessions.extend(self.sessions.empty().into_iter().map(|session| lsid(session.id)));
+        let idle = self.sessions.drain().into_iter().chain(self.waiting.drain());
+        sessions.extend(idle.map(|session| lsid(session.id)));
         let mut farewells = Vec::new();
         if was_present {
             farewells.push(rawdoc! { "lockGoodbye": 1, "$db": "admin" });
@@ -248,16 +252,8 @@ impl Remote for Transport {
         self.call(database, command.to_owned(), deadline.or(by_max_time))
     }
 
-    fn take_client_session(&self) -> Result<ClientSession, StoreError> {
-        self.usable()?;
-        Ok(self.sessions.take())
-    }
-
-    fn give_back_client_session(&self, session: ClientSession) {
-        // In a forked child the lock may be held for ever, by a thread that is not there.
-        if self.usable().is_ok() {
-            self.sessions.give_back(session);
-        }
+    fn client_sessions(&self) -> &ClientSessions {
+        &self.sessions
     }
 
     fn start_command(

@@ -7,7 +7,7 @@ import uuid
 import pymongo
 import pymongo.server_api
 import pytest
-from bson import SON, Binary, Int64
+from bson import SON, Binary, Int64, decode
 from pymongo import errors
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -261,6 +261,41 @@ def test_a_commit_whose_reply_is_lost_is_done_once(forgetful, hopeful, jobs):
         hopeful.factory.jobs.update_one({"_id": 1}, {"$inc": {"count": 1}}, session=session)
     assert len(forgetful.lost) == 1
     assert jobs.find_one({"_id": 1})["count"] == 1
+
+
+def test_locks_change_with_the_documents_of_a_transaction(client, forgetful, hopeful, jobs):
+    """A driver's transaction takes one lock and releases another with its write, and loses the reply of its commit."""
+    admin = hopeful.admin
+    old = admin.command("lockAcquire", "old", holder="me")["token"]
+    forgetful.loses = once(b"commitTransaction")
+    with hopeful.start_session() as session, session.start_transaction():
+        hopeful.factory.jobs.insert_one({"_id": 1}, session=session)
+        noted = admin.command("lockAcquire", "new", holder="me", ttlMS=60_000, session=session)
+        assert noted["inCommit"]
+        assert admin.command("lockRelease", "old", holder="me", token=old, session=session)["inCommit"]
+        assert "lock" not in client.admin.command("lockInspect", "new")
+    assert len(forgetful.lost) == 1
+    taken, released = decode(forgetful.lost[0][21:])["locks"]
+    assert taken["ok"] == released["ok"] == 1 and taken["token"] > old
+    new = client.admin.command("lockInspect", "new")["lock"]
+    assert [holder["token"] for holder in new["holders"]] == [taken["token"]]
+    assert "lock" not in client.admin.command("lockInspect", "old")
+    assert jobs.count_documents({}) == 1
+
+
+def test_a_lock_that_is_held_aborts_a_transaction(client, jobs):
+    client.admin.command("lockAcquire", "held", holder="other")
+    with client.start_session() as session:
+        session.start_transaction()
+        jobs.insert_one({"_id": 1}, session=session)
+        with pytest.raises(errors.OperationFailure) as failure:
+            client.admin.command("lockAcquire", "held", holder="me", session=session)
+        assert failure.value.code == 100_000_001
+        assert failure.value.details["heldBy"]["holder"] == "other"
+        with pytest.raises(errors.OperationFailure) as failure:
+            session.commit_transaction()
+        assert failure.value.code == 251
+    assert jobs.count_documents({}) == 0
 
 
 def test_a_command_that_fails_aborts_its_transaction(client, jobs):

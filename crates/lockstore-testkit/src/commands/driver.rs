@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lockcore::{
-    Acquire, Change, Command, Holder, Instant, Key, Limits, Now, Poll, Refusal, SessionId, Table,
-    Token, Transition, Ttl, Wait, WaiterId,
+    Acquire, Change, Command, Holder, Instant, Key, Limits, Now, Poll, Refusal, Release, Renew,
+    SessionId, Table, Token, Transition, Ttl, Wait, WaitUntilFree, WaiterId,
 };
 
 use super::{Marks, Op, Patience, Step, TokenRef};
@@ -275,20 +275,20 @@ impl Driver {
                 session: session.and_then(|nth| newest(&self.sessions, nth)),
                 wait: self.until(wait),
             }),
-            Op::Watch { key, session, wait } => Command::WaitUntilFree {
+            Op::Watch { key, session, wait } => Command::WaitUntilFree(WaitUntilFree {
                 key: name(key),
                 wait: self.until(wait),
                 session: session.and_then(|nth| newest(&self.sessions, nth)),
-            },
+            }),
             Op::Cancel { waiter } => Command::Cancel { waiter: self.waiter(waiter) },
             Op::TimeOut { waiter } => Command::TimeOut { waiter: self.waiter(waiter) },
             Op::Renew { key, holder, token, ttl_ms } => {
                 let (holder, token) = self.named(key, holder, token);
-                Command::Renew { key: name(key), holder, token, ttl: ttl_ms.map(ttl) }
+                Command::Renew(Renew { key: name(key), holder, token, ttl: ttl_ms.map(ttl) })
             }
             Op::Release { key, holder, token } => {
                 let (holder, token) = self.named(key, holder, token);
-                Command::Release { key: name(key), holder, token }
+                Command::Release(Release { key: name(key), holder, token })
             }
             Op::Break { key, token } => {
                 let (_, token) = self.named(key, "nobody", token);

@@ -8,6 +8,7 @@ use bson::RawDocumentBuf;
 use super::Lsid;
 use crate::documents::{DocumentAnswer, Found, Inserted, Modified};
 use crate::records::{AnswerV1, ClientSessionRecordV1, Record, RememberedV1};
+use crate::remote::form;
 use crate::request::Answer;
 use crate::rows::{RowChange, RowKey, TableId};
 
@@ -36,8 +37,8 @@ pub(crate) enum Memo {
     Made(RememberedV1),
     /// The whole reply.
     Reply { statement: i32, of: ReplyOf },
-    /// That a transaction is committed, and the reply where it tells more than that.
-    Commit(Option<ReplyOf>),
+    /// That a transaction is committed, and what has become of the locks that it changes.
+    Commit,
 }
 
 /// Which document a `findAndModify` answers with.
@@ -80,7 +81,7 @@ impl Memo {
                 | DocumentAnswer::Again
                 | DocumentAnswer::Failed(_) => false,
             },
-            (Self::Made(_), Answer::Noted) | (Self::Commit(_), Answer::Committed(_)) => true,
+            (Self::Made(_), Answer::Noted) | (Self::Commit, Answer::Committed(_)) => true,
             _ => false,
         }
     }
@@ -93,13 +94,13 @@ impl Memo {
         if !self.holds(answer) {
             return None;
         }
-        match self {
-            Self::Made(made) => return Some(made.clone()),
-            Self::Commit(of) => {
-                let reply = of.as_ref().and_then(|of| of.reply(answer));
-                return Some(RememberedV1::Committed { reply: AnswerV1::of(reply.as_deref()) });
+        match (self, answer) {
+            (Self::Made(made), _) => return Some(made.clone()),
+            (Self::Commit, Answer::Committed(outcomes)) => {
+                let reply = AnswerV1::of(form::answer::committed(outcomes).as_deref());
+                return Some(RememberedV1::Committed { reply });
             }
-            Self::Inserts(_) | Self::Found { .. } | Self::Reply { .. } => {}
+            _ => {}
         }
         let Answer::Documents(answer) = answer else { return None };
         match (self, &**answer) {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Last, Lsid, Rows, State, Use};
 use crate::engine::Engine;
+use crate::error::StoreError;
 use crate::request::Task;
 
 /// A session that its holder has for itself, until this is dropped.
@@ -47,6 +48,15 @@ impl<'e> Taken<'e> {
     /// Whether anything may be remembered of it on disk.
     pub(crate) fn has_rows(&self) -> bool {
         self.rows().may_be()
+    }
+
+    /// What is to be told of a command that came again, when nothing is known of its session any more.
+    pub(crate) fn outcome_unknown(&self) -> StoreError {
+        let what = format!(
+            "the client session {} of a command that was sent again has ended, so nobody knows whether it was done",
+            self.lsid
+        );
+        StoreError::OutcomeUnknown { what: what.into() }
     }
 
     /// Something is remembered from now on.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use docquery::{Error, ErrorCode};
 
 use super::{Image, Last, Memo, Origin, Taken, Use};
-use crate::error::{DocumentError, StoreError};
+use crate::error::DocumentError;
 use crate::records::{AnswerV1, RememberedV1};
 use crate::request::{Answer, Task};
 
@@ -56,11 +56,7 @@ impl<'e> RetryableWrite<'e> {
         resent: bool,
     ) -> Result<Self, DocumentError> {
         if resent && !session.has_rows() {
-            let lsid = session.lsid();
-            let what = format!(
-                "the client session {lsid} of a command that was sent again has ended, so nobody knows whether it was done"
-            );
-            return Err(StoreError::OutcomeUnknown { what: what.into() }.into());
+            return Err(session.outcome_unknown().into());
         }
         let remembered = match session.last() {
             Some(last) if last.number > number => {

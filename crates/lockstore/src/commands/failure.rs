@@ -3,6 +3,8 @@
 //! Of most errors a reply has the code and a sentence, as MongoDB's. What a typed error has besides stands in `errInfo`, which drivers
 //! hand on as it is.
 
+mod acquisition;
+
 use std::time::Duration;
 
 use bson::RawDocument;
@@ -52,6 +54,7 @@ fn write_info(error: &DocumentError, info: &mut Writer) {
         DocumentError::LockLost(lost) => write_lock_lost(lost, info),
         DocumentError::TransactionTooLarge(size) => write_size(**size, info),
         DocumentError::TransactionOver(end) => write_end(*end, info),
+        DocumentError::Acquire(error) => acquisition::write(error, info),
         DocumentError::Store(error) => {
             info.field(STORE_ERROR, Value::from(&*store_error::reply(error)));
         }
@@ -63,8 +66,7 @@ fn write_info(error: &DocumentError, info: &mut Writer) {
         | DocumentError::DuplicateKey(_)
         | DocumentError::Serialize(_)
         | DocumentError::Deserialize(_)
-        | DocumentError::WriteConflict { .. }
-        | DocumentError::Acquire(_) => {}
+        | DocumentError::WriteConflict { .. } => {}
     }
 }
 
@@ -128,6 +130,9 @@ fn read_info(info: Document<'_>) -> Option<DocumentError> {
     if let Some(error) = info.get(STORE_ERROR).as_document() {
         return form::expect_success(&error.to_raw()).err().map(DocumentError::from);
     }
+    if let Some(error) = acquisition::read(info) {
+        return Some(error.into());
+    }
     read_end(info).map(DocumentError::TransactionOver)
 }
 
@@ -138,14 +143,18 @@ fn write_lock_lost(lost: &LockLost, info: &mut Writer) {
     info.field("holder", Value::String(holder.as_str()));
     info.field("token", token_value(*token));
     if let Some(by) = now_held_by {
-        info.open_document("nowHeldBy");
-        info.field("mode", Value::String(mode_name(by.mode)));
-        info.field("holder", Value::String(by.holder.as_str()));
-        info.field("token", token_value(by.token));
-        if let Some(remaining) = by.remaining {
-            info.field("remainingMS", millis(remaining));
-        }
-        info.close();
+        write_held_by("nowHeldBy", by, info);
+    }
+    info.close();
+}
+
+fn write_held_by(name: &str, by: &HeldBy, info: &mut Writer) {
+    info.open_document(name);
+    info.field("mode", Value::String(mode_name(by.mode)));
+    info.field("holder", Value::String(by.holder.as_str()));
+    info.field("token", token_value(by.token));
+    if let Some(remaining) = by.remaining {
+        info.field("remainingMS", millis(remaining));
     }
     info.close();
 }
@@ -153,17 +162,18 @@ fn write_lock_lost(lost: &LockLost, info: &mut Writer) {
 fn read_lock_lost(lost: Document<'_>) -> Option<LockLost> {
     let now_held_by = match lost.get("nowHeldBy").as_document() {
         None => None,
-        Some(by) => Some(HeldBy {
-            mode: [Mode::Exclusive, Mode::Shared]
-                .into_iter()
-                .find(|mode| by.get("mode").as_str() == Some(mode_name(*mode)))?,
-            holder: holder(by)?,
-            token: token(by)?,
-            remaining: duration(by, "remainingMS"),
-        }),
+        Some(by) => Some(read_held_by(by)?),
     };
     let key = Key::new(lost.get("key").as_str()?).ok()?;
     Some(LockLost { key, holder: holder(lost)?, token: token(lost)?, now_held_by })
+}
+
+fn read_held_by(by: Document<'_>) -> Option<HeldBy> {
+    let mode = by.get("mode").as_str()?;
+    let modes = [Mode::Exclusive, Mode::Shared];
+    let mode = modes.into_iter().find(|it| mode_name(*it) == mode)?;
+    let remaining = duration(by, "remainingMS");
+    Some(HeldBy { mode, holder: holder(by)?, token: token(by)?, remaining })
 }
 
 fn write_size(size: TransactionSize, info: &mut Writer) {
@@ -277,6 +287,8 @@ mod tests {
 
     use super::*;
     use crate::commands::reply::Reply;
+    use crate::error::{AcquireError, ArgumentError};
+    use crate::remote::form::answer::LIMITS;
 
     /// What a reply tells of an error is the error.
     #[track_caller]
@@ -318,6 +330,22 @@ mod tests {
             let (key, holder) = (Key::new("k").unwrap(), Holder::new("h").unwrap());
             let lost = LockLost { key, holder, token: Token::new(7).unwrap(), now_held_by };
             comes_back(&Box::new(lost).into());
+        }
+    }
+
+    #[test]
+    fn why_a_transaction_has_not_acquired_a_lock_comes_back() {
+        let (key, holder) = (Key::new("k").unwrap(), Holder::new("h").unwrap());
+        let remaining = Some(Duration::from_millis(70));
+        let by = HeldBy { mode: Mode::Shared, holder, token: Token::new(9).unwrap(), remaining };
+        let mut errors = vec![
+            AcquireError::Held { key: key.clone(), by },
+            AcquireError::SessionEnded,
+            ArgumentError::ChangedInTransaction { key }.into(),
+        ];
+        errors.extend(LIMITS.map(|limit| AcquireError::LimitReached { limit, max: 7 }));
+        for error in errors {
+            comes_back(&error.into());
         }
     }
 

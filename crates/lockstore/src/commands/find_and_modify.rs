@@ -138,5 +138,5 @@ fn reply(happened: &Happened<'_>, value: Option<&RawDocumentBuf>, remove: bool) 
     }
     fields.close();
     fields.field("value", value.map_or(Value::Null, |document| Value::from(&**document)));
-    Reply { fields, ..Reply::default() }
+    Reply::of(fields)
 }

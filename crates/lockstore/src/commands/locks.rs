@@ -1,6 +1,7 @@
 //! The lock commands: what [`form`](crate::remote::form) reads is asked of the engine, and what that answers is written.
 
 mod calls;
+pub(super) mod changes;
 pub(crate) mod documents;
 mod next_events;
 mod queries;

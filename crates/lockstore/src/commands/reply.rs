@@ -1,6 +1,6 @@
 //! Replies.
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, Value, Writer};
 
 use super::failure;
@@ -10,13 +10,27 @@ use crate::error::DocumentError;
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) fields: Writer,
-    /// Whether it tells that a write has failed.
-    pub(super) has_write_errors: bool,
+    tells_of: TellsOf,
+}
+
+/// What a reply tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum TellsOf {
+    #[default]
+    Success,
+    /// Of writes, some have failed: such a command has succeeded all the same.
+    WriteErrors,
+    Failure,
 }
 
 impl Reply {
     pub(super) fn new() -> Self {
         Self::default()
+    }
+
+    /// A reply with these fields.
+    pub(super) fn of(fields: Writer) -> Self {
+        Self { fields, tells_of: TellsOf::Success }
     }
 
     /// Adds a field.
@@ -49,12 +63,33 @@ impl Reply {
         fields.field("id", Value::Int64(cursor));
         fields.field("ns", Value::String(namespace));
         fields.close();
-        Self { fields, ..Self::default() }
+        Self::of(fields)
+    }
+
+    /// A reply that was written elsewhere, and tells of a failure.
+    pub(super) fn failed(failure: &RawDocument) -> Self {
+        Self { tells_of: TellsOf::Failure, ..Self::default() }.with_all_of(failure)
+    }
+
+    /// Adds the fields of another reply, but `ok`.
+    pub(super) fn with_all_of(mut self, other: &RawDocument) -> Self {
+        for (name, value) in Document::from(other) {
+            if name != "ok" {
+                self.fields.field(name, value);
+            }
+        }
+        self
+    }
+
+    /// Whether it tells that something has failed.
+    pub(super) fn tells_of_failure(&self) -> bool {
+        self.tells_of != TellsOf::Success
     }
 
     /// The whole reply.
     pub(super) fn finish(mut self) -> RawDocumentBuf {
-        self.fields.field("ok", Value::Double(1.0));
+        let ok = if self.tells_of == TellsOf::Failure { 0.0 } else { 1.0 };
+        self.fields.field("ok", Value::Double(ok));
         document(self.fields)
     }
 
@@ -112,7 +147,7 @@ impl Reply {
         if errors.is_empty() {
             return self;
         }
-        self.has_write_errors = true;
+        self.tells_of = TellsOf::WriteErrors;
         self.fields.open_array("writeErrors");
         for (index, error) in errors {
             self.fields.open_document_item();

@@ -20,8 +20,19 @@ pub(super) enum Part {
     None,
     /// A write that may come again, or has come again from one who knows that something is remembered of the session.
     Write { lsid: Lsid, number: i64, resent: bool },
-    /// A part of a transaction, its first or a later one.
-    Transaction { lsid: Lsid, number: i64, starts: bool },
+    /// A part of a transaction.
+    Transaction(TransactionPart),
+}
+
+/// A part of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TransactionPart {
+    pub(super) lsid: Lsid,
+    pub(super) number: i64,
+    /// Whether it is the first one.
+    pub(super) starts: bool,
+    /// Whether it has come again, as a [`Part::Write`] may have.
+    pub(super) resent: bool,
 }
 
 impl SessionFields {
@@ -64,7 +75,8 @@ impl SessionFields {
                     return Err(invalid("Specifying startTransaction=false is not allowed."));
                 }
                 (Some(false), starts) => {
-                    Part::Transaction { lsid, number, starts: starts.is_some() }
+                    let starts = starts.is_some();
+                    Part::Transaction(TransactionPart { lsid, number, starts, resent })
                 }
             },
         };

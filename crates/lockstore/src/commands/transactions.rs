@@ -10,10 +10,12 @@ use docquery::{Document, Error, ErrorCode, Value};
 use super::arguments::Arguments;
 use super::cursors::Owner;
 use super::reply::Reply;
+use super::session_fields::TransactionPart;
 use super::{Call, Known, Run, check_in_transaction, fences};
-use crate::client_sessions::{Last, Lsid, Memo, RetryableWrite, Taken, Use};
+use crate::client_sessions::{Last, Memo, RetryableWrite, Taken, Use};
 use crate::error::DocumentError;
 use crate::records::RememberedV1;
+use crate::remote::form;
 use crate::transaction::{TransactionOptions, TransactionState};
 
 /// What a command does with its transaction.
@@ -31,14 +33,13 @@ pub(super) fn alone(call: &Call<'_>) -> Result<Reply, DocumentError> {
 }
 
 impl Call<'_> {
-    /// Runs the command in the transaction `number` of a client session.
+    /// Runs the command in the transaction of a client session that it is a part of.
     pub(super) fn in_transaction_of(
         &self,
-        lsid: Lsid,
-        number: i64,
-        starts: bool,
+        part: TransactionPart,
         known: &Known,
     ) -> Result<Reply, DocumentError> {
+        let TransactionPart { lsid, number, starts, resent } = part;
         let what = match self.name {
             "commitTransaction" => What::Commits,
             "abortTransaction" => What::Aborts,
@@ -50,7 +51,12 @@ impl Call<'_> {
         let options = options(self.command)?;
         self.check_fields(what, starts, options.goes_on)?;
         let mut session = self.engine.client_sessions.take(self.engine, lsid, self.deadline()?)?;
-        if starts {
+        let is_known = session.last().is_some_and(|last| last.number == number);
+        if what == What::Commits && resent && !is_known && !session.has_rows() {
+            return Err(session.outcome_unknown().into());
+        }
+        // Our own clients say so until a command has succeeded.
+        if starts && !(options.goes_on && is_known) {
             start(&mut session, number, options.options)?;
         }
         let last = current(&session, number)?;
@@ -77,10 +83,7 @@ impl Call<'_> {
                         unreachable!("commands that wait are refused in transactions")
                     }
                 };
-                let has_failed = match &reply {
-                    Ok(reply) => reply.has_write_errors,
-                    Err(_) => true,
-                };
+                let has_failed = reply.as_ref().map_or(true, Reply::tells_of_failure);
                 if has_failed
                     && !(transaction.goes_on() && transaction.check_open(self.engine).is_ok())
                 {
@@ -136,14 +139,16 @@ impl Call<'_> {
         let lsid = session.lsid();
         let fences = fences::parse(self.command)?;
         let write = RetryableWrite::first(session, number);
-        let committed = transaction.require(self.engine, &fences).and_then(|()| {
-            transaction.commit(self.engine, |task| write.call(task, Memo::Commit(None)))
-        });
+        let committed = transaction
+            .require(self.engine, &fences)
+            .and_then(|()| transaction.commit(self.engine, |task| write.call(task, Memo::Commit)));
         transaction.abort(self.engine);
         self.engine.cursors.kill_of(lsid, Some(number));
         let used = if committed.is_ok() { Use::Committed } else { Use::Aborted };
         write.into_session().go_on(number, used);
-        committed.map(|_| Reply::new()).map_err(|error| over(error, number))
+        let changed = committed.map_err(|error| over(error, number))?;
+        let outcomes: Vec<_> = changed.outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        Ok(replied(form::answer::committed(&outcomes).as_deref()))
     }
 }
 
@@ -179,26 +184,19 @@ fn current(session: &Taken<'_>, number: i64) -> Result<Last, DocumentError> {
 
 /// The reply of a commit that was done before.
 fn repeat_commit(session: &Taken<'_>, number: i64) -> Result<Reply, DocumentError> {
-    let mut reply = Reply::new();
     if session.has_rows() {
         for remembered in session.remembered(number)? {
-            if let RememberedV1::Committed { reply: before } = remembered
-                && let Some(before) = super::statements::remembered(&before)?
-            {
-                copy(before, &mut reply);
+            if let RememberedV1::Committed { reply } = remembered {
+                return Ok(replied(super::statements::remembered(&reply)?));
             }
         }
     }
-    Ok(reply)
+    Ok(Reply::new())
 }
 
-/// Adds the fields of a reply, but `ok`.
-fn copy(before: &RawDocument, reply: &mut Reply) {
-    for (name, value) in Document::from(before) {
-        if name != "ok" {
-            reply.fields.field(name, value);
-        }
-    }
+/// The reply of a commit that has changed these locks.
+fn replied(locks: Option<&RawDocument>) -> Reply {
+    locks.map_or_else(Reply::new, |locks| Reply::new().with_all_of(locks))
 }
 
 /// What a transaction by commands is told for its end: the words of MongoDB.

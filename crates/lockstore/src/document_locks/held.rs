@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
-use lockcore::{Command, Outcome, Ttl};
+use lockcore::{Command, Outcome, Renew, Ttl};
 
 use super::fields;
 use super::side_grant::document_of;
@@ -125,7 +125,7 @@ impl HeldLocks for StoredLocks<'_> {
     fn renew(&self, lock: &Fence, ttl: Option<Ttl>) -> Result<Option<Ttl>, ReleaseDocumentError> {
         let Fence { key, holder, token } = lock.clone();
         let at = document_of(&key);
-        let renew = Command::Renew { key, holder, token: Some(token), ttl };
+        let renew = Command::Renew(Renew { key, holder, token: Some(token), ttl });
         match self.engine.call(Task::Command(renew)) {
             Answer::Done(Outcome::Renewed(renewed)) => Ok(renewed.lease.map(|lease| lease.ttl)),
             Answer::Refused(_) => {

@@ -1,8 +1,8 @@
 //! What is asked about locks, and what it comes to: the same for a store here and elsewhere.
 
 use lockcore::{
-    Acquire, Command, Granted, Holder, Instant, Key, LeaveCause, Outcome, Refusal, SessionId,
-    Token, Ttl, Wait,
+    Acquire, Command, Granted, Holder, Instant, Key, LeaveCause, Outcome, Refusal, Release, Renew,
+    SessionId, Token, Wait, WaitUntilFree,
 };
 
 use crate::error::{StoreError, unexpected};
@@ -15,34 +15,11 @@ pub enum LockCall {
     /// Hold a lock, at once or after a wait.
     Acquire(Acquire),
     /// Be told when nobody holds a key, without taking it.
-    WaitUntilFree {
-        /// The key to watch.
-        key: Key,
-        /// How long to watch it.
-        wait: Wait,
-        /// The session that the wait ends with.
-        session: Option<SessionId>,
-    },
+    WaitUntilFree(WaitUntilFree),
     /// Begin a lease anew.
-    Renew {
-        /// The lock.
-        key: Key,
-        /// Must hold it.
-        holder: Holder,
-        /// Must be the grant's token, where given.
-        token: Option<Token>,
-        /// The new TTL; `None` keeps the grant's own.
-        ttl: Option<Ttl>,
-    },
+    Renew(Renew),
     /// End a grant: its holder is done.
-    Release {
-        /// The lock.
-        key: Key,
-        /// Must hold it.
-        holder: Holder,
-        /// Must be the grant's token, where given.
-        token: Option<Token>,
-    },
+    Release(Release),
     /// End a grant whose caller gave up before it was told, unless somebody else has joined it meanwhile.
     HandOn {
         /// The lock.
@@ -88,11 +65,24 @@ pub enum LockAnswer {
 }
 
 impl LockCall {
+    /// The lock that it is about, if it is about one.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Acquire(Acquire { key, .. })
+            | Self::WaitUntilFree(WaitUntilFree { key, .. })
+            | Self::Renew(Renew { key, .. })
+            | Self::Release(Release { key, .. })
+            | Self::HandOn { key, .. }
+            | Self::Break { key, .. } => Some(key),
+            Self::OpenSession | Self::CloseSession { .. } => None,
+        }
+    }
+
     /// How long it may wait for somebody else.
     pub fn wait(&self) -> Wait {
         match self {
             Self::Acquire(acquire) => acquire.wait,
-            Self::WaitUntilFree { wait, .. } => *wait,
+            Self::WaitUntilFree(watch) => watch.wait,
             _ => Wait::No,
         }
     }
@@ -109,7 +99,9 @@ impl LockCall {
     #[must_use]
     pub fn without_waiting(&self) -> Self {
         let mut call = self.clone();
-        if let Self::Acquire(Acquire { wait, .. }) | Self::WaitUntilFree { wait, .. } = &mut call {
+        if let Self::Acquire(Acquire { wait, .. })
+        | Self::WaitUntilFree(WaitUntilFree { wait, .. }) = &mut call
+        {
             *wait = Wait::No;
         }
         call
@@ -140,13 +132,9 @@ impl From<LockCall> for Task {
     fn from(call: LockCall) -> Self {
         Self::Command(match call {
             LockCall::Acquire(acquire) => Command::Acquire(acquire),
-            LockCall::WaitUntilFree { key, wait, session } => {
-                Command::WaitUntilFree { key, wait, session }
-            }
-            LockCall::Renew { key, holder, token, ttl } => {
-                Command::Renew { key, holder, token, ttl }
-            }
-            LockCall::Release { key, holder, token } => Command::Release { key, holder, token },
+            LockCall::WaitUntilFree(wait) => Command::WaitUntilFree(wait),
+            LockCall::Renew(renew) => Command::Renew(renew),
+            LockCall::Release(release) => Command::Release(release),
             LockCall::OpenSession => Command::OpenSession,
             LockCall::CloseSession { session } => Command::CloseSession { session },
             LockCall::HandOn { key, holder, token } => return Self::HandOn { key, holder, token },

@@ -2,28 +2,27 @@
 //!
 //! Its first command begins it. What goes over the connection beside MongoDB's own fields:
 //!
-//! - `lockTransaction: { lifetimeMS, documentsMax, bytesMax, goesOn: true }` in the first command: its
-//!   [options](crate::TransactionOptions), and that a command that fails does not end it.
+//! - `lockTransaction: { lifetimeMS, documentsMax, bytesMax, goesOn: true }` beside `startTransaction`: its
+//!   [options](crate::TransactionOptions), and that a command that fails does not end it. Both are said until a command has
+//!   succeeded, for one that is refused may have begun the transaction or not.
 //! - `lockFences`, the grants that it relies on: in a command that writes, and in `commitTransaction`. If it has done nothing else,
 //!   `commitTransaction` is its first command.
-//! - `lockAcquire`, `lockRenew` and `lockRelease` in it are for its commit: the reply is `{ inCommit: true, ok: 1 }`, or the error
-//!   that is known by now. The reply of `commitTransaction` has the replies that they have outside in `locks`, in their order.
+//! - `lockAcquire`, `lockRenew` and `lockRelease`, which are for its commit: [`remote`](super#transactions) says how.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use docquery::{Document, Value};
-use lockcore::Instant;
+use lockcore::{Key, Outcome, Refusal};
 
 use super::documents::{Command, Reply, has_succeeded, senseless};
-use super::{ClientSession, LockAnswer, Remote, form};
+use super::{ClientSession, LockAnswer, LockCall, Remote, client_sessions, form};
 use crate::commands::failure;
 use crate::error::TransactionEnd::{self, Aborted, Committed};
-use crate::error::{DocumentError, StoreError};
+use crate::error::{DocumentError, StoreError, unexpected};
 use crate::fence::Fence;
-use crate::store::Store;
-use crate::transaction::{LockChange, TransactionOptions};
+use crate::transaction::{ChangedLocks, LockChange, TransactionOptions};
 
 /// A transaction as all its handles share it: itself, its collections and its cursors.
 #[derive(Debug)]
@@ -44,9 +43,11 @@ enum Phase {
 struct Work {
     /// From its first command on.
     session: Option<ClientSession>,
+    /// Whether it is known to be open there: a command that is refused may not have begun it.
+    has_begun: bool,
     fences: Vec<Fence>,
     /// What its commit does to locks.
-    locks: Vec<LockChange>,
+    locks: Vec<LockCall>,
 }
 
 impl RemoteTransaction {
@@ -66,13 +67,23 @@ impl RemoteTransaction {
         command: Command,
     ) -> Result<RawDocumentBuf, DocumentError> {
         self.remote.check_usable()?;
+        self.run_in(&mut self.lock(), database, command)
+    }
+
+    /// Runs a command by which the transaction has its commit make a call about a lock, and gives its reply, which tells of errors too.
+    pub(crate) fn note(
+        &self,
+        database: &str,
+        command: Command,
+        call: LockCall,
+    ) -> Result<RawDocumentBuf, DocumentError> {
+        self.remote.check_usable()?;
         let mut phase = self.lock();
-        let work = phase.open()?;
-        let reply = self.send(work, database, command).map_err(lost);
-        if let Some(why) = ended_by(&reply) {
-            self.end(&mut phase, why);
+        let reply = self.run_in(&mut phase, database, command)?;
+        if has_succeeded(&reply) {
+            phase.open()?.locks.push(call);
         }
-        reply
+        Ok(reply)
     }
 
     /// Has the commit check that a grant is there.
@@ -82,43 +93,32 @@ impl RemoteTransaction {
         Ok(())
     }
 
-    /// Has the commit change a lock.
+    /// Has the commit change a lock, unless something stands in the way already.
     pub(crate) fn change_lock(
         &self,
         change: LockChange,
-        store: &Store,
-    ) -> Result<(), DocumentError> {
-        self.remote.check_usable()?;
-        let mut phase = self.lock();
-        let work = phase.open()?;
-        change.check_is_first(&work.locks)?;
-        let call = change.call();
-        let reply = self.send(work, "admin", Command::of(&form::call::write(&call)));
-        let reply = reply.map_err(lost);
-        if let Ok(reply) = &reply {
-            if has_succeeded(reply) {
-                work.locks.push(change);
-                return Ok(());
-            }
-            if form::is_own_failure(reply) {
-                return Err(change.refused(form::answer::read(&call, reply), store));
-            }
+    ) -> Result<Result<(), Refusal>, DocumentError> {
+        let call = LockCall::from(change);
+        let reply = self.note("admin", Command::of(&form::call::write(&call)), call.clone())?;
+        if !has_succeeded(&reply) && form::is_own_failure(&reply) {
+            return match form::answer::read(&call, &reply) {
+                LockAnswer::Refused(refusal) => Ok(Err(refusal)),
+                LockAnswer::Failed(error) => Err(error.into()),
+                answer => Err(unexpected(&answer).into()),
+            };
         }
-        if let Some(why) = ended_by(&reply) {
-            self.end(&mut phase, why);
-        }
-        Reply::checked(reply?).map(|_| ())
+        Reply::checked(reply).map(|_| Ok(()))
     }
 
     /// Commits. A commit of which it is not known whether it was done is asked for again: it is done once.
-    pub(crate) fn commit(&self, store: &Store) -> Result<(), DocumentError> {
+    pub(crate) fn commit(&self) -> Result<ChangedLocks, DocumentError> {
         self.remote.check_usable()?;
         let mut phase = self.lock();
         let work = phase.open()?;
         let asked_at = self.remote.clock().now();
         if work.session.is_none() && work.fences.is_empty() {
             *phase = Phase::Over(DocumentError::TransactionOver(Committed));
-            return Ok(());
+            return Ok(ChangedLocks { asked_at, outcomes: Vec::new() });
         }
         let mut committed = self.send_commit(work);
         for _ in 1..COMMITS_MAX {
@@ -132,7 +132,7 @@ impl RemoteTransaction {
         let locks = std::mem::take(&mut work.locks);
         self.end(&mut phase, DocumentError::TransactionOver(end));
         drop(phase);
-        tell(locks, &committed?, asked_at, store)
+        Ok(ChangedLocks { asked_at, outcomes: outcomes(&locks, &committed?)? })
     }
 
     /// Gives up all that the transaction has changed, unless it is over. It would be given up some time, so nobody is told if that
@@ -146,6 +146,7 @@ impl RemoteTransaction {
         let Ok(work) = phase.open() else { return };
         if work.session.is_some() {
             let command = Command::new("abortTransaction", Value::Int32(1));
+            work.has_begun = true;
             if let Err(error) = self.send(work, "admin", command) {
                 tracing::debug!(%error, "a transaction was not aborted");
             }
@@ -162,6 +163,19 @@ impl RemoteTransaction {
         matches!(&*self.lock(), Phase::Over(why) if why.runs_again())
     }
 
+    fn run_in(
+        &self,
+        phase: &mut Phase,
+        database: &str,
+        command: Command,
+    ) -> Result<RawDocumentBuf, DocumentError> {
+        let reply = self.send(phase.open()?, database, command).map_err(lost);
+        if let Some(why) = ended_by(&reply) {
+            self.end(phase, why);
+        }
+        reply
+    }
+
     fn send_commit(&self, work: &mut Work) -> Result<RawDocumentBuf, StoreError> {
         let mut command = Command::new("commitTransaction", Value::Int32(1));
         command.fences(&work.fences);
@@ -174,17 +188,18 @@ impl RemoteTransaction {
         database: &str,
         mut command: Command,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let is_first = work.session.is_none();
         let session = match &mut work.session {
             Some(session) => session,
             none => {
-                let mut session = self.remote.take_client_session()?;
+                let mut session = client_sessions::take(&*self.remote)?;
                 session.txn_number += 1;
                 none.insert(session)
             }
         };
-        command.transaction(session, is_first.then_some(&self.options));
-        self.remote.run_command(database, &command.finish(), None)
+        command.transaction(session, (!work.has_begun).then_some(&self.options));
+        let reply = self.remote.run_command(database, &command.finish(), None)?;
+        work.has_begun |= has_succeeded(&reply);
+        Ok(reply)
     }
 
     /// It is over. The next transaction of its session ends what may be left of it.
@@ -192,7 +207,7 @@ impl RemoteTransaction {
         if let Phase::Open(Work { session: Some(session), .. }) =
             std::mem::replace(phase, Phase::Over(why))
         {
-            self.remote.give_back_client_session(session);
+            self.remote.client_sessions().give_back(session);
         }
     }
 
@@ -211,7 +226,7 @@ impl Phase {
 }
 
 impl Command {
-    /// Adds in which transaction it runs; its first command begins it with its options.
+    /// Adds in which transaction it runs, and with which options it begins, unless it has begun.
     fn transaction(&mut self, session: &ClientSession, begins: Option<&TransactionOptions>) {
         self.writer.open_document("lsid");
         let id = session.id.bytes();
@@ -232,28 +247,20 @@ impl Command {
     }
 }
 
-/// Tells the locks what the commit has done to them.
-fn tell(
-    locks: Vec<LockChange>,
-    committed: &Reply,
-    asked_at: Instant,
-    store: &Store,
-) -> Result<(), DocumentError> {
-    if locks.is_empty() {
-        return Ok(());
-    }
+/// What the commit has done to the locks.
+fn outcomes(locks: &[LockCall], committed: &Reply) -> Result<Vec<(Key, Outcome)>, DocumentError> {
     let replies = committed.array(LOCKS)?;
     if replies.len() != locks.len() {
         return Err(senseless(LOCKS));
     }
-    for (lock, reply) in locks.into_iter().zip(replies.iter()) {
+    let outcomes = locks.iter().zip(replies.iter()).map(|(call, reply)| {
         let reply = reply.as_document().ok_or_else(|| senseless(LOCKS))?.to_raw();
-        match form::answer::read(&lock.call(), &reply) {
-            LockAnswer::Done(outcome) => lock.done(outcome, asked_at, store),
-            answer => return Err(lock.refused(answer, store)),
+        match (call.key(), form::answer::read(call, &reply)) {
+            (Some(key), LockAnswer::Done(outcome)) => Ok((key.clone(), outcome)),
+            (_, answer) => Err(unexpected(&answer).into()),
         }
-    }
-    Ok(())
+    });
+    outcomes.collect()
 }
 
 /// What it means for the transaction that a command in it has no reply. Where nobody knows what has become of the command, the

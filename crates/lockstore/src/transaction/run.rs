@@ -1,5 +1,7 @@
 //! Beginning transactions, and running closures in them.
 
+use std::sync::Mutex;
+
 use super::options::TransactionOptions;
 use super::{Shared, Transaction, TransactionState};
 use crate::backend::Backend;
@@ -111,6 +113,6 @@ impl Store {
             Backend::Here(engine) => Shared::Here(TransactionState::begin(engine, *options)?),
             Backend::There(remote) => Shared::There(RemoteTransaction::new(remote, *options)?),
         };
-        Ok(Transaction { store: self.clone(), shared, is_over: false })
+        Ok(Transaction { store: self.clone(), shared, locks: Mutex::default(), is_over: false })
     }
 }

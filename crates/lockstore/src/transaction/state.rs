@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use docquery::{Error, ErrorCode};
-use lockcore::Instant;
+use lockcore::{Command, Instant, Refusal};
 
-use super::lock::{ChangedLocks, LockChange};
+use super::lock_change::{ChangedLocks, LockChange};
 use super::options::TransactionOptions;
 use super::work::Work;
 use crate::documents::{DocumentAnswer, DocumentTask, Reading};
@@ -15,7 +15,6 @@ use crate::error::TransactionEnd::{Aborted, Committed, Expired};
 use crate::error::{DocumentError, unexpected};
 use crate::fence::Fence;
 use crate::request::{Answer, Commit, Task};
-use crate::view::View;
 
 /// A transaction as all its handles share it: itself, its collections and its cursors.
 #[derive(Debug)]
@@ -97,13 +96,13 @@ impl TransactionState {
         self.with_work(engine, |work| Ok(work.require(fences)?))
     }
 
-    /// Has the commit change a lock.
-    pub(super) fn change_lock(
+    /// Has the commit change a lock, unless something stood in the way when the transaction began.
+    pub(crate) fn change_lock(
         &self,
         engine: &Engine,
-        change: impl FnOnce(&View) -> Result<LockChange, DocumentError>,
-    ) -> Result<(), DocumentError> {
-        self.with_work(engine, |work| work.change_lock(change))
+        change: LockChange,
+    ) -> Result<Result<(), Refusal>, DocumentError> {
+        self.with_work(engine, |work| work.change_lock(change, engine.clock.now()))
     }
 
     /// Takes out all that it has come to. Everybody else is told that it was committed.
@@ -143,16 +142,16 @@ impl TransactionState {
         let (fences, changes, writes) = self.take(engine)?.finish();
         engine.transactions.remove(self);
         let asked_at = engine.clock.now();
-        let mut locks = ChangedLocks { changes, outcomes: Box::default(), asked_at };
         let changes_nothing = writes.documents.is_empty() && writes.collections.is_empty();
-        if changes_nothing && fences.is_empty() && locks.changes.is_empty() {
-            return Ok(locks);
+        if changes_nothing && fences.is_empty() && changes.is_empty() {
+            return Ok(ChangedLocks { asked_at, outcomes: Vec::new() });
         }
-        let commands = locks.changes.iter().map(LockChange::command).collect();
-        match ask(Task::Commit(Box::new(Commit { fences, locks: commands, writes }))) {
+        let keys: Vec<_> = changes.iter().map(|change| change.key().clone()).collect();
+        let locks = changes.into_iter().map(Command::from).collect();
+        match ask(Task::Commit(Box::new(Commit { fences, locks, writes }))) {
             Answer::Committed(outcomes) => {
-                locks.outcomes = outcomes;
-                Ok(locks)
+                let outcomes = keys.into_iter().zip(outcomes).collect();
+                Ok(ChangedLocks { asked_at, outcomes })
             }
             Answer::Documents(answer) => match *answer {
                 DocumentAnswer::Failed(error) => Err(error),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 use docquery::{Error, ErrorCode};
+use lockcore::{Instant, Refusal};
 
 use super::TransactionState;
-use super::lock::LockChange;
+use super::lock_change::LockChange;
 use super::options::TransactionOptions;
 use crate::disk::{DiskError, Snapshot};
 use crate::documents::{
@@ -16,7 +17,7 @@ use crate::documents::{
     NewCollection, Overlay, Reading, RecordId, Write, Writes,
 };
 use crate::engine::Engine;
-use crate::error::{DocumentError, StoreError, TransactionSize};
+use crate::error::{AcquireError, ArgumentError, DocumentError, StoreError, TransactionSize};
 use crate::fence::Fence;
 use crate::view::View;
 
@@ -92,16 +93,22 @@ impl Work {
         Ok(())
     }
 
-    /// Has the commit change a lock. It is looked at before, in the view that the transaction began with.
+    /// Has the commit change a lock, unless something stood in the way when the transaction began.
     pub(super) fn change_lock(
         &mut self,
-        change: impl FnOnce(&View) -> Result<LockChange, DocumentError>,
-    ) -> Result<(), DocumentError> {
-        let change = change(&self.view)?;
-        change.check_is_first(&self.locks)?;
+        mut change: LockChange,
+        now: Instant,
+    ) -> Result<Result<(), Refusal>, DocumentError> {
+        if self.locks.iter().any(|other| other.key() == change.key()) {
+            let key = change.key().clone();
+            return Err(AcquireError::from(ArgumentError::ChangedInTransaction { key }).into());
+        }
         check_count("changes", self.locks.len())?;
-        self.locks.push(change);
-        Ok(())
+        let looked = change.look(&self.view, now);
+        if looked.is_ok() {
+            self.locks.push(change);
+        }
+        Ok(looked)
     }
 
     /// Does a task. Nobody else sees it before the commit.

@@ -1,6 +1,6 @@
 //! Commits of transactions, and what writes rely on.
 
-use lockcore::{Command, Holder, Key, Mode, Outcome, Refusal, Token, Transition};
+use lockcore::{Command, Holder, Key, Mode, Outcome, Refusal, Release, Renew, Token, Transition};
 
 use super::{Moment, Writer};
 use crate::documents::DocumentAnswer;
@@ -18,7 +18,7 @@ impl Writer {
         for Fence { key, holder, token } in fences {
             let (key, holder, token) = (key.clone(), holder.clone(), Some(*token));
             // A grant that can be renewed is there.
-            let renew = Command::Renew { key, holder, token, ttl: None };
+            let renew = Command::Renew(Renew { key, holder, token, ttl: None });
             if let Err(refusal) = self.table.decide(moment.now, &renew) {
                 return Err(self.refused(&renew, refusal, moment));
             }
@@ -84,8 +84,8 @@ impl Writer {
                 DocumentError::write_conflict(format!("the lock {:?} was taken", acquire.key))
             }
             (
-                Command::Renew { key, holder, token: Some(token), .. }
-                | Command::Release { key, holder, token: Some(token) },
+                Command::Renew(Renew { key, holder, token: Some(token), .. })
+                | Command::Release(Release { key, holder, token: Some(token) }),
                 refusal,
             ) => {
                 let now_held_by = match refusal {

@@ -42,8 +42,11 @@ impl Writer {
     ) -> Result<GivenBack, DocumentError> {
         let GiveBack { at, key, lock_id, token, release, worked_out, fences } = give_back;
         let before = self.documents.document(*at, moment.ground)?;
-        let command =
-            Command::Release { key: key.clone(), holder: lock_id.clone(), token: Some(*token) };
+        let command = Command::Release(lockcore::Release {
+            key: key.clone(),
+            holder: lock_id.clone(),
+            token: Some(*token),
+        });
         let (released, before) = match (self.table.decide(moment.now, &command), before) {
             (Ok(released), Some(before)) if is_locked_by(&before, lock_id) => (released, before),
             (_, before) => {

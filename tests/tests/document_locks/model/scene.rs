@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use lockstore::bson::{Bson, DateTime, Document, bson, doc};
-use lockstore::{Clock, DocumentLock, Store};
-use lockstore_tests::document_deployment::Lockable;
+use lockstore::{Clock, Collection, DocumentLock, Store};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::eventually;
 
@@ -100,14 +99,14 @@ impl Change {
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
     pub(crate) store: Store,
-    pub(crate) jobs: Lockable,
+    pub(crate) jobs: Collection,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let machine = Machine::new();
-        let store = machine.options().open_in_memory().expect("the store opens");
-        let jobs = DEPLOYMENT.jobs(&store);
+        let machine = Machine::on(DEPLOYMENT);
+        let store = machine.open();
+        let jobs = store.database("factory").collection("jobs");
         jobs.insert_many(initial()).run().expect("they are inserted");
         Self { machine, store, jobs }
     }

@@ -2,11 +2,13 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, Value, Writer};
-use lockcore::{Holder, Instant, Key, LeaveCause, Limit, Outcome, Refusal, SessionId};
+use lockcore::{
+    Acquire, Holder, Instant, Key, LeaveCause, Limit, Outcome, Refusal, Release, Renew, SessionId,
+};
 
 use super::code::Code;
 use super::parts::{bad, count, mode, number, write_granted, write_held_by};
-use super::{Came, came, failure, field, info, nonsense, store_error, success};
+use super::{Came, came, document, failure, field, info, nonsense, store_error, success};
 use crate::commands::Arguments;
 use crate::error::{AcquireError, HeldBy, ReleaseError, StoreError, unexpected};
 use crate::remote::{LockAnswer, LockCall};
@@ -20,15 +22,17 @@ pub(crate) struct About {
 
 impl About {
     pub(crate) fn of(call: &LockCall) -> Self {
-        let (key, holder) = match call {
-            LockCall::Acquire(acquire) => (Some(&acquire.key), Some(&acquire.holder)),
-            LockCall::Renew { key, holder, .. }
-            | LockCall::Release { key, holder, .. }
-            | LockCall::HandOn { key, holder, .. } => (Some(key), Some(holder)),
-            LockCall::WaitUntilFree { key, .. } | LockCall::Break { key, .. } => (Some(key), None),
-            LockCall::OpenSession | LockCall::CloseSession { .. } => (None, None),
+        let holder = match call {
+            LockCall::Acquire(Acquire { holder, .. })
+            | LockCall::Renew(Renew { holder, .. })
+            | LockCall::Release(Release { holder, .. })
+            | LockCall::HandOn { holder, .. } => Some(holder),
+            LockCall::WaitUntilFree(_)
+            | LockCall::Break { .. }
+            | LockCall::OpenSession
+            | LockCall::CloseSession { .. } => None,
         };
-        Self { key: key.cloned(), holder: holder.cloned() }
+        Self { key: call.key().cloned(), holder: holder.cloned() }
     }
 
     /// The reply to the call, given at `now`.
@@ -108,6 +112,20 @@ impl About {
     }
 }
 
+/// What the reply of a commit tells of the locks that it has changed: the replies that each would have had. Nothing where there are none.
+pub(crate) fn committed(outcomes: &[Outcome]) -> Option<RawDocumentBuf> {
+    if outcomes.is_empty() {
+        return None;
+    }
+    let mut fields = Writer::new();
+    fields.open_array(field::LOCKS);
+    for outcome in outcomes {
+        fields.item(Value::from(&*reply_done(outcome)));
+    }
+    fields.close();
+    Some(document(fields))
+}
+
 fn reply_done(outcome: &Outcome) -> RawDocumentBuf {
     match outcome {
         Outcome::Granted(granted) => success(|fields| {
@@ -183,15 +201,15 @@ fn read_success(call: &LockCall, mut fields: Arguments<'_>) -> Result<LockAnswer
                 LockAnswer::Done(Outcome::Granted(granted))
             }
         }
-        LockCall::WaitUntilFree { .. } => {
+        LockCall::WaitUntilFree(_) => {
             if fields.need(field::WAITED, Arguments::boolean)? {
                 LockAnswer::Left(LeaveCause::Free)
             } else {
                 LockAnswer::Done(Outcome::Free)
             }
         }
-        LockCall::Renew { .. } => LockAnswer::Done(Outcome::Renewed(fields.granted()?)),
-        LockCall::Release { .. } | LockCall::HandOn { .. } => LockAnswer::Done(Outcome::Ended),
+        LockCall::Renew(_) => LockAnswer::Done(Outcome::Renewed(fields.granted()?)),
+        LockCall::Release(_) | LockCall::HandOn { .. } => LockAnswer::Done(Outcome::Ended),
         LockCall::Break { .. } => {
             let record = fields.need(field::RECORD, Arguments::document)?;
             let record = info::read_break(Arguments::new(field::RECORD, record)?)?;

@@ -1,8 +1,8 @@
 //! Calls about locks.
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, Result, Value, Writer};
-use lockcore::{Acquire, Instant, Key, Mode, SessionId, Wait};
+use lockcore::{Acquire, Instant, Key, Mode, Release, Renew, SessionId, Wait, WaitUntilFree};
 use std::time::Duration;
 
 use super::parts::{bad, mode, number, optional};
@@ -24,18 +24,18 @@ pub(crate) fn write(call: &LockCall) -> RawDocumentBuf {
             fields.field(field::SESSION, optional(session.map(SessionId::get)));
             write_wait(*wait, &mut fields);
         }
-        LockCall::WaitUntilFree { key, wait, session } => {
+        LockCall::WaitUntilFree(WaitUntilFree { key, wait, session }) => {
             fields.field(WAIT, Value::String(key));
             write_wait(*wait, &mut fields);
             fields.field(field::SESSION, optional(session.map(SessionId::get)));
         }
-        LockCall::Renew { key, holder, token, ttl } => {
+        LockCall::Renew(Renew { key, holder, token, ttl }) => {
             fields.field(RENEW, Value::String(key));
             fields.field(field::HOLDER, Value::String(holder));
             fields.field(field::TOKEN, optional(token.map(lockcore::Token::get)));
             fields.field(field::TTL_MS, optional(ttl.map(lockcore::Ttl::as_millis)));
         }
-        LockCall::Release { key, holder, token } => {
+        LockCall::Release(Release { key, holder, token }) => {
             fields.field(RELEASE, Value::String(key));
             fields.field(field::HOLDER, Value::String(holder));
             fields.field(field::TOKEN, optional(token.map(lockcore::Token::get)));
@@ -55,6 +55,12 @@ pub(crate) fn write(call: &LockCall) -> RawDocumentBuf {
         LockCall::CloseSession { session } => fields.field(SESSION_CLOSE, number(session.get())),
     }
     document(fields)
+}
+
+/// The call of a well-formed command that is sent at `now`, if it is one about a lock.
+pub(crate) fn of(command: &RawDocument, now: Instant) -> Option<LockCall> {
+    let name = command.iter().next()?.ok()?.0;
+    parse(name.as_str(), Document::from(command), now)?.ok()
 }
 
 /// The call of a command that came at `now`; `None` when it is no call about a lock.
@@ -86,23 +92,23 @@ fn parse_acquire(command: Document<'_>, now: Instant) -> Result<LockCall> {
 
 fn parse_wait_until_free(command: Document<'_>, now: Instant) -> Result<LockCall> {
     let mut arguments = Arguments::new(WAIT, command)?;
-    let call = LockCall::WaitUntilFree {
+    let call = LockCall::WaitUntilFree(WaitUntilFree {
         key: user_key(&mut arguments, WAIT)?,
         wait: parse_wait(&mut arguments, now)?,
         session: arguments.session(field::SESSION)?,
-    };
+    });
     arguments.finish().map(|()| call)
 }
 
 fn parse_renew(command: Document<'_>) -> Result<LockCall> {
     let mut arguments = Arguments::new(RENEW, command)?;
-    let call = LockCall::Renew {
+    let call = LockCall::Renew(Renew {
         // The grant behind a document's lock, too: its holder knows its key, and renews it so.
         key: arguments.need(RENEW, Arguments::key)?,
         holder: arguments.need(field::HOLDER, Arguments::holder)?,
         token: arguments.token(field::TOKEN)?,
         ttl: arguments.ttl(field::TTL_MS)?,
-    };
+    });
     arguments.finish().map(|()| call)
 }
 
@@ -113,7 +119,7 @@ fn parse_release(command: Document<'_>) -> Result<LockCall> {
     let call = if arguments.boolean(field::UNLESS_REJOINED)?.unwrap_or(false) {
         LockCall::HandOn { key, holder, token: arguments.need(field::TOKEN, Arguments::token)? }
     } else {
-        LockCall::Release { key, holder, token: arguments.token(field::TOKEN)? }
+        LockCall::Release(Release { key, holder, token: arguments.token(field::TOKEN)? })
     };
     arguments.finish().map(|()| call)
 }
@@ -186,10 +192,10 @@ fn parse_wait(arguments: &mut Arguments<'_>, now: Instant) -> Result<Wait> {
     }
 }
 
-const ACQUIRE: &str = "lockAcquire";
+pub(crate) const ACQUIRE: &str = "lockAcquire";
 const WAIT: &str = "lockWait";
-const RENEW: &str = "lockRenew";
-const RELEASE: &str = "lockRelease";
+pub(crate) const RENEW: &str = "lockRenew";
+pub(crate) const RELEASE: &str = "lockRelease";
 const BREAK: &str = "lockBreak";
 const SESSION_OPEN: &str = "lockSessionOpen";
 const SESSION_CLOSE: &str = "lockSessionClose";

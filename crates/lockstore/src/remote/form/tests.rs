@@ -7,7 +7,7 @@ use std::time::Duration;
 use bson::{RawBson, RawDocumentBuf};
 use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Mode, Outcome, Refusal,
-    SessionId, Token, Ttl, Wait, WaiterId,
+    Release, Renew, SessionId, Token, Ttl, Wait, WaitUntilFree, WaiterId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -113,18 +113,14 @@ fn a_call() -> impl Strategy<Value = LockCall> {
                 wait
             })
         ),
-        (a_key(), a_wait(), session()).prop_map(|(key, wait, session)| LockCall::WaitUntilFree {
-            key,
-            wait,
-            session
+        (a_key(), a_wait(), session()).prop_map(|(key, wait, session)| LockCall::WaitUntilFree(
+            WaitUntilFree { key, wait, session }
+        )),
+        (a_key(), a_holder(), token(), ttl()).prop_map(|(key, holder, token, ttl)| {
+            LockCall::Renew(Renew { key, holder, token, ttl })
         }),
-        (a_key(), a_holder(), token(), ttl())
-            .prop_map(|(key, holder, token, ttl)| { LockCall::Renew { key, holder, token, ttl } }),
-        (a_key(), a_holder(), token()).prop_map(|(key, holder, token)| LockCall::Release {
-            key,
-            holder,
-            token
-        }),
+        (a_key(), a_holder(), token())
+            .prop_map(|(key, holder, token)| LockCall::Release(Release { key, holder, token })),
         (a_key(), a_holder(), a_token()).prop_map(|(key, holder, token)| LockCall::HandOn {
             key,
             holder,
@@ -181,15 +177,15 @@ fn an_answer(call: &LockCall) -> BoxedStrategy<LockAnswer> {
             a_granted().prop_map(LockAnswer::HandedOff),
         ]
         .boxed(),
-        LockCall::WaitUntilFree { .. } => prop_oneof![
+        LockCall::WaitUntilFree(_) => prop_oneof![
             Just(LockAnswer::Done(Outcome::Free)),
             Just(LockAnswer::Left(LeaveCause::Free)),
         ]
         .boxed(),
-        LockCall::Renew { .. } => {
+        LockCall::Renew(_) => {
             a_granted().prop_map(|granted| LockAnswer::Done(Outcome::Renewed(granted))).boxed()
         }
-        LockCall::Release { .. } | LockCall::HandOn { .. } => {
+        LockCall::Release(_) | LockCall::HandOn { .. } => {
             Just(LockAnswer::Done(Outcome::Ended)).boxed()
         }
         LockCall::Break { .. } => {

@@ -218,7 +218,7 @@ fn reply(
             fields.field("validUntilNS", instant(held.valid_until));
         }
     }
-    Reply { fields, ..Reply::new() }.finish()
+    Reply::of(fields).finish()
 }
 
 /// How many bytes the reply has besides the document, about.
