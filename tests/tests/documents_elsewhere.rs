@@ -107,7 +107,9 @@ fn transactions_after_each_other_share_a_client_session_and_those_at_once_do_not
     let both = [begin(), begin()];
     // A session is durable before anything is done in it.
     assert_eq!(store.stats().unwrap().client_sessions, 2);
-    both.into_iter().for_each(|tx| tx.commit().unwrap());
+    for tx in both {
+        tx.commit().unwrap();
+    }
     begin().commit().unwrap();
     assert_eq!(store.stats().unwrap().client_sessions, 2);
 }
