@@ -127,9 +127,10 @@ Several processes:
   When a server has the file (`lockstore serve`, or one that a program has
   started by `Store::connect`), commands go through its socket. Else a command
   has the file open only for as long as it needs it, and waits its turn while
-  another process has it (--store-timeout). Who waits for a lock tries again
-  and again, after 25 ms at first and every 250 ms later on: the order of
-  commands that wait is not promised yet.
+  another process has it (--store-timeout). `run`, and who has to wait for a
+  lock, need a server, and start one that ends a second after the last has
+  gone. Who waits there is served in order: first come, first served, commands
+  and programs alike. After a server was killed, the order begins anew.
 
 Times:
   A number and a unit: 500ms, 90s, 10m, 1h30m, 7d. With --json, points in time

@@ -107,7 +107,7 @@ use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
 use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
-pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
+pub use outstanding::{Left, OnAnswer, OnEvents, OnReply, Outstanding};
 pub(crate) use transaction::RemoteTransaction;
 
 /// The other end of a store that lives elsewhere.

@@ -21,3 +21,4 @@ mod store_file;
 mod support;
 mod transfer;
 mod transfer_ended;
+mod waiting;

@@ -552,3 +552,17 @@ fn a_command_says_which_server_does_not_answer() {
     let command = ["ls", "--store-timeout", "50ms"];
     shared.sandbox.fails_with(4, &command, &[&process, "does not answer"]);
 }
+
+/// Whoever drops a guard with a lease does not wait for its release; whoever closes the store does.
+#[test]
+fn releases_that_are_queued_are_made_before_a_store_is_closed() {
+    let shared = Shared::new();
+    let _server = shared.connect();
+    let watching = Shared::options().connect(shared.path()).unwrap();
+    for _ in 0..50 {
+        let store = Shared::options().connect(shared.path()).unwrap();
+        drop(store.lock("k").ttl(LONG).acquire().unwrap());
+        store.close().unwrap();
+        assert!(!watching.is_locked("k").unwrap());
+    }
+}

@@ -141,7 +141,8 @@ impl Transport {
         self.control.start(command, deadline, on_reply)
     }
 
-    /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], and connections are closed.
+    /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], and connections are closed. What
+    /// nobody waits for is done before, releases that are queued above all, if the server does it in 200 ms.
     ///
     /// # Errors
     ///
@@ -150,11 +151,13 @@ impl Transport {
         if self.opened_by != std::process::id() {
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
+        let for_ever = Limit::new(self.place.clock(), None);
+        self.control.settle(for_ever.within(FAREWELL));
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
         self.control.close();
-        let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
+        let limit = for_ever.within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
         let idle =
@@ -417,7 +420,7 @@ const RESENDS_MAX: u32 = 16;
 /// Room for what is put around a command, and into it.
 const ROOM: usize = 256;
 
-/// How long a farewell may take.
+/// How long what is still to be done may take, and then the farewell.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// MongoDB's codes for what a server that stops has not done.
