@@ -17,6 +17,7 @@ use crate::commands::release::Release;
 use crate::commands::renew::Renew;
 use crate::commands::run::Run;
 use crate::commands::serve::Serve;
+use crate::commands::sessions::Sessions;
 use crate::commands::show::Show;
 use crate::commands::stats::Stats;
 use crate::commands::uri::Uri;
@@ -44,6 +45,7 @@ enum Command {
     Wait(Wait),
     Ls(Ls),
     Show(Show),
+    Sessions(Sessions),
     Break(Break),
     Audit(Audit),
     Doc(Doc),
@@ -82,6 +84,7 @@ impl Cli {
             Command::Wait(wait) => wait.execute(&store.locate()?),
             Command::Ls(ls) => ls.execute(&store.locate()?),
             Command::Show(show) => show.execute(&store.locate()?),
+            Command::Sessions(sessions) => sessions.execute(&store.locate()?),
             Command::Break(break_lock) => break_lock.execute(&store.locate()?),
             Command::Audit(audit) => audit.execute(&store.locate()?),
             Command::Doc(doc) => doc.execute(&store.locate()?),

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "acquire",
     "release",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 15] = [
     "wait",
     "ls",
     "show",
+    "sessions",
     "break",
     "audit",
     "doc",
