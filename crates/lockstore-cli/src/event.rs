@@ -72,6 +72,11 @@ impl Events {
         self.receiver.try_iter().try_for_each(|event| not_an_end(&event))
     }
 
+    /// Forgets what has happened up to now.
+    pub(crate) fn forget(&self) {
+        self.receiver.try_iter().for_each(drop);
+    }
+
     /// Waits for a future. It is dropped, and this fails, when a signal comes that is to end this program.
     pub(crate) fn wait_for<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
         let waker = Waker::from(Arc::new(Bell(self.sender())));

@@ -109,6 +109,8 @@ impl Held {
             }
             released
         };
+        // Signals that came before were for the command, which has ended.
+        events.forget();
         let released = events.wait_for_call(Some(until), release);
         released.and_then(|released| released).map_err(|failure| match failure.kind() {
             Kind::Lost => failure,
