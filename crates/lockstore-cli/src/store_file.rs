@@ -115,12 +115,24 @@ impl StoreFile {
 
     /// Opens the store, for longer than one command takes. Waits its turn, or until the process that has the file serves it.
     pub(crate) fn open(&self, access: Access) -> Result<Store, Failure> {
+        self.open_while(access, || true)
+    }
+
+    /// As [`StoreFile::open`]. The turn is waited for only as long as it `is_wanted`.
+    pub(crate) fn open_while(
+        &self,
+        access: Access,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Store, Failure> {
         let deadline = self.now().saturating_add(self.turn_timeout);
         let mut backoff = Backoff::for_file();
         loop {
             match self.try_open(access) {
                 Ok(store) => return Ok(store),
                 Err(NotOpen::Failed(failure)) => return Err(failure),
+                Err(NotOpen::InUse(sentence)) if !is_wanted() => {
+                    return Err(Failure::new(Kind::InUse, sentence));
+                }
                 Err(NotOpen::InUse(sentence)) if self.now() >= deadline => {
                     let waited = rough(self.turn_timeout);
                     let sentence = format!("{sentence} (waited {waited}, see --store-timeout)");
