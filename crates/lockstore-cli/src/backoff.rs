@@ -4,27 +4,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// Sleeps that double up to a bound, each shortened by up to a half at random so that those who wait
-/// for the same thing do not come in step.
+/// for the same file do not come in step.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
-    first: Duration,
     most: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    /// Between two tries at a lock that is held: 25 ms to 250 ms.
-    pub(crate) fn for_lock() -> Self {
-        Self::between(Duration::from_millis(25), Duration::from_millis(250))
-    }
-
     /// Between two tries at a file that another process has open, which is done with it soon: 2 ms to 50 ms.
     pub(crate) fn for_file() -> Self {
-        Self::between(Duration::from_millis(2), Duration::from_millis(50))
-    }
-
-    fn between(first: Duration, most: Duration) -> Self {
-        Self { first, most, next: first }
+        Self { most: Duration::from_millis(50), next: Duration::from_millis(2) }
     }
 
     /// The next sleep.
@@ -36,11 +26,6 @@ impl Backoff {
         let kept = 512 + u32::try_from(random).expect("less than 512");
         sleep * kept / 1_024
     }
-
-    /// Begins anew with a short sleep.
-    pub(crate) fn reset(&mut self) {
-        self.next = self.first;
-    }
 }
 
 #[cfg(test)]
@@ -49,13 +34,11 @@ mod tests {
 
     #[test]
     fn sleeps_grow_to_their_bound_and_keep_half_of_it() {
-        let mut backoff = Backoff::for_lock();
-        for expected_ms in [25, 50, 100, 200, 250, 250] {
+        let mut backoff = Backoff::for_file();
+        for expected_ms in [2, 4, 8, 16, 32, 50, 50] {
             let most = Duration::from_millis(expected_ms);
             let sleep = backoff.sleep();
             assert!(sleep <= most && sleep >= most / 2, "{sleep:?} of {most:?}");
         }
-        backoff.reset();
-        assert!(backoff.sleep() <= Duration::from_millis(25));
     }
 }

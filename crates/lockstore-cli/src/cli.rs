@@ -17,6 +17,7 @@ use crate::commands::release::Release;
 use crate::commands::renew::Renew;
 use crate::commands::run::Run;
 use crate::commands::serve::Serve;
+use crate::commands::sessions::Sessions;
 use crate::commands::show::Show;
 use crate::commands::stats::Stats;
 use crate::commands::uri::Uri;
@@ -44,6 +45,7 @@ enum Command {
     Wait(Wait),
     Ls(Ls),
     Show(Show),
+    Sessions(Sessions),
     Break(Break),
     Audit(Audit),
     Doc(Doc),
@@ -82,6 +84,7 @@ impl Cli {
             Command::Wait(wait) => wait.execute(&store.locate()?),
             Command::Ls(ls) => ls.execute(&store.locate()?),
             Command::Show(show) => show.execute(&store.locate()?),
+            Command::Sessions(sessions) => sessions.execute(&store.locate()?),
             Command::Break(break_lock) => break_lock.execute(&store.locate()?),
             Command::Audit(audit) => audit.execute(&store.locate()?),
             Command::Doc(doc) => doc.execute(&store.locate()?),
@@ -127,9 +130,10 @@ Several processes:
   When a server has the file (`lockstore serve`, or one that a program has
   started by `Store::connect`), commands go through its socket. Else a command
   has the file open only for as long as it needs it, and waits its turn while
-  another process has it (--store-timeout). Who waits for a lock tries again
-  and again, after 25 ms at first and every 250 ms later on: the order of
-  commands that wait is not promised yet.
+  another process has it (--store-timeout). `run`, and who has to wait for a
+  lock, need a server, and start one that ends a second after the last has
+  gone. Who waits there is served in order: first come, first served, commands
+  and programs alike. After a server was killed, the order begins anew.
 
 Times:
   A number and a unit: 500ms, 90s, 10m, 1h30m, 7d. With --json, points in time

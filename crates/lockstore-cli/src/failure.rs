@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use lockstore::{
     AcquireError, ArgumentError, BreakError, DocumentError, ErrorCode, LockDocumentError,
-    MaintenanceError, OpenError, ReadError, ReleaseError, RenewError, StoreError,
+    MaintenanceError, OpenError, ReadError, ReleaseError, RenewError, SessionError, StoreError,
+    WaitError,
 };
+use lockstore_server::ConnectError;
 
 use crate::holders;
 
@@ -119,6 +121,31 @@ impl fmt::Display for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::store(error.to_string())
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            // It names the process, and how long was waited.
+            ConnectError::InUse { said, .. } => Self::new(Kind::InUse, said),
+            error => Self::store(error.to_string()),
+        }
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Self::store(error.to_string())
+    }
+}
+
+impl From<WaitError> for Failure {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Argument(error) => error.into(),
+            error => Self::store(error.to_string()),
+        }
     }
 }
 

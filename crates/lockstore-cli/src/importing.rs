@@ -9,7 +9,7 @@ use lockstore::bson::{RawDocumentBuf, rawdoc};
 use lockstore::collection::{InsertModel, UpdateModel, WriteModel};
 use lockstore::{BulkWriteResult, Collection, DocumentError};
 
-use crate::event::{self, Event};
+use crate::event::Events;
 use crate::failure::Failure;
 use crate::lines::Batch;
 use crate::progress::Progress;
@@ -195,10 +195,10 @@ impl Failed {
 /// The next batch, whenever it comes; `None` at the end of the input. Fails when a signal comes.
 pub(crate) fn next_batch(
     batches: &Receiver<Batch>,
-    events: &Receiver<Event>,
+    events: &Events,
 ) -> Result<Option<Batch>, Failure> {
     loop {
-        event::check(events)?;
+        events.check()?;
         match batches.recv_timeout(SIGNALS_EVERY) {
             Ok(batch) => return Ok(Some(batch)),
             Err(RecvTimeoutError::Timeout) => {}

@@ -3,9 +3,9 @@
 use clap::Args;
 use lockstore::{Holder, Key, Mode, Token};
 
-use crate::acquiring::Wanted;
 use crate::names::{own_holder, parse_holder, parse_key, parse_token};
 use crate::times::{Lease, Patience, parse_patience};
+use crate::wanted::Wanted;
 
 /// A lock that is to be acquired.
 #[derive(Debug, Args)]
@@ -40,14 +40,13 @@ pub(crate) struct GrantArgs {
 }
 
 impl WantedArgs {
-    /// What is wanted; `again` is whether a holder that has the lock already is given it again.
-    pub(crate) fn wanted(&self, lease: Lease, again: bool) -> Wanted {
+    /// What is wanted.
+    pub(crate) fn wanted(&self, lease: Lease) -> Wanted {
         Wanted {
             key: self.key.clone(),
             holder: self.holder.clone().unwrap_or_else(own_holder),
             mode: if self.shared { Mode::Shared } else { Mode::Exclusive },
             lease,
-            again,
         }
     }
 }

@@ -4,7 +4,6 @@
 //! file, through [`store_file`], for as long as it needs it and no longer, and prints only once the
 //! file is closed again: whoever reads its output slowly keeps nobody waiting.
 
-mod acquiring;
 mod backoff;
 mod cli;
 mod commands;
@@ -12,9 +11,10 @@ mod detached;
 mod event;
 mod extended;
 mod failure;
+mod grant;
+mod held;
 mod holders;
 mod importing;
-mod keeper;
 mod lines;
 mod lock_args;
 mod log_file;
@@ -30,6 +30,7 @@ mod supervisor;
 mod table;
 mod times;
 mod usage;
+mod wanted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use lockstore::{BreakRecord, HolderInfo, Instant, LockInfo, Mode, WallTime};
 use serde::Serialize;
 
-use crate::acquiring::Grant;
+use crate::grant::Grant;
 use crate::store_file::StoreFile;
 use crate::times::{after, rfc3339};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use lockstore::{Clock, Instant, OpenError, Store, StoreOptions, SystemClock, WallTime};
-use lockstore_server::ConnectOptions;
+use lockstore_server::{ConnectError, ConnectOptions};
 
 use crate::backoff::Backoff;
 use crate::failure::{Failure, Kind};
@@ -91,6 +91,10 @@ impl StoreFile {
         self.turn_timeout
     }
 
+    pub(crate) fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+
     /// The time since boot, suspended time included: what leases and deadlines count in.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
@@ -106,39 +110,66 @@ impl StoreFile {
         access: Access,
         act: impl FnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        act_and_close(self.open(access)?, act)
+        closing(self.open(access)?, act)
     }
 
     /// Opens the store, for longer than one command takes. Waits its turn, or until the process that has the file serves it.
     pub(crate) fn open(&self, access: Access) -> Result<Store, Failure> {
+        self.open_while(access, || true)
+    }
+
+    /// As [`StoreFile::open`]. The turn is waited for only as long as it `is_wanted`.
+    pub(crate) fn open_while(
+        &self,
+        access: Access,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Store, Failure> {
         let deadline = self.now().saturating_add(self.turn_timeout);
         let mut backoff = Backoff::for_file();
         loop {
             match self.try_open(access) {
                 Ok(store) => return Ok(store),
                 Err(NotOpen::Failed(failure)) => return Err(failure),
+                Err(NotOpen::InUse(sentence)) if !is_wanted() => {
+                    return Err(Failure::new(Kind::InUse, sentence));
+                }
                 Err(NotOpen::InUse(sentence)) if self.now() >= deadline => {
-                    return Err(self.turn_missed(&sentence));
+                    let waited = rough(self.turn_timeout);
+                    let sentence = format!("{sentence} (waited {waited}, see --store-timeout)");
+                    return Err(Failure::new(Kind::InUse, sentence));
                 }
                 Err(NotOpen::InUse(_)) => thread::sleep(backoff.sleep()),
             }
         }
     }
 
-    /// As [`StoreFile::with`], if it is our turn at once.
-    pub(crate) fn try_with<T>(
-        &self,
-        access: Access,
-        act: impl FnOnce(&Store) -> Result<T, Failure>,
-    ) -> Result<Result<T, Failure>, NotOpen> {
-        Ok(act_and_close(self.try_open(access)?, act))
+    /// Joins the store's server, or starts it, for who needs more of it than one answer: a place in the queue of a lock, or a session. The store is
+    /// made if there is none.
+    pub(crate) fn connect(&self) -> Result<Store, Failure> {
+        self.make_folder()?;
+        // A server would leave its log beside it.
+        let is_no_file = self.path.exists() && !self.path.is_file();
+        if is_no_file && let Err(NotOpen::Failed(failure)) = self.try_open_file(Access::Existing) {
+            return Err(failure);
+        }
+        let error = match self.options().connect(&self.path) {
+            Ok(store) => return Ok(store),
+            Err(error) => error,
+        };
+        let is_of_file = matches!(error, ConnectError::Failed { .. } | ConnectError::Address(_));
+        if is_of_file && let Err(NotOpen::Failed(failure)) = self.try_open_file(Access::OrNew) {
+            return Err(failure);
+        }
+        Err(error.into())
     }
 
-    /// The failure of who has waited too long for a turn.
-    pub(crate) fn turn_missed(&self, in_use: &str) -> Failure {
-        let waited = rough(self.turn_timeout);
-        let sentence = format!("{in_use} (waited {waited}, see --store-timeout)");
-        Failure::new(Kind::InUse, sentence)
+    /// Why the server does not answer, as far as can be found out in a moment.
+    pub(crate) fn why_silent(&self) -> String {
+        match self.options().start_timeout(MOMENT).join(&self.path) {
+            Ok(Some(_)) => "the store's server has not answered yet".to_owned(),
+            Ok(None) => "the store has no server any more".to_owned(),
+            Err(error) => error.to_string(),
+        }
     }
 
     fn try_open(&self, access: Access) -> Result<Store, NotOpen> {
@@ -152,8 +183,13 @@ impl StoreFile {
 
     /// Joins the server that has the file, if one listens. None is started for a command that is soon done.
     fn join(&self) -> Result<Option<Store>, Failure> {
-        let options = ConnectOptions::new().start_timeout(self.turn_timeout);
-        options.join(&self.path).map_err(|error| Failure::store(error.to_string()))
+        self.options().join(&self.path).map_err(Failure::from)
+    }
+
+    /// How commands work with a server. One that they start does not keep the file for long from those who open it themselves.
+    fn options(&self) -> ConnectOptions {
+        let timeout = self.turn_timeout;
+        ConnectOptions::new().start_timeout(timeout).grace(timeout).idle_exit(IDLE_EXIT)
     }
 
     fn try_open_file(&self, access: Access) -> Result<Store, NotOpen> {
@@ -197,8 +233,8 @@ impl StoreFile {
     }
 }
 
-/// The file is closed before anything else is done: others wait for it.
-fn act_and_close<T>(
+/// Does `act` with the store, and closes it before anything else is done: others may wait for it.
+pub(crate) fn closing<T>(
     store: Store,
     act: impl FnOnce(&Store) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -226,3 +262,8 @@ fn default_path() -> Result<PathBuf, Failure> {
 const HEADING: &str = "The store";
 
 const OWNER_ONLY: u32 = 0o700;
+
+/// When nobody has been connected for so long, a server that a command has started ends. The next command of a script comes sooner.
+const IDLE_EXIT: Duration = Duration::from_secs(1);
+
+const MOMENT: Duration = Duration::from_millis(100);

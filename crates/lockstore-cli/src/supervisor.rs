@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::process::{Child, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use lockstore::Instant;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use signal_hook::consts::SIGHUP;
 
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::failure::Failure;
-use crate::keeper::Report;
+use crate::held::Held;
 use crate::output::warn;
 use crate::signals::{Caught, SIGCHLD};
 use crate::store_file::StoreFile;
@@ -21,22 +20,19 @@ use crate::times::Lease;
 #[derive(Debug)]
 pub(crate) struct Supervisor<'a> {
     file: &'a StoreFile,
+    held: &'a Held,
     child: Child,
     lease: Lease,
-    /// Until when the lock is surely held; `None` when it has no end.
-    valid_until: Option<Instant>,
     grace: Duration,
     phase: Phase,
-    /// Why the last renewal failed, if it did.
-    trouble: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The lock is held.
     Running,
-    /// The lock is lost, or about to be, and the command was told to end.
-    Ending { kill_at: Instant },
+    /// The lock is lost, or about to be, and the command was told to end. It is killed by then, and at the end of the lease at the latest.
+    Ending { kill_at: Instant, lease_end: Option<Instant> },
     /// It did not, and was killed.
     Killed,
 }
@@ -52,17 +48,16 @@ pub(crate) struct Ended {
 impl<'a> Supervisor<'a> {
     pub(crate) fn new(
         file: &'a StoreFile,
+        held: &'a Held,
         child: Child,
         lease: Lease,
-        valid_until: Option<Instant>,
         grace: Duration,
     ) -> Self {
-        let phase = Phase::Running;
-        Self { file, child, lease, valid_until, grace, phase, trouble: None }
+        Self { file, held, child, lease, grace, phase: Phase::Running }
     }
 
     /// Waits until the command has ended.
-    pub(crate) fn watch(mut self, events: &Receiver<Event>) -> Result<Ended, Failure> {
+    pub(crate) fn watch(mut self, events: &Events) -> Result<Ended, Failure> {
         loop {
             let exited = self.child.try_wait().map_err(|error| {
                 Failure::store(format!("the command's end cannot be waited for: {error}"))
@@ -73,10 +68,13 @@ impl<'a> Supervisor<'a> {
             self.act(self.file.now());
             let left = self.next_act().map(|at| at.saturating_since(self.file.now()));
             // A sleeping thread does not see the time that passes while the machine is suspended.
-            match events.recv_timeout(left.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) {
-                Ok(Event::Signal(caught)) => self.pass_on(caught),
-                Ok(Event::Keeper(report)) => self.take(report),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            match events.next(left.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) {
+                Some(Event::Signal(caught)) => self.pass_on(caught),
+                Some(Event::Ended(token)) if token == self.held.token() => self.held.look(events),
+                Some(Event::Missed) => self.held.look(events),
+                // There is no lease any more whose end could matter.
+                Some(Event::Lost(why)) if self.phase == Phase::Running => self.end(&why, None),
+                Some(Event::Ended(_) | Event::Lost(_) | Event::Woken) | None => {}
             }
         }
     }
@@ -88,8 +86,8 @@ impl<'a> Supervisor<'a> {
         }
         match self.phase {
             Phase::Running => {
-                let trouble = self.trouble.as_deref().unwrap_or("the disk has not answered yet");
-                self.end(&format!("the lease could not be renewed in time: {trouble}"));
+                self.end("the lease could not be renewed in time", self.lease_end());
+                warn(&self.file.why_silent());
             }
             Phase::Ending { .. } => {
                 warn("the command has not ended in time, and is killed");
@@ -102,15 +100,19 @@ impl<'a> Supervisor<'a> {
 
     /// When the next thing is due, if nothing happens before.
     fn next_act(&self) -> Option<Instant> {
-        let lease_end = self.valid_until.map(|until| earlier(until, self.margin()));
         match self.phase {
             // Early enough to leave the command its grace before the lease ends.
-            Phase::Running => lease_end.map(|end| earlier(end, self.grace_in_lease())),
-            Phase::Ending { kill_at, .. } => {
+            Phase::Running => self.lease_end().map(|end| earlier(end, self.grace_in_lease())),
+            Phase::Ending { kill_at, lease_end } => {
                 Some(lease_end.map_or(kill_at, |end| end.min(kill_at)))
             }
             Phase::Killed => None,
         }
+    }
+
+    /// When the lease counts as ended, as it was renewed last.
+    fn lease_end(&self) -> Option<Instant> {
+        self.held.valid_until().map(|until| earlier(until, self.margin()))
     }
 
     /// What of a lease may be used as grace: renewals need the rest.
@@ -124,29 +126,11 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Tells the command to end.
-    fn end(&mut self, why: &str) {
-        warn(&format!("{why}; the command is told to end"));
+    fn end(&mut self, why: &str, lease_end: Option<Instant>) {
         self.send(Signal::TERM);
-        self.phase = Phase::Ending { kill_at: self.file.now().saturating_add(self.grace) };
-    }
-
-    fn take(&mut self, report: Report) {
-        match report {
-            Report::Renewed { valid_until } => {
-                self.valid_until = valid_until;
-                self.trouble = None;
-            }
-            Report::Trouble(why) => {
-                tracing::warn!(%why, "the lease could not be renewed yet");
-                self.trouble = Some(why);
-            }
-            Report::Lost(why) if self.phase == Phase::Running => {
-                // There is no lease any more whose end could matter.
-                self.valid_until = None;
-                self.end(&why);
-            }
-            Report::Lost(_) | Report::Released(_) => {}
-        }
+        let kill_at = self.file.now().saturating_add(self.grace);
+        self.phase = Phase::Ending { kill_at, lease_end };
+        warn(&format!("{why}; the command is told to end"));
     }
 
     /// Passes a signal on, unless the command has got it as well: the terminal sends the signals of keys

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use lockstore::{Ttl, WallTime};
+use lockstore::{Instant, Ttl, WallTime};
 
 /// How long a lock is held unless it is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,16 @@ impl Lease {
         match self {
             Self::For(ttl) => Some(ttl),
             Self::Endless => None,
+        }
+    }
+}
+
+impl Patience {
+    /// When it is at its end, from `now` on.
+    pub(crate) fn until(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::For(time) => Some(now.saturating_add(time)),
+            Self::Forever => None,
         }
     }
 }

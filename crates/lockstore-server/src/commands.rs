@@ -92,7 +92,6 @@ const OWN: &[(&str, OwnCommand)] = &[
     ("lockJoin", presence::join),
     ("lockSessionClose", presence::session_close),
     ("lockSessionOpen", presence::session_open),
-    ("lockSessions", presence::sessions),
     ("replSetGetStatus", administration::set_status),
     ("serverStatus", administration::server_status),
     ("whatsmyuri", administration::whats_my_uri),

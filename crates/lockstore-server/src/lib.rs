@@ -53,7 +53,6 @@
 //! | `lockGoodbye: 1` | the client is done: its sessions end, on whichever of its connections it says so |
 //! | `lockKill: <request id>` | gives up a call that waits on the same connection. It is answered when that call is over; a reply that the call has got comes before |
 //! | `lockSessionOpen: 1`, `lockSessionClose: <session>` | on a control connection: a [session](#presence) of the client |
-//! | `lockSessions: 1` | lists the sessions of all clients |
 //!
 //! On any other connection a call that waits keeps that connection, and ends when the client hangs up. A server that stops
 //! answers it with `InterruptedAtShutdown` (11600); control connections are closed, and their clients ask the next server.

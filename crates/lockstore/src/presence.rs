@@ -5,8 +5,8 @@
 //! file, so that a store which is opened again knows them. A client that is gone is *lost* ([`Store::session_lost`]): where its
 //! process is dead, its sessions end at once, and else after [`StoreOptions::session_grace`](crate::StoreOptions::session_grace), unless it is
 //! taken up before ([`Store::session_taken_up`]). After an opening all clients are lost, from that moment on; the sessions of those that
-//! are known to be dead, or that belong to an earlier boot, are over before anything is served. A store that lives elsewhere is not asked: there
-//! all this is [`StoreError::Elsewhere`].
+//! are known to be dead, or that belong to an earlier boot, are over before anything is served. A store that lives elsewhere lists its sessions
+//! ([`Store::sessions`]); all else is [`StoreError::Elsewhere`] there.
 //!
 //! ```
 //! use lockstore::Store;
@@ -31,7 +31,9 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use lockcore::{Command, Instant, Limit, Outcome, Refusal, SessionId, Standing};
 
+use crate::backend::Backend;
 use crate::clock::WallTime;
+use crate::engine::Engine;
 use crate::error::{SessionError, StoreError, unexpected};
 use crate::records::{SessionRecordV1, StandingV1};
 use crate::remote::form::answer::About;
@@ -236,16 +238,25 @@ impl Store {
         Ok(engine.in_seat(|seat| seat.writer.presences().owner(instance)))
     }
 
-    /// All sessions, those of the process that has the file open included, the earliest first. For people: the writer waits meanwhile.
+    /// All sessions, those of the process that has the file open included, the earliest first; of a store elsewhere too. For people: the
+    /// writer waits meanwhile.
     ///
     /// # Errors
     ///
     /// When the store cannot serve.
     pub fn sessions(&self) -> Result<Vec<SessionInfo>, StoreError> {
-        let engine = self.opened_here()?;
-        engine.check_usable()?;
-        let now = engine.clock.now();
-        Ok(engine.in_seat(|seat| seat.writer.session_infos(now)))
+        match self.backend() {
+            Backend::Here(engine) => engine.sessions(),
+            Backend::There(remote) => remote.sessions(),
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn sessions(&self) -> Result<Vec<SessionInfo>, StoreError> {
+        self.check_usable()?;
+        let now = self.clock.now();
+        Ok(self.in_seat(|seat| seat.writer.session_infos(now)))
     }
 }
 

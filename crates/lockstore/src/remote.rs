@@ -19,6 +19,7 @@
 //! | `lockBreak`: key | `token`, `reason` | `record` |
 //! | `lockSessionOpen`: 1 | | `session` |
 //! | `lockSessionClose`: session | | |
+//! | `lockSessions`: 1 | | `sessions`: `session`, `locks`, `documentLocks`, `waiters`, `standing`: `"connected"`, `"lost"` with `remainingMS`, or `"ending"`; of a client also `since`, and `pid`, `startTime`, `bootId`, `pidNamespace` and `instance` as in its `lockHello` |
 //! | `lockIsHeld`: key | optional `holder` | `held` |
 //! | `lockInspect`: key | | `lock`, if it is held |
 //! | `lockList`: prefix | optional `after`, `limit` | `locks`, `more` |
@@ -126,10 +127,11 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
+use crate::presence::SessionInfo;
 use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
 pub use client_sessions::{ClientSession, ClientSessions};
-pub use outstanding::{OnAnswer, OnEvents, OnReply, Outstanding};
+pub use outstanding::{Left, OnAnswer, OnEvents, OnReply, Outstanding};
 pub(crate) use transaction::RemoteTransaction;
 
 /// The code of [`StoreError::Poisoned`]. Replies about documents have it in `errInfo.storeError`.
@@ -265,6 +267,15 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// Ends a subscription, without waiting for that.
     fn unsubscribe(&self, subscription: u64) {
         through_commands::unsubscribe(self, subscription);
+    }
+
+    /// All sessions, the earliest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn sessions(&self) -> Result<Vec<SessionInfo>, StoreError> {
+        through_commands::sessions(self)
     }
 
     /// Figures of the store.

@@ -72,6 +72,12 @@ impl Session {
         self.close()
     }
 
+    /// Gives up the handle, and answers its number: the session ends with the process. [`Store::session_with`] makes another handle.
+    pub fn leak(mut self) -> SessionId {
+        self.ends_when_dropped = false;
+        self.id
+    }
+
     fn close(&self) -> Result<(), StoreError> {
         match self.store.backend().call(LockCall::CloseSession { session: self.id }) {
             LockAnswer::Done(Outcome::SessionClosed) => Ok(()),

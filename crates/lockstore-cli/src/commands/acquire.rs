@@ -1,17 +1,15 @@
 //! `lockstore acquire`: a lock for a script, which releases it later.
 
 use std::process::ExitCode;
-use std::sync::mpsc::channel;
 
 use clap::Args;
 
-use crate::acquiring::Grant;
-use crate::event;
+use crate::event::Events;
 use crate::failure::Failure;
+use crate::grant::Grant;
 use crate::lock_args::WantedArgs;
 use crate::output::{printable, to_json, unwritten, write};
 use crate::report::GrantReport;
-use crate::signals;
 use crate::store_file::StoreFile;
 use crate::times::{Lease, parse_lease};
 
@@ -32,12 +30,10 @@ pub(crate) struct Acquire {
 
 impl Acquire {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let (sender, events) = channel();
-        signals::catch(sender)?;
-        let wanted = self.lock.wanted(self.ttl, true);
-        let grant = wanted.acquire(file, self.lock.wait, |time| event::sleep(&events, time))?;
+        let events = Events::with_signals(file.clock().clone())?;
+        let grant = self.lock.wanted(self.ttl).acquire(file, self.lock.wait, &events)?;
         // Nobody but the reader of the output knows how to release the lock.
-        let told = event::check(&events).and_then(|()| {
+        let told = events.check().and_then(|()| {
             let text =
                 if self.json { to_json(&GrantReport::new(&grant, file)) } else { line(&grant) };
             write(&text).map_err(|error| unwritten(&error))
@@ -65,8 +61,8 @@ The lock stays when this program has ended, so give it a --ttl unless somebody s
 --holder that has the lock already gets it again: the same grant and token, with a new lease. If that is \
 not wanted, leave the holder to this program, which makes up another one each time.
 
-Waiting means to try again and again, after 25 ms at first and every 250 ms later on. The order of \
-commands that wait is not promised yet.
+Who waits stands in the queue of the store's server, which is started if there is none: first come, first served, beside \
+all commands and programs that wait for the lock there. A holder that has it by a `lockstore run` does not get it again.
 
 Exit codes: 0 acquired, 1 not acquired, 2 the command line is wrong, 4 the store could not be used or the \
 output not be written (the lock is then released again), 128 + N when signal N ended the waiting.";

@@ -4,18 +4,15 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use clap::Args;
 use signal_hook::low_level::signal_name;
 
-use crate::acquiring::Grant;
-use crate::event::{self, Event};
+use crate::event::Events;
 use crate::failure::{Failure, Kind};
-use crate::keeper::{Keeper, Report};
+use crate::held::Held;
 use crate::lock_args::WantedArgs;
-use crate::signals::{self, SIGCHLD};
 use crate::store_file::StoreFile;
 use crate::supervisor::{Ended, Supervisor};
 use crate::times::{Lease, parse_lease, parse_time};
@@ -26,7 +23,7 @@ use crate::times::{Lease, parse_lease, parse_time};
 pub(crate) struct Run {
     #[command(flatten)]
     lock: WantedArgs,
-    /// How long the lock outlives this program if it is killed; `none` is for ever
+    /// After which time the lock ends when nobody renews it; `none` is never
     #[arg(long, value_name = "TIME", value_parser = parse_lease, default_value = "1m")]
     #[arg(allow_hyphen_values = true)]
     ttl: Lease,
@@ -41,44 +38,36 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let (sender, events) = channel();
-        signals::catch(sender.clone())?;
-        // Two runs by one holder exclude each other like any two: its name is for people.
-        let wanted = self.lock.wanted(self.ttl, false);
-        let grant = wanted.acquire(file, self.lock.wait, |time| event::sleep(&events, time))?;
-        let keeper = match Keeper::start(file.clone(), grant.clone(), sender) {
-            Ok(keeper) => keeper,
-            Err(failure) => return Err(give_back(failure, || grant.release(file))),
-        };
-        let release = || {
-            keeper.release();
-            released(&events)
-        };
-        let child = match self.start(file, &grant, &events) {
+        let events = Events::with_signals(file.clock().clone())?;
+        let wanted = self.lock.wanted(self.ttl);
+        let held = Held::acquire(&wanted, file, self.lock.wait, &events)?;
+        let release =
+            |held: Held| held.release(file.now().saturating_add(file.turn_timeout()), &events);
+        let child = match self.start(file, &held, &events) {
             Ok(child) => child,
-            Err(failure) if failure.kind() == Kind::Lost => return Err(failure),
-            Err(failure) => return Err(give_back(failure, release)),
+            Err(failure) => {
+                return Err(match release(held) {
+                    Ok(()) => failure,
+                    Err(unreleased) => failure.and(&unreleased.to_string()),
+                });
+            }
         };
-        let watch = Supervisor::new(file, child, grant.lease, grant.valid_until, self.grace);
+        let watch = Supervisor::new(file, &held, child, self.ttl, self.grace);
         let Ended { status, lost } = watch.watch(&events)?;
         if lost {
+            held.forget();
             let told = told(status);
             return Err(Failure::lost(format!("the lock was lost before the command {told}")));
         }
-        release().map_err(|failure| {
+        release(held).map_err(|failure| {
             failure.and(&format!("the command {} before that was found out", told(status)))
         })?;
         Ok(ExitCode::from(code(status)))
     }
 
-    fn start(
-        &self,
-        file: &StoreFile,
-        grant: &Grant,
-        events: &Receiver<Event>,
-    ) -> Result<Child, Failure> {
-        event::check(events)?;
-        if grant.valid_until.is_some_and(|until| until <= file.now()) {
+    fn start(&self, file: &StoreFile, held: &Held, events: &Events) -> Result<Child, Failure> {
+        events.check()?;
+        if held.valid_until().is_some_and(|until| until <= file.now()) {
             return Err(Failure::lost(
                 "the lease ended before the command could be started; a longer --ttl is needed",
             ));
@@ -88,9 +77,9 @@ impl Run {
         };
         let started = Command::new(program)
             .args(arguments)
-            .env("LOCKSTORE_TOKEN", grant.token.to_string())
-            .env("LOCKSTORE_KEY", grant.key.as_str())
-            .env("LOCKSTORE_HOLDER", grant.holder.as_str())
+            .env("LOCKSTORE_TOKEN", held.token().to_string())
+            .env("LOCKSTORE_KEY", held.key().as_str())
+            .env("LOCKSTORE_HOLDER", held.holder().as_str())
             .env("LOCKSTORE_PATH", file.path())
             .spawn();
         started.map_err(|error| {
@@ -99,37 +88,6 @@ impl Run {
             Failure::new(Kind::NotStarted { found }, format!("{program} cannot be run: {error}"))
         })
     }
-}
-
-/// Gives back a lock that was of no use.
-fn give_back(failure: Failure, release: impl FnOnce() -> Result<(), Failure>) -> Failure {
-    match release() {
-        Ok(()) => failure,
-        Err(unreleased) => failure.and(&unreleased.to_string()),
-    }
-}
-
-/// Waits for the keeper to have released the lock.
-fn released(events: &Receiver<Event>) -> Result<(), Failure> {
-    for event in events {
-        match event {
-            Event::Keeper(Report::Released(released)) => {
-                return released.map_err(|failure| match failure.kind() {
-                    Kind::Lost => failure,
-                    _ => Failure::store(format!("the lock could not be released: {failure}")),
-                });
-            }
-            Event::Keeper(Report::Lost(why)) => return Err(Failure::lost(why)),
-            Event::Signal(caught) if caught.number != SIGCHLD => {
-                return Err(Failure::store(format!(
-                    "{} came before the lock could be released",
-                    caught.name()
-                )));
-            }
-            Event::Signal(_) | Event::Keeper(Report::Renewed { .. } | Report::Trouble(_)) => {}
-        }
-    }
-    Err(Failure::store("the thread that keeps the lease has ended without a word"))
 }
 
 /// How the command ended, in words.
@@ -153,7 +111,7 @@ const ABOUT: &str = "\
 Hold a lock while a command runs, and pass on its exit code.
 
 Waits for the lock, starts the command, renews the lease for as long as the command runs, and releases \
-the lock when it has ended. While the command runs, the store's file is left to others.";
+the lock when it has ended. All that goes by the store's server, which is started if there is none.";
 
 /// Lines are written out here, and short enough not to be wrapped.
 const AFTER: &str = "\
@@ -170,11 +128,13 @@ The command gets, in its environment:
                     the lock, who holds it, and the store
 
 The lease:
+  The lock is bound to `lockstore run`: when that is killed, even with SIGKILL,
+  the lock is free at once, also with `--ttl none`. Its command goes on, without
+  the lock: pass the token along to what the lock protects.
+
   The lock ends by itself --ttl after the last renewal. Renewals are due when
-  a third of the TTL has passed, and every 20 s at least. If `lockstore run`
-  is killed with SIGKILL, or stopped, nobody renews: its command goes on,
-  without a lock once the lease has ended. With `--ttl none` the lock of a run
-  that was killed stays until somebody breaks it.
+  a third of the TTL has passed. If `lockstore run` is stopped, nobody renews:
+  its command goes on, without a lock once the lease has ended.
 
   When the lock is lost (it was broken, or the lease could not be renewed),
   the command gets SIGTERM, and SIGKILL after --grace. It does not run on past
@@ -194,10 +154,16 @@ Signals:
   is waited for, they end the waiting.
 
 Waiting:
-  Tries again and again, after 25 ms at first and every 250 ms later on.
-  The order of commands that wait is not promised yet. Each try goes through
-  the server that has the file, or waits its turn for the file, for at most
-  --store-timeout.
+  First come, first served, among all commands and programs that wait for the
+  lock at the store's server. A run that finds it held by its own --holder
+  comes into that queue when that holder has released it.
+
+The server:
+  It is joined, or started in the background. It has the file for as long as
+  the run lasts, and ends a second after the last has gone, unless it was there
+  before: meanwhile programs say `Store::connect`, and not `Store::open`. When
+  it is killed, the next is started, and the run goes on. While a process that
+  is no server has the file, the run waits for it, for --store-timeout.
 
 Exit codes:
   that of the command, or 128 + N when signal N ended it or the waiting

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use lockstore_server::{End, Server, ServerOptions, Stopper, log_path};
+use rustix::process::{Pid, getppid};
 
 use crate::detached;
 use crate::event::Event;
@@ -32,21 +33,26 @@ pub(crate) struct Serve {
     /// Serve in the background, and return when the server is ready
     #[arg(long)]
     detach: bool,
-    /// This is the server in the background
-    #[arg(long, hide = true, conflicts_with = "detach")]
-    in_background: bool,
+    /// This is the server in the background, started by the process of this number
+    #[arg(long, hide = true, conflicts_with = "detach", value_name = "PID")]
+    in_background: Option<i32>,
 }
 
 impl Serve {
     pub(crate) fn is_in_background(&self) -> bool {
-        self.in_background
+        self.in_background.is_some()
+    }
+
+    /// Whether somebody waits for this server to begin. The starter of one in the background may have gone before it was its turn.
+    fn is_awaited(&self) -> bool {
+        self.in_background.is_none_or(|starter| Pid::as_raw(getppid()) == starter)
     }
 
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         if self.detach {
             return detached::start(self.command_line(file));
         }
-        if self.in_background {
+        if self.is_in_background() {
             detached::leave_starter();
             let log = log_path(file.path()).map_err(|error| Failure::store(error.to_string()))?;
             logging::start_in(&log)?;
@@ -54,9 +60,9 @@ impl Serve {
         let (events, caught) = mpsc::channel();
         signals::catch(events)?;
         let stopping = Stopping::watch(caught);
-        let mut server = self.start(file, &stopping)?;
+        let mut server = self.start(file, &stopping, || self.is_awaited())?;
         output::print(&format!("{}\n", server.uri()))?;
-        if self.in_background
+        if self.is_in_background()
             && let Err(error) = detached::let_go()
         {
             tracing::warn!(%error, "the starter's output is still open");
@@ -65,7 +71,7 @@ impl Serve {
             // A commit failed. What is on the disk is the truth: it is read again, once.
             tracing::error!("the store has stopped, and is opened again");
             stop_failed(server);
-            server = self.start(file, &stopping)?;
+            server = self.start(file, &stopping, || true)?;
             if server.wait_until_idle(self.idle_exit) == End::Failed {
                 stop_failed(server);
                 return Err(Failure::store("the store has stopped for the second time"));
@@ -75,9 +81,15 @@ impl Serve {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn start(&self, file: &StoreFile, stopping: &Stopping) -> Result<Server, Failure> {
+    fn start(
+        &self,
+        file: &StoreFile,
+        stopping: &Stopping,
+        is_awaited: impl Fn() -> bool,
+    ) -> Result<Server, Failure> {
         let options = ServerOptions::new().connections_max(self.connections_max);
-        let server = Server::start(file.open(Access::Served)?, file.path(), options)
+        let store = file.open_while(Access::Served, is_awaited)?;
+        let server = Server::start(store, file.path(), options)
             .map_err(|error| Failure::store(error.to_string()))?;
         stopping.reaches(server.stopper());
         Ok(server)
@@ -86,8 +98,12 @@ impl Serve {
     /// The command line of the same server, for the process in the background.
     fn command_line(&self, file: &StoreFile) -> Vec<OsString> {
         let time = |time: Duration| OsString::from(format!("{}ms", time.as_millis()));
-        let mut arguments: Vec<OsString> =
-            vec!["serve".into(), "--in-background".into(), "--store".into()];
+        let mut arguments: Vec<OsString> = vec![
+            "serve".into(),
+            "--in-background".into(),
+            std::process::id().to_string().into(),
+            "--store".into(),
+        ];
         arguments.push(file.path().into());
         arguments.extend(["--store-timeout".into(), time(file.turn_timeout())]);
         arguments.push("--connections-max".into());

@@ -1,17 +1,15 @@
 //! `lockstore wait`: waiting for a lock to be free, without taking it.
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use lockstore::{Key, Store};
+use lockstore::Key;
 
-use crate::acquiring::{Try, until_done};
 use crate::failure::Failure;
 use crate::holders;
 use crate::names::parse_key;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::{Access, StoreFile, closing};
 use crate::times::{Patience, parse_patience};
 
 /// Wait until nobody holds a lock, without taking it
@@ -30,28 +28,32 @@ pub(crate) struct Wait {
 impl Wait {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         let Self { key, timeout } = self;
-        let sleep = |time: Duration| {
-            thread::sleep(time);
-            Ok(())
+        let until = timeout.until(file.now());
+        let Some(mut lock) = file.with(Access::Existing, |store| Ok(store.inspect(&key)?))? else {
+            return Ok(ExitCode::SUCCESS);
         };
-        match until_done(file, Access::Existing, timeout, sleep, |store| look(store, &key))? {
-            Try::Done(()) => Ok(ExitCode::SUCCESS),
-            Try::NotYet(by) => {
-                Err(Failure::no(format!("{key:?} has not become free: it is held {by}")))
+        if timeout != Patience::For(Duration::ZERO) {
+            tracing::debug!(%key, "waiting");
+            let still = closing(file.connect()?, |store| {
+                let left = until.map(|until| until.saturating_since(file.now()));
+                let is_free = store.wait_until_free(&key, left)?;
+                Ok(if is_free { None } else { store.inspect(&key)? })
+            })?;
+            match still {
+                Some(still) => lock = still,
+                None => return Ok(ExitCode::SUCCESS),
             }
         }
+        let by = holders::by_all(&lock);
+        Err(Failure::no(format!("{key:?} has not become free: it is held {by}")))
     }
-}
-
-fn look(store: &Store, key: &Key) -> Result<Try<()>, Failure> {
-    Ok(store.inspect(key)?.map_or(Try::Done(()), |lock| Try::NotYet(holders::by_all(&lock))))
 }
 
 const ABOUT: &str = "\
 Wait until nobody holds a lock, without taking it.
 
-Looks again and again, after 25 ms at first and every 250 ms later on; a moment in which the lock is free \
-between two holders may be missed. That it was free does not mean that it still is: to do something \
+While it waits it is connected to the store's server, which is started if there is none. A lock that is handed from \
+holder to holder is not free in between. That it was free does not mean that it still is: to do something \
 while nobody else does, use `lockstore run`. Prints nothing.
 
 Exit codes: 0 it was free, 1 it has not become free in time, 2 the command line is wrong, 4 the store \

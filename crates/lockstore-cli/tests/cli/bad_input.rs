@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
@@ -193,6 +194,8 @@ fn a_path_that_is_no_file_is_refused() {
     unusable(&sandbox, Path::new("/dev/null"), &["is a device, where a file was expected"]);
     let in_missing = ["acquire", "k", "--store", "missing/locks.redb"];
     sandbox.fails_with(4, &in_missing, &["its folder", "does not exist"]);
+    let in_missing = ["run", "k", "--store", "missing/locks.redb", "--", "true"];
+    sandbox.fails_with(123, &in_missing, &["its folder", "does not exist"]);
     let under_file = sandbox.path("file");
     File::create(&under_file).unwrap();
     sandbox.fails(4, &["ls", "--store", under_file.join("locks.redb").to_str().unwrap()]);
@@ -207,6 +210,24 @@ fn a_path_that_may_not_be_written_is_refused() {
     }
     let sandbox = Sandbox::new();
     unusable(&sandbox, path, &["cannot be opened for reading and writing"]);
+}
+
+/// Only the user's own processes may get at the socket, so nobody else may put one in its place.
+#[test]
+fn where_no_server_can_be_is_said_by_who_needs_one() {
+    let sandbox = Sandbox::with_store();
+    let open_to = |mode| {
+        fs::set_permissions(sandbox.path(""), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open_to(0o777);
+    sandbox.fails_with(123, &["run", "k", "--", "touch", "ran"], &["chmod go-w it"]);
+    assert!(!sandbox.path("ran").exists());
+    sandbox.ok(&["acquire", "k", "--holder", "me"]);
+    sandbox.fails_with(4, &["acquire", "k"], &["chmod go-w it"]);
+    sandbox.fails_with(4, &["wait", "k"], &["chmod go-w it"]);
+    open_to(0o700);
+    sandbox.ok(&["release", "k", "--holder", "me"]);
+    sandbox.ok(&["run", "k", "--", "true"]);
 }
 
 #[test]

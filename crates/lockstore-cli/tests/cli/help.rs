@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "acquire",
     "release",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 15] = [
     "wait",
     "ls",
     "show",
+    "sessions",
     "break",
     "audit",
     "doc",
@@ -24,7 +25,7 @@ const COMMANDS: [&str; 15] = [
 fn every_command_has_help_with_examples() {
     let sandbox = Sandbox::new();
     let help = sandbox.ok(&["--help"]);
-    for words in ["Examples:", "Exit codes:", "LOCKSTORE_PATH", "not promised yet"] {
+    for words in ["Examples:", "Exit codes:", "LOCKSTORE_PATH", "first come, first served"] {
         assert!(help.contains(words), "{words:?} in {help}");
     }
     for command in COMMANDS {
@@ -38,7 +39,9 @@ fn every_command_has_help_with_examples() {
         assert_eq!(of_command, sandbox.ok(&["help", command]));
     }
     let run = sandbox.ok(&["run", "--help"]);
-    for words in ["LOCKSTORE_TOKEN", "121", "122", "123", "not promised yet", "SIGKILL", "Ctrl-C"] {
+    for words in
+        ["LOCKSTORE_TOKEN", "121", "122", "123", "First come, first served", "SIGKILL", "Ctrl-C"]
+    {
         assert!(run.contains(words), "{words:?} in {run}");
     }
 }

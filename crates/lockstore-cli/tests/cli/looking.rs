@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::support::{Sandbox, stdout};
+use serde_json::Value;
+
+use crate::support::{Running, Sandbox, stdout, wait_until};
 
 #[test]
 fn ls_lists_what_is_held() {
@@ -190,4 +192,38 @@ fn compact_gives_room_back() {
     let bytes: Vec<u64> = told.split(' ').filter_map(|word| word.parse().ok()).collect();
     assert!(bytes.len() == 2 && bytes[1] < bytes[0], "{told}");
     assert_eq!(sandbox.ok(&["check"]), "sound: 0 grants and 0 breaks were compared\n");
+}
+
+#[test]
+fn sessions_tells_which_processes_hold_and_wait() {
+    let sandbox = Sandbox::with_store();
+    assert_eq!(sandbox.ok(&["sessions"]), "");
+    assert_eq!(sandbox.json(&["sessions", "--json"])["sessions"].as_array().unwrap().len(), 0);
+    let hold = ["run", "k", "--", "sh", "-c", "echo ready; read line"];
+    let mut holding = sandbox.start(&hold);
+    holding.printed("ready");
+    let waiting = sandbox.start(&["run", "k", "--", "true"]);
+    let store = sandbox.connect();
+    wait_until("it waits", || store.stats().unwrap().waiters == 1);
+
+    let listed = sandbox.json(&["sessions", "--json"]);
+    let [holder, waiter] = &listed["sessions"].as_array().unwrap()[..] else {
+        panic!("{listed}");
+    };
+    let pid = |running: &Running| running.pid().as_raw_nonzero().get();
+    assert_eq!((&holder["pid"], &waiter["pid"]), (&pid(&holding).into(), &pid(&waiting).into()));
+    assert_eq!((&holder["locks"], &holder["waiters"]), (&1.into(), &0.into()));
+    assert_eq!((&waiter["locks"], &waiter["waiters"]), (&0.into(), &1.into()));
+    assert_eq!(
+        (&holder["standing"], &holder["remaining_seconds"]),
+        (&"connected".into(), &Value::Null)
+    );
+    assert!(holder["since"].as_str().unwrap().ends_with('Z'));
+    let table = sandbox.ok(&["sessions"]);
+    assert!(table.starts_with("PID") && table.lines().count() == 3, "{table}");
+
+    holding.go_on();
+    holding.ended();
+    assert_eq!(waiting.ended().status.code(), Some(0));
+    wait_until("they are gone", || store.sessions().unwrap().is_empty());
 }

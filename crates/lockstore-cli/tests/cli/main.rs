@@ -22,3 +22,4 @@ mod store_file;
 mod support;
 mod transfer;
 mod transfer_ended;
+mod waiting;

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use rustix::process::{Signal, kill_process};
+
 use crate::support::{PROGRAM, Running, Sandbox, read, stderr, stdout, wait_until};
 
 #[test]
@@ -122,16 +124,18 @@ fn two_runs_of_one_holder_exclude_each_other_too() {
 }
 
 #[test]
-fn the_store_is_not_kept_open_while_the_command_runs() {
+fn programs_share_the_store_with_a_run_by_its_server_and_have_it_soon_after() {
     let sandbox = Sandbox::new();
-    let script = "echo ready; read line";
-    let mut run = sandbox.start(&["run", "k", "--", "sh", "-c", script]);
+    let mut run = sandbox.start(&["run", "k", "--", "sh", "-c", "echo ready; read line"]);
     run.printed("ready");
-    let store = sandbox.open();
+    let error = lockstore::Store::open(sandbox.store()).unwrap_err();
+    assert!(error.to_string().contains("(lockstore)"), "{error}");
+    let store = sandbox.connect();
     assert!(store.is_locked("k").unwrap());
-    store.close().unwrap();
     run.go_on();
     assert_eq!(run.ended().status.code(), Some(1), "as `read` has it at the end of its input");
+    assert!(!store.is_locked("k").unwrap());
+    store.close().unwrap();
     assert!(!sandbox.open().is_locked("k").unwrap());
 }
 
@@ -159,14 +163,63 @@ fn the_lease_is_renewed_while_the_command_runs() {
 }
 
 #[test]
-fn when_run_is_killed_its_lock_ends_with_the_lease() {
+fn when_run_is_killed_its_lock_is_free_at_once() {
     let sandbox = Sandbox::new();
-    let run = ["run", "k", "--ttl", "2s", "--", "sh", "-c", "echo $LOCKSTORE_TOKEN; read line"];
-    let mut command = sandbox.command(&run);
-    let mut run = Running::start(command.stderr(Stdio::null()));
-    run.printed("1");
-    run.signal(rustix::process::Signal::KILL);
-    // The next one gets it, with a higher token.
-    let token = "test $LOCKSTORE_TOKEN -gt 1";
-    sandbox.ok(&["run", "k", "--", "sh", "-c", token]);
+    // Only the death of the run ends its lock: it has no lease, and its session a long grace.
+    let server = sandbox.serve();
+    let hold = ["run", "k", "--ttl", "none", "--", "sh", "-c", "echo ready; read line"];
+    let mut holding = Running::start(sandbox.command(&hold).stderr(Stdio::null()));
+    holding.printed("ready");
+    let waiting = sandbox.start(&["run", "k", "--", "true"]);
+    let store = sandbox.connect();
+    wait_until("it waits", || store.stats().unwrap().waiters == 1);
+    holding.signal(Signal::KILL);
+    assert_eq!(waiting.ended().status.code(), Some(0));
+    drop(store);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_run_that_is_killed_with_its_server_holds_nothing_either() {
+    let sandbox = Sandbox::new();
+    let hold = ["run", "k", "--ttl", "none", "--", "sh", "-c", "echo ready; read line"];
+    let mut holding = Running::start(sandbox.command(&hold).stderr(Stdio::null()));
+    holding.printed("ready");
+    let server = sandbox.server();
+    holding.signal(Signal::STOP);
+    kill_process(server, Signal::KILL).unwrap();
+    holding.signal(Signal::KILL);
+    sandbox.ok(&["run", "k", "--", "true"]);
+}
+
+#[test]
+fn a_run_goes_on_with_the_next_server() {
+    let sandbox = Sandbox::new();
+    let run = ["run", "k", "--", "sh", "-c", "echo ready; read line; true"];
+    let mut run = sandbox.start(&run);
+    run.printed("ready");
+    let token = || sandbox.json(&["show", "k", "--json"])["holders"][0]["token"].clone();
+    let before = token();
+    kill_process(sandbox.server(), Signal::KILL).unwrap();
+    assert_eq!(token(), before);
+    run.go_on();
+    let output = run.ended();
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""));
+    assert_eq!(sandbox.ok(&["ls"]), "");
+}
+
+#[test]
+fn a_run_that_is_stopped_keeps_its_lock_until_its_lease_ends() {
+    let sandbox = Sandbox::new();
+    let server = sandbox.serve();
+    let run = ["run", "k", "--ttl", "2s", "--", "sh", "-c", "echo ready; read line"];
+    let mut stopped = sandbox.start(&run);
+    stopped.printed("ready");
+    stopped.signal(Signal::STOP);
+    // It waits for as long as the lease lasts.
+    sandbox.ok(&["run", "k", "--", "true"]);
+    stopped.signal(Signal::CONT);
+    let output = stopped.ended();
+    assert_eq!(output.status.code(), Some(122), "{}", stderr(&output));
+    server.stop().unwrap();
 }

@@ -1,28 +1,33 @@
 //! `lockstore run` when the lock is lost while the command runs.
 
-use std::time::Duration;
+use rustix::process::{Signal, kill_process};
 
 use crate::support::{Sandbox, stderr, wait_until};
 
 #[test]
-fn a_command_whose_lock_is_broken_is_ended() {
+fn a_command_whose_lock_is_broken_is_ended_at_once() {
     let sandbox = Sandbox::new();
-    let run = ["run", "k", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
+    // There is no renewal by which it could find out.
+    let run = ["run", "k", "--ttl", "none", "--", "sh", "-c", "echo ready; exec sleep 1000"];
     let mut run = sandbox.start(&run);
     run.printed("ready");
+    let store = sandbox.connect();
+    let successor = sandbox.start(&["acquire", "k", "--holder", "successor"]);
+    wait_until("it waits", || store.stats().unwrap().waiters == 1);
     sandbox.ok(&["break", "k", "--reason", "maintenance"]);
-    sandbox.ok(&["acquire", "k", "--holder", "successor"]);
+    assert_eq!(successor.ended().status.code(), Some(0));
     let output = run.ended();
     let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(122), "{stderr}");
     for words in [
-        "the lock of \"k\" (token 1) was lost: it was broken (maintenance)",
+        "the lock of \"k\" (token ",
+        ") was lost: it was broken (maintenance)",
         "it is held by \"successor\"",
         "the lock was lost before the command was ended by SIGTERM",
     ] {
         assert!(stderr.contains(words), "{words:?} in {stderr}");
     }
-    assert!(sandbox.open().is_lock_holder("k", "successor").unwrap(), "who got it keeps it");
+    assert!(store.is_lock_holder("k", "successor").unwrap(), "who got it keeps it");
 }
 
 #[test]
@@ -40,9 +45,9 @@ fn a_command_that_does_not_end_is_killed_after_its_grace() {
 }
 
 #[test]
-fn a_command_that_wins_the_race_against_the_news_is_told_of_all_the_same() {
+fn a_command_that_ends_at_the_same_time_is_told_of_all_the_same() {
     let sandbox = Sandbox::new();
-    let script = "$LOCKSTORE break k >&2";
+    let script = "trap '' TERM; $LOCKSTORE break k >&2";
     let output = sandbox.output(&["run", "k", "--", "sh", "-c", script]);
     let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(122), "{stderr}");
@@ -65,33 +70,31 @@ fn a_command_does_not_run_on_when_its_lease_cannot_be_renewed() {
     let run = ["run", "k", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
     let mut run = sandbox.start(&run);
     run.printed("ready");
-    // From now on nobody else gets at the store.
-    let mut store = None;
-    wait_until("it is our turn", || {
-        let options = lockstore::StoreOptions::new().restart_grace(Duration::ZERO);
-        store = options.open(sandbox.store()).ok();
-        store.is_some()
-    });
+    let server = sandbox.server();
+    kill_process(server, Signal::STOP).unwrap();
     let output = run.ended();
     let stderr = stderr(&output);
+    kill_process(server, Signal::KILL).unwrap();
     assert_eq!(output.status.code(), Some(122), "{stderr}");
     assert!(stderr.contains("the lease could not be renewed in time"), "{stderr}");
-    assert!(stderr.contains(&format!("process {}", std::process::id())), "{stderr}");
-    drop(store);
+    let why = format!("process {}, which listens on", server.as_raw_nonzero());
+    assert!(stderr.contains(&why) && stderr.contains("does not answer"), "{stderr}");
 }
 
 #[test]
 fn a_lock_that_cannot_be_released_is_a_store_error() {
     let sandbox = Sandbox::new();
-    let run = ["run", "k", "--store-timeout", "100ms", "--", "sh", "-c", "echo ready; read line"];
+    let run = ["run", "k", "--store-timeout", "1s", "--", "sh", "-c", "echo ready; read line"];
     let mut run = sandbox.start(&run);
     run.printed("ready");
-    let store = sandbox.open();
+    let server = sandbox.server();
+    kill_process(server, Signal::STOP).unwrap();
     run.go_on();
     let output = run.ended();
     let stderr = stderr(&output);
+    kill_process(server, Signal::KILL).unwrap();
     assert_eq!(output.status.code(), Some(123), "{stderr}");
     assert!(stderr.contains("the lock could not be released"), "{stderr}");
     assert!(stderr.contains("the command exited with code 1"), "{stderr}");
-    drop(store);
+    assert!(!sandbox.open().is_locked("k").unwrap(), "it has ended with the run all the same");
 }

@@ -5,10 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::support::{PROGRAM, Running, Sandbox, stderr, stdout};
-
-/// However the tests were started, the program is to find signals as a login shell would have them.
-const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal"];
+use crate::support::{DEFAULT_SIGNALS, PROGRAM, Running, Sandbox, stderr, stdout};
 
 #[test]
 fn signals_are_passed_on() {
@@ -58,6 +55,23 @@ fn a_signal_ends_the_waiting() {
     }
     sandbox.ok(&["release", "k", "--holder", "somebody"]);
     assert_eq!(sandbox.ok(&["ls"]), "", "and nothing is left of it");
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_the_file_too() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.open();
+    for (arguments, logs) in
+        [(&["run", "k", "--", "true"][..], "starting a server"), (&["acquire", "k"], "in use")]
+    {
+        let mut command = sandbox.command_under(&DEFAULT_SIGNALS, arguments);
+        let mut waiting = Running::start(command.env("LOCKSTORE_LOG", "debug"));
+        waiting.logged(logs);
+        waiting.signal(Signal::TERM);
+        assert_eq!(waiting.ended().status.code(), Some(143));
+    }
+    store.close().unwrap();
+    assert_eq!(sandbox.ok(&["ls"]), "");
 }
 
 #[test]

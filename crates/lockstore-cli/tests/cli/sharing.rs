@@ -552,3 +552,37 @@ fn a_command_says_which_server_does_not_answer() {
     let command = ["ls", "--store-timeout", "50ms"];
     shared.sandbox.fails_with(4, &command, &[&process, "does not answer"]);
 }
+
+/// Whoever drops a guard with a lease does not wait for its release; whoever closes the store does.
+#[test]
+fn releases_that_are_queued_are_made_before_a_store_is_closed() {
+    let shared = Shared::new();
+    let _server = shared.connect();
+    let watching = Shared::options().connect(shared.path()).unwrap();
+    for _ in 0..50 {
+        let store = Shared::options().connect(shared.path()).unwrap();
+        drop(store.lock("k").ttl(LONG).acquire().unwrap());
+        store.close().unwrap();
+        assert!(!watching.is_locked("k").unwrap());
+    }
+}
+
+#[test]
+fn a_server_waits_for_the_file_only_as_long_as_its_starter() {
+    let shared = Shared::new();
+    let embedded = shared.sandbox.open();
+    let starter = shared.sandbox.start(&["serve", "--detach", "--store-timeout", "1h"]);
+    let is_waiting = || {
+        let store = shared.path();
+        fs::read_dir("/proc").unwrap().any(|process| {
+            let line = fs::read(process.unwrap().path().join("cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0);
+            words.any(|word| word == b"--in-background")
+                && words.any(|word| word == store.as_os_str().as_encoded_bytes())
+        })
+    };
+    wait_until("it waits", is_waiting);
+    starter.signal(Signal::KILL);
+    wait_until("it has ended", || !is_waiting());
+    embedded.close().unwrap();
+}

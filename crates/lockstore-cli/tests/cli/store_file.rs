@@ -51,12 +51,13 @@ fn a_store_that_is_named_wins_over_the_environment() {
 #[test]
 fn only_what_puts_something_in_makes_a_store() {
     let sandbox = Sandbox::new();
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
         &["release", "k", "--holder", "me"],
         &["renew", "k", "--holder", "me"],
         &["wait", "k"],
         &["ls"],
         &["show", "k"],
+        &["sessions"],
         &["break", "k"],
         &["audit"],
         &["check"],

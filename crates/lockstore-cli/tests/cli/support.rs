@@ -8,7 +8,8 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lockstore::{Store, StoreOptions};
+use lockstore::{OpenError, Store, StoreOptions};
+use lockstore_server::{ConnectOptions, Server, ServerOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -42,10 +43,38 @@ impl Sandbox {
         self.path("locks.redb")
     }
 
-    /// Opens the store in this process, as any other program might.
+    /// Opens the store in this process, as any other program might. A server that nobody needs any more ends before.
     pub(crate) fn open(&self) -> Store {
         let options = StoreOptions::new().restart_grace(Duration::ZERO);
-        options.open(self.store()).unwrap()
+        let mut opened = None;
+        wait_until("the file is free", || match options.clone().open(self.store()) {
+            Err(OpenError::Locked { .. }) => false,
+            result => {
+                opened = Some(result.unwrap());
+                true
+            }
+        });
+        opened.unwrap()
+    }
+
+    /// Works with the store by its server, as any other program might.
+    pub(crate) fn connect(&self) -> Store {
+        let options = ConnectOptions::new().program(PROGRAM).idle_exit(Duration::from_secs(1));
+        options.connect(self.store()).unwrap()
+    }
+
+    /// Serves the store in this process. The sessions of clients that live go on for ever without them.
+    pub(crate) fn serve(&self) -> Server {
+        let options = StoreOptions::new().session_grace(Duration::from_secs(1 << 30));
+        let store = options.open(self.store()).unwrap();
+        Server::start(store, self.store(), ServerOptions::new()).unwrap()
+    }
+
+    /// The process that has the store's file.
+    pub(crate) fn server(&self) -> rustix::process::Pid {
+        let options = ConnectOptions::new().program(PROGRAM).idle_exit(Duration::from_secs(1));
+        let pid = options.transport(self.store()).unwrap().server_pid();
+        rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
     }
 
     /// The program, with nothing of the tests' environment that matters to it.
@@ -247,3 +276,6 @@ pub(crate) fn read(path: PathBuf) -> String {
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lockstore");
+
+/// However the tests were started, the program is to find signals as a login shell would have them.
+pub(crate) const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal"];

@@ -6,10 +6,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::{Running, Sandbox, stderr, wait_until};
-
-/// However the tests were started, the program is to find signals as a login shell would have them.
-const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal"];
+use crate::support::{DEFAULT_SIGNALS, Running, Sandbox, stderr, wait_until};
 
 const IMPORT: [&str; 5] = ["doc", "import", "d.c", "--store-timeout", "10m"];
 
@@ -33,6 +30,8 @@ fn a_slow_import_is_durable_as_it_comes_and_keeps_nobody_waiting() {
         import.type_in(&lines(n, n + 1));
         wait_until("the document is there", || count(&sandbox) == n + 1);
     }
+    // It does not end by itself, but by the signal.
+    let _input = import.stdin();
     import.signal(Signal::INT);
     let output = import.ended();
     assert_eq!(output.status.code(), Some(130));

@@ -11,11 +11,13 @@ mod reader;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
 
 use bson::RawDocumentBuf;
-use lockstore::remote::{OnReply, Outstanding};
+use lockstore::remote::{Left, OnReply, Outstanding};
 use lockstore::{Clock, Instant, StoreError};
 
+use super::limit::Limit;
 use super::place::Place;
 use calls::Calls;
 
@@ -26,6 +28,8 @@ pub(super) struct Control {
     state: Mutex<State>,
     /// Notified when there is something to send, to connect for, or to end.
     changed: Condvar,
+    /// Notified when a reply has been handed on.
+    answered: Condvar,
     opened_by: u32,
 }
 
@@ -33,6 +37,8 @@ pub(super) struct Control {
 struct State {
     phase: Phase,
     calls: Calls,
+    /// Whether a reply is being handed on. What it grants to somebody who has given up is released by another call.
+    handing: bool,
     /// When it was heard last, and when it was asked last for a sign of life.
     heard: Instant,
     asked: Instant,
@@ -59,11 +65,12 @@ impl Control {
     pub(super) fn new(place: Arc<Place>) -> Arc<Self> {
         let calls = Calls::new(place.options().outstanding_max);
         let now = place.clock().now();
-        let state = State { phase: Phase::Unused, calls, heard: now, asked: now };
+        let state = State { phase: Phase::Unused, calls, handing: false, heard: now, asked: now };
         Arc::new(Self {
             place,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            answered: Condvar::new(),
             opened_by: std::process::id(),
         })
     }
@@ -81,7 +88,7 @@ impl Control {
         match added {
             Ok(id) => {
                 let control = Arc::downgrade(self);
-                Outstanding::new(move || give_up(&control, id))
+                Outstanding::telling(move |left| leave(&control, id, left))
             }
             Err((on_reply, error)) => {
                 on_reply(Err(error));
@@ -133,14 +140,27 @@ impl Control {
         }
     }
 
-    fn give_up(&self, id: i32) {
+    fn leave(&self, id: i32, left: Left) {
         let mut state = self.state();
         let is_up = matches!(state.phase, Phase::Up { .. });
-        let forgotten = state.calls.give_up(id, is_up);
+        let forgotten = state.calls.leave(id, left, is_up);
         drop(state);
         self.changed.notify_all();
         // What it owns may be dropped only without the lock.
         drop(forgotten);
+    }
+
+    /// Waits until what nobody waits for is done: releases that are queued, and what was granted to those who gave up. Until `limit` at the latest.
+    pub(super) fn settle(&self, limit: Limit<'_>) {
+        let mut state = self.state();
+        while state.handing || state.calls.has_unattended() {
+            let left = limit.left().unwrap_or(Duration::MAX);
+            if left.is_zero() || matches!(state.phase, Phase::Closed) {
+                return;
+            }
+            let waited = self.answered.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Ends the connection and its threads, and tells all calls. Answers whether there was one, by which this client was present.
@@ -166,12 +186,12 @@ impl Control {
     }
 }
 
-/// Gives up a call, if it has not ended already.
-fn give_up(control: &Weak<Control>, id: i32) {
+/// A caller leaves a call, if it has not ended already.
+fn leave(control: &Weak<Control>, id: i32, left: Left) {
     if let Some(control) = control.upgrade()
         // In a forked child the lock may be held for ever, by a thread that is not there.
         && control.opened_by == std::process::id()
     {
-        control.give_up(id);
+        control.leave(id, left);
     }
 }

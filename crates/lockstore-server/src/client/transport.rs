@@ -155,7 +155,8 @@ impl Transport {
     }
 
     /// Ends this process's presence at the server: outstanding calls are told [`StoreError::Closed`], its sessions end with all
-    /// that is bound to them, and connections are closed.
+    /// that is bound to them, and connections are closed. What nobody waits for is done before, releases that are queued above
+    /// all, if the server does it in 200 ms.
     ///
     /// # Errors
     ///
@@ -164,11 +165,13 @@ impl Transport {
         if self.opened_by != std::process::id() {
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
+        let for_ever = Limit::new(self.place.clock(), None);
+        self.control.settle(for_ever.within(FAREWELL));
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
         let was_present = self.control.close();
-        let limit = Limit::new(self.place.clock(), None).within(FAREWELL);
+        let limit = for_ever.within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
         let idle = self.sessions.drain().into_iter().chain(self.waiting.drain());
@@ -287,5 +290,5 @@ impl fmt::Debug for Transport {
 /// Room for what is put around a command, and into it.
 const ROOM: usize = 256;
 
-/// How long a farewell may take.
+/// How long what is still to be done may take, and then the farewell.
 const FAREWELL: Duration = Duration::from_millis(200);

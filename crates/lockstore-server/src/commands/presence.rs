@@ -1,8 +1,7 @@
 //! Commands by which a client says who it is, and opens sessions that are its presence.
 
-use bson::raw::cstr;
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::presence::{self, SessionInfo, SessionStanding};
+use lockstore::presence;
 use lockstore::{ErrorCode, SessionId};
 
 use super::{Context, failure};
@@ -123,46 +122,6 @@ pub(super) fn session_close(context: Context<'_>, command: &RawDocument) -> RawD
         Ok(closed) => rawdoc! { "closed": closed, "ok": 1.0 },
         Err(error) => presence::failure(&error.into()),
     }
-}
-
-/// `lockSessions`: gives `{sessions: [{session, pid, since, locks, documentLocks, waiters, standing, remainingMS}, ..]}`; `pid` and
-/// `since` stand where it is a client's, and `remainingMS` where `standing` is `"lost"`.
-pub(super) fn sessions(context: Context<'_>, _: &RawDocument) -> RawDocumentBuf {
-    match context.store.sessions() {
-        Ok(found) => {
-            let mut sessions = RawArrayBuf::new();
-            for session in &found {
-                sessions.push(shown(session));
-            }
-            rawdoc! { "sessions": sessions, "ok": 1.0 }
-        }
-        Err(error) => presence::failure(&error.into()),
-    }
-}
-
-fn shown(info: &SessionInfo) -> RawDocumentBuf {
-    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut shown = rawdoc! {
-        "session": number(info.session),
-        "locks": count(info.locks),
-        "documentLocks": count(info.document_locks),
-        "waiters": count(info.waiters),
-    };
-    if let Some((client, since)) = info.client {
-        shown.append(cstr!("pid"), i64::from(client.process.pid));
-        let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        shown.append(cstr!("since"), bson::DateTime::from_millis(since));
-    }
-    match info.standing {
-        SessionStanding::Connected => shown.append(cstr!("standing"), "connected"),
-        SessionStanding::Ending => shown.append(cstr!("standing"), "ending"),
-        SessionStanding::Lost { remaining } => {
-            shown.append(cstr!("standing"), "lost");
-            let remaining = i64::try_from(remaining.as_millis()).unwrap_or(i64::MAX);
-            shown.append(cstr!("remainingMS"), remaining);
-        }
-    }
-    shown
 }
 
 fn session_in(command: &RawDocument) -> Option<SessionId> {

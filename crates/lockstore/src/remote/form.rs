@@ -9,6 +9,7 @@ pub(crate) mod figures;
 pub(crate) mod info;
 pub(crate) mod parts;
 pub(crate) mod query;
+pub(crate) mod session;
 pub(crate) mod store_error;
 
 use bson::{RawDocument, RawDocumentBuf};
@@ -23,7 +24,9 @@ pub(crate) mod field {
     pub(crate) const AFTER: &str = "after";
     pub(crate) const AT_MS: &str = "atMS";
     pub(crate) const BEFORE: &str = "before";
+    pub(crate) const BOOT_ID: &str = "bootId";
     pub(crate) const CAUSE: &str = "cause";
+    pub(crate) const DOCUMENT_LOCKS: &str = "documentLocks";
     pub(crate) const EVENTS: &str = "events";
     pub(crate) const EVENTS_MAX: &str = "eventsMax";
     pub(crate) const EXPIRES_AT_NS: &str = "expiresAtNS";
@@ -34,6 +37,7 @@ pub(crate) mod field {
     pub(crate) const HELD_BY: &str = "heldBy";
     pub(crate) const HOLDER: &str = "holder";
     pub(crate) const HOLDERS: &str = "holders";
+    pub(crate) const INSTANCE: &str = "instance";
     pub(crate) const KEY: &str = "key";
     pub(crate) const KIND: &str = "kind";
     pub(crate) const LIMIT: &str = "limit";
@@ -49,16 +53,22 @@ pub(crate) mod field {
     pub(crate) const OPENED_BY: &str = "openedBy";
     pub(crate) const PATH: &str = "path";
     pub(crate) const PID: &str = "pid";
+    pub(crate) const PID_NAMESPACE: &str = "pidNamespace";
     pub(crate) const QUEUE_MAX: &str = "queueMax";
     pub(crate) const REASON: &str = "reason";
     pub(crate) const RECORD: &str = "record";
     pub(crate) const RECORDS: &str = "records";
     pub(crate) const REJOINED: &str = "rejoined";
+    pub(crate) const REMAINING_MS: &str = "remainingMS";
     pub(crate) const REMAINING_NS: &str = "remainingNS";
     pub(crate) const SEQUENCE: &str = "sequence";
     pub(crate) const SESSION: &str = "session";
+    pub(crate) const SESSIONS: &str = "sessions";
+    pub(crate) const SINCE: &str = "since";
     pub(crate) const SINCE_MS: &str = "sinceMS";
     pub(crate) const SOCKET: &str = "socket";
+    pub(crate) const STANDING: &str = "standing";
+    pub(crate) const START_TIME: &str = "startTime";
     pub(crate) const SUBSCRIPTION: &str = "subscription";
     pub(crate) const SUBSCRIPTIONS_MAX: &str = "subscriptionsMax";
     pub(crate) const TOKEN: &str = "token";

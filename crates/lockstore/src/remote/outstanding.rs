@@ -20,31 +20,53 @@ pub type OnEvents = Box<dyn FnOnce(Result<Option<Vec<Event>>, StoreError>) + Sen
 /// A call that is under way. Dropping it gives the call up; nothing happens when it is answered already.
 #[must_use = "dropping it gives the call up"]
 pub struct Outstanding {
-    give_up: Option<Box<dyn FnOnce() + Send + Sync>>,
+    on_left: Option<Box<dyn FnOnce(Left) + Send + Sync>>,
+}
+
+/// How a caller leaves a call that may not be answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It is given up.
+    GivenUp,
+    /// It goes on, and nobody waits for it.
+    Detached,
 }
 
 impl Outstanding {
     /// A call that `give_up` gives up.
     pub fn new(give_up: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self { give_up: Some(Box::new(give_up)) }
+        Self::telling(move |left| {
+            if left == Left::GivenUp {
+                give_up();
+            }
+        })
+    }
+
+    /// A call that `on_left` is told of when its caller leaves it.
+    pub fn telling(on_left: impl FnOnce(Left) + Send + Sync + 'static) -> Self {
+        Self { on_left: Some(Box::new(on_left)) }
     }
 
     /// A call that was answered at once.
     pub fn answered() -> Self {
-        Self { give_up: None }
+        Self { on_left: None }
     }
 
     /// The call goes on, whether or not anybody waits for it.
     pub fn detach(mut self) {
-        self.give_up = None;
+        self.leave(Left::Detached);
+    }
+
+    fn leave(&mut self, left: Left) {
+        if let Some(on_left) = self.on_left.take() {
+            on_left(left);
+        }
     }
 }
 
 impl Drop for Outstanding {
     fn drop(&mut self) {
-        if let Some(give_up) = self.give_up.take() {
-            give_up();
-        }
+        self.leave(Left::GivenUp);
     }
 }
 

@@ -8,7 +8,7 @@ use lockcore::{Holder, Key, Refusal, Wait};
 
 use super::form::code::Code;
 use super::form::query::Query;
-use super::form::{self, Came, event, field, figures, info, store_error};
+use super::form::{self, Came, event, field, figures, info, session, store_error};
 use super::{LockAnswer, LockCall, OnAnswer, OnEvents, Outstanding, Remote};
 use crate::commands::Arguments;
 use crate::disk::{BackupError, DiskError};
@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::events::Event;
 use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
+use crate::presence::SessionInfo;
 use crate::recovery::Recovery;
 
 /// Makes a call about a lock. One that may wait is made at first as if it did not want to: then the caller's thread gets the answer
@@ -164,6 +165,10 @@ pub(super) fn unsubscribe<R: Remote + ?Sized>(remote: &R, subscription: u64) {
     let command = Query::Unsubscribe { subscription }.write();
     // A subscription that nobody reads ends by itself after a while.
     remote.start_command(DATABASE, command, None, Box::new(drop)).detach();
+}
+
+pub(super) fn sessions<R: Remote + ?Sized>(remote: &R) -> Result<Vec<SessionInfo>, StoreError> {
+    ask(remote, &Query::Sessions, |fields| fields.documents(field::SESSIONS, session::read))
 }
 
 pub(super) fn stats<R: Remote + ?Sized>(remote: &R) -> Result<Stats, StoreError> {

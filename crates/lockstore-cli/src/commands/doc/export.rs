@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::channel;
 
 use clap::Args;
 use lockstore::Store;
@@ -13,12 +12,11 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::collection_args::{CollectionArgs, Documents};
 use super::query::Query;
-use crate::event;
+use crate::event::Events;
 use crate::extended::{Form, text};
 use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::progress::Progress;
-use crate::signals;
 use crate::spool::Spool;
 use crate::store_file::{Access, StoreFile};
 
@@ -68,15 +66,14 @@ impl Source {
 
     fn write(self, file: &StoreFile, path: &Path) -> Result<(), Failure> {
         // Caught, so that a file that is half written is taken away.
-        let (sender, events) = channel();
-        signals::catch(sender)?;
+        let events = Events::with_signals(file.clock().clone())?;
         let form = self.form;
         let unwritten = |error: io::Error| unwritten(path, &error);
         let (new, folder) = new_file(path)?;
         let mut out = BufWriter::new(new);
         let count = file.with(Access::Existing, |store| {
             self.read(store, |document| {
-                event::check(&events)?;
+                events.check()?;
                 out.write_all(text(document, form)?.as_bytes()).map_err(unwritten)
             })
         })?;

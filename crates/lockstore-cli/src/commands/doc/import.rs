@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -12,13 +12,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::collection_args::CollectionArgs;
-use crate::event::{self, Event};
+use crate::event::Events;
 use crate::failure::Failure;
 use crate::importing::{Importing, Mode, Tally, next_batch};
 use crate::lines::{Batch, Reading};
 use crate::output::{print, print_json};
 use crate::progress::Progress;
-use crate::signals;
 use crate::store_file::{Access, StoreFile};
 
 /// Insert or replace the documents of a file
@@ -56,9 +55,8 @@ struct Imported {
 impl Import {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         self.collection.names()?;
-        let (sender, events) = channel();
         let (input, bytes) = open(&self.file)?;
-        signals::catch(sender)?;
+        let events = Events::with_signals(file.clock().clone())?;
         let (mode, stop_on_error) = (self.mode, self.stop_on_error);
         let reading = Reading { documents_max: mode.documents_max(), stop_on_error };
         let batches = reading.start(input)?;
@@ -78,7 +76,7 @@ impl Import {
         file: &StoreFile,
         importing: &mut Importing,
         batches: &Receiver<Batch>,
-        events: &Receiver<Event>,
+        events: &Events,
     ) -> Result<(), Failure> {
         let mut next = next_batch(batches, events)?;
         if self.drop {
@@ -90,7 +88,7 @@ impl Import {
                 let turn_over = file.now().saturating_add(TURN);
                 loop {
                     importing.take(&collection, batch)?;
-                    event::check(events)?;
+                    events.check()?;
                     if file.now() >= turn_over {
                         return Ok(());
                     }

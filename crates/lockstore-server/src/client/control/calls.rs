@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use bson::{RawDocumentBuf, cstr, rawdoc};
-use lockstore::remote::OnReply;
+use lockstore::remote::{Left, OnReply};
 use lockstore::{Instant, StoreError};
 
 use super::super::again::Again;
@@ -30,8 +30,8 @@ struct Call {
     on_reply: OnReply,
     /// On how many connections it has been sent.
     sent: u32,
-    /// Nobody waits for it any more, except for what it may have been granted.
-    given_up: bool,
+    /// How its caller has left it. One that was given up is over but for what it may have been granted.
+    left: Option<Left>,
 }
 
 impl Calls {
@@ -65,22 +65,27 @@ impl Calls {
             self.ends.insert((until, id));
         }
         let sent = u32::from(is_up);
-        self.outstanding.insert(id, Call { command, until, on_reply, sent, given_up: false });
+        self.outstanding.insert(id, Call { command, until, on_reply, sent, left: None });
         Ok(id)
     }
 
-    /// Gives a call up. What may have reached a server is asked to be ended there, and forgotten when the server says that it has
-    /// been; what has not is forgotten at once.
-    pub(super) fn give_up(&mut self, id: i32, is_up: bool) -> Option<OnReply> {
+    /// Nobody waits for a call any more. One that is given up is asked to be ended at the server that it may have reached, and forgotten
+    /// when the server says that it has been; what has reached none is forgotten at once.
+    pub(super) fn leave(&mut self, id: i32, left: Left, is_up: bool) -> Option<OnReply> {
         let call = self.outstanding.get_mut(&id)?;
-        if call.sent == 0 {
+        if left == Left::GivenUp && call.sent == 0 {
             return self.take(id);
         }
-        call.given_up = true;
-        if is_up {
+        call.left = Some(left);
+        if left == Left::GivenUp && is_up {
             self.kill(id);
         }
         None
+    }
+
+    /// Whether there are calls that nobody waits for.
+    pub(super) fn has_unattended(&self) -> bool {
+        self.outstanding.values().any(|call| call.left.is_some())
     }
 
     /// Has the server end a call.
@@ -118,7 +123,7 @@ impl Calls {
                 call.command.append(cstr!("lockRetry"), true);
             }
             self.to_send.push_back(Message::of(*id, 0, &call.command));
-            if call.given_up {
+            if call.left == Some(Left::GivenUp) {
                 given_up.push(*id);
             }
         }
@@ -208,12 +213,12 @@ pub(super) enum Answered {
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { command, until, sent, given_up, on_reply: _ } = self;
+        let Self { command, until, sent, left, on_reply: _ } = self;
         f.debug_struct("Call")
             .field("command", command)
             .field("until", until)
             .field("sent", sent)
-            .field("given_up", given_up)
+            .field("left", left)
             .finish_non_exhaustive()
     }
 }
@@ -238,7 +243,7 @@ mod tests {
     fn a_call_that_was_never_sent_is_forgotten_at_once() {
         let mut calls = calls();
         let id = add(&mut calls, false);
-        assert!(calls.give_up(id, true).is_some());
+        assert!(calls.leave(id, Left::GivenUp, true).is_some());
         assert!(calls.is_empty() && !calls.has_messages());
     }
 
@@ -246,7 +251,7 @@ mod tests {
     fn a_call_that_was_given_up_is_remembered_until_the_server_has_ended_it() {
         let mut calls = calls();
         let id = add(&mut calls, true);
-        assert!(calls.give_up(id, true).is_none());
+        assert!(calls.leave(id, Left::GivenUp, true).is_none());
         let kill = id + 1;
         assert!(
             matches!(calls.answered(id), Answered::Call(_)),
@@ -254,9 +259,24 @@ mod tests {
         );
         assert!(matches!(calls.answered(kill), Answered::Nobody));
         let id = add(&mut calls, true);
-        assert!(calls.give_up(id, true).is_none());
+        assert!(calls.leave(id, Left::GivenUp, true).is_none());
         assert!(matches!(calls.answered(id + 1), Answered::Forgotten(_)));
         assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_known_until_it_is_answered() {
+        let mut calls = calls();
+        let id = add(&mut calls, true);
+        assert!(!calls.has_unattended());
+        assert!(calls.leave(id, Left::Detached, true).is_none());
+        assert!(calls.has_unattended());
+        assert!(matches!(calls.answered(id), Answered::Call(_)));
+        assert!(!calls.has_unattended());
+        let id = add(&mut calls, true);
+        assert!(calls.leave(id, Left::GivenUp, true).is_none());
+        assert!(matches!(calls.answered(id + 1), Answered::Forgotten(_)));
+        assert!(!calls.has_unattended(), "the reply to what ends it ends it");
     }
 
     #[test]

@@ -114,11 +114,14 @@ impl Control {
         state.heard = self.place.clock().now();
         let command = state.calls.command(id).cloned().unwrap_or_default();
         let answered = state.calls.answered(id);
+        state.handing = true;
         drop(state);
         match answered {
             Answered::Call(on_reply) => on_reply(understood(reply, &command)),
             Answered::Forgotten(on_reply) => drop(on_reply),
             Answered::Nobody => {}
         }
+        self.state().handing = false;
+        self.answered.notify_all();
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::remote::form::parts::number;
 use crate::remote::form::query::Query;
-use crate::remote::form::{backup, field, figures, info, store_error, success};
+use crate::remote::form::{backup, field, figures, info, session, store_error, success};
 use crate::store::PAGE_MAX;
 
 /// Answers a query.
@@ -68,6 +68,15 @@ fn answer(
             fields.field(field::SUBSCRIPTION, number(number_of));
         }
         Query::Unsubscribe { subscription } => engine.subscriptions.end(*subscription),
+        Query::Sessions => {
+            fields.open_array(field::SESSIONS);
+            for session in engine.sessions()? {
+                fields.open_document_item();
+                session::write(&session, fields);
+                fields.close();
+            }
+            fields.close();
+        }
         Query::Stats => figures::write_stats(&engine.stats()?, fields),
         Query::Recovery => figures::write_recovery(&engine.recovery, fields),
         Query::Check => figures::write_check(&engine.check()?, fields),

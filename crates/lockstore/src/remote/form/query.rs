@@ -21,6 +21,7 @@ pub(crate) enum Query<'a> {
     Subscribe { prefix: Cow<'a, str>, events_max: Option<usize> },
     NextEvents { subscription: u64 },
     Unsubscribe { subscription: u64 },
+    Sessions,
     Stats,
     Recovery,
     Check,
@@ -54,6 +55,7 @@ impl<'a> Query<'a> {
             }
             Self::NextEvents { subscription } => fields.field(NEXT_EVENTS, number(*subscription)),
             Self::Unsubscribe { subscription } => fields.field(UNSUBSCRIBE, number(*subscription)),
+            Self::Sessions => fields.field(SESSIONS, Value::Int32(1)),
             Self::Stats => fields.field(STATS, Value::Int32(1)),
             Self::Recovery => fields.field(RECOVERY, Value::Int32(1)),
             Self::Check => fields.field(CHECK, Value::Int32(1)),
@@ -100,6 +102,7 @@ impl<'a> Query<'a> {
                         before: arguments.count(field::BEFORE)?,
                         limit: arguments.size(field::LIMIT)?,
                     },
+                    SESSIONS => Self::Sessions,
                     RECOVERY => Self::Recovery,
                     CHECK => Self::Check,
                     COMPACT => Self::Compact,
@@ -122,13 +125,14 @@ const AUDIT: &str = "lockAudit";
 const SUBSCRIBE: &str = "lockSubscribe";
 const NEXT_EVENTS: &str = "lockNextEvents";
 const UNSUBSCRIBE: &str = "lockUnsubscribe";
+const SESSIONS: &str = "lockSessions";
 const STATS: &str = "lockStats";
 const RECOVERY: &str = "lockRecovery";
 const CHECK: &str = "lockCheck";
 const BACKUP: &str = "lockBackup";
 const COMPACT: &str = "lockCompact";
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     IS_HELD,
     INSPECT,
     LIST,
@@ -136,6 +140,7 @@ const NAMES: [&str; 12] = [
     SUBSCRIBE,
     NEXT_EVENTS,
     UNSUBSCRIBE,
+    SESSIONS,
     STATS,
     RECOVERY,
     CHECK,

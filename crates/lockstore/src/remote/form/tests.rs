@@ -267,6 +267,7 @@ fn a_query() -> impl Strategy<Value = Query<'static>> {
         }),
         a_number().prop_map(|subscription| Query::NextEvents { subscription }),
         a_number().prop_map(|subscription| Query::Unsubscribe { subscription }),
+        Just(Query::Sessions),
         Just(Query::Stats),
         Just(Query::Recovery),
         Just(Query::Check),

@@ -1,0 +1,111 @@
+//! `lockstore sessions`: the processes whose locks end with them.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use lockstore::WallTime;
+use lockstore::presence::{SessionInfo, SessionStanding};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::{print, print_json};
+use crate::store_file::{Access, StoreFile};
+use crate::table::table;
+use crate::times::{between, rfc3339, rough};
+
+/// List the processes whose locks end with them
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Sessions {
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    sessions: Vec<SessionReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionReport {
+    session: u64,
+    /// `null` for a session of the server itself, and so for the next one.
+    pid: Option<u32>,
+    since: Option<String>,
+    locks: usize,
+    document_locks: usize,
+    waiters: usize,
+    standing: &'static str,
+    /// How long a session that is lost has yet; `null` for all others.
+    remaining_seconds: Option<f64>,
+}
+
+impl Sessions {
+    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+        let sessions = file.with(Access::Existing, |store| Ok(store.sessions()?))?;
+        if self.json {
+            let sessions = sessions.iter().map(SessionReport::from).collect();
+            print_json(&Listing { sessions })?;
+        } else if !sessions.is_empty() {
+            let now = file.wall();
+            print(&table(&HEADINGS, sessions.iter().map(|session| row(session, now))))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl From<&SessionInfo> for SessionReport {
+    fn from(info: &SessionInfo) -> Self {
+        let (standing, remaining) = match info.standing {
+            SessionStanding::Connected => ("connected", None),
+            SessionStanding::Lost { remaining } => ("lost", Some(remaining)),
+            SessionStanding::Ending => ("ending", None),
+        };
+        Self {
+            session: info.session.get(),
+            pid: info.client.map(|(client, _)| client.process.pid),
+            since: info.client.map(|(_, since)| rfc3339(since)),
+            locks: info.locks,
+            document_locks: info.document_locks,
+            waiters: info.waiters,
+            standing,
+            remaining_seconds: remaining.map(|remaining| remaining.as_secs_f64()),
+        }
+    }
+}
+
+fn row(info: &SessionInfo, now: WallTime) -> Vec<String> {
+    let (pid, held_for) = match info.client {
+        Some((client, since)) => (client.process.pid.to_string(), rough(between(since, now))),
+        None => ("the server".to_owned(), String::new()),
+    };
+    vec![
+        pid,
+        held_for,
+        info.locks.to_string(),
+        info.document_locks.to_string(),
+        info.waiters.to_string(),
+        match info.standing {
+            SessionStanding::Connected => "connected".to_owned(),
+            SessionStanding::Lost { remaining } => format!("lost, {} left", rough(remaining)),
+            SessionStanding::Ending => "ending".to_owned(),
+        },
+    ]
+}
+
+const HEADINGS: [&str; 6] = ["PID", "FOR", "LOCKS", "DOCUMENTS", "WAITS", "STANDING"];
+
+const ABOUT: &str = "\
+List the processes whose locks end with them: a line for each session, the earliest first. Prints nothing when there are none.
+
+A `lockstore run` has a session at the store's server, and so have programs that ask for one. What it holds, and what it waits for, ends \
+with it: at once when the process dies. A session is `lost` when its process is not connected any more and is not known to be dead: it \
+ends after a grace, unless the process comes back. WAITS are waits for locks, DOCUMENTS are documents that are locked.
+
+Exit codes: 0 listed, 2 the command line is wrong, 4 the store could not be used, or there is none.";
+
+const EXAMPLES: &str = "\
+Examples:
+  lockstore sessions
+  lockstore sessions --json | jq '.sessions[] | select(.locks > 0) | .pid'";

@@ -1,0 +1,129 @@
+//! Sessions as they are shown.
+
+use std::time::Duration;
+
+use docquery::{Result, Value, Writer};
+
+use super::field;
+use super::parts::{bad, count, number};
+use crate::clock::{BootId, WallTime};
+use crate::commands::Arguments;
+use crate::presence::{Instance, Presence, Process, SessionInfo, SessionStanding};
+
+pub(crate) fn write(info: &SessionInfo, fields: &mut Writer) {
+    fields.field(field::SESSION, number(info.session.get()));
+    fields.field(field::LOCKS, count(info.locks));
+    fields.field(field::DOCUMENT_LOCKS, count(info.document_locks));
+    fields.field(field::WAITERS, count(info.waiters));
+    if let Some((client, since)) = &info.client {
+        write_client(client, fields);
+        let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        fields.field(field::SINCE, Value::DateTime(since));
+    }
+    let standing = match info.standing {
+        SessionStanding::Connected => CONNECTED,
+        SessionStanding::Lost { .. } => LOST,
+        SessionStanding::Ending => ENDING,
+    };
+    fields.field(field::STANDING, Value::String(standing));
+    if let SessionStanding::Lost { remaining } = info.standing {
+        let remaining = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
+        fields.field(field::REMAINING_MS, number(remaining));
+    }
+}
+
+/// Under the names that `lockHello` has.
+fn write_client(client: &Presence, fields: &mut Writer) {
+    let Presence { instance, process } = client;
+    fields.field(field::PID, number(process.pid.into()));
+    fields.field(field::START_TIME, number(process.started_ticks));
+    fields.field(field::BOOT_ID, Value::Binary { subtype: UUID, bytes: &process.boot_id.0 });
+    fields.field(field::PID_NAMESPACE, number(process.pid_namespace));
+    fields.field(field::INSTANCE, Value::Binary { subtype: UUID, bytes: &instance.0 });
+}
+
+pub(crate) fn read(mut fields: Arguments<'_>) -> Result<SessionInfo> {
+    let standing = match fields.need(field::STANDING, Arguments::text)? {
+        CONNECTED => SessionStanding::Connected,
+        ENDING => SessionStanding::Ending,
+        LOST => {
+            let remaining = fields.need(field::REMAINING_MS, Arguments::count)?;
+            SessionStanding::Lost { remaining: Duration::from_millis(remaining) }
+        }
+        other => return Err(bad(field::STANDING, &format!("no session stands '{other}'"))),
+    };
+    Ok(SessionInfo {
+        session: fields.need(field::SESSION, Arguments::session)?,
+        client: match fields.count(field::PID)? {
+            Some(pid) => Some((read_client(pid, &mut fields)?, read_since(&mut fields)?)),
+            None => None,
+        },
+        locks: fields.need(field::LOCKS, Arguments::size)?,
+        document_locks: fields.need(field::DOCUMENT_LOCKS, Arguments::size)?,
+        waiters: fields.need(field::WAITERS, Arguments::size)?,
+        standing,
+    })
+}
+
+fn read_client(pid: u64, fields: &mut Arguments<'_>) -> Result<Presence> {
+    let process = Process {
+        pid: u32::try_from(pid).map_err(|_| bad(field::PID, &"a pid"))?,
+        started_ticks: fields.need(field::START_TIME, Arguments::count)?,
+        boot_id: BootId(bytes(field::BOOT_ID, fields)?),
+        pid_namespace: fields.need(field::PID_NAMESPACE, Arguments::count)?,
+    };
+    Ok(Presence { instance: Instance(bytes(field::INSTANCE, fields)?), process })
+}
+
+fn read_since(fields: &mut Arguments<'_>) -> Result<WallTime> {
+    match fields.value(field::SINCE) {
+        Value::DateTime(millis) => Ok(WallTime::from_millis(u64::try_from(millis).unwrap_or(0))),
+        _ => Err(bad(field::SINCE, &"a date")),
+    }
+}
+
+fn bytes(name: &str, fields: &mut Arguments<'_>) -> Result<[u8; 16]> {
+    match fields.value(name) {
+        Value::Binary { bytes, .. } => bytes.try_into().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| bad(name, &"16 bytes"))
+}
+
+const CONNECTED: &str = "connected";
+const LOST: &str = "lost";
+const ENDING: &str = "ending";
+
+/// BSON's subtype.
+const UUID: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use lockcore::SessionId;
+
+    use super::*;
+    use crate::remote::form::{expect_success, success};
+
+    #[test]
+    fn a_session_is_read_as_it_was_written() {
+        let process = Process {
+            pid: 4_711,
+            started_ticks: 123_456,
+            boot_id: BootId([3; 16]),
+            pid_namespace: 4_026_531_836,
+        };
+        let client = Presence { instance: Instance([7; 16]), process };
+        let remaining = Duration::from_millis(1_500);
+        for (client, standing) in [
+            (None, SessionStanding::Connected),
+            (Some((client, WallTime::from_millis(1))), SessionStanding::Lost { remaining }),
+            (Some((client, WallTime::from_millis(2))), SessionStanding::Ending),
+        ] {
+            let session = SessionId::new(9).unwrap();
+            let info =
+                SessionInfo { session, client, locks: 1, document_locks: 2, waiters: 3, standing };
+            let reply = success(|fields| write(&info, fields));
+            assert_eq!(read(expect_success(&reply).unwrap()).unwrap(), info);
+        }
+    }
+}
