@@ -9,12 +9,14 @@ mod blocking;
 mod call;
 mod errors;
 mod events;
+mod holding;
 mod lock;
 mod program;
 mod records;
 mod seconds;
 mod shared;
 mod store;
+mod terms;
 
 use pyo3::prelude::*;
 
