@@ -16,6 +16,35 @@ pub(crate) fn driver(program: &Path) -> Outcome {
         .run()
 }
 
+/// The Python package: its wheel is built and installed, and used by the real programs.
+pub(crate) fn package() -> Outcome {
+    let python = environment("package", PACKAGE_TESTS)?;
+    let wheels = target_folder().join("tools/wheels");
+    if wheels.exists() {
+        // Of several versions pip would take the highest.
+        fs::remove_dir_all(&wheels)
+            .map_err(|error| Failure::new(format!("cannot empty {}: {error}", wheels.display())))?;
+    }
+    // The same profile as the tests': what they share is built once.
+    Step::new("build of the wheel", &python)
+        .args(["-m", "maturin", "build", "--quiet", "--compatibility", "linux"])
+        .args(["--compression-method", "stored", "--manifest-path", PACKAGE, "--out"])
+        .args([wheels.as_os_str(), "--interpreter".as_ref(), python.as_os_str()])
+        .run()?;
+    Step::new("install the wheel", &python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"])
+        .args(["--no-deps", "--force-reinstall", "--find-links"])
+        .args([wheels.as_os_str(), "lockstore".as_ref()])
+        .run()?;
+    Step::new("the types of the package", &python)
+        .args(["-m", "mypy.stubtest", "--concise", "lockstore"])
+        .run()?;
+    Step::new("the Python package", &python)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE_TESTS])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .run()
+}
+
 /// The Python of a virtual environment that has what `requirements.txt` in `tests` names. It is made anew when that
 /// changes.
 fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
@@ -40,6 +69,12 @@ fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", installed.display())))?;
     Ok(python)
 }
+
+/// The Python package.
+const PACKAGE: &str = "crates/lockstore-py/Cargo.toml";
+
+/// Its tests.
+const PACKAGE_TESTS: &str = "crates/lockstore-py/tests";
 
 /// The tests of the wire protocol.
 const DRIVERS: &str = "crates/lockstore-server/tests/pymongo";

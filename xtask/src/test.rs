@@ -17,6 +17,7 @@ pub(crate) fn run() -> Outcome {
     let program = program()?;
     python::driver(&program)?;
     driver::test(&program)?;
+    python::package()?;
     tests()
 }
 

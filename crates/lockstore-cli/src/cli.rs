@@ -1,7 +1,5 @@
 //! The command line: what can be asked of the program.
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
 use crate::commands::acquire::Acquire;
@@ -22,7 +20,9 @@ use crate::commands::show::Show;
 use crate::commands::stats::Stats;
 use crate::commands::uri::Uri;
 use crate::commands::wait::Wait;
+use crate::exit_code::ExitCode;
 use crate::failure::{Codes, Failure};
+use crate::program::Program;
 use crate::store_file::StoreArgs;
 
 /// Durable locks and documents for scripts, cron jobs and people
@@ -73,27 +73,27 @@ impl Cli {
         matches!(&self.command, Command::Serve(serve) if serve.is_in_background())
     }
 
-    /// Does what was asked.
-    pub(crate) fn execute(self) -> Result<ExitCode, Failure> {
-        let store = self.store;
+    /// Does what was asked of this `program`.
+    pub(crate) fn execute(self, program: &Program) -> Result<ExitCode, Failure> {
+        let file = || self.store.locate(program);
         match self.command {
-            Command::Run(run) => run.execute(&store.locate()?),
-            Command::Acquire(acquire) => acquire.execute(&store.locate()?),
-            Command::Release(release) => release.execute(&store.locate()?),
-            Command::Renew(renew) => renew.execute(&store.locate()?),
-            Command::Wait(wait) => wait.execute(&store.locate()?),
-            Command::Ls(ls) => ls.execute(&store.locate()?),
-            Command::Show(show) => show.execute(&store.locate()?),
-            Command::Sessions(sessions) => sessions.execute(&store.locate()?),
-            Command::Break(break_lock) => break_lock.execute(&store.locate()?),
-            Command::Audit(audit) => audit.execute(&store.locate()?),
-            Command::Doc(doc) => doc.execute(&store.locate()?),
-            Command::Check(check) => check.execute(&store.locate()?),
-            Command::Stats(stats) => stats.execute(&store.locate()?),
-            Command::Backup(backup) => backup.execute(&store.locate()?),
-            Command::Compact(compact) => compact.execute(&store.locate()?),
-            Command::Serve(serve) => serve.execute(&store.locate()?),
-            Command::Uri(Uri {}) => Uri::execute(&store.locate()?),
+            Command::Run(run) => run.execute(&file()?),
+            Command::Acquire(acquire) => acquire.execute(&file()?),
+            Command::Release(release) => release.execute(&file()?),
+            Command::Renew(renew) => renew.execute(&file()?),
+            Command::Wait(wait) => wait.execute(&file()?),
+            Command::Ls(ls) => ls.execute(&file()?),
+            Command::Show(show) => show.execute(&file()?),
+            Command::Sessions(sessions) => sessions.execute(&file()?),
+            Command::Break(break_lock) => break_lock.execute(&file()?),
+            Command::Audit(audit) => audit.execute(&file()?),
+            Command::Doc(doc) => doc.execute(&file()?),
+            Command::Check(check) => check.execute(&file()?),
+            Command::Stats(stats) => stats.execute(&file()?),
+            Command::Backup(backup) => backup.execute(&file()?),
+            Command::Compact(compact) => compact.execute(&file()?),
+            Command::Serve(serve) => serve.execute(&file()?),
+            Command::Uri(Uri {}) => Uri::execute(&file()?),
             Command::Completions(completions) => completions.execute(),
         }
     }

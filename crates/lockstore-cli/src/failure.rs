@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::process::ExitCode;
 
 use lockstore::{
     AcquireError, ArgumentError, BreakError, DocumentError, ErrorCode, LockDocumentError,
@@ -11,6 +10,7 @@ use lockstore::{
 };
 use lockstore_server::ConnectError;
 
+use crate::exit_code::ExitCode;
 use crate::holders;
 
 /// What went wrong, in one or two sentences for a person.

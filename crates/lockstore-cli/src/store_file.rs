@@ -16,6 +16,7 @@ use lockstore_server::{ConnectError, ConnectOptions};
 
 use crate::backoff::Backoff;
 use crate::failure::{Failure, Kind};
+use crate::program::Program;
 use crate::times::{parse_time, rough};
 
 /// Which store, and how patiently.
@@ -35,6 +36,8 @@ pub(crate) struct StoreArgs {
 #[derive(Clone, Debug)]
 pub(crate) struct StoreFile {
     path: PathBuf,
+    /// What serves it.
+    program: Program,
     turn_timeout: Duration,
     clock: SystemClock,
 }
@@ -65,7 +68,7 @@ pub(crate) enum NotOpen {
 
 impl StoreArgs {
     /// The file that was named, or else the default.
-    pub(crate) fn locate(self) -> Result<StoreFile, Failure> {
+    pub(crate) fn locate(self, program: &Program) -> Result<StoreFile, Failure> {
         let named = match self.store {
             Some(named) => named,
             None => default_path()?,
@@ -77,11 +80,16 @@ impl StoreArgs {
         let clock = SystemClock::new().map_err(|error| {
             Failure::store(format!("the machine's clock and boot id cannot be read: {error}"))
         })?;
-        Ok(StoreFile { path, turn_timeout: self.store_timeout, clock })
+        Ok(StoreFile { path, program: program.clone(), turn_timeout: self.store_timeout, clock })
     }
 }
 
 impl StoreFile {
+    /// What serves it.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -189,7 +197,9 @@ impl StoreFile {
     /// How commands work with a server. One that they start does not keep the file for long from those who open it themselves.
     fn options(&self) -> ConnectOptions {
         let timeout = self.turn_timeout;
-        ConnectOptions::new().start_timeout(timeout).grace(timeout).idle_exit(IDLE_EXIT)
+        let options =
+            ConnectOptions::new().start_timeout(timeout).grace(timeout).idle_exit(IDLE_EXIT);
+        self.program.serve_by(options)
     }
 
     fn try_open_file(&self, access: Access) -> Result<Store, NotOpen> {

@@ -1,10 +1,9 @@
 //! `lockstore acquire`: a lock for a script, which releases it later.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
 use crate::event::Events;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::grant::Grant;
 use crate::lock_args::WantedArgs;

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use clap::Args;
 use signal_hook::low_level::signal_name;
 
 use crate::event::Events;
+use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Kind};
 use crate::held::Held;
 use crate::lock_args::WantedArgs;

@@ -1,7 +1,6 @@
 //! `lockstore serve`: the store for many processes, on a socket beside its file.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,6 +12,7 @@ use rustix::process::{Pid, getppid};
 
 use crate::detached;
 use crate::event::Event;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::logging;
 use crate::output;
@@ -50,7 +50,7 @@ impl Serve {
 
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         if self.detach {
-            return detached::start(self.command_line(file));
+            return detached::start(file.program(), self.command_line(file));
         }
         if self.is_in_background() {
             detached::leave_starter();

@@ -1,12 +1,11 @@
 //! `lockstore sessions`: the processes whose locks end with them.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::WallTime;
 use lockstore::presence::{SessionInfo, SessionStanding};
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::store_file::{Access, StoreFile};

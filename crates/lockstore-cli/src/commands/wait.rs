@@ -1,11 +1,11 @@
 //! `lockstore wait`: waiting for a lock to be free, without taking it.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use lockstore::Key;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::holders;
 use crate::names::parse_key;

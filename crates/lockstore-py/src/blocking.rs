@@ -1,0 +1,34 @@
+//! Waiting on a thread of Python's: without the interpreter's lock, and such that Ctrl-C is heard.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::bell::Bell;
+
+/// Waits for `future`. It is polled again and again and keeps its place in the queue, until it is over or the handler of a signal
+/// raises, as Ctrl-C's does: then it is given up, and what it was granted meanwhile is handed on.
+pub(crate) fn block_on<F>(py: Python<'_>, future: F) -> PyResult<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    let mut future = pin!(future);
+    let bell = Bell::hang()?;
+    let waker = bell.rope(0);
+    loop {
+        let mut poll_once = || future.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(output) = py.detach(&mut poll_once) {
+            return Ok(output);
+        }
+        py.detach(|| bell.wait(MOMENT));
+        bell.look();
+        py.check_signals()?;
+    }
+}
+
+/// A signal interrupts the wait of the thread that gets it. When that was another, it is seen after so long.
+const MOMENT: Duration = Duration::from_millis(250);
