@@ -1,7 +1,5 @@
 //! The command line: what can be asked of the program.
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
 use crate::commands::acquire::Acquire;
@@ -21,7 +19,9 @@ use crate::commands::show::Show;
 use crate::commands::stats::Stats;
 use crate::commands::uri::Uri;
 use crate::commands::wait::Wait;
+use crate::exit_code::ExitCode;
 use crate::failure::{Codes, Failure};
+use crate::program::Program;
 use crate::store_file::StoreArgs;
 
 /// Durable locks and documents for scripts, cron jobs and people
@@ -71,8 +71,8 @@ impl Cli {
         matches!(&self.command, Command::Serve(serve) if serve.is_in_background())
     }
 
-    /// Does what was asked.
-    pub(crate) fn execute(self) -> Result<ExitCode, Failure> {
+    /// Does what was asked of this `program`.
+    pub(crate) fn execute(self, program: &Program) -> Result<ExitCode, Failure> {
         let store = self.store;
         match self.command {
             Command::Run(run) => run.execute(&store.locate()?),
@@ -89,7 +89,7 @@ impl Cli {
             Command::Stats(stats) => stats.execute(&store.locate()?),
             Command::Backup(backup) => backup.execute(&store.locate()?),
             Command::Compact(compact) => compact.execute(&store.locate()?),
-            Command::Serve(serve) => serve.execute(&store.locate()?),
+            Command::Serve(serve) => serve.execute(&store.locate()?, program),
             Command::Uri(Uri {}) => Uri::execute(&store.locate()?),
             Command::Completions(completions) => completions.execute(),
         }

@@ -1,23 +1,24 @@
 //! A server in the background: a process of its own, which nothing of its starter's follows.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::Stdio;
 
 use rustix::fs::Mode;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output;
+use crate::program::Program;
 
-/// Runs this program again with `arguments`, in the background, and answers once it prints its first line, which is printed
+/// Runs `program` again with `arguments`, in the background, and answers once it prints its first line, which is printed
 /// here too, or has failed: then with its exit code. What it says on stderr until then goes to ours.
-pub(crate) fn start(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
+pub(crate) fn start(program: &Program, arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::store(format!("the server cannot be started: {error}"));
     // Whatever our own starter has left open would stay open for as long as the server lives.
     close_fds::set_fds_cloexec(FIRST_OF_OTHERS, &[]);
-    let mut server = Command::new(env::current_exe().map_err(failed)?);
+    let mut server = program.command().map_err(failed)?;
     server.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped());
     let mut server = server.spawn().map_err(failed)?;
     let stdout = server.stdout.take().expect("it is piped");

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
-use std::process::ExitCode;
 
 use lockstore::{
     AcquireError, ArgumentError, BreakError, DocumentError, ErrorCode, LockDocumentError,
     MaintenanceError, OpenError, ReadError, ReleaseError, RenewError, StoreError,
 };
 
+use crate::exit_code::ExitCode;
 use crate::holders;
 
 /// What went wrong, in one or two sentences for a person.

@@ -1,11 +1,11 @@
 //! Answers to a command line that asks for help, or that makes no sense.
 
 use std::error::Error as _;
-use std::process::ExitCode;
 
 use clap::Error;
 use clap::error::{ContextKind, ErrorKind};
 
+use crate::exit_code::ExitCode;
 use crate::failure::{Codes, Failure};
 use crate::output;
 

@@ -1,12 +1,12 @@
 //! `lockstore acquire`: a lock for a script, which releases it later.
 
-use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
 use clap::Args;
 
 use crate::acquiring::Grant;
 use crate::event;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lock_args::WantedArgs;
 use crate::output::{printable, to_json, unwritten, write};

@@ -1,11 +1,10 @@
 //! `lockstore audit`: the breaks that were recorded.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::BreakRecord;
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::report::BreakReport;

@@ -1,10 +1,10 @@
 //! `lockstore backup`: a copy of the store.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::store_file::{Access, StoreFile};
 

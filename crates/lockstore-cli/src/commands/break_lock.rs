@@ -1,11 +1,10 @@
 //! `lockstore break`: taking a lock from whoever holds it.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::{BreakRecord, Key, Store, Token};
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::names::{parse_key, parse_token, user_and_host};
 use crate::output::{print, print_json, printable};

@@ -1,11 +1,10 @@
 //! `lockstore check`: comparing everything in the store with everything.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::Store;
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json, printable};
 use crate::store_file::{Access, StoreFile};

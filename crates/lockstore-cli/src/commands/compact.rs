@@ -1,9 +1,8 @@
 //! `lockstore compact`: a file no larger than it must be.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::print;
 use crate::store_file::{Access, StoreFile};

@@ -1,11 +1,10 @@
 //! `lockstore completions`: what a shell needs to complete our commands.
 
-use std::process::ExitCode;
-
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
 use crate::cli::Cli;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::print;
 

@@ -20,8 +20,6 @@ mod query;
 mod unlock;
 mod update;
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 
 use self::aggregate::Aggregate;
@@ -41,6 +39,7 @@ use self::insert::Insert;
 use self::locks::Locks;
 use self::unlock::Unlock;
 use self::update::Update;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::store_file::StoreFile;
 

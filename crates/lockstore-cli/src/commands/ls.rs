@@ -1,11 +1,10 @@
 //! `lockstore ls`: the locks that are held.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::{LockInfo, Store, WallTime};
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::report::LockReport;

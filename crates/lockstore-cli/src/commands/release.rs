@@ -1,9 +1,8 @@
 //! `lockstore release`: giving a lock back.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lock_args::GrantArgs;
 use crate::store_file::{Access, StoreFile};

@@ -1,11 +1,11 @@
 //! `lockstore renew`: beginning a lease anew.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lock_args::GrantArgs;
 use crate::output::{print, print_json};

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use signal_hook::low_level::signal_name;
 
 use crate::acquiring::Grant;
 use crate::event::{self, Event};
+use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Kind};
 use crate::keeper::{Keeper, Report};
 use crate::lock_args::WantedArgs;

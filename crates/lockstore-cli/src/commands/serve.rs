@@ -1,7 +1,6 @@
 //! `lockstore serve`: the store for many processes, on a socket beside its file.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,9 +11,11 @@ use lockstore_server::{End, Server, ServerOptions, Stopper, log_path};
 
 use crate::detached;
 use crate::event::Event;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::logging;
 use crate::output;
+use crate::program::Program;
 use crate::signals;
 use crate::store_file::{Access, StoreFile};
 use crate::times::parse_time;
@@ -42,9 +43,9 @@ impl Serve {
         self.in_background
     }
 
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, file: &StoreFile, program: &Program) -> Result<ExitCode, Failure> {
         if self.detach {
-            return detached::start(self.command_line(file));
+            return detached::start(program, self.command_line(file));
         }
         if self.in_background {
             detached::leave_starter();

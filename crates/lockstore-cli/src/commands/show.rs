@@ -1,10 +1,9 @@
 //! `lockstore show`: one lock, and who holds it.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::{HolderInfo, Key, LockInfo, WallTime};
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::names::parse_key;
 use crate::output::{print, print_json};

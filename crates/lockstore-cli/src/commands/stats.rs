@@ -1,10 +1,9 @@
 //! `lockstore stats`: figures of the store.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::store_file::{Access, StoreFile};

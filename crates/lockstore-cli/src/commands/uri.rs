@@ -1,9 +1,8 @@
 //! `lockstore uri`: the address of the store's socket.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output;
 use crate::store_file::StoreFile;

@@ -1,6 +1,5 @@
 //! `lockstore wait`: waiting for a lock to be free, without taking it.
 
-use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use clap::Args;
 use lockstore::{Key, Store};
 
 use crate::acquiring::{Try, until_done};
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::holders;
 use crate::names::parse_key;

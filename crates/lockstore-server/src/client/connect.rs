@@ -1,5 +1,6 @@
 //! Connecting to a store that processes share.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub fn connect(path: impl AsRef<Path>) -> Result<Store, ConnectError> {
 #[must_use = "options do nothing until a store is connected to with them"]
 pub struct ConnectOptions {
     pub(super) program: Option<PathBuf>,
+    pub(super) program_arguments: Vec<OsString>,
     pub(super) idle_exit: Duration,
     pub(super) start_timeout: Duration,
     pub(super) grace: Duration,
@@ -59,6 +61,7 @@ impl ConnectOptions {
     pub fn new() -> Self {
         Self {
             program: None,
+            program_arguments: Vec::new(),
             idle_exit: Duration::from_secs(60),
             start_timeout: Duration::from_secs(10),
             grace: Duration::from_secs(1),
@@ -71,6 +74,15 @@ impl ConnectOptions {
     /// running program, else one on `PATH`.
     pub fn program(self, program: impl Into<PathBuf>) -> Self {
         Self { program: Some(program.into()), ..self }
+    }
+
+    /// What the program is given before all else, so that it is `lockstore`: `-m lockstore` for a Python that brings it along.
+    /// Nothing by default.
+    pub fn program_arguments(
+        self,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
+        Self { program_arguments: arguments.into_iter().map(Into::into).collect(), ..self }
     }
 
     /// A server that is started ends when nobody has been connected for so long; 60 s by default.

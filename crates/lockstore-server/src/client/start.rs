@@ -66,6 +66,7 @@ impl Turn {
             .map_err(|looked| ConnectError::NoProgram { path: path.to_owned(), looked })?;
         let time = |time: Duration| format!("{}ms", time.as_millis());
         let mut command = Command::new(&program);
+        command.args(&place.options().program_arguments);
         command.args(["serve", "--detach", "--idle-exit"]).arg(time(place.options().idle_exit));
         command.arg("--store-timeout").arg(time(place.options().start_timeout));
         command.arg("--store").arg(path).current_dir("/");

@@ -1,13 +1,12 @@
 //! `lockstore doc aggregate`: documents through the stages of a pipeline.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::bson::RawDocumentBuf;
 use lockstore::bson::raw::RawArrayBuf;
 
 use super::collection_args::CollectionArgs;
 use super::query::Index;
+use crate::exit_code::ExitCode;
 use crate::extended::{Form, parse_array};
 use crate::failure::Failure;
 use crate::spool::Spool;

@@ -1,11 +1,10 @@
 //! `lockstore doc collections`: what collections there are.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::{Store, bson::RawDocumentBuf};
 use serde::Serialize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::store_file::{Access, StoreFile};

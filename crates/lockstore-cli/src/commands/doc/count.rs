@@ -1,12 +1,11 @@
 //! `lockstore doc count`: how many documents match a filter.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use serde::Serialize;
 
 use super::collection_args::CollectionArgs;
 use super::query::Selection;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::store_file::{Access, StoreFile};

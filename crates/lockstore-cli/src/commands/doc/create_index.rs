@@ -1,6 +1,5 @@
 //! `lockstore doc create-index`: a new index.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use lockstore::IndexModel;
 use lockstore::bson::{Document, RawDocumentBuf};
 
 use super::collection_args::CollectionArgs;
+use crate::exit_code::ExitCode;
 use crate::extended::parse_document;
 use crate::failure::Failure;
 use crate::output::{print, printable};

@@ -1,13 +1,12 @@
 //! `lockstore doc delete`: deleting documents.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::bson::RawDocumentBuf;
 use serde::Serialize;
 
 use super::collection_args::CollectionArgs;
 use super::query::Index;
+use crate::exit_code::ExitCode;
 use crate::extended::parse_document;
 use crate::failure::Failure;
 use crate::output::{print, print_json};

@@ -1,11 +1,11 @@
 //! `lockstore doc drop`: the end of a collection.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::process::ExitCode;
 
 use clap::Args;
 
 use super::collection_args::CollectionArgs;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::store_file::{Access, StoreFile};
 

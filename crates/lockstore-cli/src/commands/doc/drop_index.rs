@@ -1,11 +1,10 @@
 //! `lockstore doc drop-index`: the end of an index.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::Hint;
 
 use super::collection_args::CollectionArgs;
+use crate::exit_code::ExitCode;
 use crate::extended::parse_hint;
 use crate::failure::Failure;
 use crate::store_file::{Access, StoreFile};

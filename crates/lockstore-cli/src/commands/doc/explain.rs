@@ -1,7 +1,5 @@
 //! `lockstore doc explain`: how documents would be found.
 
-use std::process::ExitCode;
-
 use clap::{Args, ValueEnum};
 use lockstore::Hint;
 use lockstore::bson::raw::CStr;
@@ -9,6 +7,7 @@ use lockstore::bson::{RawBson, RawDocumentBuf, cstr, rawdoc};
 
 use super::collection_args::CollectionArgs;
 use super::query::{Query, Selection};
+use crate::exit_code::ExitCode;
 use crate::extended::{Form, text};
 use crate::failure::Failure;
 use crate::output::print;

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
 use clap::Args;
@@ -14,6 +13,7 @@ use tempfile::{Builder, NamedTempFile};
 use super::collection_args::{CollectionArgs, Documents};
 use super::query::Query;
 use crate::event;
+use crate::exit_code::ExitCode;
 use crate::extended::{Form, text};
 use crate::failure::{Failure, Kind};
 use crate::output::print;

@@ -1,11 +1,10 @@
 //! `lockstore doc find`: the documents that match a filter.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
 use super::collection_args::CollectionArgs;
 use super::query::Query;
+use crate::exit_code::ExitCode;
 use crate::extended::Form;
 use crate::failure::Failure;
 use crate::spool::Spool;

@@ -1,12 +1,11 @@
 //! `lockstore doc get`: one document, by its `_id`.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::bson::{RawBson, rawdoc};
 
 use super::collection_args::CollectionArgs;
 use super::query::Fields;
+use crate::exit_code::ExitCode;
 use crate::extended::{Form, parse_id, text, text_of_value};
 use crate::failure::Failure;
 use crate::output::print;

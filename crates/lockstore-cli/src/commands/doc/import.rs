@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use super::collection_args::CollectionArgs;
 use crate::event::{self, Event};
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::importing::{Importing, Mode, Tally, next_batch};
 use crate::lines::{Batch, Reading};

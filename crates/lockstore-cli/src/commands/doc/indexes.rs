@@ -1,7 +1,5 @@
 //! `lockstore doc indexes`: the indexes of a collection.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::IndexModel;
 use lockstore::bson::Bson;
@@ -9,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::collection_args::CollectionArgs;
+use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};

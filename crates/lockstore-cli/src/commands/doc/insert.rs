@@ -1,7 +1,5 @@
 //! `lockstore doc insert`: new documents.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::DocumentError;
 use lockstore::bson::RawDocumentBuf;
@@ -9,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::collection_args::CollectionArgs;
+use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, parse_document, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};

@@ -1,13 +1,12 @@
 //! `lockstore doc unlock`: taking the locks of documents from whoever holds them.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::BreakRecord;
 use lockstore::bson::RawDocumentBuf;
 use serde::Serialize;
 
 use super::collection_args::CollectionArgs;
+use crate::exit_code::ExitCode;
 use crate::extended::parse_document;
 use crate::failure::Failure;
 use crate::names::user_and_host;

@@ -1,7 +1,5 @@
 //! `lockstore doc update`: changing documents.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use lockstore::UpdateResult;
 use lockstore::bson::raw::RawArrayBuf;
@@ -11,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::collection_args::CollectionArgs;
 use super::query::Index;
+use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, parse_array, parse_document, parse_update, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};

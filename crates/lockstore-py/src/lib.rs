@@ -1,0 +1,26 @@
+//! The native module of the Python package, `lockstore._native`: the store's client, with Python's calls.
+//!
+//! What is here may wait, and never waits with the interpreter's lock in its hands. No thread of ours ever touches Python: what
+//! completes elsewhere is put behind a bell, and the thread that waits for it, or the event loop, fetches it from there. So a
+//! busy interpreter stands in nobody's way, and one that ends cannot stop a thread in the middle of something.
+
+mod blocking;
+mod errors;
+mod lock;
+mod program;
+mod seconds;
+mod shared;
+mod store;
+
+use pyo3::prelude::*;
+
+/// The module.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use crate::lock::Lock;
+    #[pymodule_export]
+    use crate::program::main;
+    #[pymodule_export]
+    use crate::store::Store;
+}

@@ -1,0 +1,104 @@
+//! What all objects of one open store share.
+
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lockstore::{Session, SessionId, Store, StoreError};
+use lockstore_server::ConnectOptions;
+use pyo3::prelude::*;
+
+use crate::errors::Error;
+use crate::program::started_by_python;
+
+/// A store that is connected to, the session of this process there, and what it was opened with.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    store: Store,
+    /// Begun by the first lock that is bound to it.
+    session: Mutex<Option<Session>>,
+    opened_by: u32,
+}
+
+/// What a store is opened with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Options {
+    /// The file, as an absolute path.
+    pub(crate) path: PathBuf,
+    /// See [`ConnectOptions::idle_exit`].
+    pub(crate) idle_exit: Duration,
+    /// See [`ConnectOptions::start_timeout`].
+    pub(crate) start_timeout: Duration,
+}
+
+impl Shared {
+    pub(crate) fn connect(py: Python<'_>, options: Options) -> PyResult<Self> {
+        let connect =
+            ConnectOptions::new().idle_exit(options.idle_exit).start_timeout(options.start_timeout);
+        let connect = started_by_python(py, connect)?;
+        let store = py.detach(|| connect.connect(&options.path)).map_err(Error::from)?;
+        Ok(Self { options, store, session: Mutex::default(), opened_by: process::id() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.options.path
+    }
+
+    /// The store, unless this process has inherited it.
+    pub(crate) fn store(&self) -> Result<&Store, Error> {
+        if self.is_inherited() {
+            return Err(StoreError::Forked { opened_by: self.opened_by }.into());
+        }
+        Ok(&self.store)
+    }
+
+    /// Whether this process was forked from the one that has opened the store. Then no mutex may be taken: one that another thread
+    /// had in that moment stays locked for ever.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.opened_by != process::id()
+    }
+
+    /// The session of this process, which is begun if need be.
+    pub(crate) fn session(&self) -> Result<SessionId, Error> {
+        let store = self.store()?;
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*session {
+            return Ok(session.id());
+        }
+        let begun = store.session()?;
+        let id = begun.id();
+        *session = Some(begun);
+        Ok(id)
+    }
+
+    /// The session has ended, as one does whose process could not reach the server for long. The next lock begins another.
+    pub(crate) fn forget_session(&self, ended: SessionId) {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = session.take_if(|session| session.id() == ended) {
+            std::mem::forget(session);
+        }
+    }
+
+    /// Ends the session, with all locks that are bound to it, and closes the store.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        let store = self.store()?.clone();
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = session.map_or(Ok(()), Session::end);
+        match store.close() {
+            Ok(()) => Ok(ended?),
+            Err(StoreError::Closed) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nothing is bound to it any more, or the process ends: either way the server finds out by itself, and nobody who drops
+        // an object should have to wait for it.
+        let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        std::mem::forget(session);
+    }
+}
