@@ -5,6 +5,7 @@
 //! busy interpreter stands in nobody's way, and one that ends cannot stop a thread in the middle of something.
 
 mod blocking;
+mod documents;
 mod errors;
 mod lock;
 mod program;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 /// The module.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use crate::documents::{DocumentLock, Documents};
     #[pymodule_export]
     use crate::lock::Lock;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{IntoPyDict, PyType};
 
 use crate::errors::{Class, Error};
 use crate::lock::{Lock, Terms};
@@ -60,6 +60,18 @@ impl Store {
         Lock::new(Arc::clone(&self.shared), terms)
     }
 
+    #[pyo3(signature = (name, *, database = "lockstore", tz_aware = false))]
+    fn collection<'py>(
+        slf: &Bound<'py, Self>,
+        name: &str,
+        database: &str,
+        tz_aware: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let class = slf.py().import("lockstore.collection")?.getattr("Collection")?;
+        let how = [("tz_aware", tz_aware)].into_py_dict(slf.py())?;
+        class.call((slf, database, name), Some(&how))
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.shared.close())?)
     }
@@ -83,6 +95,12 @@ impl Store {
 
     fn __repr__(&self) -> String {
         format!("<lockstore.Store {}>", self.shared.path().display())
+    }
+}
+
+impl Store {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 

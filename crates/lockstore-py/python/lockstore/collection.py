@@ -184,7 +184,7 @@ class Collection:
         Raises `DuplicateKeyError`.
         """
         _identify(document)
-        checked(self._documents.write({"insert": self._name} | _given({"comment": comment}), "documents", [document])[0])
+        self._run({"insert": self._name, "documents": [document]} | _given({"comment": comment}))
         return InsertOneResult(document["_id"])
 
     def insert_many(
@@ -421,8 +421,8 @@ class Collection:
     ) -> UpdateResult:
         options = {"arrayFilters": array_filters, "collation": collation, "hint": None if hint is None else as_hint(hint)}
         statement = {"q": filter, "u": update, "multi": multi, "upsert": upsert} | _given(options)
-        head = {"update": self._name} | _given({"let": let, "comment": comment})
-        reply = checked(self._documents.write(head, "updates", [statement])[0])
+        command = {"update": self._name, "updates": [statement]} | _given({"let": let, "comment": comment})
+        reply = self._run(command)
         upserted = reply.get("upserted")
         matched = 0 if upserted else reply["n"]
         return UpdateResult(matched, reply["nModified"], upserted[0]["_id"] if upserted else None, reply)
@@ -430,8 +430,7 @@ class Collection:
     def _delete(self, filter: Filter, limit: int, collation: Any, hint: Any, let: Any, comment: Any) -> DeleteResult:
         options = {"collation": collation, "hint": None if hint is None else as_hint(hint)}
         statement = {"q": filter, "limit": limit} | _given(options)
-        head = {"delete": self._name} | _given({"let": let, "comment": comment})
-        reply = checked(self._documents.write(head, "deletes", [statement])[0])
+        reply = self._run({"delete": self._name, "deletes": [statement]} | _given({"let": let, "comment": comment}))
         return DeleteResult(reply["n"], reply)
 
     def _find_and_modify(

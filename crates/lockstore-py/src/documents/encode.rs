@@ -1,6 +1,7 @@
 //! Python's values as BSON.
 
 use docquery::{Decimal, Document, Value, Writer};
+use lockstore::bson::{RawBson, RawDocumentBuf};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -29,6 +30,17 @@ pub(super) fn document(given: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let mut encoder = Encoder::new(given.py())?;
     encoder.fields(given)?;
     Ok(encoder.finish())
+}
+
+/// A value as BSON: an update, which is a mapping or a list.
+pub(super) fn value(given: &Bound<'_, PyAny>) -> PyResult<RawBson> {
+    let mut encoder = Encoder::new(given.py())?;
+    encoder.value(Place::Field(""), given)?;
+    let document = RawDocumentBuf::from_bytes(encoder.finish());
+    let value = document.and_then(|document| {
+        Ok(document.get("")?.map(RawBson::from))
+    });
+    value.map_err(|error| invalid(error.to_string()))?.ok_or_else(|| unknown(given))
 }
 
 impl<'py> Encoder<'py> {
@@ -222,7 +234,7 @@ impl<'py> Encoder<'py> {
     fn regex(&mut self, place: Place<'_>, given: &Bound<'py, PyAny>) -> PyResult<()> {
         let pattern = given.getattr(intern!(self.py, "pattern"))?;
         let pattern = match pattern.cast::<PyBytes>() {
-            Ok(bytes) => std::str::from_utf8(bytes.as_bytes())?.to_owned(),
+            Ok(bytes) => String::from_utf8(bytes.as_bytes().to_vec())?,
             Err(_) => pattern.extract()?,
         };
         if pattern.contains('\0') {

@@ -1,8 +1,8 @@
 //! Python's classes that documents are made of.
 
 use pyo3::prelude::*;
-
 use pyo3::sync::PyOnceLock;
+use pyo3::types::IntoPyDict;
 
 /// The classes, fetched once.
 #[derive(Debug)]

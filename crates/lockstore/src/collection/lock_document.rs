@@ -58,6 +58,7 @@ impl<T> Collection<T> {
             array_filters: Vec::new(),
             projection: None,
             lock_id: None,
+            is_new_lock_id: true,
             break_lock: false,
             get_locked_doc: false,
             sleep: None,
@@ -115,6 +116,7 @@ pub struct LockDocument<'c, T> {
     array_filters: Vec<RawDocumentBuf>,
     projection: Option<RawDocumentBuf>,
     lock_id: Option<String>,
+    is_new_lock_id: bool,
     break_lock: bool,
     get_locked_doc: bool,
     sleep: Option<Duration>,
@@ -154,6 +156,16 @@ impl<T> LockDocument<'_, T> {
     /// shares that lock, and its update is not made once more.
     pub fn lock_id(mut self, lock_id: impl Into<String>) -> Self {
         self.lock_id = Some(lock_id.into()).filter(|lock_id| !lock_id.is_empty());
+        self.is_new_lock_id = self.lock_id.is_none();
+        self
+    }
+
+    /// As [`lock_id`](Self::lock_id), with one that nobody has used before: a UUID that was made for this lock. So when the server of a
+    /// store that lives elsewhere ends before it has answered, what it has locked is found again, as with the `lock_id` that is
+    /// made by default.
+    pub fn new_lock_id(mut self, lock_id: impl Into<String>) -> Self {
+        self = self.lock_id(lock_id);
+        self.is_new_lock_id = true;
         self
     }
 

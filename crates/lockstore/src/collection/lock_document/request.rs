@@ -26,7 +26,7 @@ impl<T> LockDocument<'_, T> {
             array_filters,
             variables,
         });
-        let is_new_lock_id = self.lock_id.is_none();
+        let is_new_lock_id = self.is_new_lock_id;
         let lock_id = self.lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let deadline = self.collection.store.backend().now().saturating_add(self.max_wait);
         let patience = self.sleep.map(|sleep| Patience { sleep, deadline });
