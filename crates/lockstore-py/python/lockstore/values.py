@@ -158,7 +158,7 @@ except ImportError:
             if high >> 58 & 0b11111 == 0b11110:
                 return decimal.Decimal((sign, (), "F"))
             if high >> 58 & 0b11111 == 0b11111:
-                return decimal.Decimal((sign, (), "N"))
+                return decimal.Decimal((sign, (), "N" if high >> 57 & 1 else "n"))
             if high >> 61 & 0b11 == 0b11:
                 return decimal.Decimal((sign, (0,), (high >> 47 & 0x3FFF) - 6176))
             digits = (high & 0x1FFFFFFFFFFFF) << 64 | low
