@@ -4,11 +4,15 @@
 //! completes elsewhere is put behind a bell, and the thread that waits for it, or the event loop, fetches it from there. So a
 //! busy interpreter stands in nobody's way, and one that ends cannot stop a thread in the middle of something.
 
+mod bell;
 mod blocking;
+mod call;
 mod documents;
 mod errors;
+mod events;
 mod lock;
 mod program;
+mod records;
 mod seconds;
 mod shared;
 mod store;
@@ -19,7 +23,13 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
+    use crate::bell::Bell;
+    #[pymodule_export]
+    use crate::call::Call;
+    #[pymodule_export]
     use crate::documents::{DocumentLock, Documents};
+    #[pymodule_export]
+    use crate::events::Events;
     #[pymodule_export]
     use crate::lock::Lock;
     #[pymodule_export]

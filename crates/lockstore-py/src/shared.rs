@@ -1,11 +1,12 @@
 //! What all objects of one open store share.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lockstore::{Session, SessionId, Store, StoreError};
+use lockstore::{AcquireError, Session, SessionId, Store, StoreError};
 use lockstore_server::ConnectOptions;
 use pyo3::prelude::*;
 
@@ -73,12 +74,23 @@ impl Shared {
         Ok(id)
     }
 
-    /// The session has ended, as one does whose process could not reach the server for long. The next lock begins another.
-    pub(crate) fn forget_session(&self, ended: SessionId) {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = session.take_if(|session| session.id() == ended) {
-            std::mem::forget(session);
+    /// Looks whether an acquisition bound to `session` has failed because that is over, as it is for a process that could not reach the
+    /// server for long. Then the next lock begins another.
+    pub(crate) fn seen<T>(
+        &self,
+        acquired: Result<T, AcquireError>,
+        session: Option<&Session>,
+    ) -> Result<T, AcquireError> {
+        if let (Err(AcquireError::SessionEnded), Some(ended)) = (&acquired, session) {
+            self.forget(ended);
         }
+        acquired
+    }
+
+    /// The session is over: the next lock begins another.
+    pub(crate) fn forget(&self, ended: &Session) {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::forget(session.take_if(|session| session.id() == ended.id()));
     }
 
     /// Ends the session, with all locks that are bound to it, and closes the store.
@@ -99,6 +111,6 @@ impl Drop for Shared {
         // Nothing is bound to it any more, or the process ends: either way the server finds out by itself, and nobody who drops
         // an object should have to wait for it.
         let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        std::mem::forget(session);
+        mem::forget(session);
     }
 }

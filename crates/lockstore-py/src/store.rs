@@ -4,15 +4,29 @@ use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyType};
+use pyo3::types::{IntoPyDict, PyDict, PyType};
 
+use crate::blocking::block_on;
+use crate::call::Call;
 use crate::errors::{Class, Error};
-use crate::lock::{Lock, Terms};
+use crate::events::Events;
+use crate::lock::{Lock, Terms, parse_token};
+use crate::records;
 use crate::seconds::Seconds;
 use crate::shared::{Options, Shared};
 
-/// A file of locks and documents that processes share.
+/// A file of locks and documents that processes share. Joins the file's server, or starts it: a process of its own, which ends
+/// when nobody has been connected for `idle_exit` seconds. The file is made if it is not there; its folder must be.
+///
+/// One object serves all threads and event loops of a process. A child that is forked gets `StoreForked` from what it has
+/// inherited, and opens the store anew; a pickled store does that by itself.
+///
+/// `start_timeout`: how long to wait, in seconds, for a server to start or for its first answer.
+///
+/// Raises `ServerUnavailable` (a `ConnectionError`) when there is no way to a server, and `InvalidArgument` (a `ValueError`) when the
+/// path cannot be one.
 #[pyclass(frozen, weakref, module = "lockstore")]
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -38,11 +52,22 @@ impl Store {
         Ok(Self { shared: Arc::new(Shared::connect(py, options)?) })
     }
 
+    /// The lock of `key`, not acquired yet: a context manager, for `with` and for `async with`.
+    ///
+    /// `holder`: who is to hold it. By default one of its own for each grant. A holder that acquires again what it holds gets the same
+    /// grant and token.
+    /// `ttl`: how many seconds it is held unless it is renewed. By default it has no end.
+    /// `shared`: beside other shared holders.
+    /// `timeout`: how many seconds to wait for it; 0 tries once. By default for ever.
+    /// `session`: whether it ends with this process, however that ends. Otherwise it is held until its TTL is over, or until it is released.
+    /// `keep_alive`: whether a lock with a TTL is renewed in the background while it is held, by a native thread.
+    ///
+    /// A `Lock` that is forgotten while it is held is released if it is bound to this process, and left alone otherwise.
     #[pyo3(signature = (key, holder = None, *, ttl = None, shared = false, timeout = None, session = true, keep_alive = true))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
-        reason = "Python names them"
+        reason = "they have names in Python"
     )]
     fn lock(
         &self,
@@ -60,6 +85,8 @@ impl Store {
         Lock::new(Arc::clone(&self.shared), terms)
     }
 
+    /// The collection `name` of a `database` in the store, as a `Collection`: documents, with pymongo's calls. With `tz_aware`, dates
+    /// that are read are in UTC, and otherwise without a time zone.
     #[pyo3(signature = (name, *, database = "lockstore", tz_aware = false))]
     fn collection<'py>(
         slf: &Bound<'py, Self>,
@@ -72,6 +99,167 @@ impl Store {
         class.call((slf, database, name), Some(&how))
     }
 
+    /// Whether anybody holds the lock of `key`.
+    fn is_locked(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        let store = self.shared.store()?;
+        Ok(py.detach(|| store.is_locked(key)).map_err(Error::from)?)
+    }
+
+    /// Whether `holder` holds the lock of `key`.
+    fn is_lock_holder(&self, py: Python<'_>, key: &str, holder: &str) -> PyResult<bool> {
+        let store = self.shared.store()?;
+        Ok(py.detach(|| store.is_lock_holder(key, holder)).map_err(Error::from)?)
+    }
+
+    /// Waits until nobody holds the lock of `key`, without taking it, for at most `timeout` seconds (by default for ever), and
+    /// returns whether that has come.
+    #[pyo3(signature = (key, timeout = None))]
+    fn wait_until_free(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        timeout: Option<Seconds>,
+    ) -> PyResult<bool> {
+        let timeout = timeout.map(|timeout| timeout.0);
+        let wait = self.shared.store()?.wait_until_free_async(key, timeout);
+        Ok(block_on(py, wait)?.map_err(Error::from)?)
+    }
+
+    /// As `wait_until_free`, as a coroutine.
+    #[pyo3(signature = (key, timeout = None))]
+    fn wait_until_free_async<'py>(
+        &self,
+        py: Python<'py>,
+        key: &str,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = timeout.map(|timeout| timeout.0);
+        let wait = self.shared.store()?.wait_until_free_async(key, timeout);
+        Call::coroutine(py, wait, |_, freed| Ok(freed.map_err(Error::from)?))
+    }
+
+    /// Begins the lease of `holder` on `key` anew, for `ttl` seconds or for its own TTL, and returns how many seconds it lasts; `None`
+    /// when it has no end. With a `token`, only the grant of that token is renewed. For who has no `Lock`.
+    ///
+    /// Raises `LeaseLost` when the grant is over.
+    #[pyo3(signature = (key, holder, token = None, ttl = None))]
+    fn renew(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        holder: &str,
+        token: Option<u64>,
+        ttl: Option<Seconds>,
+    ) -> PyResult<Option<f64>> {
+        let store = self.shared.store()?;
+        let token = token.map(parse_token).transpose()?;
+        let ttl = ttl.map(|ttl| ttl.0);
+        let renewed = py.detach(|| store.renew(key, holder, token, ttl)).map_err(Error::from)?;
+        Ok(renewed.map(|lease| lease.as_secs_f64()))
+    }
+
+    /// Releases the lock that `holder` holds on `key`; with a `token`, only the grant of that token. For who has no `Lock`.
+    ///
+    /// Raises `NotHeld` (a `KeyError`) when nobody holds it, `HeldByOther` (a `ValueError`) when somebody else does, and `LeaseLost` when
+    /// the holder has it by another grant.
+    #[pyo3(signature = (key, holder, token = None))]
+    fn release(&self, py: Python<'_>, key: &str, holder: &str, token: Option<u64>) -> PyResult<()> {
+        let store = self.shared.store()?;
+        let token = token.map(parse_token).transpose()?;
+        Ok(py.detach(|| store.release(key, holder, token)).map_err(Error::from)?)
+    }
+
+    /// Who holds the lock of `key`, and until when, as a `LockInfo`; `None` when nobody does.
+    fn inspect<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let store = self.shared.store()?;
+        let lock = py.detach(|| store.inspect(key)).map_err(Error::from)?;
+        lock.map(|lock| records::lock_info(py, &lock)).transpose()
+    }
+
+    /// The locks whose keys begin with `prefix`, in the order of their keys, as a list of `LockInfo`: at most `limit`, and at most
+    /// 10,000, beginning behind the key `after`. To go on, pass the last key of the page before.
+    #[pyo3(signature = (prefix = "", *, after = None, limit = 10_000))]
+    fn list<'py>(
+        &self,
+        py: Python<'py>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let store = self.shared.store()?;
+        let locks = py.detach(|| store.list(prefix, after, limit)).map_err(Error::from)?;
+        locks.iter().map(|lock| records::lock_info(py, lock)).collect()
+    }
+
+    /// Ends the grant of `token` on `key` by force, whoever holds it, and records that with `reason`: returns the `BreakRecord`. The
+    /// token comes from `inspect`, so that a successor is never broken by mistake.
+    ///
+    /// Raises `NotHeld` when nobody holds it, and `HeldByOther` when another grant does.
+    #[pyo3(signature = (key, token, reason = ""))]
+    fn break_lock<'py>(
+        &self,
+        py: Python<'py>,
+        key: &str,
+        token: u64,
+        reason: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let store = self.shared.store()?;
+        let token = parse_token(token)?;
+        let record = py.detach(|| store.break_lock(key, token, reason)).map_err(Error::from)?;
+        records::break_record(py, &record)
+    }
+
+    /// The records of breaks, the newest first, as a list of `BreakRecord`: at most `limit`, before the record numbered `before`.
+    #[pyo3(signature = (*, before = None, limit = 100))]
+    fn audit<'py>(
+        &self,
+        py: Python<'py>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let store = self.shared.store()?;
+        let breaks = py.detach(|| store.audit(before, limit)).map_err(Error::from)?;
+        breaks.iter().map(|record| records::break_record(py, record)).collect()
+    }
+
+    /// What happens from now on to locks whose keys begin with `prefix`, and what concerns no lock: an iterator over `Event`, for
+    /// `for` and for `async for`. It ends when the store is closed. An event of kind `"gap"` says that some are missing, where the
+    /// reader was too slow (4,096 wait) or the server was started anew.
+    #[pyo3(signature = (prefix = ""))]
+    fn subscribe(&self, py: Python<'_>, prefix: &str) -> PyResult<Events> {
+        Ok(py.detach(|| Events::new(&self.shared, prefix))?)
+    }
+
+    /// Figures of the store, as a dict: how many `locks`, `waiters`, `sessions`, `commits`, `requests` and more.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.shared.store()?;
+        let stats = py.detach(|| store.stats()).map_err(Error::from)?;
+        let figures = PyDict::new(py);
+        let json = serde_json::to_value(&stats).expect("figures are names and numbers");
+        for (name, figure) in json.as_object().into_iter().flatten() {
+            let figure = match figure.as_u64() {
+                Some(figure) => figure.into_bound_py_any(py)?,
+                None => figure.to_string().into_bound_py_any(py)?,
+            };
+            figures.set_item(name, figure)?;
+        }
+        Ok(figures)
+    }
+
+    /// The address of the store's socket for MongoDB's drivers, `mongodb://...`. The server runs while this store is open.
+    #[getter]
+    fn uri(&self) -> PyResult<String> {
+        Ok(lockstore_server::uri(self.shared.path()).map_err(Error::from)?)
+    }
+
+    /// The file, as an absolute path.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.shared.path().to_owned()
+    }
+
+    /// Releases all locks that are bound to this process by this object, ends its waits with `StoreClosed`, and lets go of the
+    /// server. Closing twice is fine.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.shared.close())?)
     }
@@ -88,9 +276,19 @@ impl Store {
         _traceback: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         match self.close(py) {
+            // What went wrong first is told.
             Err(_) if exception.is_some() => Ok(()),
             closed => closed,
         }
+    }
+
+    /// A copy, a pickled one in another process say, opens the same file with the same options.
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (PathBuf, f64, f64))> {
+        let Options { path, idle_exit, start_timeout } = &slf.get().shared.options;
+        let reopen = slf.py().import("lockstore._reopen")?.getattr("reopen")?;
+        Ok((reopen, (path.clone(), idle_exit.as_secs_f64(), start_timeout.as_secs_f64())))
     }
 
     fn __repr__(&self) -> String {

@@ -6,9 +6,9 @@ mod listener;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use lockcore::{
     Change, EndCause, Holder, Instant, Key, LeaveCause, Mode, SessionId, Token, WaiterId,
 };
@@ -163,6 +163,21 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The next event, for who waits without blocking a thread: `None` when nothing comes any more. Until there is one, the waker
+    /// of the last call is woken when there may be. One receiver may be polled or read, not both at once.
+    pub fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Event>> {
+        if let Ok(event) = self.receiver.try_recv() {
+            return Poll::Ready(Some(event));
+        }
+        let goes_on = self.wake_with(context.waker());
+        // What has come before the waker was there woke nobody.
+        match self.receiver.try_recv() {
+            Ok(event) => Poll::Ready(Some(event)),
+            Err(TryRecvError::Empty) if goes_on => Poll::Pending,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Poll::Ready(None),
+        }
+    }
+
     /// Has `waker` woken when there is something to be read. `false` when nothing comes any more.
     pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
         self.listener.wake_with(waker)

@@ -1,10 +1,14 @@
 //! A lock that is held.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lockcore::{Granted, Holder, Instant, Key, Mode, Token, Ttl};
 
+use crate::call::LockFuture;
 use crate::error::{ArgumentError, ReleaseError, RenewError};
 use crate::fence::Fence;
 use crate::keep_alive::KeptLease;
@@ -152,6 +156,16 @@ impl LockGuard {
         self.store.release_grant(self.key().clone(), self.holder().clone(), Some(self.token()))
     }
 
+    /// As [`release`](Self::release), as a future that needs no particular runtime and no thread. Nothing is asked for until it is
+    /// first polled, and one that is dropped before it is ready may have released the lock or not.
+    pub fn release_async(mut self) -> ReleaseFuture {
+        self.owned = false;
+        self.let_go();
+        let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
+        let release = LockCall::Release { key: key.clone(), holder: holder.clone(), token };
+        ReleaseFuture { call: LockFuture::new(&self.store, release), key, holder }
+    }
+
     /// Gives up the guard and keeps the lock: it is held until its lease ends, or until somebody
     /// [resumes](crate::LockRequest::resume) or releases it.
     pub fn leak(mut self) -> LeakedGrant {
@@ -192,6 +206,25 @@ impl LockGuard {
                 Err(error)
             }
         }
+    }
+}
+
+/// A lock that is being released; see [`LockGuard::release_async`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is polled"]
+pub struct ReleaseFuture {
+    call: LockFuture,
+    key: Key,
+    holder: Holder,
+}
+
+impl Future for ReleaseFuture {
+    type Output = Result<(), ReleaseError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.call.poll(context));
+        let (key, holder) = (self.key.clone(), self.holder.clone());
+        Poll::Ready(self.call.store().released(answer, key, holder))
     }
 }
 

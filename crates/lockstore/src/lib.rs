@@ -164,7 +164,7 @@ pub use error::{
 };
 pub use events::{Event, EventKind, Subscription};
 pub use fence::Fence;
-pub use guard::{LeakedGrant, LockGuard};
+pub use guard::{LeakedGrant, LockGuard, ReleaseFuture};
 pub use info::{BreakRecord, HolderInfo, LockInfo, Stats};
 pub use lockcore::{
     EndCause, Holder, Instant, Key, LeaveCause, Limit, Limits, Mode, NameError, SessionId, Token,

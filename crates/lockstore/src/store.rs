@@ -277,7 +277,17 @@ impl Store {
         token: Option<Token>,
     ) -> Result<(), ReleaseError> {
         let release = LockCall::Release { key: key.clone(), holder: holder.clone(), token };
-        match self.backend().call(release) {
+        self.released(self.backend().call(release), key, holder)
+    }
+
+    /// What a release of this lock has come to.
+    pub(crate) fn released(
+        &self,
+        answer: LockAnswer,
+        key: Key,
+        holder: Holder,
+    ) -> Result<(), ReleaseError> {
+        match answer {
             LockAnswer::Done(Outcome::Ended) => Ok(()),
             LockAnswer::Refused(Refusal::NotHeld) => Err(ReleaseError::NotHeld { key }),
             LockAnswer::Refused(Refusal::HeldByOther(by)) => {

@@ -23,10 +23,8 @@ def as_hint(hint: Any) -> str | Document:
 
 
 def as_projection(projection: Mapping[str, Any] | Iterable[str]) -> Document:
-    """The fields that are wanted: a mapping, or names; ``_id`` alone where there are none."""
-    if isinstance(projection, Mapping):
-        return dict(projection)
-    return {field: 1 for field in projection} or {"_id": 1}
+    """The fields that are wanted: a mapping, or names."""
+    return dict(projection) if isinstance(projection, Mapping) else dict.fromkeys(projection, 1)
 
 
 def index_name(keys: Document) -> str:

@@ -55,7 +55,7 @@ class Pymongo(_Way):
         It is looked for and then locked if it is still free and still matches, so that an update means the same as everywhere.
         """
         lock = self._lock
-        looking = {name: value for name, value in lock.kwargs.items() if name in _OF_FIND}
+        looking = {_OF_FIND[name]: value for name, value in lock.kwargs.items() if name in _OF_FIND}
         while True:
             found = lock.collection.find_one(lock.filter, lock._projection(), **looking)
             if found is None:
@@ -105,5 +105,7 @@ class Pymongo(_Way):
         return {"session": self._lock.kwargs["session"]} if "session" in self._lock.kwargs else {}
 
 
-# What a look has of the arguments of a find_one_and_update.
-_OF_FIND = {"collation", "comment", "hint", "let", "max_time_ms", "session", "sort"}
+# What a look has of the arguments of a find_one_and_update, and how find_one calls it.
+_OF_FIND = {name: name for name in ("collation", "comment", "hint", "let", "session", "sort")} | {
+    "maxTimeMS": "max_time_ms"
+}

@@ -119,7 +119,7 @@ class Collection:
         limit: int = 0,
         hint: Any = None,
         collation: Mapping[str, Any] | None = None,
-        max_time_ms: int | None = None,
+        maxTimeMS: int | None = None,
         comment: Any = None,
     ) -> int:
         """How many documents match."""
@@ -129,8 +129,9 @@ class Collection:
         if limit:
             pipeline.append({"$limit": limit})
         pipeline.append({"$group": {"_id": 1, "n": {"$sum": 1}}})
-        options = {"hint": hint, "collation": collation, "max_time_ms": max_time_ms, "comment": comment}
-        counted = next(self.aggregate(pipeline, **options), None)
+        counted = next(
+            self.aggregate(pipeline, hint=hint, collation=collation, maxTimeMS=maxTimeMS, comment=comment), None
+        )
         return counted["n"] if counted else 0
 
     def estimated_document_count(self) -> int:
@@ -143,38 +144,38 @@ class Collection:
         filter: Filter | None = None,
         *,
         collation: Mapping[str, Any] | None = None,
-        max_time_ms: int | None = None,
+        maxTimeMS: int | None = None,
         comment: Any = None,
     ) -> list[Any]:
         """The values that ``key`` has in the documents that match; those in arrays each."""
-        options = {"collation": collation, "maxTimeMS": max_time_ms, "comment": comment}
+        options = {"collation": collation, "maxTimeMS": maxTimeMS, "comment": comment}
         return self._run({"distinct": self._name, "key": key, "query": filter or {}} | _given(options))["values"]
 
     def aggregate(
         self,
         pipeline: Sequence[Mapping[str, Any]],
         *,
-        batch_size: int = 0,
+        batchSize: int = 0,
         collation: Mapping[str, Any] | None = None,
         hint: Any = None,
-        max_time_ms: int | None = None,
+        maxTimeMS: int | None = None,
         comment: Any = None,
         let: Mapping[str, Any] | None = None,
-        allow_disk_use: bool | None = None,
+        allowDiskUse: bool | None = None,
     ) -> CommandCursor:
         """A cursor over what a pipeline gives. The pipeline begins at once."""
         options = {
             "collation": collation,
             "hint": None if hint is None else as_hint(hint),
-            "maxTimeMS": max_time_ms,
+            "maxTimeMS": maxTimeMS,
             "comment": comment,
             "let": let,
-            "allowDiskUse": allow_disk_use,
+            "allowDiskUse": allowDiskUse,
         }
-        cursor = {"batchSize": batch_size} if batch_size else {}
+        cursor = {"batchSize": batchSize} if batchSize else {}
         command = {"aggregate": self._name, "pipeline": list(pipeline), "cursor": cursor} | _given(options)
         begun = self._run(command)["cursor"]
-        return CommandCursor(self, lambda: begun, batch_size)
+        return CommandCursor(self, lambda: begun, batchSize)
 
     # Writing.
 
@@ -301,7 +302,7 @@ class Collection:
         let: Mapping[str, Any] | None = None,
         comment: Any = None,
         collation: Mapping[str, Any] | None = None,
-        max_time_ms: int | None = None,
+        maxTimeMS: int | None = None,
     ) -> Document | None:
         """Updates the first document that matches, and gives it as it was before, or is after."""
         change = {
@@ -310,7 +311,7 @@ class Collection:
             "upsert": upsert,
             "arrayFilters": array_filters,
         }
-        return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, max_time_ms)
+        return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, maxTimeMS)
 
     def find_one_and_replace(
         self,
@@ -325,11 +326,11 @@ class Collection:
         let: Mapping[str, Any] | None = None,
         comment: Any = None,
         collation: Mapping[str, Any] | None = None,
-        max_time_ms: int | None = None,
+        maxTimeMS: int | None = None,
     ) -> Document | None:
         """Replaces the first document that matches, and gives it as it was before, or is after."""
         change = {"update": _replacement(replacement), "new": return_document, "upsert": upsert}
-        return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, max_time_ms)
+        return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, maxTimeMS)
 
     def find_one_and_delete(
         self,
@@ -341,11 +342,11 @@ class Collection:
         let: Mapping[str, Any] | None = None,
         comment: Any = None,
         collation: Mapping[str, Any] | None = None,
-        max_time_ms: int | None = None,
+        maxTimeMS: int | None = None,
     ) -> Document | None:
         """Deletes the first document that matches, and gives it as it was."""
         change = {"remove": True}
-        return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, max_time_ms)
+        return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, maxTimeMS)
 
     # Indexes and the collection itself.
 
@@ -443,7 +444,7 @@ class Collection:
         let: Any,
         comment: Any,
         collation: Any,
-        max_time_ms: int | None,
+        maxTimeMS: int | None,
     ) -> Document | None:
         options = {
             "fields": None if projection is None else as_projection(projection),
@@ -452,7 +453,7 @@ class Collection:
             "let": let,
             "comment": comment,
             "collation": collation,
-            "maxTimeMS": max_time_ms,
+            "maxTimeMS": maxTimeMS,
         }
         return self._run({"findAndModify": self._name, "query": filter} | _given(change) | _given(options))["value"]
 

@@ -115,6 +115,14 @@ class Cursor(CommandCursor):
         """By this index, which is given by name or by its keys."""
         return self._tell("hint", as_hint(index))
 
+    def min(self, spec: Any) -> Cursor:
+        """From these keys of the index that is named by `hint` on: pairs of a field and its value."""
+        return self._tell("min", as_document(spec))
+
+    def max(self, spec: Any) -> Cursor:
+        """Up to these keys of the index that is named by `hint`, without them."""
+        return self._tell("max", as_document(spec))
+
     def max_time_ms(self, max_time_ms: int | None) -> Cursor:
         """At most so many milliseconds at the server, or `ExecutionTimeout`."""
         return self._tell("maxTimeMS", max_time_ms)

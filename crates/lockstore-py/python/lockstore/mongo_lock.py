@@ -59,7 +59,7 @@ class MongoLock:
         ends_with_process: the lock ends when this process does, however it ends.
         show_token: show the fencing token in the document, as ``lock_token``.
         kwargs: the other arguments of ``find_one_and_update``: ``sort``, ``hint``, ``array_filters``, ``collation``, ``let``,
-            ``comment``, ``max_time_ms``, and on a collection of pymongo's ``session``.
+            ``comment``, ``maxTimeMS``, and on a collection of pymongo's ``session``.
 
     Attributes:
         locked_document: the document after the update, if it was locked by this.
@@ -267,8 +267,7 @@ class _Native(_Way):
 
     def acquire(self) -> tuple[Document | None, Document | None]:
         lock, kwargs = self._lock, self._lock.kwargs
-        sort, max_time_ms = kwargs.get("sort"), kwargs.get("max_time_ms")
-        hint = kwargs.get("hint")
+        sort, hint, max_time_ms = (kwargs.get(name) for name in ("sort", "hint", "maxTimeMS"))
         self._held = self._collection._documents.lock(
             {
                 "filter": lock.filter,
@@ -381,7 +380,7 @@ _FIND_ONE_AND_UPDATE = {
     "comment",
     "hint",
     "let",
-    "max_time_ms",
+    "maxTimeMS",
     "session",
     "sort",
 }

@@ -77,8 +77,8 @@ impl DocumentLock {
             }
             None => py.detach(|| asked.acquire()),
         };
-        if let (Err(LockDocumentError::SessionEnded), Some(session)) = (&found, &session) {
-            documents.shared.forget_session(session.id());
+        if let (Err(LockDocumentError::SessionEnded), Some(ended)) = (&found, &session) {
+            documents.shared.forget(ended);
         }
         let found = found.map_err(not_locked)?;
         if request.keep_alive {

@@ -11,13 +11,12 @@ from lockstore import bulk, errors
 
 
 @pytest.fixture
-def both(store, path):
+def both(store, client):
     """Two collections with the same documents: ours, and pymongo's."""
-    with pymongo.MongoClient(lockstore.uri(path)) as client:
-        pair = store.collection("ours", database="factory"), client.factory.theirs
-        for collection in pair:
-            collection.insert_many([{"_id": n, "n": n, "odd": n % 2 == 1, "tags": ["a", "b"][: n % 3]} for n in range(10)])
-        yield pair
+    pair = store.collection("ours", database="factory"), client.factory.theirs
+    for collection in pair:
+        collection.insert_many([{"_id": n, "n": n, "odd": n % 2 == 1, "tags": ["a", "b"][: n % 3]} for n in range(10)])
+    return pair
 
 
 # What is called, and what of its result is compared.
@@ -29,7 +28,7 @@ CALLS = {
     "find by id": lambda c: c.find_one(3),
     "find with let": lambda c: c.find_one({"$expr": {"$eq": ["$n", "$$x"]}}, let={"x": 4}),
     "find with hint": lambda c: c.find({"n": 3}).hint([("_id", 1)]).to_list(),
-    "find between": lambda c: list(c.find(min=[("_id", 2)], max=[("_id", 4)], hint="_id_")),
+    "find between": lambda c: list(c.find().min([("_id", 2)]).max([("_id", 4)]).hint("_id_")),
     "find in batches": lambda c: [d["_id"] for d in c.find(batch_size=3)],
     "find a few": lambda c: c.find(sort={"n": 1}).to_list(4),
     "find none": lambda c: (c.find_one({"n": 99}), list(c.find({"n": 99}))),
@@ -37,7 +36,12 @@ CALLS = {
     "estimate": lambda c: c.estimated_document_count(),
     "distinct": lambda c: (c.distinct("tags"), c.distinct("n", {"n": {"$lt": 3}}), c.find({"odd": True}).distinct("tags")),
     "aggregate": lambda c: list(c.aggregate([{"$group": {"_id": "$odd", "n": {"$sum": "$n"}}}, {"$sort": {"_id": 1}}])),
-    "aggregate in batches": lambda c: len(list(c.aggregate([{"$unwind": "$tags"}], batchSize=2) if isinstance(c, pymongo.collection.Collection) else c.aggregate([{"$unwind": "$tags"}], batch_size=2))),
+    "options": lambda c: (
+        len(list(c.aggregate([{"$unwind": "$tags"}], batchSize=2, allowDiskUse=True, hint="_id_", comment="x"))),
+        c.count_documents({}, hint=[("_id", 1)], maxTimeMS=60_000),
+        c.distinct("odd", maxTimeMS=60_000, comment="x"),
+        c.find_one_and_update({}, {"$set": {"x": 1}}, maxTimeMS=60_000, hint="_id_", let={"x": 1}),
+    ),
     "insert": lambda c: (c.insert_one({"_id": "x"}).inserted_id, c.insert_many([{"_id": "y"}, {"_id": "z"}]).inserted_ids),
     "update": lambda c: update(c.update_one({"odd": True}, {"$inc": {"n": 100}})),
     "update many": lambda c: update(c.update_many({"odd": True}, [{"$set": {"n": {"$add": ["$n", 1]}}}])),
@@ -186,9 +190,9 @@ def test_a_cursor_can_be_closed_and_begun_again(jobs):
 
 def test_what_takes_too_long_ends(jobs):
     jobs.insert_many([{"_id": n} for n in range(300)])
-    triples = [{"$lookup": {"from": "jobs", "pipeline": [], "as": name}} for name in "abc"]
+    pairs = [{"$lookup": {"from": "jobs", "pipeline": [], "as": "all"}}, {"$unwind": "$all"}, {"$count": "n"}]
     with pytest.raises(errors.ExecutionTimeout) as timeout:
-        list(jobs.aggregate([*triples, {"$unwind": "$a"}, {"$unwind": "$b"}, {"$unwind": "$c"}, {"$count": "n"}], max_time_ms=50))
+        list(jobs.aggregate(pairs, maxTimeMS=1))
     assert isinstance(timeout.value, TimeoutError) and timeout.value.code == 50
 
 

@@ -135,7 +135,7 @@ import sys
 sys.modules["bson"] = sys.modules["pymongo"] = None
 import lockstore, pickle
 from lockstore.values import *
-jobs = lockstore.Store({str(path)!r}, idle_exit=0.1).collection("jobs")
+jobs = lockstore.Store({str(path)!r}).collection("jobs")
 values = [ObjectId(), Int64(3), Binary(b"x", 128), Regex("^a", 2), Timestamp(1, 2), Code("f()"), Code("g()", {{"x": 1}}), MinKey(), MaxKey()]
 jobs.insert_one({{"_id": 1, "values": values}})
 found = jobs.find_one(1)["values"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lockstore.jobflow import LockStore
+import lockstore
 
 PROJECT = """\
 name: std
@@ -33,6 +33,7 @@ class Project:
 
     def __init__(self, home: Path, yaml: str) -> None:
         self.home = home
+        self.file = home / "jobs.redb"
         (home / "projects").mkdir()
         (home / "run").mkdir()
         (home / "projects" / "std.yaml").write_text(yaml)
@@ -65,14 +66,11 @@ class Project:
     def wait_for(self, states: dict[str, str], seconds: float = 300) -> None:
         """Waits until jobs have these states."""
         deadline = time.monotonic() + seconds
-        with self.queue() as queue:
-            while (now := {job["db_id"]: job["state"] for job in queue.query(sort={"_id": 1})}) != states:
+        with lockstore.Store(self.file) as store:
+            jobs = store.collection("jobs", database="jobflow")
+            while (now := {job["db_id"]: job["state"] for job in jobs.find()}) != states:
                 assert time.monotonic() < deadline, f"{now}\n{self.logs()}"
                 time.sleep(0.2)
-
-    def queue(self) -> LockStore:
-        """The documents of the jobs."""
-        return LockStore(self.home / "jobs.redb", "jobs")
 
     def output(self, job: str) -> object:
         return eval(self.jf("job", "output", job).split("\n\n", 1)[1])

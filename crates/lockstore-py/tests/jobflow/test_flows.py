@@ -6,6 +6,8 @@ import time
 
 import psutil
 
+import lockstore
+
 
 def test_a_diamond_of_twenty_jobs_is_run_by_separate_processes(project):
     jobs = project.submit("diamond()")
@@ -59,13 +61,14 @@ def kill_while_it_holds_a_lock(project):
     """
     deadline = time.monotonic() + 120
     locked = {"lock_id": {"$ne": None}}
-    with project.queue() as queue:
-        while not queue.query_one(locked):
+    with lockstore.Store(project.file) as store:
+        jobs = store.collection("jobs", database="jobflow")
+        while not jobs.find_one(locked):
             assert time.monotonic() < deadline, "no job was ever locked"
         runners = project.runners()
         for runner in runners:
             runner.send_signal(signal.SIGSTOP)
-        job = queue.query_one(locked)
+        job = jobs.find_one(locked)
         for runner in runners:
             runner.send_signal(signal.SIGKILL if job else signal.SIGCONT)
     if not job:

@@ -1,6 +1,7 @@
 //! The events of a store elsewhere, on their way to one who asked for them here.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
@@ -48,7 +49,10 @@ impl Subscription {
         let (remote, prefix) = (Arc::clone(remote), prefix.into());
         let mut source = Source { remote, prefix, number, subscriber, ends };
         let started = thread::Builder::new().name("lockstore-events".into()).spawn(move || {
-            while source.tell_next() {}
+            while source.tell_next() {
+                source.wake(Listener::told);
+            }
+            source.wake(Listener::ended);
             source.remote.unsubscribe(source.number);
         });
         match started {
@@ -77,6 +81,13 @@ impl Source {
             Ok(Ok(None)) => self.begin_again(),
             Ok(Err(error)) if error.may_pass() => self.pause(),
             Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// Wakes who waits without blocking a thread.
+    fn wake(&self, whom: fn(&Listener) -> Option<Waker>) {
+        if let Some(waker) = self.subscriber.listens.upgrade().and_then(|it| whom(&it)) {
+            waker.wake();
         }
     }
 
