@@ -1,4 +1,4 @@
-"""A store of its own for each test. The server of each is told to end with it."""
+"""A store of its own for each test, whose server ends with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 import pytest
 
 import lockstore
+from lockstore import _kept
 
 
 @pytest.fixture
@@ -18,6 +19,9 @@ def path(tmp_path):
     tmp_path.chmod(0o700)
     path = tmp_path / "locks.redb"
     yield path
+    # What a process keeps open for as long as it lives would outlive the test.
+    for key in [key for key in _kept._stores if key[1] == os.path.realpath(path)]:
+        _kept._stores.pop(key).close()
     end_server(path)
 
 

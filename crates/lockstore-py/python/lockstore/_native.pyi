@@ -10,6 +10,8 @@ from typing import Any, TypeAlias, final
 
 from lockstore.records import BreakRecord, Event, LockInfo
 
+__all__ = ["Bell", "Call", "Lock", "Store", "Subscription", "main"]
+
 # Seconds, or a timedelta.
 _Time: TypeAlias = float | timedelta
 
