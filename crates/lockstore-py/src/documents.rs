@@ -86,7 +86,8 @@ impl Documents {
 impl Documents {
     fn run_raw<'py>(&self, py: Python<'py>, command: Vec<u8>) -> PyResult<Bound<'py, PyDict>> {
         let store = self.shared.store()?;
-        let command = RawDocumentBuf::from_bytes(command).map_err(|error| invalid(error.to_string()))?;
+        let command =
+            RawDocumentBuf::from_bytes(command).map_err(|error| invalid(error.to_string()))?;
         let reply = py.detach(|| store.database(&self.database).run_command(&command));
         self.read(py, &reply)
     }

@@ -32,8 +32,7 @@ class Pymongo(_Way):
             time.sleep(lock.sleep)
 
     def release(self, update: Document | list[Any], delete: bool) -> None:
-        lock, collection = self._lock, self._lock.collection
-        mine = {"_id": lock.locked_document["_id"], lock.LOCK_KEY: lock.lock_id}
+        collection, mine = self._lock.collection, self._mine()
         if delete:
             done = collection.delete_one(mine, **self._session()).deleted_count
         else:
@@ -45,9 +44,7 @@ class Pymongo(_Way):
         raise ValueError("a lock on a collection of pymongo's has no ttl")
 
     def holds(self) -> bool:
-        lock = self._lock
-        mine = {"_id": lock.locked_document["_id"], lock.LOCK_KEY: lock.lock_id}
-        return lock.collection.find_one(mine, ["_id"], **self._session()) is not None
+        return self._lock.collection.find_one(self._mine(), ["_id"], **self._session()) is not None
 
     def _meet(self) -> tuple[Document | None, Document | None]:
         """Locks the first document that matches, or gives it as it is locked: by another, or by this very ``lock_id``.
@@ -94,9 +91,15 @@ class Pymongo(_Way):
             return [{"$set": fields}, *update]
         return update | {"$set": {**update.get("$set", {}), **fields}}
 
+    def _mine(self) -> Document:
+        """The document, as long as it is locked by this."""
+        lock = self._lock
+        locked = lock.locked_document or {}
+        return {"_id": locked.get("_id"), lock.LOCK_KEY: lock.lock_id}
+
     def _lost(self) -> None:
         lock = self._lock
-        found = lock.collection.find_one({"_id": lock.locked_document["_id"]}, **self._session())
+        found = lock.collection.find_one({"_id": self._mine()["_id"]}, **self._session())
         holder = lock.get_lock_id(found) if found else None
         now = f"{holder} has locked it now" if holder else "nobody has locked it"
         raise DocumentLockLost(f"the document is not locked with lock_id {lock.lock_id} any more; {now}", holder)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from maggma.core import Sort
+from maggma.core import Sort, Store
 from maggma.stores import MongoStore
 from maggma.stores.gridfs import GridFSStore
 
@@ -24,7 +24,7 @@ import lockstore
 __all__ = ["LockGridFSStore", "LockStore"]
 
 
-class _InFile:
+class _InFile(Store):
     """What both stores have of their own: a file, and a database in it."""
 
     path: str
@@ -46,12 +46,12 @@ class _InFile:
             force_reset: connect anew, even if connected.
         """
         self.uri = lockstore.uri(self.path)
-        super().connect(force_reset)
+        super().connect(force_reset)  # type: ignore[safe-super]  # The other base has it.
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
         if self._coll is not None:
-            super().close()
+            super().close()  # type: ignore[safe-super]
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._identity() == other._identity()

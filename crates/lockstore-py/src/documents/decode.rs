@@ -18,7 +18,11 @@ pub(super) struct Reading {
 
 impl Reading {
     /// The document that `bytes` are, as a dict.
-    pub(super) fn document<'py>(self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    pub(super) fn document<'py>(
+        self,
+        py: Python<'py>,
+        bytes: &[u8],
+    ) -> PyResult<Bound<'py, PyDict>> {
         Decoder { py, types: Types::get(py)?, reading: self }.document(bytes, 0)
     }
 }
@@ -83,7 +87,8 @@ impl<'py> Decoder<'py> {
             Value::DbPointer { namespace, id } => {
                 let reference = PyDict::new(py);
                 reference.set_item("$ref", namespace)?;
-                reference.set_item("$id", types.object_id.bind(py).call1((PyBytes::new(py, id),))?)?;
+                reference
+                    .set_item("$id", types.object_id.bind(py).call1((PyBytes::new(py, id),))?)?;
                 reference.into_any()
             }
             Value::MinKey => types.min_key.bind(py).call0()?,

@@ -37,9 +37,7 @@ pub(super) fn value(given: &Bound<'_, PyAny>) -> PyResult<RawBson> {
     let mut encoder = Encoder::new(given.py())?;
     encoder.value(Place::Field(""), given)?;
     let document = RawDocumentBuf::from_bytes(encoder.finish());
-    let value = document.and_then(|document| {
-        Ok(document.get("")?.map(RawBson::from))
-    });
+    let value = document.and_then(|document| Ok(document.get("")?.map(RawBson::from)));
     value.map_err(|error| invalid(error.to_string()))?.ok_or_else(|| unknown(given))
 }
 
@@ -62,7 +60,10 @@ impl<'py> Encoder<'py> {
             return Ok(());
         }
         if !mapping.is_instance(self.types.mapping.bind(self.py))? {
-            return Err(invalid(format!("a document is a mapping; this one is {}", shown(mapping))));
+            return Err(invalid(format!(
+                "a document is a mapping; this one is {}",
+                shown(mapping)
+            )));
         }
         for item in mapping.call_method0(intern!(self.py, "items"))?.try_iter()? {
             let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item?.extract()?;
@@ -164,7 +165,9 @@ impl<'py> Encoder<'py> {
         let mark = if is_plain {
             None
         } else {
-            given.getattr_opt(intern!(self.py, "_type_marker"))?.and_then(|mark| mark.extract().ok())
+            given
+                .getattr_opt(intern!(self.py, "_type_marker"))?
+                .and_then(|mark| mark.extract().ok())
         };
         let attribute = |name: &str| given.getattr(name);
         match mark {

@@ -39,11 +39,8 @@ impl Types {
         let datetime = class("datetime", "datetime")?;
         let utc = class("datetime", "timezone")?.getattr("utc")?;
         let epoch = datetime.call1((1970, 1, 1))?;
-        let epoch_utc = epoch.call_method(
-            "replace",
-            (),
-            Some(&[("tzinfo", utc)].into_py_dict(py)?),
-        )?;
+        let epoch_utc =
+            epoch.call_method("replace", (), Some(&[("tzinfo", utc)].into_py_dict(py)?))?;
         Ok(Self {
             datetime: datetime.unbind(),
             epoch: epoch.unbind(),

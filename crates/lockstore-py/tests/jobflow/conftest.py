@@ -18,7 +18,7 @@ PROJECT = """\
 name: std
 workers:
   local: {{type: local, scheduler_type: shell, work_dir: {home}/run, max_jobs: 8}}
-runner: {{delay_checkout: 1, delay_check_run_status: 1, delay_advance_status: 1, delay_refresh_limited: 1}}
+runner: {{delay_checkout: 1, delay_check_run_status: 1, delay_advance_status: 1, delay_refresh_limited: 1, delta_retry: [1]}}
 queue:
   store: {{"@module": lockstore.jobflow, "@class": LockStore, path: {home}/jobs.redb, collection_name: jobs}}
 jobstore:

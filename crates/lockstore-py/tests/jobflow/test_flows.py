@@ -48,6 +48,8 @@ def test_a_runner_that_is_killed_while_it_holds_locks_is_followed_by_another(pro
 
     assert locked in project.jf("job", "list", "--locked")
     assert "1 jobs were unlocked" in project.jf("admin", "unlock", "-y")
+    # It may have had the flow of the job too.
+    project.jf("admin", "unlock-flow", "-y")
     project.jf("runner", "reset", "-y")
     project.jf("runner", "start")
     project.wait_for({job: "COMPLETED" for job in jobs})
