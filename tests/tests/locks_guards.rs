@@ -8,6 +8,7 @@ use lockstore_tests::call::Call;
 use lockstore_tests::deployment::on_all_deployments;
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
+use lockstore_tests::polling::block_on;
 use lockstore_tests::task::Task;
 
 /// Dropped without a TTL: the release is durable when the drop returns.
@@ -21,6 +22,24 @@ fn a_dropped_guard_without_a_ttl_has_released_durably() {
         assert!(!machine.after_kill().open().is_locked("k").unwrap());
         let machine = machine.after_power_loss(store, secs(1));
         assert!(!machine.open().is_locked("k").unwrap());
+    });
+}
+
+/// Released by a future: nothing is asked before it is polled, and it is durable when it is ready.
+#[test]
+fn a_guard_is_released_by_a_future() {
+    on_all_deployments(|deployment| {
+        let machine = Machine::on(deployment);
+        let store = machine.open();
+        let release = store.lock("k").acquire().unwrap().release_async();
+        assert!(store.is_locked("k").unwrap());
+        block_on(release).unwrap();
+        assert!(!store.is_locked("k").unwrap());
+        assert!(!machine.after_kill().open().is_locked("k").unwrap());
+        let guard = store.lock("k").acquire().unwrap();
+        store.break_lock("k", guard.token(), "").unwrap();
+        let error = block_on(guard.release_async()).unwrap_err();
+        assert!(matches!(error, ReleaseError::NotHeld { .. }), "{error}");
     });
 }
 

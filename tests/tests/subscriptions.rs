@@ -1,6 +1,11 @@
 //! Those who are told, and those who have stopped listening.
 
-use lockstore::{ArgumentError, ReadError, Store, StoreError};
+use std::future::poll_fn;
+use std::thread;
+
+use lockstore::{ArgumentError, EventKind, ReadError, Store, StoreError};
+use lockstore_tests::deployment::on_all_deployments;
+use lockstore_tests::polling::block_on;
 
 #[test]
 fn a_subscription_that_is_dropped_makes_room_though_nothing_was_sent_to_it() {
@@ -16,6 +21,30 @@ fn a_subscription_that_is_dropped_makes_room_though_nothing_was_sent_to_it() {
     );
     drop(all);
     store.subscribe("").unwrap();
+}
+
+#[test]
+fn who_waits_for_events_without_a_thread_is_woken_by_each_and_by_the_end() {
+    on_all_deployments(|deployment| {
+        let store = deployment.in_memory();
+        let events = store.subscribe("k").unwrap();
+        let other = store.clone();
+        let acting = thread::spawn(move || {
+            other.lock("elsewhere").acquire().unwrap().release().unwrap();
+            other.lock("k").acquire().unwrap().release().unwrap();
+            other.close().unwrap();
+        });
+        let mut told = Vec::new();
+        while let Some(event) = block_on(poll_fn(|context| events.poll_next(context))) {
+            told.push(match event.kind {
+                EventKind::Granted { .. } => "granted",
+                EventKind::Ended { .. } => "ended",
+                _ => "something else",
+            });
+        }
+        acting.join().unwrap();
+        assert_eq!(told, ["granted", "ended"]);
+    });
 }
 
 #[test]

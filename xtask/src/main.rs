@@ -20,12 +20,13 @@ const HELP: &str = "\
 The project's chores. Each installs the tools that it needs, into target/tools.
 
   cargo xtask test          everything a change must pass: format, lints, documentation,
-                            dependencies, examples, an unmodified pymongo, tests
+                            dependencies, examples, an unmodified pymongo, the Python package, tests
+  cargo xtask python        the Python package alone: its wheel is built, installed and tested
   cargo xtask fuzz [TARGET...] [--seconds N] [--sanitizer NAME]
                             each fuzz target (all of them by default) for N seconds (60);
                             NAME is none, address, leak, memory or thread (none)
-  cargo xtask bench [locks|documents|shared] [--quick] [ARG...]
-                            ours beside the peers, both by default; arguments go to the bench program
+  cargo xtask bench [locks|documents|shared|python] [--quick] [ARG...]
+                            ours beside the peers, all by default; arguments go to the bench program
   cargo xtask advisories    known vulnerabilities of the dependencies; needs a network
   cargo xtask help          this text
 ";
@@ -49,6 +50,7 @@ fn chore(args: &[String]) -> Outcome {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["test"] => test::run(),
+        ["python"] => python::package(),
         ["fuzz", args @ ..] => fuzz::run(args),
         ["bench", args @ ..] => bench::run(args),
         ["advisories"] => deny::advisories(),

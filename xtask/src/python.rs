@@ -19,6 +19,48 @@ pub(crate) fn drivers() -> Outcome {
         .run()
 }
 
+/// The Python package: its wheel is built and installed, and used by the real programs.
+pub(crate) fn package() -> Outcome {
+    // The same profile as the tests': what they share is built once.
+    let python = with_package("dev")?;
+    Step::new("the types of the package", &python)
+        .args(["-m", "mypy.stubtest", "--concise", "lockstore"])
+        .run()?;
+    Step::new("the Python package", &python)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE_TESTS])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .run()
+}
+
+/// The Python package, as it is released, beside its peers.
+pub(crate) fn bench(args: &[&str]) -> Outcome {
+    let python = with_package("release")?;
+    Step::new("bench of python", python).args([PACKAGE_BENCH]).args(args).run()
+}
+
+/// A Python that has the package, its wheel built with a profile of cargo's, and what its tests need.
+fn with_package(profile: &str) -> Outcome<PathBuf> {
+    let python = environment("package", PACKAGE_TESTS)?;
+    let wheels = target_folder().join("tools/wheels");
+    if wheels.exists() {
+        // Of several versions pip would take the highest.
+        fs::remove_dir_all(&wheels)
+            .map_err(|error| Failure::new(format!("cannot empty {}: {error}", wheels.display())))?;
+    }
+    Step::new("build of the wheel", &python)
+        .args(["-m", "maturin", "build", "--quiet", "--profile", profile])
+        .args(["--compatibility", "linux", "--compression-method", "stored"])
+        .args(["--manifest-path", PACKAGE, "--out"])
+        .args([wheels.as_os_str(), "--interpreter".as_ref(), python.as_os_str()])
+        .run()?;
+    Step::new("install the wheel", &python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"])
+        .args(["--no-deps", "--force-reinstall", "--find-links"])
+        .args([wheels.as_os_str(), "lockstore".as_ref()])
+        .run()?;
+    Ok(python)
+}
+
 /// The Python of a virtual environment that has what `requirements.txt` in `tests` names. It is made anew when that
 /// changes.
 fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
@@ -43,6 +85,15 @@ fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", installed.display())))?;
     Ok(python)
 }
+
+/// The Python package.
+const PACKAGE: &str = "crates/lockstore-py/Cargo.toml";
+
+/// Its bench.
+const PACKAGE_BENCH: &str = "crates/lockstore-py/benches/python.py";
+
+/// Its tests.
+const PACKAGE_TESTS: &str = "crates/lockstore-py/tests";
 
 /// The tests of the wire protocol.
 const DRIVERS: &str = "crates/lockstore-server/tests/pymongo";

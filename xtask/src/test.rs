@@ -12,6 +12,7 @@ pub(crate) fn run() -> Outcome {
     deny::policies()?;
     examples::run_all()?;
     python::drivers()?;
+    python::package()?;
     tests()
 }
 

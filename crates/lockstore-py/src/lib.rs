@@ -10,12 +10,14 @@ mod call;
 mod documents;
 mod errors;
 mod events;
+mod holding;
 mod lock;
 mod program;
 mod records;
 mod seconds;
 mod shared;
 mod store;
+mod terms;
 
 use pyo3::prelude::*;
 

@@ -1,21 +1,19 @@
 //! A lock, as Python holds it.
 
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lockstore::{
-    AcquireError, AcquireFuture, LockGuard, LockRequest, ReleaseError, Session, Store, Token,
-};
+use lockstore::{AcquireError, LockGuard, ReleaseError, Token};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::blocking::block_on;
 use crate::call::Call;
 use crate::errors::{Class, Error};
+use crate::holding::{Attempt, Holding, Known};
 use crate::seconds::{Seconds, Timeout};
-use crate::shared::Shared;
+use crate::shared::{Shared, in_background};
+use crate::terms::{Terms, within};
 
 /// A lock of one key, held by this object or not. Made by `Store.lock`.
 #[pyclass(frozen, weakref, module = "lockstore")]
@@ -23,68 +21,35 @@ use crate::shared::Shared;
 pub(crate) struct Lock {
     shared: Arc<Shared>,
     terms: Terms,
-    state: Arc<Mutex<State>>,
+    holding: Holding,
 }
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) key: String,
-    /// One of its own for each grant, if there is none.
-    pub(crate) holder: Option<String>,
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) shared: bool,
-    /// How long to wait; `None` for ever.
-    pub(crate) timeout: Option<Duration>,
-    /// Whether it ends with this process.
-    pub(crate) session: bool,
-    pub(crate) keep_alive: bool,
-}
-
-#[derive(Debug)]
-enum State {
-    Free,
-    Acquiring,
-    Held(LockGuard),
-}
-
-/// An acquisition that is under way. Unless it is won, the lock is as it was.
-#[derive(Debug)]
-struct Attempt(Arc<Mutex<State>>);
 
 impl Lock {
     pub(crate) fn new(shared: Arc<Shared>, terms: Terms) -> Self {
-        Self { shared, terms, state: Arc::new(Mutex::new(State::Free)) }
+        Self { shared, terms, holding: Holding::default() }
     }
 
     fn begin(&self) -> Result<Attempt, Error> {
         self.shared.store()?;
-        let mut state = lock(&self.state);
-        match &*state {
-            State::Free => {
-                *state = State::Acquiring;
-                Ok(Attempt(Arc::clone(&self.state)))
-            }
-            State::Acquiring | State::Held(_) => {
-                let message = format!(
-                    "this Lock of {:?} is held, or being acquired, already; make another for another guard",
-                    self.terms.key
-                );
-                Err(Error::new(Class::AlreadyHeld, message).key(&self.terms.key))
-            }
-        }
+        self.holding.begin().ok_or_else(|| {
+            let message = format!(
+                "this Lock of {:?} is held, or being acquired, already; make another for another guard",
+                self.terms.key
+            );
+            Error::new(Class::AlreadyHeld, message).key(&self.terms.key)
+        })
     }
 
-    fn take(&self) -> Result<LockGuard, Error> {
+    /// Takes the guard out: this object does not hold the lock any more.
+    fn take(&self, py: Python<'_>) -> Result<LockGuard, Error> {
         self.shared.store()?;
-        let mut state = lock(&self.state);
-        match mem::replace(&mut *state, State::Free) {
-            State::Held(guard) => Ok(guard),
-            other => {
-                *state = other;
-                Err(self.not_held())
-            }
-        }
+        py.detach(|| self.holding.take()).ok_or_else(|| self.not_held())
+    }
+
+    /// What is known of it, if this object holds it.
+    fn known(&self) -> Result<Option<Known>, Error> {
+        self.shared.store()?;
+        Ok(self.holding.known())
     }
 
     fn not_held(&self) -> Error {
@@ -120,15 +85,6 @@ impl Lock {
             tried => tried,
         };
         Ok(self.shared.seen(acquired, session.as_ref()).map_err(Error::from)?)
-    }
-
-    /// The guard of a lock that is held.
-    fn with_guard<T>(&self, look: impl FnOnce(&mut LockGuard) -> T) -> Result<T, Error> {
-        self.shared.store()?;
-        match &mut *lock(&self.state) {
-            State::Held(guard) => Ok(look(guard)),
-            State::Free | State::Acquiring => Err(self.not_held()),
-        }
     }
 }
 
@@ -207,12 +163,12 @@ impl Lock {
     /// Raises `LeaseLost` when the grant is over: a renewal revives nothing. `NotHeld` when this object does not hold the lock.
     #[pyo3(signature = (ttl = None))]
     fn renew(&self, py: Python<'_>, ttl: Option<Seconds>) -> PyResult<()> {
-        let mut renewing = self.take()?;
-        let renewed = py.detach(|| match ttl {
-            Some(ttl) => renewing.renew_for(ttl.0),
-            None => renewing.renew(),
-        });
-        *lock(&self.state) = State::Held(renewing);
+        self.shared.store()?;
+        let renew = |guard: &mut LockGuard| match ttl {
+            Some(ttl) => guard.renew_for(ttl.0),
+            None => guard.renew(),
+        };
+        let renewed = py.detach(|| self.holding.renew(renew)).ok_or_else(|| self.not_held())?;
         Ok(renewed.map_err(Error::from)?)
     }
 
@@ -221,7 +177,7 @@ impl Lock {
     /// Raises `LeaseLost` or another error when the grant was over already: this object does not hold the lock in any case.
     /// `NotHeld` when it did not before.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        let guard = self.take()?;
+        let guard = self.take(py)?;
         let token = guard.token();
         py.detach(|| guard.release()).map_err(|error| self.lost(error, token))?;
         Ok(())
@@ -229,7 +185,7 @@ impl Lock {
 
     /// As `release`, as a coroutine. When it is cancelled, that has to wait until the lock is released.
     fn release_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        let guard = slf.get().take()?;
+        let guard = slf.get().take(slf.py())?;
         let token = guard.token();
         let lock = slf.clone().unbind();
         Call::short_coroutine(slf.py(), guard.release_async(), move |_, released| {
@@ -241,15 +197,15 @@ impl Lock {
     /// releases it. Renewals end.
     ///
     /// Raises `NotHeld` when this object does not hold the lock.
-    fn leak(&self) -> PyResult<u64> {
-        Ok(self.take()?.leak().token.get())
+    fn leak(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.take(py)?.leak().token.get())
     }
 
     /// Whether the lock is surely held yet: its lease has not run out, and no renewal was refused. Asks nobody; a lock that was broken
     /// is found out by the next renewal.
-    fn is_valid(&self) -> PyResult<bool> {
-        self.shared.store()?;
-        Ok(self.with_guard(|guard| !guard.is_lost()).unwrap_or(false))
+    fn is_valid(&self) -> Result<bool, Error> {
+        let clock = self.shared.store()?.clock();
+        Ok(self.known()?.is_some_and(|known| known.is_valid(&**clock)))
     }
 
     /// What is locked.
@@ -261,24 +217,21 @@ impl Lock {
     /// Who holds it, or is to: what `Store.lock` was given, or while it is held the one made for this grant. `None` before.
     #[getter]
     fn holder(&self) -> Result<Option<String>, Error> {
-        self.shared.store()?;
-        let held = self.with_guard(|guard| guard.holder().to_string());
-        Ok(held.ok().or_else(|| self.terms.holder.clone()))
+        let held_by = self.known()?.map(|known| known.holder.to_string());
+        Ok(held_by.or_else(|| self.terms.holder.clone()))
     }
 
     /// The fencing token while it is held: higher than that of every earlier grant of the store. `None` otherwise.
     #[getter]
     fn token(&self) -> Result<Option<u64>, Error> {
-        self.shared.store()?;
-        Ok(self.with_guard(|guard| guard.token().get()).ok())
+        Ok(self.known()?.map(|known| known.token.get()))
     }
 
     /// How long it is surely held from now, in seconds; `None` when that has no end, or it is not held.
     #[getter]
     fn remaining(&self) -> Result<Option<f64>, Error> {
-        self.shared.store()?;
-        let remaining = self.with_guard(|guard| guard.remaining()).ok().flatten();
-        Ok(remaining.map(|remaining| remaining.as_secs_f64()))
+        let clock = self.shared.store()?.clock();
+        Ok(self.known()?.and_then(|known| known.remaining(&**clock)))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -310,7 +263,7 @@ impl Lock {
         _traceback: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let guard = match slf.get().take() {
+        let guard = match slf.get().take(py) {
             Ok(guard) => Some(guard),
             Err(_) if exception.is_some() => None,
             Err(error) => return Err(error.into()),
@@ -332,11 +285,26 @@ impl Lock {
 
     fn __repr__(&self) -> String {
         let Terms { key, .. } = &self.terms;
-        match self.with_guard(|guard| (guard.holder().to_string(), guard.token())) {
-            Ok((holder, token)) => {
+        match self.known() {
+            Ok(Some(Known { holder, token, .. })) => {
                 format!("<lockstore.Lock {key:?}, held by {holder:?} with token {token}>")
             }
-            Err(_) => format!("<lockstore.Lock {key:?}, not held>"),
+            Ok(None) | Err(_) => format!("<lockstore.Lock {key:?}, not held>"),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.shared.is_inherited() {
+            self.holding.forget();
+            return;
+        }
+        let Some(guard) = self.holding.take() else { return };
+        if self.terms.session {
+            in_background(move || drop(guard));
+        } else {
+            guard.leak();
         }
     }
 }
@@ -346,78 +314,4 @@ pub(crate) fn parse_token(token: u64) -> Result<Token, Error> {
     Token::new(token).ok_or_else(|| {
         Error::new(Class::InvalidArgument, "a token is 1 or more; this one is 0".to_owned())
     })
-}
-
-fn within(request: LockRequest<'_>, timeout: Option<Duration>) -> AcquireFuture {
-    match timeout {
-        Some(timeout) => request.acquire_timeout_async(timeout),
-        None => request.acquire_async(),
-    }
-}
-
-impl Terms {
-    fn request<'a>(&'a self, store: &'a Store, session: Option<&'a Session>) -> LockRequest<'a> {
-        let mut request = store.lock(&self.key);
-        if let Some(holder) = &self.holder {
-            request = request.holder(holder);
-        }
-        if let Some(ttl) = self.ttl {
-            request = request.ttl(ttl);
-        }
-        if self.shared {
-            request = request.shared();
-        }
-        if let Some(session) = session {
-            request = request.session(session);
-        }
-        request
-    }
-
-    /// The session to bind it to.
-    fn session(&self, shared: &Shared) -> Result<Option<Session>, Error> {
-        if !self.session {
-            return Ok(None);
-        }
-        Ok(Some(shared.store()?.session_with(shared.session()?)))
-    }
-}
-
-impl Attempt {
-    fn win(self, guard: LockGuard, keep_alive: bool) {
-        if keep_alive {
-            guard.keep_alive();
-        }
-        *lock(&self.0) = State::Held(guard);
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        let mut state = lock(&self.0);
-        if matches!(*state, State::Acquiring) {
-            *state = State::Free;
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if self.shared.is_inherited() {
-            // It is the parent's, who goes on holding it.
-            mem::forget(Arc::clone(&self.state));
-            return;
-        }
-        let State::Held(guard) = mem::replace(&mut *lock(&self.state), State::Free) else { return };
-        if self.terms.session {
-            // It is released, and whoever drops an object does not wait for that.
-            let released = thread::Builder::new().name("lockstore-release".to_owned());
-            let _ = released.spawn(move || drop(guard));
-        } else {
-            guard.leak();
-        }
-    }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

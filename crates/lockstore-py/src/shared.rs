@@ -3,7 +3,9 @@
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use lockstore::{AcquireError, Session, SessionId, Store, StoreError};
@@ -20,6 +22,8 @@ pub(crate) struct Shared {
     store: Store,
     /// Begun by the first lock that is bound to it.
     session: Mutex<Option<Session>>,
+    /// Whether it was closed, or is being closed.
+    closed: AtomicBool,
     opened_by: u32,
 }
 
@@ -40,7 +44,13 @@ impl Shared {
             ConnectOptions::new().idle_exit(options.idle_exit).start_timeout(options.start_timeout);
         let connect = started_by_python(py, connect)?;
         let store = py.detach(|| connect.connect(&options.path)).map_err(Error::from)?;
-        Ok(Self { options, store, session: Mutex::default(), opened_by: process::id() })
+        Ok(Self {
+            options,
+            store,
+            session: Mutex::default(),
+            closed: AtomicBool::new(false),
+            opened_by: process::id(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -83,6 +93,9 @@ impl Shared {
     ) -> Result<T, AcquireError> {
         if let (Err(AcquireError::SessionEnded), Some(ended)) = (&acquired, session) {
             self.forget(ended);
+            if self.closed.load(Ordering::Acquire) {
+                return Err(StoreError::Closed.into());
+            }
         }
         acquired
     }
@@ -90,12 +103,13 @@ impl Shared {
     /// The session is over: the next lock begins another.
     pub(crate) fn forget(&self, ended: &Session) {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        mem::forget(session.take_if(|session| session.id() == ended.id()));
+        let_go(session.take_if(|session| session.id() == ended.id()));
     }
 
     /// Ends the session, with all locks that are bound to it, and closes the store.
     pub(crate) fn close(&self) -> Result<(), Error> {
         let store = self.store()?.clone();
+        self.closed.store(true, Ordering::Release);
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = session.map_or(Ok(()), Session::end);
         match store.close() {
@@ -108,9 +122,24 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Nothing is bound to it any more, or the process ends: either way the server finds out by itself, and nobody who drops
-        // an object should have to wait for it.
         let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        mem::forget(session);
+        if self.is_inherited() {
+            mem::forget(session);
+        } else {
+            let_go(session);
+        }
     }
+}
+
+/// Ends a session that nothing is bound to any more, or that is over. Whoever drops an object does not wait for that.
+fn let_go(session: Option<Session>) {
+    if let Some(session) = session {
+        in_background(move || drop(session));
+    }
+}
+
+/// Lets go of something that may take a moment.
+pub(crate) fn in_background(let_go: impl FnOnce() + Send + 'static) {
+    // Without a thread it is done here and now, for what was to be let go of is dropped.
+    let _ = thread::Builder::new().name("lockstore-drop".to_owned()).spawn(let_go);
 }

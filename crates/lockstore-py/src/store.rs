@@ -12,10 +12,11 @@ use crate::blocking::block_on;
 use crate::call::Call;
 use crate::errors::{Class, Error};
 use crate::events::Events;
-use crate::lock::{Lock, Terms, parse_token};
+use crate::lock::{Lock, parse_token};
 use crate::records;
 use crate::seconds::Seconds;
 use crate::shared::{Options, Shared};
+use crate::terms::Terms;
 
 /// A file of locks and documents that processes share. Joins the file's server, or starts it: a process of its own, which ends
 /// when nobody has been connected for `idle_exit` seconds. The file is made if it is not there; its folder must be.

@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from conftest import wait_until
+from support import wait_until
 
 import lockstore
 

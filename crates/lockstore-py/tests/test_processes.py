@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -9,7 +10,7 @@ import signal
 import threading
 
 import pytest
-from conftest import end_server, server_pid, wait_until
+from support import end_server, server_pid, wait_until
 
 import lockstore
 
@@ -196,6 +197,19 @@ def test_the_address_is_a_drivers_and_the_server_stays_up(path, script):
         assert client.factory.jobs.find_one() == {"_id": 1}
     other.tell()
     other.end()
+
+
+def test_a_store_that_is_forgotten_lets_go_of_its_server(path):
+    store = lockstore.Store(path)
+    with store.lock("k"):
+        pass
+    before = len(os.listdir("/proc/self/task"))
+    for _ in range(10):
+        with lockstore.Store(path).lock("k"):
+            pass
+    gc.collect()
+    wait_until(lambda: len(os.listdir("/proc/self/task")) <= before)
+    wait_until(lambda: store.stats()["sessions"] == 1)
 
 
 def test_a_program_of_no_use_is_named(path, monkeypatch):

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from conftest import wait_until
+from support import wait_until
 
 import lockstore
 

@@ -1,11 +1,11 @@
 //! Locks of documents.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lockstore::bson::{Document, RawDocumentBuf};
 use lockstore::collection::LockDocument;
-use lockstore::{Collection, LockDocumentError, Session};
+use lockstore::{Collection, LockDocumentError, Session, Token};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,10 +14,12 @@ use super::raise::{not_locked, not_released, refused};
 use super::{Documents, Reading, invalid};
 use crate::blocking::block_on;
 use crate::seconds::Seconds;
+use crate::shared::Shared;
 
 /// What is asked for, as `lockstore.mongo_lock` writes it. What is `None` was not given.
 #[derive(Debug, FromPyObject)]
 #[pyo3(from_item_all)]
+#[allow(clippy::struct_excessive_bools, reason = "Python names them")]
 pub(super) struct Request<'py> {
     filter: Bound<'py, PyAny>,
     update: Option<Bound<'py, PyAny>>,
@@ -45,7 +47,7 @@ pub(super) struct Request<'py> {
 #[pyclass(frozen, module = "lockstore._native")]
 #[derive(Debug)]
 pub(crate) struct DocumentLock {
-    shared: std::sync::Arc<crate::shared::Shared>,
+    shared: Arc<Shared>,
     reading: Reading,
     held: Mutex<Option<Held>>,
 }
@@ -61,9 +63,10 @@ impl DocumentLock {
         let store = documents.shared.store()?;
         let collection: Collection<RawDocumentBuf> =
             store.database(&documents.database).collection(&documents.name);
-        let session = match request.session {
-            true => Some(store.session_with(py.detach(|| documents.shared.session())?)),
-            false => None,
+        let session = if request.session {
+            Some(store.session_with(py.detach(|| documents.shared.session())?))
+        } else {
+            None
         };
         let asked = request.asked(&collection, session.as_ref())?;
         let found = match request.patience() {
@@ -84,7 +87,7 @@ impl DocumentLock {
         if request.keep_alive {
             found.keep_alive();
         }
-        let shared = documents.shared.clone();
+        let shared = Arc::clone(&documents.shared);
         Ok(Self { shared, reading: documents.reading, held: Mutex::new(Some(found)) })
     }
 
@@ -107,17 +110,17 @@ impl DocumentLock {
 impl DocumentLock {
     /// The document as it was locked and updated.
     fn locked_document<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        self.read(py, |held| held.locked_document())
+        self.read(py, Held::locked_document)
     }
 
     /// The document that was wanted and is locked by another.
     fn unavailable_document<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        self.read(py, |held| held.unavailable_document())
+        self.read(py, Held::unavailable_document)
     }
 
     /// The fencing token, if something is locked.
     fn token(&self) -> PyResult<Option<u64>> {
-        Ok(self.with(|held| held.token())?.flatten().map(|token| token.get()))
+        Ok(self.with(|held| held.token())?.flatten().map(Token::get))
     }
 
     /// Whether the document is locked by this, as of the last commit.
@@ -198,12 +201,11 @@ impl Request<'_> {
             asked = asked.sort(raw(sort)?);
         }
         if let Some(hint) = &self.hint {
-            asked = match hint.extract::<String>() {
-                Ok(name) => asked.hint(name),
-                Err(_) => {
-                    let keys = Document::try_from(&*raw(hint)?);
-                    asked.hint(keys.map_err(|error| invalid(error.to_string()))?)
-                }
+            asked = if let Ok(name) = hint.extract::<String>() {
+                asked.hint(name)
+            } else {
+                let keys = Document::try_from(&*raw(hint)?);
+                asked.hint(keys.map_err(|error| invalid(error.to_string()))?)
             };
         }
         if let Some(filters) = &self.array_filters {

@@ -17,7 +17,7 @@ import lockstore
 PROJECT = """\
 name: std
 workers:
-  local: {{type: local, scheduler_type: shell, work_dir: {home}/run, max_jobs: 8}}
+  local: {{type: local, scheduler_type: shell, work_dir: {home}/jobs, max_jobs: 8}}
 runner: {{delay_checkout: 1, delay_check_run_status: 1, delay_advance_status: 1, delay_refresh_limited: 1, delta_retry: [1]}}
 queue:
   store: {{"@module": lockstore.jobflow, "@class": LockStore, path: {home}/jobs.redb, collection_name: jobs}}
@@ -35,7 +35,7 @@ class Project:
         self.home = home
         self.file = home / "jobs.redb"
         (home / "projects").mkdir()
-        (home / "run").mkdir()
+        (home / "jobs").mkdir()
         (home / "projects" / "std.yaml").write_text(yaml)
         self.environment = {
             **os.environ,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
-from conftest import wait_until
+from support import wait_until
 from prefect.locking.protocol import LockManager
 
 import lockstore

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from support import wait_until
 from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
-from prefect.testing.utilities import prefect_test_harness
 from prefect.transactions import CommitMode, IsolationLevel, transaction
 
 import lockstore
 from lockstore.prefect import LockStoreManager
-
-
-@pytest.fixture(scope="session")
-def prefect():
-    """A server of Prefect's for all tests, and the environment of programs that use it."""
-    from prefect.settings import get_current_settings
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)}
 
 
 @pytest.fixture

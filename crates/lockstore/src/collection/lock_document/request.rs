@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockcore::{Holder, Ttl};
 
-use super::LockDocument;
+use super::{LockDocument, LockId};
 use crate::collection::Collection;
 use crate::document_locks::{LockDocumentRequest, LockUpdate, Mode, Patience};
 use crate::documents::Namespace;
@@ -26,8 +26,11 @@ impl<T> LockDocument<'_, T> {
             array_filters,
             variables,
         });
-        let is_new_lock_id = self.is_new_lock_id;
-        let lock_id = self.lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let (lock_id, is_new_lock_id) = match self.lock_id {
+            LockId::Made => (uuid::Uuid::new_v4().to_string(), true),
+            LockId::New(lock_id) => (lock_id, true),
+            LockId::Given(lock_id) => (lock_id, false),
+        };
         let deadline = self.collection.store.backend().now().saturating_add(self.max_wait);
         let patience = self.sleep.map(|sleep| Patience { sleep, deadline });
         Ok(LockDocumentRequest {
