@@ -3,7 +3,9 @@
 import copy
 import datetime
 import json
+import os
 import pickle
+import signal
 
 import pytest
 import yaml
@@ -13,6 +15,7 @@ from maggma.stores import MongoStore
 from maggma.stores.gridfs import GridFSStore
 from monty.json import MontyDecoder, MontyEncoder
 from monty.serialization import dumpfn, loadfn
+from support import server_pid
 
 import lockstore
 from lockstore.jobflow import LockGridFSStore, LockStore
@@ -145,3 +148,11 @@ def test_a_jobstore_keeps_documents_and_blobs_apart(file):
         jobstore.update({"uuid": "u", "index": 1, "output": {"big": {"list": [1] * 1000}}}, save={"data": ["big"]}, key=["uuid", "index"])
         assert "blob_uuid" in jobstore.query_one({"uuid": "u"})["output"]["big"]
         assert jobstore.query_one({"uuid": "u"}, load=True)["output"]["big"] == {"list": [1] * 1000}
+
+
+def test_a_server_that_is_killed_is_followed_by_another(tasks, file):
+    """An unmodified pymongo finds the next, which this process has started."""
+    for _ in range(3):
+        os.kill(server_pid(file), signal.SIGKILL)
+        tasks.update({"task": 1, "again": True})
+        assert tasks.count({"again": True}) == 1

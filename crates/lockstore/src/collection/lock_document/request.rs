@@ -65,3 +65,25 @@ impl<T> Collection<T> {
         RemoteCollection::new(remote, database, self.name(), &self.fences)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{Document, doc};
+
+    use crate::store::Store;
+
+    #[test]
+    fn only_a_lock_id_that_others_may_have_is_not_looked_for_after_a_lost_reply() {
+        let store = Store::in_memory().unwrap();
+        let jobs = store.database("factory").collection::<Document>("jobs");
+        let lock = jobs.lock_document(doc! {});
+        for (lock, is_new) in [
+            (lock.clone(), true),
+            (lock.clone().lock_id(""), true),
+            (lock.clone().lock_id("worker-1"), false),
+            (lock.new_lock_id("worker-1"), true),
+        ] {
+            assert_eq!(lock.request().unwrap().is_new_lock_id, is_new);
+        }
+    }
+}
