@@ -70,6 +70,14 @@ impl Lock {
         }
     }
 
+    /// Releases it, without blocking the thread.
+    async fn released(&self) -> Result<(), Error> {
+        self.shared.store()?;
+        let guard = self.holding.take().ok_or_else(|| self.not_held())?;
+        let token = guard.token();
+        guard.release_async().await.map_err(|error| self.lost(error, token))
+    }
+
     /// Takes it if it is free, and otherwise waits.
     fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<LockGuard> {
         let store = self.shared.store()?;
@@ -185,12 +193,9 @@ impl Lock {
 
     /// As `release`, as a coroutine. When it is cancelled, that has to wait until the lock is released.
     fn release_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        let guard = slf.get().take(slf.py())?;
-        let token = guard.token();
         let lock = slf.clone().unbind();
-        Call::short_coroutine(slf.py(), guard.release_async(), move |_, released| {
-            Ok(released.map_err(|error| lock.get().lost(error, token))?)
-        })
+        let released = async move { lock.get().released().await };
+        Call::short_coroutine(slf.py(), released, |_, released| Ok(released?))
     }
 
     /// Gives the lock up without releasing it, and returns its token: it is held until its lease ends, or until somebody resumes or
@@ -262,24 +267,13 @@ impl Lock {
         _value: Bound<'py, PyAny>,
         _traceback: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let guard = match slf.get().take(py) {
-            Ok(guard) => Some(guard),
-            Err(_) if exception.is_some() => None,
-            Err(error) => return Err(error.into()),
-        };
-        let token = guard.as_ref().map(LockGuard::token);
         let failed = exception.is_some();
         let lock = slf.clone().unbind();
-        let released = async move {
-            match guard {
-                Some(guard) => guard.release_async().await,
-                None => Ok(()),
-            }
-        };
-        Call::short_coroutine(py, released, move |_, released| match (released, token) {
-            (Err(error), Some(token)) if !failed => Err(lock.get().lost(error, token).into()),
-            _ => Ok(()),
+        let released = async move { lock.get().released().await };
+        Call::short_coroutine(slf.py(), released, move |_, released| match released {
+            // What went wrong first is told.
+            Err(_) if failed => Ok(()),
+            released => Ok(released?),
         })
     }
 

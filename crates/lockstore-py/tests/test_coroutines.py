@@ -143,6 +143,12 @@ def test_a_coroutine_that_nobody_awaits_asks_for_nothing(store):
         pass
 
 
+def test_a_release_that_nobody_awaits_releases_nothing(store):
+    with store.lock("k") as lock:
+        lock.release_async().close()
+        assert lock.is_valid()
+
+
 def test_loops_come_and_go_and_leave_no_descriptor(store):
     async def main():
         async with store.lock("k"):

@@ -199,8 +199,7 @@ def test_the_address_is_a_drivers_and_the_server_stays_up(path, script):
     other.end()
 
 
-def test_a_store_that_is_forgotten_lets_go_of_its_server(path):
-    store = lockstore.Store(path)
+def test_a_store_that_is_forgotten_lets_go_of_its_server(store, path):
     with store.lock("k"):
         pass
     before = len(os.listdir("/proc/self/task"))

@@ -33,6 +33,8 @@ fn a_slow_import_is_durable_as_it_comes_and_keeps_nobody_waiting() {
         import.type_in(&lines(n, n + 1));
         wait_until("the document is there", || count(&sandbox) == n + 1);
     }
+    // Its input stays open: that is not what ends it.
+    let _open = import.stdin();
     import.signal(Signal::INT);
     let output = import.ended();
     assert_eq!(output.status.code(), Some(130));

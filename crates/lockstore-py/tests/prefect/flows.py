@@ -28,7 +28,7 @@ def note(word):
         log.write(f"{word} {os.getpid()}\n")
 
 
-@task(cache_policy=POLICY, persist_result=True, result_storage_key="once-{parameters[x]}")
+@task(cache_policy=POLICY, persist_result=True)
 def once(x):
     note("body")
     time.sleep(0.2)

@@ -120,11 +120,15 @@ def start(what, path, folder, environment):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def test_four_tasks_of_one_key_in_a_process_pool_run_the_body_once(path, tmp_path, prefect):
+def test_four_tasks_of_one_key_in_a_process_pool_run_the_body_once(path, tmp_path, prefect, store):
+    events = store.subscribe()
     done = start("four", path, tmp_path, prefect)
     done.communicate(timeout=240)
     assert done.returncode == 0
     assert len((tmp_path / "log").read_text().splitlines()) == 1
+    store.close()
+    grants = [event for event in events if event.kind == "granted"]
+    assert len(grants) == 4 and len({grant.key for grant in grants}) == 1, "each task had the lock once"
 
 
 def test_a_flow_that_is_killed_in_a_transaction_does_not_block_the_next(path, tmp_path, prefect, store):
