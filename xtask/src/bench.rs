@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: ours beside the peers, in one run.
 
+use crate::python;
 use crate::step::{Failure, Outcome, Step};
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
@@ -14,6 +15,10 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         return Err(Failure::new(format!("`{arg}` is about one bench: put {suites} before it")));
     }
     for suite in suites {
+        if *suite == PYTHON {
+            python::bench(args)?;
+            continue;
+        }
         if *suite == "shared" {
             Step::cargo("build of the program", "build --release --package lockstore-cli").run()?;
         }
@@ -23,4 +28,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     Ok(())
 }
 
-const SUITES: [&str; 3] = ["locks", "documents", "shared"];
+const SUITES: [&str; 4] = ["locks", "documents", "shared", PYTHON];
+
+/// The suite that is a Python program.
+const PYTHON: &str = "python";

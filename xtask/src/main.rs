@@ -26,8 +26,8 @@ The project's chores. Each installs the tools that it needs, into target/tools.
   cargo xtask fuzz [TARGET...] [--seconds N] [--sanitizer NAME]
                             each fuzz target (all of them by default) for N seconds (60);
                             NAME is none, address, leak, memory or thread (none)
-  cargo xtask bench [locks|documents|shared] [--quick] [ARG...]
-                            ours beside the peers, both by default; arguments go to the bench program
+  cargo xtask bench [locks|documents|shared|python] [--quick] [ARG...]
+                            ours beside the peers, all by default; arguments go to the bench program
   cargo xtask advisories    known vulnerabilities of the dependencies; needs a network
   cargo xtask help          this text
 ";

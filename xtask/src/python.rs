@@ -18,24 +18,8 @@ pub(crate) fn driver(program: &Path) -> Outcome {
 
 /// The Python package: its wheel is built and installed, and used by the real programs.
 pub(crate) fn package() -> Outcome {
-    let python = environment("package", PACKAGE_TESTS)?;
-    let wheels = target_folder().join("tools/wheels");
-    if wheels.exists() {
-        // Of several versions pip would take the highest.
-        fs::remove_dir_all(&wheels)
-            .map_err(|error| Failure::new(format!("cannot empty {}: {error}", wheels.display())))?;
-    }
     // The same profile as the tests': what they share is built once.
-    Step::new("build of the wheel", &python)
-        .args(["-m", "maturin", "build", "--quiet", "--compatibility", "linux"])
-        .args(["--compression-method", "stored", "--manifest-path", PACKAGE, "--out"])
-        .args([wheels.as_os_str(), "--interpreter".as_ref(), python.as_os_str()])
-        .run()?;
-    Step::new("install the wheel", &python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"])
-        .args(["--no-deps", "--force-reinstall", "--find-links"])
-        .args([wheels.as_os_str(), "lockstore".as_ref()])
-        .run()?;
+    let python = with_package("dev")?;
     Step::new("the types of the package", &python)
         .args(["-m", "mypy.stubtest", "--concise", "lockstore"])
         .run()?;
@@ -43,6 +27,35 @@ pub(crate) fn package() -> Outcome {
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE_TESTS])
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .run()
+}
+
+/// The Python package, as it is released, beside its peers.
+pub(crate) fn bench(args: &[&str]) -> Outcome {
+    let python = with_package("release")?;
+    Step::new("bench of python", python).args([PACKAGE_BENCH]).args(args).run()
+}
+
+/// A Python that has the package, its wheel built with a profile of cargo's, and what its tests need.
+fn with_package(profile: &str) -> Outcome<PathBuf> {
+    let python = environment("package", PACKAGE_TESTS)?;
+    let wheels = target_folder().join("tools/wheels");
+    if wheels.exists() {
+        // Of several versions pip would take the highest.
+        fs::remove_dir_all(&wheels)
+            .map_err(|error| Failure::new(format!("cannot empty {}: {error}", wheels.display())))?;
+    }
+    Step::new("build of the wheel", &python)
+        .args(["-m", "maturin", "build", "--quiet", "--profile", profile])
+        .args(["--compatibility", "linux", "--compression-method", "stored"])
+        .args(["--manifest-path", PACKAGE, "--out"])
+        .args([wheels.as_os_str(), "--interpreter".as_ref(), python.as_os_str()])
+        .run()?;
+    Step::new("install the wheel", &python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"])
+        .args(["--no-deps", "--force-reinstall", "--find-links"])
+        .args([wheels.as_os_str(), "lockstore".as_ref()])
+        .run()?;
+    Ok(python)
 }
 
 /// The Python of a virtual environment that has what `requirements.txt` in `tests` names. It is made anew when that
@@ -72,6 +85,9 @@ fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
 
 /// The Python package.
 const PACKAGE: &str = "crates/lockstore-py/Cargo.toml";
+
+/// Its bench.
+const PACKAGE_BENCH: &str = "crates/lockstore-py/benches/python.py";
 
 /// Its tests.
 const PACKAGE_TESTS: &str = "crates/lockstore-py/tests";

@@ -7,6 +7,7 @@
 mod bell;
 mod blocking;
 mod call;
+mod documents;
 mod errors;
 mod events;
 mod holding;
@@ -27,6 +28,8 @@ mod _native {
     use crate::bell::Bell;
     #[pymodule_export]
     use crate::call::Call;
+    #[pymodule_export]
+    use crate::documents::{DocumentLock, Documents};
     #[pymodule_export]
     use crate::events::Events;
     #[pymodule_export]

@@ -92,13 +92,18 @@ impl Shared {
         session: Option<&Session>,
     ) -> Result<T, AcquireError> {
         if let (Err(AcquireError::SessionEnded), Some(ended)) = (&acquired, session) {
-            let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-            let_go(session.take_if(|session| session.id() == ended.id()));
+            self.forget(ended);
             if self.closed.load(Ordering::Acquire) {
                 return Err(StoreError::Closed.into());
             }
         }
         acquired
+    }
+
+    /// The session is over: the next lock begins another.
+    pub(crate) fn forget(&self, ended: &Session) {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let_go(session.take_if(|session| session.id() == ended.id()));
     }
 
     /// Ends the session, with all locks that are bound to it, and closes the store.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{IntoPyDict, PyDict, PyType};
 
 use crate::blocking::block_on;
 use crate::call::Call;
@@ -84,6 +84,20 @@ impl Store {
         let timeout = timeout.map(|timeout| timeout.0);
         let terms = Terms { key, holder, ttl, shared, timeout, session, keep_alive };
         Lock::new(Arc::clone(&self.shared), terms)
+    }
+
+    /// The collection `name` of a `database` in the store, as a `Collection`: documents, with pymongo's calls. With `tz_aware`, dates
+    /// that are read are in UTC, and otherwise without a time zone.
+    #[pyo3(signature = (name, *, database = "lockstore", tz_aware = false))]
+    fn collection<'py>(
+        slf: &Bound<'py, Self>,
+        name: &str,
+        database: &str,
+        tz_aware: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let class = slf.py().import("lockstore.collection")?.getattr("Collection")?;
+        let how = [("tz_aware", tz_aware)].into_py_dict(slf.py())?;
+        class.call((slf, database, name), Some(&how))
     }
 
     /// Whether anybody holds the lock of `key`.
@@ -280,6 +294,12 @@ impl Store {
 
     fn __repr__(&self) -> String {
         format!("<lockstore.Store {}>", self.shared.path().display())
+    }
+}
+
+impl Store {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 

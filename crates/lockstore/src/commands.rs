@@ -7,6 +7,7 @@ mod aggregate;
 mod arguments;
 mod caller;
 mod coll_mod;
+mod compact;
 mod concern;
 mod count;
 mod create;
@@ -412,6 +413,7 @@ const COMMANDS: &[Known] = &[
     known("aggregate", Takes::Both, aggregate::run),
     known("collMod", Takes::WriteConcern, coll_mod::run),
     known("commitTransaction", Takes::WriteConcern, transactions::alone),
+    known("compact", Takes::ReadConcern, compact::run),
     known("count", Takes::ReadConcern, count::run),
     known("create", Takes::WriteConcern, create::run),
     known("createIndexes", Takes::WriteConcern, create_indexes::run),
@@ -472,7 +474,8 @@ const RETRYABLE: [&str; 7] = [
 ];
 
 /// The commands that MongoDB's API version 1 does not have.
-const NOT_IN_API_1: [&str; 7] = [
+const NOT_IN_API_1: [&str; 8] = [
+    "compact",
     "deleteIndexes",
     "distinct",
     "findandmodify",

@@ -12,14 +12,23 @@ Times are in seconds, as an int or a float, or a ``timedelta``. What can go wron
 builtin class that people catch (``ValueError``, ``TimeoutError``, ``KeyError``, ``ConnectionError``).
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from lockstore._kept import uri
 from lockstore._native import Lock, Store, Subscription
 from lockstore.errors import (
     AcquireTimeout,
     AlreadyHeld,
+    BulkWriteError,
+    DocumentError,
+    DocumentLockLost,
+    DuplicateKeyError,
+    ExecutionTimeout,
     HeldByOther,
     HeldOtherwise,
     InvalidArgument,
+    InvalidDocument,
     LeaseLost,
     LimitReached,
     LockStoreError,
@@ -34,22 +43,35 @@ from lockstore.errors import (
 )
 from lockstore.records import BreakRecord, Event, HolderInfo, LockInfo
 
+if TYPE_CHECKING:
+    from lockstore.collection import Collection, ReturnDocument
+    from lockstore.mongo_lock import MongoLock
+
 __all__ = [
     "AcquireTimeout",
     "AlreadyHeld",
     "BreakRecord",
+    "BulkWriteError",
+    "Collection",
+    "DocumentError",
+    "DocumentLockLost",
+    "DuplicateKeyError",
     "Event",
+    "ExecutionTimeout",
     "HeldByOther",
     "HeldOtherwise",
     "HolderInfo",
     "InvalidArgument",
+    "InvalidDocument",
     "LeaseLost",
     "LimitReached",
     "Lock",
     "LockInfo",
     "LockStoreError",
+    "MongoLock",
     "NotHeld",
     "OutcomeUnknown",
+    "ReturnDocument",
     "ServerUnavailable",
     "ServerUnresponsive",
     "Store",
@@ -60,3 +82,16 @@ __all__ = [
     "Subscription",
     "uri",
 ]
+
+# What is about documents is imported when it is first asked for: who only locks does not wait for it.
+_LATER = {
+    "Collection": "lockstore.collection",
+    "MongoLock": "lockstore.mongo_lock",
+    "ReturnDocument": "lockstore.collection",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'lockstore' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

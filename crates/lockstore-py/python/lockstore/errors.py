@@ -6,12 +6,20 @@ a lock, a holder or a grant.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AcquireTimeout",
     "AlreadyHeld",
+    "BulkWriteError",
+    "DocumentError",
+    "DocumentLockLost",
+    "DuplicateKeyError",
+    "ExecutionTimeout",
     "HeldByOther",
     "HeldOtherwise",
     "InvalidArgument",
+    "InvalidDocument",
     "LeaseLost",
     "LimitReached",
     "LockStoreError",
@@ -115,3 +123,55 @@ class ServerUnresponsive(ServerUnavailable, TimeoutError):
 
 class OutcomeUnknown(LockStoreError, ConnectionError):
     """The server ended in the middle of the call. Whether it was done is not known: look before you do it again."""
+
+
+class InvalidDocument(LockStoreError, ValueError, TypeError):
+    """A value is none that a document may have, or a document is too deep or too large to be sent. It was not sent."""
+
+
+class DocumentError(LockStoreError, RuntimeError):
+    """A request about documents was refused, as MongoDB refuses it.
+
+    ``code`` is MongoDB's number of the error, or one from 100000001 on where it is our own; ``details`` the reply, or the part of it that
+    tells of the error, where there is one.
+    """
+
+    code: int | None
+    details: dict[str, Any]
+
+    def __init__(self, message: str, code: int | None = None, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = details or {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.code, self.details)
+
+
+class DuplicateKeyError(DocumentError, KeyError):
+    """A document with this key is there already, and there may be only one. ``details`` has it in ``keyValue``."""
+
+
+class ExecutionTimeout(DocumentError, TimeoutError):
+    """The request took longer than its ``max_time_ms``. What it had changed until then stays."""
+
+
+class BulkWriteError(DocumentError):
+    """Of many writes, some have failed. ``details`` has these in ``writeErrors``, and counts what was done."""
+
+    def __init__(self, details: dict[str, Any]) -> None:
+        super().__init__("batch op errors occurred", 65, details)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.details,)
+
+
+class DocumentLockLost(LeaseLost):
+    """The lock of a document is over: it was broken, has expired, or was taken away by an update or a deletion. ``holder`` is the
+    ``lock_id`` of the document now, if it is locked. What was to be done on release was not done."""
+
+    def __init__(self, message: str, holder: str | None = None) -> None:
+        super().__init__(message, holder=holder)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.holder)

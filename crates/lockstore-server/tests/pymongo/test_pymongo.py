@@ -116,6 +116,20 @@ def test_databases_and_collections(client, jobs):
     assert client.list_database_names() == []
 
 
+def test_compact_gives_the_room_of_what_was_deleted_back(client, jobs):
+    jobs.insert_many([{"_id": n, "text": "x" * 10_000} for n in range(1_000)])
+    jobs.delete_many({})
+    reply = client.factory.command({"compact": "jobs"})
+    assert reply["ok"] == 1 and reply["bytesFreed"] > 1_000_000
+
+    with pytest.raises(errors.OperationFailure, match="^collection does not exist") as missing:
+        client.factory.command({"compact": "nothing"})
+    assert missing.value.code == 26
+    with pytest.raises(errors.OperationFailure, match="^Command does not support writeConcern") as refused:
+        client.factory.command({"compact": "jobs", "writeConcern": {"w": 1}})
+    assert refused.value.code == 72
+
+
 def test_client_sessions_and_concerns_are_taken(client, jobs):
     with client.start_session() as session:
         careful = jobs.with_options(

@@ -57,7 +57,7 @@ impl<T> Collection<T> {
             update: None,
             array_filters: Vec::new(),
             projection: None,
-            lock_id: None,
+            lock_id: LockId::Made,
             break_lock: false,
             get_locked_doc: false,
             sleep: None,
@@ -114,7 +114,7 @@ pub struct LockDocument<'c, T> {
     update: Option<Held>,
     array_filters: Vec<RawDocumentBuf>,
     projection: Option<RawDocumentBuf>,
-    lock_id: Option<String>,
+    lock_id: LockId,
     break_lock: bool,
     get_locked_doc: bool,
     sleep: Option<Duration>,
@@ -123,6 +123,17 @@ pub struct LockDocument<'c, T> {
     ttl: Option<Duration>,
     session: Option<SessionId>,
     show_token: bool,
+}
+
+/// What stands in `lock_id` of a document while it is locked.
+#[derive(Clone, Debug)]
+enum LockId {
+    /// A UUID that is made when it is acquired.
+    Made,
+    /// What the caller says that nobody has used before.
+    New(String),
+    /// What the caller says, and may use for other locks too.
+    Given(String),
 }
 
 impl<T> LockDocument<'_, T> {
@@ -153,7 +164,17 @@ impl<T> LockDocument<'_, T> {
     /// with the `lock_id` of a lock that is held, with [`sleep`](Self::sleep) or [`get_locked_doc`](Self::get_locked_doc),
     /// shares that lock, and its update is not made once more.
     pub fn lock_id(mut self, lock_id: impl Into<String>) -> Self {
-        self.lock_id = Some(lock_id.into()).filter(|lock_id| !lock_id.is_empty());
+        let lock_id = lock_id.into();
+        self.lock_id = if lock_id.is_empty() { LockId::Made } else { LockId::Given(lock_id) };
+        self
+    }
+
+    /// As [`lock_id`](Self::lock_id), with one that nobody has used before: a UUID that was made for this lock. So when the server of a
+    /// store that lives elsewhere ends before it has answered, what it has locked is found again, as with the `lock_id` that is
+    /// made by default.
+    pub fn new_lock_id(mut self, lock_id: impl Into<String>) -> Self {
+        let lock_id = lock_id.into();
+        self.lock_id = if lock_id.is_empty() { LockId::Made } else { LockId::New(lock_id) };
         self
     }
 

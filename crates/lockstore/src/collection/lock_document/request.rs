@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockcore::{Holder, Ttl};
 
-use super::LockDocument;
+use super::{LockDocument, LockId};
 use crate::collection::Collection;
 use crate::document_locks::{LockDocumentRequest, LockUpdate, Mode, Patience};
 use crate::documents::Namespace;
@@ -26,8 +26,11 @@ impl<T> LockDocument<'_, T> {
             array_filters,
             variables,
         });
-        let is_new_lock_id = self.lock_id.is_none();
-        let lock_id = self.lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let (lock_id, is_new_lock_id) = match self.lock_id {
+            LockId::Made => (uuid::Uuid::new_v4().to_string(), true),
+            LockId::New(lock_id) => (lock_id, true),
+            LockId::Given(lock_id) => (lock_id, false),
+        };
         let deadline = self.collection.store.backend().now().saturating_add(self.max_wait);
         let patience = self.sleep.map(|sleep| Patience { sleep, deadline });
         Ok(LockDocumentRequest {
@@ -61,5 +64,27 @@ impl<T> Collection<T> {
     ) -> RemoteCollection<'c> {
         let database = &self.full_name[..self.database];
         RemoteCollection::new(remote, database, self.name(), &self.fences)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Document, doc};
+
+    use crate::store::Store;
+
+    #[test]
+    fn only_a_lock_id_that_others_may_have_is_not_looked_for_after_a_lost_reply() {
+        let store = Store::in_memory().unwrap();
+        let jobs = store.database("factory").collection::<Document>("jobs");
+        let lock = jobs.lock_document(doc! {});
+        for (lock, is_new) in [
+            (lock.clone(), true),
+            (lock.clone().lock_id(""), true),
+            (lock.clone().lock_id("worker-1"), false),
+            (lock.new_lock_id("worker-1"), true),
+        ] {
+            assert_eq!(lock.request().unwrap().is_new_lock_id, is_new);
+        }
     }
 }
