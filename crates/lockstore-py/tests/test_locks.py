@@ -133,7 +133,8 @@ def test_a_lease_gets_another_time_by_a_renewal(store):
         lock.renew(7200)
         assert 3600 < lock.remaining <= 7200
         assert store.renew("k", "me", ttl=100) == 100
-        assert store.inspect("k").holders[0].remaining <= 100
+        # Leases end with a whole millisecond.
+        assert store.inspect("k").holders[0].remaining <= 100.001
         with pytest.raises(lockstore.LeaseLost):
             store.renew("k", "somebody")
 
