@@ -55,7 +55,8 @@
 //! | `lockSessionOpen: 1`, `lockSessionClose: <session>` | on a control connection: a [session](#presence) of the client |
 //!
 //! On any other connection a call that waits keeps that connection, and ends when the client hangs up. A server that stops
-//! answers it with `InterruptedAtShutdown` (11600); control connections are closed, and their clients ask the next server.
+//! answers it with `InterruptedAtShutdown` (11600), and a command that works for longer than
+//! [`ServerOptions::stop_patience`] then with `ShutdownInProgress` (91); control connections are closed, and their clients ask the next server.
 //!
 //! # Who gets in
 //!
