@@ -1,10 +1,14 @@
 //! Pipelines that programs and tools run: what they use, and what they write.
 
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use bson::{Bson, Document, RawDocument, doc, rawdoc};
-use lockstore::{Collection, Database, ErrorCode, Store};
+use lockstore::{Collection, Database, DocumentError, ErrorCode, Store, StoreError};
+use lockstore_tests::machine::{Machine, secs};
 
 fn filled(store: &Store, name: &str, numbers: std::ops::Range<i32>) -> Collection {
     let jobs = store.database("factory").collection(name);
@@ -335,4 +339,86 @@ fn a_cursor_comes_to_an_error_when_it_comes_to_the_document() {
         jobs.aggregate([doc! { "$addFields": { "x": trap() } }]).batch_size(2).run().unwrap();
     let before: Vec<_> = cursor.by_ref().take_while(Result::is_ok).collect();
     assert_eq!(before.len(), 1000);
+}
+
+/// Finds as many documents as there are of four of `jobs` together.
+fn multiplying() -> Vec<Document> {
+    let lookup = doc! { "$lookup": { "from": "jobs", "pipeline": [], "as": "x" } };
+    let unwind = doc! { "$unwind": "$x" };
+    iter::repeat_n([lookup, unwind], 3).flatten().collect()
+}
+
+/// Takes years for 300 documents, and asks their collection for nothing meanwhile.
+fn endless() -> Vec<Document> {
+    let mut stages = multiplying();
+    stages.push(doc! { "$match": { "none": 1 } });
+    stages
+}
+
+#[test]
+fn the_time_of_a_pipeline_is_up_where_documents_are_multiplied() {
+    let store = Store::in_memory().unwrap();
+    let jobs = filled(&store, "jobs", 0..300);
+    let error = jobs.aggregate(endless()).max_time(Duration::from_millis(50)).run().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::MAX_TIME_MS_EXPIRED);
+    let mut stages = multiplying();
+    stages.push(doc! { "$group": { "_id": "$x.n", "count": { "$sum": 1 } } });
+    stages.push(doc! { "$out": "target" });
+    let error = jobs.aggregate(stages).max_time(Duration::from_millis(50)).run().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::MAX_TIME_MS_EXPIRED);
+    let pipeline = bson::RawBson::try_from(Bson::from(endless())).unwrap();
+    let command =
+        rawdoc! { "aggregate": "jobs", "pipeline": pipeline, "cursor": {}, "maxTimeMS": 50 };
+    let reply = run(&store.database("factory"), &command);
+    assert_eq!(reply.get_i32("code").unwrap(), 50, "{reply}");
+}
+
+#[test]
+fn a_store_that_is_closed_ends_its_pipelines() {
+    let mut writing = multiplying();
+    writing.extend([doc! { "$unset": ["_id", "x"] }, doc! { "$out": "target" }]);
+    for stages in [endless(), writing] {
+        let store = Store::in_memory().unwrap();
+        let jobs = filled(&store, "jobs", 0..300);
+        let (begins, begun) = channel();
+        thread::scope(|scope| {
+            let ended = scope.spawn(|| {
+                begins.send(()).unwrap();
+                jobs.aggregate(&stages).run().map(Iterator::count)
+            });
+            begun.recv().unwrap();
+            // It is at work by now; if not, it finds a closed store, and is told the same.
+            thread::sleep(Duration::from_millis(100));
+            store.clone().close().unwrap();
+            let error = ended.join().unwrap().unwrap_err();
+            assert!(matches!(error, DocumentError::Store(StoreError::Closed)), "{error:?}");
+        });
+    }
+}
+
+#[test]
+fn the_time_of_a_cursor_goes_by_only_while_it_works() {
+    let machine = Machine::new();
+    let store = machine.open();
+    let jobs = filled(&store, "jobs", 0..300);
+    let short = || jobs.aggregate(multiplying()).batch_size(2).max_time(secs(1));
+    let mut piped = short().run().unwrap();
+    let mut found = jobs.find(doc! {}).batch_size(2).max_time(secs(1)).run().unwrap();
+    for _ in 0..10 {
+        machine.clock.advance(secs(5));
+        assert!(piped.next().unwrap().is_ok());
+        assert!(found.next().unwrap().is_ok());
+    }
+    let database = store.database("factory");
+    for command in [
+        rawdoc! { "find": "jobs", "batchSize": 2, "maxTimeMS": 1_000 },
+        rawdoc! { "aggregate": "jobs", "pipeline": [{ "$set": { "x": 1 } }], "cursor": { "batchSize": 2 }, "maxTimeMS": 1_000 },
+    ] {
+        let reply = run_well(&database, &command);
+        let id = reply.get_document("cursor").unwrap().get_i64("id").unwrap();
+        machine.clock.advance(secs(5));
+        let more = rawdoc! { "getMore": id, "collection": "jobs", "batchSize": 2 };
+        let batch = run_well(&database, &more);
+        assert_eq!(batch.get_document("cursor").unwrap().get_array("nextBatch").unwrap().len(), 2);
+    }
 }

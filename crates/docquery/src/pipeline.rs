@@ -37,6 +37,11 @@
 //! | `$lookup` and `$unionWith` with a `pipeline` | its `$match` stages in front use indexes, `$expr` with variables as well; a `$sort` behind them does not |
 //! | `$meta` | there is no text search or geographic distance to tell of |
 //!
+//! # What ends it
+//!
+//! A stage that works long asks [`Workspace::check_for_interrupt`] every so many documents, also where it makes them of one
+//! that it was given: what gets no documents from a source for hours ends when it is to end. One expression on one document is never cut short.
+//!
 //! Two collections are never joined as of one moment: a pipeline reads each as of the commit that is the last when it asks,
 //! as a server does without a snapshot.
 
@@ -67,6 +72,7 @@ mod source;
 mod spilled;
 mod stage;
 mod statistics;
+mod steps;
 mod streaming;
 mod sub_pipeline;
 #[cfg(test)]
@@ -97,6 +103,7 @@ pub use statistics::Statistics;
 use database::NoDatabase;
 use source::{later, ready};
 use stage::{Place, Stage, Within, check_depth};
+use steps::Steps;
 use streaming::{Streaming, too_large};
 
 /// A pipeline, parsed.
@@ -222,7 +229,8 @@ impl Pipeline {
     ) -> Documents {
         let on_slots = self.on_slots.saturating_sub(done);
         let stages = self.stages.get(done..).unwrap_or_default();
-        Box::new(Results(run::run(stages, on_slots, source, database)))
+        let documents = run::run(stages, on_slots, source, database);
+        Box::new(Results { documents, database: Arc::clone(database), steps: Steps::default() })
     }
 
     /// Checks that an update may be this pipeline: it sets, takes away and replaces, no more.
@@ -314,18 +322,27 @@ fn check_places(stages: &[Stage], within: Within) -> Result<()> {
 
 /// What comes out at the end.
 #[derive(Debug)]
-struct Results(Documents);
+struct Results {
+    documents: Documents,
+    database: Arc<dyn Database>,
+    steps: Steps,
+}
 
 impl Source for Results {
     fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
-        self.0.next()?.map(result).transpose()
+        self.steps.take(1, &*self.database)?;
+        self.documents.next()?.map(result).transpose()
     }
 
     fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
-        // What comes out must be short as it is written.
-        self.0.for_each(&mut |document| match document.raw_bytes() {
-            Some(bytes) if bytes.len() <= limits::DOCUMENT_BYTES_MAX => visit(document),
-            _ => visit(Document::from(&*result(document.to_raw())?)),
+        let Self { documents, database, steps } = self;
+        documents.for_each(&mut |document| {
+            steps.take(1, &**database)?;
+            match document.raw_bytes() {
+                // What comes out must be short as it is written.
+                Some(bytes) if bytes.len() <= limits::DOCUMENT_BYTES_MAX => visit(document),
+                _ => visit(Document::from(&*result(document.to_raw())?)),
+            }
         })
     }
 }

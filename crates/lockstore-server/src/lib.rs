@@ -55,7 +55,8 @@
 //! | `lockSessionOpen: 1`, `lockSessionClose: <session>` | on a control connection: a [session](#presence) of the client |
 //!
 //! On any other connection a call that waits keeps that connection, and ends when the client hangs up. A server that stops
-//! answers it with `InterruptedAtShutdown` (11600); control connections are closed, and their clients ask the next server.
+//! answers it with `InterruptedAtShutdown` (11600), and a command that works for longer than
+//! [`ServerOptions::stop_patience`] then with `ShutdownInProgress` (91); control connections are closed, and their clients ask the next server.
 //!
 //! # Who gets in
 //!
@@ -86,6 +87,7 @@
 //! | --- | --- |
 //! | connecting | by `directConnection=true`, which [`uri`] has. By `replicaSet=lockstore` too, where the path has no capital letters: pymongo writes hosts in small ones |
 //! | sessions | `lsid` in every command; `startSession`, `refreshSessions`, `endSessions`, `killSessions`, `killAllSessions`. What was written in one is forgotten 30 minutes after its last use. 100,000 of them; then `TooManyLogicalSessions` (261) |
+//! | `maxTimeMS` | of a command bounds its work until its reply; of `find` and `aggregate` the work of all batches together, without the time between them; then `MaxTimeMSExpired` (50). One of `getMore` is not looked at |
 //! | retryable writes | `insert`, `update`, `delete` and `findAndModify` with `txnNumber`; remembered durably with what they do. A result document above 1 MiB is not: then the second reply is `IncompleteTransactionHistory` (217), and nothing is done again |
 //! | transactions | `startTransaction`, `commitTransaction`, `abortTransaction`; snapshot isolation. A conflict is found by the commit: `WriteConflict` (112) with the label `TransientTransactionError`. One may be open for 60 s, change 10,000 documents and 16 MiB. Collections are made in one by their first document; `create` and `createIndexes` are refused (263) |
 //! | write concern | `w` of 0, 1 or `majority`, `j`: every write is durable before it is answered. More members than one, or tags, are told by a `writeConcernError` (100, 79, 4), and the write is done |

@@ -9,6 +9,7 @@ pub struct ServerOptions {
     pub(crate) connections_max: usize,
     pub(crate) message_memory_max: usize,
     pub(crate) patience: Duration,
+    pub(crate) stop_patience: Duration,
     pub(crate) waiting_max: usize,
     pub(crate) waiting_per_connection_max: usize,
 }
@@ -20,6 +21,7 @@ impl ServerOptions {
             connections_max: 1_000,
             message_memory_max: 256 << 20,
             patience: Duration::from_secs(30),
+            stop_patience: Duration::from_secs(5),
             waiting_max: 100_000,
             waiting_per_connection_max: 10_000,
         }
@@ -41,6 +43,12 @@ impl ServerOptions {
     /// slower one is hung up on.
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// How long a server that stops lets what is in flight come to its end by itself; 5 s by default. Then it closes the store, which ends what is
+    /// still at work, such as a pipeline over very many documents, with `ShutdownInProgress` (91).
+    pub fn stop_patience(self, stop_patience: Duration) -> Self {
+        Self { stop_patience, ..self }
     }
 
     /// How many calls of all clients may wait at once (for a lock, say); 100,000 by default. One more is refused as

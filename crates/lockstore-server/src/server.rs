@@ -157,14 +157,22 @@ impl Server {
         Stopper { shared: Arc::clone(&self.shared) }
     }
 
-    /// Stops: takes the socket away, answers what is in flight, hangs up, and closes the store.
+    /// Stops: takes the socket away, answers what is in flight, hangs up, and closes the store. What takes longer than
+    /// [`ServerOptions::stop_patience`] is ended by the closed store, and answered with that error.
     ///
     /// # Errors
     ///
     /// When the store cannot be closed. All that was answered is durable all the same.
     pub fn stop(mut self) -> Result<(), StoreError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
         self.hang_up();
-        self.shared.store.clone().close()
+        self.wait_for_clients(self.shared.options.stop_patience);
+        let closed = self.shared.store.clone().close();
+        self.wait_for_clients(Duration::MAX);
+        closed
     }
 
     fn hang_up(&mut self) {
@@ -176,13 +184,23 @@ impl Server {
             tracing::error!("the listening thread panicked");
         }
         self.shared.presences.stop();
-        let mut clients = self.shared.clients();
-        for stream in clients.connected.values() {
+        for stream in self.shared.clients().connected.values() {
             // What it has asked is answered still; there is no next message.
             let _ = stream.shutdown(Shutdown::Read);
         }
+    }
+
+    /// Waits until all connections have ended, or that has taken `patience`.
+    fn wait_for_clients(&self, patience: Duration) {
+        let begun = Instant::now();
+        let mut clients = self.shared.clients();
         while !clients.connected.is_empty() {
-            clients = self.shared.changed.wait(clients).unwrap_or_else(PoisonError::into_inner);
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.changed.wait_timeout(clients, left.min(LOOK_MAX));
+            clients = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -192,8 +210,7 @@ impl Drop for Server {
         if self.listening.is_none() {
             return;
         }
-        self.hang_up();
-        if let Err(error) = self.shared.store.clone().close() {
+        if let Err(error) = self.end() {
             tracing::warn!(%error, "the store was not closed cleanly");
         }
     }

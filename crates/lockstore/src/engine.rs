@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
-use docquery::Random;
+use docquery::{ErrorCode, Random};
 use lockcore::{Command, Instant};
 
 use crate::background::Background;
@@ -31,7 +31,7 @@ use crate::client_sessions::ClientSessions;
 use crate::clock::Clock;
 use crate::commands::{Cursors, Subscriptions};
 use crate::disk::{Disk, DiskError};
-use crate::error::StoreError;
+use crate::error::{DocumentError, StoreError};
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
@@ -158,6 +158,14 @@ impl Engine {
             return Err(StoreError::Closed);
         }
         Ok(())
+    }
+
+    /// Why a pipeline has failed, which knows nothing of stores: because this one was closed or has stopped, if that is why.
+    pub(crate) fn why_failed(&self, error: DocumentError) -> DocumentError {
+        match self.check_usable() {
+            Err(why) if error.code() == ErrorCode::SHUTDOWN_IN_PROGRESS => why.into(),
+            _ => error,
+        }
     }
 
     pub(crate) fn is_forked(&self) -> bool {

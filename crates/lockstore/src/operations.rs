@@ -29,8 +29,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Document, Environment, Error, ErrorCode};
-use lockcore::Instant;
+use docquery::{Document, Environment, Error};
 use uuid::Uuid;
 
 pub(crate) use aggregate::{AggregateRequest, Leading};
@@ -47,7 +46,7 @@ pub(crate) use select::{Candidates, Selector};
 pub(crate) use statement::{Held, Statement, Unparsed};
 
 use crate::client_sessions::Numbered;
-use crate::documents::{Namespace, NewCollection, Scope};
+use crate::documents::{Deadline, Namespace, NewCollection, Scope};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 
@@ -57,7 +56,7 @@ pub(crate) struct Place<'s> {
     scope: Scope<'s>,
     namespace: Namespace,
     now_ms: i64,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     unacknowledged: bool,
     /// The statement of a write that may come again.
     statement: Option<Numbered<'s>>,
@@ -68,12 +67,12 @@ impl<'s> Place<'s> {
     pub(crate) fn new(scope: Scope<'s>, namespace: Namespace, max_time: Option<Duration>) -> Self {
         let clock = &scope.engine().clock;
         let now_ms = i64::try_from(clock.wall().as_millis()).unwrap_or(i64::MAX);
-        let deadline = max_time.map(|limit| clock.now().saturating_add(limit));
+        let deadline = max_time.map(|limit| Deadline::new(clock.now().saturating_add(limit)));
         Self { scope, namespace, now_ms, deadline, unacknowledged: false, statement: None }
     }
 
     /// A part of an operation that began at `now_ms`.
-    fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Instant>) -> Self {
+    fn at(scope: Scope<'s>, namespace: Namespace, now_ms: i64, deadline: Option<Deadline>) -> Self {
         Self { scope, namespace, now_ms, deadline, unacknowledged: false, statement: None }
     }
 
@@ -127,22 +126,20 @@ impl<'s> Place<'s> {
 
     /// Checks that there is time left.
     pub(crate) fn check_time(&self) -> Result<(), DocumentError> {
-        match self.deadline {
-            Some(deadline) if self.engine().clock.now() >= deadline => {
-                Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "operation exceeded time limit")
-                    .into())
-            }
-            _ => Ok(()),
+        match &self.deadline {
+            Some(deadline) => Ok(deadline.check(self.engine().clock.now())?),
+            None => Ok(()),
         }
     }
 
     /// The same operation in another collection.
     fn neighbour(&self, namespace: Namespace) -> Self {
-        Self { scope: self.scope.clone(), namespace, ..*self }
+        let (scope, deadline) = (self.scope.clone(), self.deadline.clone());
+        Self { scope, namespace, deadline, ..*self }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    fn deadline(&self) -> Option<Deadline> {
+        self.deadline.clone()
     }
 
     fn rivals(&self) -> &'s Rivals {

@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::sorted::Sorted;
 use super::source::{Documents, Source};
 use super::stage::object;
+use super::steps::Steps;
 use super::{Database, buffer};
 use crate::expression::{Context, Scope};
 use crate::number::Number;
@@ -61,9 +62,9 @@ impl BucketAuto {
     pub(crate) fn run(
         self: Arc<Self>,
         mut input: Documents,
-        database: &dyn Database,
+        database: Arc<dyn Database>,
     ) -> Result<Documents> {
-        let mut sorted = Sorted::new("$bucketAuto", None, database);
+        let mut sorted = Sorted::new("$bucketAuto", None, &*database);
         let mut arena = Arena::new();
         let mut count: u64 = 0;
         input.for_each(&mut |document| {
@@ -76,6 +77,8 @@ impl BucketAuto {
         let mut buckets = Buckets {
             stage: self,
             documents: sorted.documents()?,
+            database,
+            steps: Steps::default(),
             next: None,
             size,
             given: 0,
@@ -102,6 +105,8 @@ struct Buckets {
     stage: Arc<BucketAuto>,
     /// The documents in the order of their values.
     documents: Documents,
+    database: Arc<dyn Database>,
+    steps: Steps,
     /// The document that comes next, and its value.
     next: Option<(OwnedValue, RawDocumentBuf)>,
     /// How many documents a bucket has at least.
@@ -121,6 +126,7 @@ struct Bucket {
 impl Buckets {
     /// Takes the next document out of the source, and gives the one before.
     fn advance(&mut self) -> Result<Option<(OwnedValue, RawDocumentBuf)>> {
+        self.steps.take(1, &*self.database)?;
         let next = match self.documents.next()? {
             Some(document) => {
                 let arena = Arena::new();

@@ -8,6 +8,7 @@ use super::Database;
 use super::scratch::{Room, Run, RunReader};
 use super::sorted::stored;
 use super::source::{Documents, Source};
+use super::steps::Steps;
 use crate::{Document, Result};
 
 /// Documents that are taken up.
@@ -16,6 +17,7 @@ pub(crate) struct Buffered<'d> {
     /// Of which stage it is.
     stage: &'static str,
     database: &'d dyn Database,
+    steps: Steps,
     ready: Vec<RawDocumentBuf>,
     bytes: usize,
     bytes_max: usize,
@@ -40,11 +42,13 @@ struct Pass {
 impl<'d> Buffered<'d> {
     pub(crate) fn new(stage: &'static str, database: &'d dyn Database) -> Self {
         let bytes_max = database.memory_bytes();
-        Self { stage, database, ready: Vec::new(), bytes: 0, bytes_max, away: None }
+        let steps = Steps::default();
+        Self { stage, database, steps, ready: Vec::new(), bytes: 0, bytes_max, away: None }
     }
 
     /// Takes up a document.
     pub(crate) fn push(&mut self, document: Document<'_>) -> Result<()> {
+        self.steps.take(1, self.database)?;
         let document = document.to_raw();
         self.bytes += document.as_bytes().len() + size_of::<RawDocumentBuf>();
         if self.bytes <= self.bytes_max {

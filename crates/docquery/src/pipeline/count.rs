@@ -2,7 +2,8 @@
 
 use bson::RawDocumentBuf;
 
-use super::{Documents, buffer};
+use super::steps::Steps;
+use super::{Database, Documents, buffer};
 use crate::{Error, Result, Value, Writer};
 
 /// `$count`, parsed.
@@ -36,11 +37,15 @@ impl Count {
     }
 
     /// The document with the number of documents in `input`; none where there is none.
-    pub(crate) fn count(&self, mut input: Documents) -> Result<Option<RawDocumentBuf>> {
-        let mut count = 0;
+    pub(crate) fn count(
+        &self,
+        mut input: Documents,
+        database: &dyn Database,
+    ) -> Result<Option<RawDocumentBuf>> {
+        let (mut count, steps) = (0, Steps::default());
         input.for_each(&mut |_| {
             count += 1;
-            Ok(())
+            steps.take(1, database)
         })?;
         if count == 0 {
             return Ok(None);

@@ -18,7 +18,7 @@ pub trait Database: Workspace {
     fn documents(&self, name: &str, filter: Option<&Arc<Filter>>) -> Result<Documents>;
 }
 
-/// How much may be held in memory, and where the rest goes.
+/// How much may be held in memory, where the rest goes, and how long it may take.
 pub trait Workspace: fmt::Debug + Send + Sync {
     /// Room for what a stage cannot hold in memory; `None` where it must do without, which is an error of the stage
     /// (`QueryExceededMemoryLimitNoDiskUseAllowed`). The default has none.
@@ -28,6 +28,17 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// There is room, but it cannot be used.
     fn scratch(&self) -> Result<Option<Box<dyn Scratch>>> {
         Ok(None)
+    }
+
+    /// Whether the work may go on. A stage asks this while it works, at least once for every 64 documents that it takes, makes or goes
+    /// through again, and once before each run of a pipeline inside it: where a stage makes many documents of one, as `$unwind` does, nothing else
+    /// may be asked for long. An error ends the pipeline. By default it goes on for ever.
+    ///
+    /// # Errors
+    ///
+    /// Why it must end: [`ErrorCode::MAX_TIME_MS_EXPIRED`](crate::ErrorCode::MAX_TIME_MS_EXPIRED), or that the database is gone.
+    fn check_for_interrupt(&self) -> Result<()> {
+        Ok(())
     }
 
     /// How many bytes one stage may hold in memory: 100 MiB, as MongoDB's.

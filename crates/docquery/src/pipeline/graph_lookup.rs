@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::distinct::Distinct;
 use super::lookup::{Join, check_namespace, in_arena, values_at};
 use super::stage::{Place, object};
+use super::steps::Steps;
 use super::{Database, database::MEMORY_BYTES_MAX};
 use crate::expression::{Context, Scope};
 use crate::number::Number;
@@ -93,6 +94,7 @@ impl GraphLookup {
         &'a self,
         document: Document<'a>,
         database: &Arc<dyn Database>,
+        steps: &Steps,
         arena: &'a Arena,
     ) -> Result<Document<'a>> {
         let mut search = Search::default();
@@ -106,7 +108,10 @@ impl GraphLookup {
             let values: Vec<_> = frontier.iter().map(OwnedValue::get).collect();
             let filter = self.connect_to.filter_of(&values)?;
             let mut reached = database.documents(&self.from, Some(&Arc::new(filter)))?;
-            reached.for_each(&mut |reached| self.reach(reached, depth, &mut search))?;
+            reached.for_each(&mut |reached| {
+                steps.take(1, &**database)?;
+                self.reach(reached, depth, &mut search)
+            })?;
             depth += 1;
         }
         let found = in_arena(&search.found, arena)?;

@@ -11,6 +11,7 @@ pub(super) use join::{Join, values_at};
 
 use super::engine::Engine;
 use super::stage::{Place, Within, check_depth, object};
+use super::steps::Steps;
 use super::sub_pipeline::run_over;
 use super::{Database, Documents, INNER_BYTES_MAX, Pipeline, ready};
 use crate::expression::{Context, Scope, check_bound_name};
@@ -121,6 +122,7 @@ impl Lookup {
         document: Document<'a>,
         database: &Arc<dyn Database>,
         kept: &Kept,
+        steps: &Steps,
         arena: &'a Arena,
     ) -> Result<Document<'a>> {
         let found = match &self.sub {
@@ -131,16 +133,23 @@ impl Lookup {
                     empty => {
                         let (mut documents, mut found) =
                             (Vec::new(), self.find(document, database, arena)?);
-                        collect(&mut found, |document| documents.push(document.to_raw()))?;
+                        collect(&mut found, |document| {
+                            documents.push(document.to_raw());
+                            steps.take(1, &**database)
+                        })?;
                         empty.insert(documents)
                     }
                 };
+                steps.take(documents.len(), &**database)?;
                 in_arena(documents, arena)?
             }
             _ => {
                 let mut documents = Vec::new();
                 let mut found = self.find(document, database, arena)?;
-                collect(&mut found, |document| documents.push(copy(document, arena)))?;
+                collect(&mut found, |document| {
+                    documents.push(copy(document, arena));
+                    steps.take(1, &**database)
+                })?;
                 arena.array(&documents)?
             }
         };
@@ -214,7 +223,10 @@ impl SubPipeline {
 }
 
 /// Gives each of `documents` to `take`; an error if they are too many.
-fn collect(documents: &mut Documents, mut take: impl FnMut(Document<'_>)) -> Result<()> {
+fn collect(
+    documents: &mut Documents,
+    mut take: impl FnMut(Document<'_>) -> Result<()>,
+) -> Result<()> {
     let mut bytes = 0;
     documents.for_each(&mut |document| {
         bytes += document.raw_bytes().map_or(0, <[u8]>::len);
@@ -227,8 +239,7 @@ fn collect(documents: &mut Documents, mut take: impl FnMut(Document<'_>)) -> Res
                 format!("$lookup has found more than {FOUND_BYTES_MAX} bytes of documents");
             return Err(Error::location(4568, message));
         }
-        take(document);
-        Ok(())
+        take(document)
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 
 use super::stage::Stage;
+use super::steps::Steps;
 use super::streaming::{NESTING_MAX, Streaming, Transformed};
 use super::unwind::Unwinding;
 use super::{Database, Documents, Source, Visit, engine, later, ready};
@@ -53,20 +54,22 @@ pub(crate) fn run(
                 later(move || sort.run(input, limit, &*database))
             }
             Stage::Limit(left) => Box::new(Limited { input, left }),
-            Stage::Skip(left) => Box::new(Skipping { input, left }),
+            Stage::Skip(left) => {
+                Box::new(Skipping { input, left, database, steps: Steps::default() })
+            }
             Stage::Group(group) => {
                 depth_max = NESTING_MAX;
                 let groups = later(move || group.run(input, database));
                 if on_slots > 0 { engine::on_slots(groups) } else { groups }
             }
-            Stage::Count(count) => later(move || Ok(ready(count.count(input)?))),
+            Stage::Count(count) => later(move || Ok(ready(count.count(input, &*database)?))),
             Stage::Documents(documents) => {
                 depth_max = NESTING_MAX;
                 later(move || Ok(ready(documents.documents()?)))
             }
             Stage::BucketAuto(bucket) => {
                 depth_max = NESTING_MAX;
-                later(move || bucket.run(input, &*database))
+                later(move || bucket.run(input, database))
             }
             Stage::Facet(facet) => {
                 depth_max = NESTING_MAX;
@@ -124,12 +127,15 @@ impl Source for Limited {
 struct Skipping {
     input: Documents,
     left: u64,
+    database: Arc<dyn Database>,
+    steps: Steps,
 }
 
 impl Source for Skipping {
     fn next(&mut self) -> Result<Option<RawDocumentBuf>> {
         while let Some(left) = self.left.checked_sub(1) {
             self.left = left;
+            self.steps.take(1, &*self.database)?;
             if self.input.next()?.is_none() {
                 return Ok(None);
             }
@@ -138,11 +144,11 @@ impl Source for Skipping {
     }
 
     fn for_each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
-        let left = &mut self.left;
-        self.input.for_each(&mut |document| {
+        let Self { input, left, database, steps } = self;
+        input.for_each(&mut |document| {
             if let Some(fewer) = left.checked_sub(1) {
                 *left = fewer;
-                return Ok(());
+                return steps.take(1, &**database);
             }
             visit(document)
         })

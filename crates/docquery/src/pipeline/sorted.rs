@@ -9,6 +9,7 @@ use bson::RawDocumentBuf;
 use super::Workspace;
 use super::scratch::{Room, Run, RunReader};
 use super::source::{Documents, Source};
+use super::steps::Steps;
 use crate::sort::{SortKey, Sorter};
 use crate::{Document, Error, ErrorCode, Result};
 
@@ -23,6 +24,7 @@ pub struct Sorted<'w> {
     bytes: usize,
     bytes_max: usize,
     workspace: &'w dyn Workspace,
+    steps: Steps,
     away: Option<(Room, Vec<Run>)>,
 }
 
@@ -49,7 +51,8 @@ impl<'w> Sorted<'w> {
     pub fn new(stage: &'static str, limit: Option<usize>, workspace: &'w dyn Workspace) -> Self {
         let sorter = Sorter::new(limit);
         let bytes_max = workspace.memory_bytes();
-        Self { stage, limit, sorter, bytes: 0, bytes_max, workspace, away: None }
+        let steps = Steps::default();
+        Self { stage, limit, sorter, bytes: 0, bytes_max, workspace, steps, away: None }
     }
 
     /// Takes an item, which is made only if it is kept.
@@ -57,8 +60,9 @@ impl<'w> Sorted<'w> {
     /// # Errors
     ///
     /// [`ErrorCode::QUERY_EXCEEDED_MEMORY_LIMIT`]: there is no room for it in memory, and the workspace has none outside; what a
-    /// [`Scratch`](super::Scratch) gives.
+    /// [`Scratch`](super::Scratch) gives; what [`Workspace::check_for_interrupt`] gives.
     pub fn push(&mut self, key: SortKey, item: impl FnOnce() -> Vec<u8>) -> Result<()> {
+        self.steps.take(1, self.workspace)?;
         if !self.sorter.would_keep(&key) {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use bson::RawDocumentBuf;
 use super::engine::error_on_slots;
 use super::lookup::Kept;
 use super::stage::Stage;
+use super::steps::Steps;
 use super::{Database, Documents, INNER_BYTES_MAX, Source, Visit, replace_root};
 use crate::write::encoded_bytes;
 use crate::{Arena, Document, Error, ErrorCode, Result, Value, limits};
@@ -20,6 +21,7 @@ pub(crate) struct Streaming {
     /// How many of them, from the first on, run on the second engine.
     on_slots: usize,
     database: Arc<dyn Database>,
+    steps: Steps,
     /// How deep the documents may be nested that come in.
     depth_max: usize,
 }
@@ -38,7 +40,8 @@ impl Streaming {
         let looks_up = stages.iter().any(Stage::looks_up);
         let depth_max = if looks_up { NESTING_MAX } else { depth_max };
         let stages = stages.iter().map(|stage| (stage.clone(), Kept::default())).collect();
-        (Self { stages, on_slots, database: Arc::clone(database), depth_max }, rest)
+        let (database, steps) = (Arc::clone(database), Steps::default());
+        (Self { stages, on_slots, database, steps, depth_max }, rest)
     }
 
     /// What the stages make of `document`; `None` if one of them leaves it out.
@@ -47,6 +50,7 @@ impl Streaming {
         mut document: Document<'d>,
         arena: &'d Arena,
     ) -> Result<Option<Document<'d>>> {
+        self.steps.take(1, &*self.database)?;
         for (index, (stage, kept)) in self.stages.iter().enumerate() {
             let applied = self.apply_stage(stage, kept, document, arena);
             let applied =
@@ -76,8 +80,12 @@ impl Streaming {
             Stage::ReplaceRoot(expression) => {
                 replace_root::apply(expression, document, arena).map(Some)
             }
-            Stage::Lookup(lookup) => lookup.apply(document, &self.database, kept, arena).map(Some),
-            Stage::GraphLookup(lookup) => lookup.apply(document, &self.database, arena).map(Some),
+            Stage::Lookup(lookup) => {
+                lookup.apply(document, &self.database, kept, &self.steps, arena).map(Some)
+            }
+            Stage::GraphLookup(lookup) => {
+                lookup.apply(document, &self.database, &self.steps, arena).map(Some)
+            }
             Stage::Redact(redact) => redact.apply(document, arena),
             Stage::Unwind(_)
             | Stage::Sort(_)

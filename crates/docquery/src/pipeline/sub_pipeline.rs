@@ -16,6 +16,8 @@ pub(crate) fn run_over(
     joined: Option<Arc<Filter>>,
     database: &Arc<dyn Database>,
 ) -> Result<Documents> {
+    // It may be run for each of many documents, and be too short to ask by itself.
+    database.check_for_interrupt()?;
     if pipeline.has_own_documents() {
         let own = run::run(&pipeline.stages[..1], 0, ready(None), database);
         return Ok(pipeline.run_after(1, matching(own, joined), database));

@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bson::{Bson, RawBson, RawDocumentBuf};
 
 use super::{Database, Documents, Pipeline, Scratch, Workspace, ready};
-use crate::{Environment, Filter, Result};
+use crate::{Environment, Error, ErrorCode, Filter, Result};
 
 /// Collections in memory.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Memory {
     collections: HashMap<String, Vec<RawDocumentBuf>>,
     bytes_max: Option<usize>,
     has_scratch: bool,
+    asked: Arc<AtomicUsize>,
+    ends_after: Option<usize>,
 }
 
 /// Room that is in memory after all.
@@ -34,6 +37,17 @@ impl Memory {
     pub(crate) fn with_scratch(mut self) -> Self {
         self.has_scratch = true;
         self
+    }
+
+    /// The same that tells to end whoever has asked so many times whether to go on.
+    pub(crate) fn ending_after(mut self, times: usize) -> Self {
+        self.ends_after = Some(times);
+        self
+    }
+
+    /// How often it, or one that is the same, was asked whether to go on.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The same without room outside memory.
@@ -72,6 +86,16 @@ impl Database for Memory {
 impl Workspace for Memory {
     fn scratch(&self) -> Result<Option<Box<dyn Scratch>>> {
         Ok(self.has_scratch.then(|| Box::new(Room::default()) as Box<dyn Scratch>))
+    }
+
+    fn check_for_interrupt(&self) -> Result<()> {
+        let before = self.asked.fetch_add(1, Ordering::Relaxed);
+        match self.ends_after {
+            Some(times) if before >= times => {
+                Err(Error::new(ErrorCode::MAX_TIME_MS_EXPIRED, "the test ends it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn memory_bytes(&self) -> usize {

@@ -170,8 +170,8 @@ The socket speaks MongoDB's wire protocol: any MongoDB driver is a client, by th
 server is ready. Only processes of the same user get in, and there is no TCP. Locks that are held without a server go \
 on being held.
 
-Ends on SIGTERM, SIGINT or SIGHUP: what is in flight is answered, and the file closed. When a commit fails, the file is \
-closed and opened again, once.
+Ends on SIGTERM, SIGINT or SIGHUP: what is in flight is answered, what takes longer than 5 s is ended, and the file \
+closed. When a commit fails, the file is closed and opened again, once.
 
 With --detach the server is a process of its own in the background, which ends with nobody's terminal, and writes a log \
 beside the store's file, with .log behind its name: 1 MiB, and as much again under .log.1. LOCKSTORE_LOG says what is \

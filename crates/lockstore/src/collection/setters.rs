@@ -59,6 +59,7 @@ macro_rules! setters {
     (@ [$($field:ident).+] max_time) => {
         /// How long it may take, from [`run`](Self::run): then it ends with the error
         /// [`MAX_TIME_MS_EXPIRED`](docquery::ErrorCode::MAX_TIME_MS_EXPIRED). Zero is no limit, and the default.
+        /// What gives a cursor has this time for all the work of the cursor: while nobody asks it, none of it goes by.
         pub fn max_time(mut self, max_time: ::std::time::Duration) -> Self {
             self.$($field).+.set_max_time(max_time);
             self

@@ -14,10 +14,9 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, ErrorCode};
-use lockcore::Instant;
 
 use super::plan::{Access, Plan};
-use super::{Collection, CollectionId, DiskUse, Index, Reading, RecordId, ScratchFiles};
+use super::{Collection, CollectionId, Deadline, DiskUse, Index, Reading, RecordId, ScratchFiles};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 use crate::transaction::TransactionState;
@@ -38,19 +37,19 @@ pub(crate) struct Execution {
     first: Option<Reading>,
     /// Where it takes further readings, if it began in a transaction.
     transaction: Option<Arc<TransactionState>>,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     counts: Counts,
 }
 
 /// How an execution is limited.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Extent {
     /// How many documents are passed over.
     pub(crate) skip: u64,
     /// How many are given at most.
     pub(crate) limit: Option<u64>,
     /// When it is too late: an error then.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     /// Whether rows say by which key they were found.
     pub(crate) keys: bool,
     /// Whether a sort may put on the disk what it cannot hold in memory.
@@ -349,7 +348,7 @@ impl Execution {
                 }
                 reading
             };
-            let pace = &mut Pace::new(&*engine.clock, self.deadline);
+            let pace = &mut Pace::new(&*engine.clock, self.deadline.as_ref());
             let ground = Ground { reading: &reading, collection, filter, pace };
             let progress = scan.run(plan.access(), ground, &mut self.counts, visit);
             match progress.map_err(|error| of_reading(engine, error))? {

@@ -7,14 +7,13 @@ use std::sync::{Arc, Weak};
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use docquery::pipeline::{Database, Documents, Scratch, Source, Visit, Workspace, documents};
 use docquery::{Document, Error, ErrorCode, Filter, Pipeline, limits};
-use lockcore::Instant;
 
 use super::Place;
 use super::cursor::{AHEAD, Cursor};
 use super::select::Selector;
 use crate::documents::execution::{Execution, Extent, Row};
 use crate::documents::plan::{Hint, Query};
-use crate::documents::{DiskUse, Namespace, Scope, ScratchFiles};
+use crate::documents::{Deadline, DiskUse, Namespace, Scope, ScratchFiles};
 use crate::engine::Engine;
 use crate::error::{DocumentError, StoreError};
 use crate::transaction::TransactionState;
@@ -88,14 +87,15 @@ impl Place<'_> {
         let database: Arc<dyn Database> = Arc::new(self.neighbours(request.disk_use));
         let found = pipeline.run_after(done, source, &database);
         match pipeline.output() {
-            None => Ok(Cursor::piped(found)),
+            None => Ok(Cursor::piped(found, self.deadline())),
             Some(_) if self.scope().transaction().is_some() => {
                 let message = "$out and $merge are not allowed in a transaction";
                 let code = ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION;
                 Err(Error::new(code, message).into())
             }
             Some(output) => {
-                self.write_output(output, found, &database)?;
+                let written = self.write_output(output, found, &database);
+                written.map_err(|error| self.engine().why_failed(error))?;
                 Ok(Cursor::over(Vec::new()))
             }
         }
@@ -151,7 +151,7 @@ struct Neighbours {
     transaction: Option<Arc<TransactionState>>,
     database: Box<str>,
     now_ms: i64,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     scratch: ScratchFiles,
 }
 
@@ -170,6 +170,15 @@ impl Workspace for Neighbours {
     fn scratch(&self) -> docquery::Result<Option<Box<dyn Scratch>>> {
         self.scratch.scratch()
     }
+
+    fn check_for_interrupt(&self) -> docquery::Result<()> {
+        let engine = upgrade(&self.engine)?;
+        engine.check_usable().map_err(|error| refusal(error.into()))?;
+        match &self.deadline {
+            Some(deadline) => deadline.check(engine.clock.now()),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Neighbours {
@@ -183,7 +192,7 @@ impl Neighbours {
         // What may not be the name of a collection is the name of none.
         let Ok(namespace) = Namespace::new(&self.database, name) else { return Ok(None) };
         let scope = Scope::new(engine, self.transaction.as_ref(), Vec::new());
-        let place = Place::at(scope, namespace, self.now_ms, self.deadline);
+        let place = Place::at(scope, namespace, self.now_ms, self.deadline.clone());
         let query = match filter {
             Some(filter) => Query::new(Arc::clone(filter)),
             None => place.query(&Selector::about(RawDocumentBuf::new())).map_err(refusal)?,

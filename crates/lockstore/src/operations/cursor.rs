@@ -8,8 +8,8 @@ use docquery::pipeline::Documents;
 use docquery::{Filter, Projection, Value, Writer, limits};
 
 use super::locked;
-use crate::documents::CollectionId;
 use crate::documents::execution::{Execution, Row};
+use crate::documents::{CollectionId, CursorTime, Deadline};
 use crate::engine::Engine;
 use crate::error::DocumentError;
 
@@ -19,6 +19,8 @@ pub(crate) struct Cursor {
     source: Source,
     /// What was found and not given yet.
     ready: VecDeque<RawDocumentBuf>,
+    /// How long it may work, if that is bounded.
+    time: Option<CursorTime>,
 }
 
 #[derive(Debug)]
@@ -50,24 +52,41 @@ pub(crate) enum Shown {
 impl Cursor {
     /// A cursor over documents that are there already.
     pub(crate) fn over(documents: Vec<RawDocumentBuf>) -> Self {
-        Self { source: Source::Made, ready: documents.into() }
+        Self { source: Source::Made, ready: documents.into(), time: None }
     }
 
-    /// A cursor over the documents that an execution finds.
-    pub(crate) fn of(execution: Execution, shown: Shown) -> Self {
-        Self {
-            source: Source::Found { execution: Box::new(execution), shown },
-            ready: VecDeque::new(),
-        }
+    /// A cursor over the documents that an execution finds, which looks at the same deadline.
+    pub(crate) fn of(execution: Execution, shown: Shown, deadline: Option<Deadline>) -> Self {
+        Self::at_work(Source::Found { execution: Box::new(execution), shown }, deadline)
     }
 
-    /// A cursor over the documents that come out of a pipeline.
-    pub(crate) fn piped(documents: Documents) -> Self {
-        Self { source: Source::Piped(documents), ready: VecDeque::new() }
+    /// A cursor over the documents that come out of a pipeline, which looks at the same deadline.
+    pub(crate) fn piped(documents: Documents, deadline: Option<Deadline>) -> Self {
+        Self::at_work(Source::Piped(documents), deadline)
     }
 
-    /// The next documents, at most `count`, and no more once they have `bytes` together.
+    fn at_work(source: Source, deadline: Option<Deadline>) -> Self {
+        Self { source, ready: VecDeque::new(), time: deadline.map(CursorTime::new) }
+    }
+
+    /// The next documents, at most `count`, and no more once they have `bytes` together. It rests before and behind.
     pub(crate) fn next_batch(
+        &mut self,
+        engine: &Engine,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<RawDocumentBuf>, DocumentError> {
+        if let Some(time) = &mut self.time {
+            time.resume(engine.clock.now());
+        }
+        let batch = self.find_batch(engine, count, bytes);
+        if let Some(time) = &mut self.time {
+            time.rest(engine.clock.now());
+        }
+        batch
+    }
+
+    fn find_batch(
         &mut self,
         engine: &Engine,
         count: usize,
@@ -81,7 +100,7 @@ impl Cursor {
         let mut batch = Vec::new();
         let mut size = 0;
         while batch.len() < count && size < bytes {
-            let Some(document) = self.take()? else { break };
+            let Some(document) = self.take(engine)? else { break };
             size += document.as_bytes().len();
             batch.push(document);
         }
@@ -89,7 +108,7 @@ impl Cursor {
     }
 
     /// The next document that is there or comes out of a pipeline.
-    fn take(&mut self) -> Result<Option<RawDocumentBuf>, DocumentError> {
+    fn take(&mut self, engine: &Engine) -> Result<Option<RawDocumentBuf>, DocumentError> {
         if let Source::Piped(documents) = &mut self.source
             && self.ready.is_empty()
         {
@@ -97,7 +116,7 @@ impl Cursor {
             if !matches!(next, Ok(Some(_))) {
                 self.source = Source::Made;
             }
-            return Ok(next?);
+            return next.map_err(|error| engine.why_failed(error.into()));
         }
         Ok(self.ready.pop_front())
     }

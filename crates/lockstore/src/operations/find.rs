@@ -39,7 +39,7 @@ impl Place<'_> {
         let (execution, _) = self.execute(&query, extent)?;
         let shown =
             Shown::Document { filter: query.filter, projection, return_key, show_record_id };
-        Ok(Cursor::of(execution, shown))
+        Ok(Cursor::of(execution, shown, self.deadline()))
     }
 
     /// Counts documents.

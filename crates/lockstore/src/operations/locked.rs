@@ -24,7 +24,7 @@ impl Place<'_> {
         let query = self.query(&Selector::about(is_locked))?;
         let (execution, _) = self.execute(&query, Extent::default())?;
         Ok(match execution.collection() {
-            Some(collection) => Cursor::of(execution, Shown::Lock(collection)),
+            Some(collection) => Cursor::of(execution, Shown::Lock(collection), self.deadline()),
             None => Cursor::over(Vec::new()),
         })
     }

@@ -14,7 +14,7 @@ impl<'s> Place<'s> {
     /// The operation as a statement of a write that may come again, if it is one.
     pub(crate) fn of(&self, statement: Option<Numbered<'s>>) -> Self {
         let namespace = self.namespace.clone();
-        Self { scope: self.scope.clone(), namespace, statement, ..*self }
+        Self { statement, ..self.neighbour(namespace) }
     }
 
     /// Whom it asks for what it changes, so that it is remembered as `memo` says if it is such a statement.

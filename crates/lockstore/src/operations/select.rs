@@ -65,7 +65,7 @@ impl Place<'_> {
     pub(crate) fn execute(
         &self,
         query: &Query,
-        extent: Extent,
+        mut extent: Extent,
     ) -> Result<(Execution, u64), DocumentError> {
         let reading = self.scope().reading()?;
         let sequence = reading.sequence();
@@ -74,7 +74,7 @@ impl Place<'_> {
             Some(collection) => Plan::new(collection, query)?,
             None => Plan::nothing(query),
         };
-        let extent = Extent { deadline: self.deadline(), ..extent };
+        extent.deadline = self.deadline();
         let execution = Execution::new(reading, collection.as_deref(), Arc::new(plan), extent);
         Ok((execution, sequence))
     }

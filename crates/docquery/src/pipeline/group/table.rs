@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use super::super::accumulator::Accumulator;
 use super::super::scratch::{Room, Run, no_room};
+use super::super::steps::Steps;
 use super::{Database, Group};
 use crate::expression::Context;
 use crate::{Arena, Document, OwnedValue, Result, Value, key};
@@ -19,6 +20,7 @@ use crate::{Arena, Document, OwnedValue, Result, Value, key};
 pub(super) struct Table<'g> {
     group: &'g Group,
     database: &'g dyn Database,
+    steps: Steps,
     /// Where each group stands, by its `_id` as index keys write it: values that are equal have one writing.
     places: HashMap<Box<[u8]>, usize>,
     met: Vec<Met>,
@@ -61,6 +63,7 @@ impl<'g> Table<'g> {
         Self {
             group,
             database,
+            steps: Steps::default(),
             places: HashMap::new(),
             met: Vec::new(),
             bytes: 0,
@@ -85,6 +88,7 @@ impl<'g> Table<'g> {
 
     /// Adds a document to its group, or puts it away.
     pub(super) fn add(&mut self, document: Document<'_>) -> Result<()> {
+        self.steps.take(1, self.database)?;
         self.arena.reset();
         let context = Context::new(&self.arena, Value::Document(document));
         let id = match self.group.id.evaluate(context)? {

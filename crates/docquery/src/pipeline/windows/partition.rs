@@ -9,6 +9,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::super::Database;
 use super::super::scratch::Room;
 use super::super::spilled::Spilled;
+use super::super::steps::Steps;
 use crate::expression::Context;
 use crate::{Arena, Document, Error, ErrorCode, Expression, OwnedValue, Result, Value};
 
@@ -16,6 +17,7 @@ use crate::{Arena, Document, Error, ErrorCode, Expression, OwnedValue, Result, V
 #[derive(Debug)]
 pub(super) struct Partition {
     database: Arc<dyn Database>,
+    steps: Steps,
     /// What they are sorted by, where that is one field.
     by: Option<Expression>,
     ready: Vec<RawDocumentBuf>,
@@ -25,7 +27,8 @@ pub(super) struct Partition {
 
 impl Partition {
     pub(super) fn new(by: Option<Expression>, database: Arc<dyn Database>) -> Self {
-        Self { database, by, ready: Vec::new(), bytes: 0, away: None }
+        let steps = Steps::default();
+        Self { database, steps, by, ready: Vec::new(), bytes: 0, away: None }
     }
 
     /// The same without documents.
@@ -41,6 +44,7 @@ impl Partition {
     ///
     /// There is no room (5643011).
     pub(super) fn push(&mut self, document: RawDocumentBuf) -> Result<()> {
+        self.steps.take(1, &*self.database)?;
         let bytes = document.as_bytes().len() + DOCUMENT_BYTES;
         if self.away.is_none() && self.bytes + bytes <= self.database.memory_bytes() {
             self.bytes += bytes;
@@ -71,6 +75,8 @@ impl Partition {
     }
 
     pub(super) fn document(&self, index: usize) -> Result<Cow<'_, RawDocument>> {
+        // A wide window looks at all of them again for each.
+        self.steps.take(1, &*self.database)?;
         match (self.ready.get(index), &self.away) {
             (None, Some(away)) => away.borrow_mut().get(index - self.ready.len()).map(Cow::Owned),
             _ => Ok(Cow::Borrowed(&self.ready[index])),

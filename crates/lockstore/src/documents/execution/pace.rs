@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use docquery::{Error, ErrorCode};
+use docquery::Error;
 use lockcore::Instant;
 
 use crate::clock::Clock;
+use crate::documents::Deadline;
 
 /// Watches the time of a scan on one reading.
 pub(super) struct Pace<'c> {
     clock: &'c dyn Clock,
-    deadline: Option<Instant>,
+    deadline: Option<&'c Deadline>,
     /// Until when it may stay on its reading.
     until: Instant,
     /// How many rows it may look at before it looks at the clock again.
@@ -26,7 +27,7 @@ pub(super) enum Step {
 }
 
 impl<'c> Pace<'c> {
-    pub(super) fn new(clock: &'c dyn Clock, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(clock: &'c dyn Clock, deadline: Option<&'c Deadline>) -> Self {
         let until = clock.now().saturating_add(READING_MAX);
         // A deadline that has passed already is noticed at the first row.
         let rows = if deadline.is_some() { 0 } else { ROWS };
@@ -45,11 +46,8 @@ impl<'c> Pace<'c> {
         }
         self.rows = ROWS;
         let now = self.clock.now();
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(Error::new(
-                ErrorCode::MAX_TIME_MS_EXPIRED,
-                "operation exceeded time limit",
-            ));
+        if let Some(deadline) = self.deadline {
+            deadline.check(now)?;
         }
         Ok(if now >= self.until { Step::Leave } else { Step::GoOn })
     }

@@ -332,7 +332,7 @@ fn what_is_dropped_under_an_execution_ends_it() {
 fn a_deadline_that_has_passed_is_an_error() {
     let store = Store::in_memory().unwrap();
     insert(&store, rawdoc! { "_id": 0 });
-    let deadline = Some(store.engine().clock.now());
+    let deadline = Some(Deadline::new(store.engine().clock.now()));
     let mut late = execution(&store, &query(&doc! {}), Extent { deadline, ..Extent::default() });
     let error = late.run(store.engine(), &mut |_| Ok(ControlFlow::Continue(()))).unwrap_err();
     assert_eq!(error.code().value(), 50, "{error}");
