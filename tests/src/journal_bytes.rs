@@ -111,7 +111,8 @@ fn seal_all(journal: &mut [u8], sequence: u64, records: &[(u32, &[u8])]) {
     let salt: [u8; 8] = journal[SALT..SALT + 8].try_into().expect("eight bytes");
     journal[BLOCK..].fill(0);
     let mut at = BLOCK;
-    for ((rows, payload), sequence) in records.iter().zip(sequence..) {
+    for (index, (rows, payload)) in (0..).zip(records) {
+        let sequence = sequence.wrapping_add(index);
         let mut record = vec![0; 4];
         record.extend(u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
         record.extend(salt);

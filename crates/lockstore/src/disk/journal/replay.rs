@@ -50,13 +50,13 @@ impl Found {
             return Err(JournalError::OtherJournal);
         }
         let mut rows = Vec::new();
-        let mut next = mark.applied + 1;
+        let mut next = mark.applied.saturating_add(1);
         let mut rest = self.bytes.get(BLOCK_BYTES..).unwrap_or_default();
         while let Some(record) = Record::read(rest, salt)
             && record.sequence == next
         {
             rows.extend(record.rows()?);
-            next += 1;
+            next = next.saturating_add(1);
             rest = rest.get(record.bytes()..).unwrap_or_default();
         }
         let mut blocks = (0..rest.len()).step_by(BLOCK_BYTES);
