@@ -82,7 +82,7 @@ struct Call<'c> {
 /// future; see [`Database::start_command_of`](crate::Database::start_command_of).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waits {
-    /// For whatever it needs.
+    /// For whatever it needs, but for events, and a wait that is remembered by its client session.
     Everything,
     /// For commits, and for no lock and no event: the quicker way for a thread that has nothing else to do.
     Commits,
