@@ -276,3 +276,18 @@ fn a_lease_that_is_kept_alive_outlives_its_ttl_and_its_end_is_noticed() {
         eventually("it is lost", || guard.is_lost());
     });
 }
+
+/// Given up before it is ready: the release is queued.
+#[test]
+fn a_release_that_nobody_waits_for_any_more_is_done() {
+    on_all_deployments(|deployment| {
+        let machine = Machine::on(deployment);
+        let store = machine.open();
+        drop(store.lock("k").acquire().unwrap().release_async());
+        let guard = store.lock("k").acquire_timeout(PATIENCE).unwrap();
+        let mut polled = Task::new(guard.release_async());
+        let _ = polled.poll();
+        drop(polled);
+        store.lock("k").acquire_timeout(PATIENCE).unwrap().release().unwrap();
+    });
+}
