@@ -5,8 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc, spec::BinarySubtype};
-use lockstore::{Store, StoreOptions};
+use lockstore::{Started, Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
+use lockstore_tests::task::Task;
 
 fn with(mut command: RawDocumentBuf, session: u8, number: i64) -> RawDocumentBuf {
     let id = Binary { subtype: BinarySubtype::Uuid, bytes: vec![session; 16] };
@@ -163,4 +164,51 @@ fn a_transaction_that_is_left_alone_ends_after_a_minute() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(within(false).get_i32("code").unwrap(), 251);
     assert_eq!(count(&store), 0);
+}
+
+#[test]
+fn a_granted_wait_that_nobody_heard_of_is_told_again_only_while_it_stands() {
+    let store = Store::in_memory().unwrap();
+    let database = store.database("test");
+    let holder = || store.inspect("k").unwrap().map(|lock| lock.holders[0].holder.to_string());
+    let ask = |number| {
+        let command = rawdoc! { "lockAcquire": "k", "holder": "late", "wait": "forever" };
+        with(command, 1, number)
+    };
+    for number in 0..20 {
+        let first = store.lock("k").acquire().unwrap();
+        let Started::Pending(waits) = database.start_command(&ask(number)) else {
+            panic!("it is locked")
+        };
+        first.release().unwrap();
+        assert_eq!(holder().as_deref(), Some("late"));
+        if number % 2 == 0 {
+            // It has gone, and somebody else has it by the time the command comes again.
+            drop(waits);
+            let other = store.lock("k").holder("other").acquire().unwrap();
+            let Started::Pending(again) = database.start_command(&ask(number)) else {
+                panic!("it is told of a grant that is over")
+            };
+            let token = i64::try_from(other.token().get()).unwrap();
+            other.release().unwrap();
+            let granted = Task::new(again).outcome();
+            assert!(granted.get_i64("token").unwrap() > token, "{granted:?}");
+            let Started::Reply(once_more) = database.start_command(&ask(number)) else {
+                panic!("it was granted")
+            };
+            assert_eq!(once_more.get("token").unwrap(), granted.get("token").unwrap());
+        } else {
+            // It is told to whom asks again, so it is not handed on when the first call ends.
+            let Started::Reply(again) = database.start_command(&ask(number)) else {
+                panic!("it was granted")
+            };
+            drop(waits);
+            thread::sleep(Duration::from_millis(5));
+            assert!(store.lock("k").holder("other").try_acquire().is_err(), "{again:?}");
+        }
+        assert_eq!(holder().as_deref(), Some("late"));
+        let release = rawdoc! { "lockRelease": "k", "holder": "late" };
+        assert_eq!(run(&store, release).get_f64("ok").unwrap(), 1.0);
+    }
+    check(&store);
 }

@@ -107,6 +107,10 @@ impl Held {
             if let Err(error) = session.end() {
                 tracing::debug!(%error, "the session ends with this process");
             }
+            // What the server remembers for this client ends at once then.
+            if let Err(error) = store.close() {
+                tracing::debug!(%error, "the connection to the store was not closed");
+            }
             released
         };
         // Signals that came before were for the command, which has ended.

@@ -10,6 +10,7 @@ use lockcore::{
     Token, Ttl, Wait,
 };
 
+use crate::backend::Backend;
 use crate::call::LockFuture;
 use crate::document_locks::side_grant::user_key;
 use crate::error::{AcquireError, ArgumentError, ResumeError, unexpected};
@@ -185,7 +186,13 @@ impl Wanted {
         let (key, holder) = (key.clone(), holder.clone());
         Err(match answer {
             LockAnswer::Done(Outcome::Granted(granted)) => {
-                let valid_until = self.valid_until(granted.lease);
+                let valid_until = match store.backend() {
+                    // It may have been asked long after the caller did: of a server, and then of the next one.
+                    Backend::There(_) if wait != Wait::No => {
+                        granted.lease.map(|lease| lease.expires_at)
+                    }
+                    _ => self.valid_until(granted.lease),
+                };
                 let mode = self.mode;
                 return Ok(self.guard(store, granted, mode, valid_until));
             }

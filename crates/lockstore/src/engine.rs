@@ -24,14 +24,14 @@ use std::time::{Duration, Instant as StdInstant};
 
 use crossbeam_channel::{Receiver, Sender};
 use docquery::{ErrorCode, Random};
-use lockcore::{Command, Instant};
+use lockcore::{Command, Instant, Key, Token};
 
 use crate::background::Background;
 use crate::client_sessions::ClientSessions;
 use crate::clock::Clock;
 use crate::commands::{Cursors, Subscriptions};
 use crate::disk::{Disk, DiskError};
-use crate::error::{DocumentError, StoreError};
+use crate::error::{DocumentError, StoreError, unexpected};
 use crate::events::Subscribers;
 use crate::keep_alive::KeptLeases;
 use crate::operations::Rivals;
@@ -209,6 +209,17 @@ impl Engine {
                 self.post_or_warn(Task::CancelDocument(ticket));
             }
             GivenUp::Unserved => {}
+        }
+    }
+
+    /// Whether a grant that is remembered still stands, so that its holder may be told of it again. It is not handed on then for want of
+    /// somebody who heard of it first.
+    pub(crate) fn recall(&self, key: Key, token: Token) -> Result<bool, StoreError> {
+        match self.call(Task::Recall { key, token }) {
+            Answer::Noted => Ok(true),
+            Answer::Refused(_) => Ok(false),
+            Answer::Failed(error) => Err(error),
+            answer => Err(unexpected(&answer)),
         }
     }
 

@@ -157,14 +157,15 @@ impl LockGuard {
     }
 
     /// As [`release`](Self::release), as a future that needs no particular runtime and no thread. Nothing is asked for until it is
-    /// first polled, and one that is dropped before it is ready may have released the lock or not.
+    /// first polled. One that is dropped before it is ready queues the release.
     pub fn release_async(mut self) -> ReleaseFuture {
         self.owned = false;
         self.let_go();
         let (key, holder, token) = (self.key().clone(), self.holder().clone(), Some(self.token()));
         let release =
             LockCall::Release(Release { key: key.clone(), holder: holder.clone(), token });
-        ReleaseFuture { call: LockFuture::new(&self.store, release), key, holder }
+        let call = LockFuture::new(&self.store, release);
+        ReleaseFuture { call, key, holder, token: self.token(), done: false }
     }
 
     /// Gives up the guard and keeps the lock: it is held until its lease ends, or until somebody
@@ -217,6 +218,9 @@ pub struct ReleaseFuture {
     call: LockFuture,
     key: Key,
     holder: Holder,
+    token: Token,
+    /// Whether it was ready.
+    done: bool,
 }
 
 impl Future for ReleaseFuture {
@@ -224,8 +228,21 @@ impl Future for ReleaseFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.call.poll(context));
+        self.done = true;
         let (key, holder) = (self.key.clone(), self.holder.clone());
         Poll::Ready(self.call.store().released(answer, key, holder))
+    }
+}
+
+impl Drop for ReleaseFuture {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        // What was asked for is not done once nobody waits for it, and that is once `call` is gone.
+        let (key, holder, token) = (self.key.clone(), self.holder.clone(), Some(self.token));
+        let release = LockCall::Release(Release { key, holder, token });
+        self.call.store().backend().post(release);
     }
 }
 

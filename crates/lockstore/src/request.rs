@@ -30,6 +30,10 @@ pub(crate) enum Task {
     Command(Command),
     /// The release of a grant that its caller gave up before it was told, unless somebody else was told of it.
     HandOn { key: Key, holder: Holder, token: Token },
+    /// The end of a grant that nobody was told of, unless somebody has recalled it.
+    HandOnUnheard { token: Token, task: Box<Task> },
+    /// Whether a remembered grant still stands. If so its holder is told of it now, and it is handed on no more as one that nobody was told of.
+    Recall { key: Key, token: Token },
     /// A break, with its audit record in the same commit.
     Break { key: Key, token: Token, reason: Box<str> },
     /// Something with documents, if the fences hold.

@@ -45,6 +45,8 @@ pub(crate) struct Writer {
     waiting: HashMap<WaiterId, Arc<Slot>>,
     /// Grants that more than one caller was told of, as one holder acquired them more than once.
     joined: HashSet<Token>,
+    /// Grants that their holder was told of by what was remembered of them, whatever becomes of the answer that told it first.
+    recalled: HashSet<Token>,
     /// Requests taken from the queue and not served yet, in order.
     pub(crate) backlog: Vec<Request>,
     numbers: Numbers,
@@ -125,6 +127,7 @@ impl Writer {
             table,
             waiting: HashMap::new(),
             joined: HashSet::new(),
+            recalled: HashSet::new(),
             backlog: Vec::new(),
             numbers,
             format,
@@ -287,6 +290,17 @@ impl Writer {
                 let decision = self.table.decide(moment.now, &release);
                 self.settle(decision, reply, moment);
             }
+            Task::HandOnUnheard { token, .. } if self.recalled.contains(&token) => {}
+            Task::Recall { key, token } => {
+                let stands = self.table.lock(&key).and_then(|lock| lock.grant_with(token));
+                let answer = if stands.is_some() {
+                    self.recalled.insert(token);
+                    Answer::Noted
+                } else {
+                    Answer::Refused(Refusal::NotHeld)
+                };
+                self.batch.answers.push((reply, answer));
+            }
             Task::Break { key, token, reason } => {
                 let answer = self.break_lock(key, token, reason.into(), moment);
                 self.batch.answers.push((reply, answer));
@@ -296,11 +310,13 @@ impl Writer {
             | Task::Commit(_)
             | Task::LockDocument(_)
             | Task::UnlockDocument(_)
-            | Task::BreakDocument(_))
+            | Task::BreakDocument(_)
+            | Task::HandOnUnheard { .. })
                 if self.documents.is_spent() =>
             {
                 self.batch.unfinished.push(Request { task, reply });
             }
+            Task::HandOnUnheard { task, .. } => self.serve_task(*task, reply, moment),
             Task::Documents { fences, task } => {
                 let defines = matches!(*task, DocumentTask::Define(_));
                 let answer = match self.check_fences(&fences, moment) {

@@ -47,9 +47,12 @@ impl<'p> Call<'p> {
             let link = self.link(slot)?;
             let pid = link.pid();
             let broken = match link.call(&command, self.limit) {
-                // It was not done.
+                // It was not done, or not all of it.
                 Ok(reply) if is_interrupted(&reply) => {
                     slot.link = None;
+                    if self.again == Again::Never && may_be_half_done(&reply, &command) {
+                        return Err(StoreError::OutcomeUnknown { what: what(&command) });
+                    }
                     self.count_resend()?;
                     continue;
                 }
@@ -157,7 +160,14 @@ fn session_of(reply: &RawDocument) -> SlotSession {
     }
 }
 
-/// Whether the server stopped before it did what was asked.
+/// Whether a server that stopped may have been at work on a command for longer than it had the patience for. Of what is done in a
+/// transaction, nothing stays.
+fn may_be_half_done(reply: &RawDocument, command: &RawDocument) -> bool {
+    let in_transaction = matches!(command.get_bool("autocommit"), Ok(false));
+    reply.get_i32("code").is_ok_and(|code| code == SHUTDOWN_IN_PROGRESS) && !in_transaction
+}
+
+/// Whether the server stopped before it did all that was asked.
 pub(super) fn is_interrupted(reply: &RawDocument) -> bool {
     matches!(reply.get_i32("code"), Ok(INTERRUPTED_AT_SHUTDOWN | SHUTDOWN_IN_PROGRESS))
         && !is_poisoned(reply)
@@ -200,6 +210,7 @@ const RESENDS_MAX: u32 = 16;
 /// How long a server whose store has stopped is left alone: it finds that out within a second.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// MongoDB's codes for what a server that stops has not done.
+/// MongoDB's code for what a server that stops has not begun.
 const INTERRUPTED_AT_SHUTDOWN: i32 = 11600;
+/// And for what it has not ended.
 const SHUTDOWN_IN_PROGRESS: i32 = 91;

@@ -233,15 +233,16 @@ impl Disk {
             let what = "a commit failed".to_owned();
             return Err(DiskError::Stopped { doing, what });
         }
-        let done = f(&mut journaling);
-        if done.is_err() {
-            journaling.state = State::Failed;
-        }
-        done
+        // Should it panic, it has failed.
+        let state = std::mem::replace(&mut journaling.state, State::Failed);
+        let mut trying = Journaling { storage: journaling.storage.take(), state, ..*journaling };
+        f(&mut trying)?;
+        *journaling = trying;
+        Ok(())
     }
 
     fn journaling(&self) -> MutexGuard<'_, Journaling> {
-        // Who panicked in between has not said that it is done, which the next one takes for a failure.
+        // Who panicked in between has left it failed.
         self.journaling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Answers on their way to those who asked, and what becomes of those that nobody takes.
 
-use lockcore::Outcome;
+use lockcore::{Outcome, Token};
 
 use super::Engine;
 use crate::document_locks::{LockAnswer, Release, Taken};
@@ -35,10 +35,8 @@ impl Engine {
             && !granted.rejoined
         {
             let (key, holder) = (key.clone(), holder.clone());
-            let task = Task::HandOn { key, holder, token: granted.token };
-            // Also while the store closes, which serves what is queued first.
-            self.send(Request { task, reply: Reply::Nobody });
-            self.background.wake();
+            let token = granted.token;
+            self.hand_on_unheard(token, Task::HandOn { key, holder, token });
         }
     }
 
@@ -47,9 +45,15 @@ impl Engine {
         if let LockAnswer::Taken(Taken::Locked(lock)) = answer
             && !lock.rejoined
         {
-            let task = Task::UnlockDocument(Box::new(lock.give_back(Release::HandOn)));
-            self.send(Request { task, reply: Reply::Nobody });
-            self.background.wake();
+            let give_back = lock.give_back(Release::HandOn);
+            self.hand_on_unheard(give_back.token, Task::UnlockDocument(Box::new(give_back)));
         }
+    }
+
+    fn hand_on_unheard(&self, token: Token, task: Task) {
+        let task = Task::HandOnUnheard { token, task: Box::new(task) };
+        // Also while the store closes, which serves what is queued first.
+        self.send(Request { task, reply: Reply::Nobody });
+        self.background.wake();
     }
 }

@@ -45,7 +45,7 @@ impl Engine {
         self.subscribers.end();
         self.leave(seat);
         match (self.poison.get(), disk) {
-            // A store that stopped leaves its file as it is: closing would write to it.
+            // A store that stopped says nothing more in its file. Where no commit has failed, what its journal has goes there still.
             (Some(cause), disk) => {
                 drop(disk);
                 Err(StoreError::Poisoned { cause: Arc::clone(cause) })

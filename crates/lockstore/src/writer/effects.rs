@@ -41,6 +41,7 @@ impl Writer {
             }
             Change::Ended { key, token, .. } => {
                 self.joined.remove(token);
+                self.recalled.remove(token);
                 self.batch.rows.push(RowChange::delete(TableId::Grants, RowKey::grant(*token)));
                 key
             }

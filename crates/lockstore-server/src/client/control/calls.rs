@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
-use bson::{RawDocumentBuf, cstr, rawdoc};
+use bson::{RawDocument, RawDocumentBuf, cstr, rawdoc};
 use lockstore::remote::{Left, OnReply};
 use lockstore::{Instant, StoreError};
 
@@ -54,7 +54,7 @@ impl Calls {
         on_reply: OnReply,
         is_up: bool,
     ) -> Result<i32, (OnReply, StoreError)> {
-        if self.outstanding.len() >= self.outstanding_max {
+        if self.outstanding.len() >= self.outstanding_max && !gives_back(&command) {
             return Err((on_reply, StoreError::Busy { queue_max: self.outstanding_max }));
         }
         let id = self.next_id();
@@ -223,6 +223,15 @@ impl fmt::Debug for Call {
     }
 }
 
+/// Whether a command ends what there is no more of than there were calls: it must not be lost.
+fn gives_back(command: &RawDocument) -> bool {
+    let name = command.iter().next().and_then(Result::ok).map(|(name, _)| name.as_str());
+    name.is_some_and(|name| GIVE_BACK.contains(&name))
+}
+
+const GIVE_BACK: &[&str] =
+    &["lockRelease", "lockSessionClose", "lockUnsubscribe", "unlockDocument"];
+
 /// How often a call is sent again.
 const RESENDS_MAX: u32 = 16;
 
@@ -307,5 +316,13 @@ mod tests {
         add(&mut calls, true);
         let added = calls.add(rawdoc! {}, None, Box::new(drop), true);
         assert!(matches!(added, Err((_, StoreError::Busy { queue_max: 2 }))));
+        for command in [
+            rawdoc! { "lockRelease": "k" },
+            rawdoc! { "lockSessionClose": 1 },
+            rawdoc! { "lockUnsubscribe": 1 },
+            rawdoc! { "unlockDocument": "c" },
+        ] {
+            assert!(calls.add(command, None, Box::new(drop), true).is_ok());
+        }
     }
 }

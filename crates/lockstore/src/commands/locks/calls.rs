@@ -15,8 +15,8 @@ use crate::commands::started::{CommandFuture, Started};
 use crate::commands::{Within, failed, statements};
 use crate::engine::Engine;
 use crate::error::DocumentError;
-use crate::remote::LockCall;
 use crate::remote::form::answer::About;
+use crate::remote::{LockCall, form};
 use crate::request::{Answer, Task};
 
 /// What is to become of a call by the number that it has in its client session.
@@ -55,7 +55,11 @@ fn once_in(
     let write = RetryableWrite::begin(session, number, resent)?;
     match write.past(0) {
         Some(Past::Replied(reply)) => match statements::remembered(reply)? {
-            Some(reply) => return Ok(Once::Replied(reply.to_owned())),
+            Some(reply) if still_stands(engine, call, reply)? => {
+                return Ok(Once::Replied(reply.to_owned()));
+            }
+            // Nobody heard of it, and it went to the next: it is asked for once more.
+            Some(_) => {}
             None => return Err(statements::incomplete("it has no reply").into()),
         },
         Some(_) => return Err(statements::incomplete("it was another command").into()),
@@ -75,6 +79,19 @@ fn once_in(
     }
     let answer = write.call(call.clone().into(), memo);
     Ok(Once::Replied(About::of(call).reply(&answer.into(), engine.clock.now())))
+}
+
+/// Whether what was answered may be answered again: a grant that somebody waited for may have been handed on, if its caller had gone.
+fn still_stands(
+    engine: &Engine,
+    call: &LockCall,
+    reply: &RawDocument,
+) -> Result<bool, DocumentError> {
+    let (Some((key, _)), true) = (call.acquires(), call.wait() != Wait::No) else {
+        return Ok(true);
+    };
+    let Some(token) = form::answer::token(reply) else { return Ok(true) };
+    Ok(engine.recall(key, token)?)
 }
 
 pub(super) fn run(

@@ -1,9 +1,10 @@
 //! What calls about locks come to.
 
 use bson::{RawDocument, RawDocumentBuf};
-use docquery::{Error, Value, Writer};
+use docquery::{Document, Error, Value, Writer};
 use lockcore::{
     Acquire, Holder, Instant, Key, LeaveCause, Limit, Outcome, Refusal, Release, Renew, SessionId,
+    Token,
 };
 
 use super::code::Code;
@@ -124,6 +125,14 @@ pub(crate) fn committed(outcomes: &[Outcome]) -> Option<RawDocumentBuf> {
     }
     fields.close();
     Some(document(fields))
+}
+
+/// The token that a reply has, if it tells of a grant.
+pub(crate) fn token(reply: &RawDocument) -> Option<Token> {
+    match Document::from(reply).get(field::TOKEN) {
+        Value::Int64(token) => u64::try_from(token).ok().and_then(Token::new),
+        _ => None,
+    }
 }
 
 fn reply_done(outcome: &Outcome) -> RawDocumentBuf {

@@ -22,7 +22,9 @@ use crate::commands::update::UpdateSpec;
 use crate::document_locks::{
     Found, HeldDocument, LockAnswer, LockDocumentRequest, Locking, MAX_WAIT, Mode, Patience, Taken,
 };
+use crate::engine::Engine;
 use crate::error::{ArgumentError, DocumentError, LockDocumentError};
+use crate::fence::Fence;
 use crate::operations::Selector;
 use crate::remote::document_locks::Replied;
 use crate::remote::form::field;
@@ -40,16 +42,23 @@ fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let lock_id = request.lock_id.clone();
     let may_be_done = request.is_new_lock_id && call.is_resent();
     let may_wait = request.patience.is_some();
-    let past = call.write.and_then(|write| write.past(0));
+    let past = call.write.and_then(|write| write.past(0)).map(remembered).transpose()?;
+    // What nobody heard of went to the next: then it is asked for once more.
+    let past = match past {
+        Some(Found::Locked(held)) if !still_stands(call.engine, &held)? => None,
+        past => past,
+    };
     if past.is_none() {
         request.origin = call.write.map(|write| write.origin(memo(&lock_id)));
     }
     let begun = request.begin(call.engine, namespace)?;
-    if let Some(past) = past {
-        let found = remembered(past)?;
+    if let Some(found) = past {
         return Ok(Started::Reply(reply(&lock_id, begun.show(found))));
     }
-    if may_be_done && let Some(held) = begun.stored.locked_before()? {
+    if may_be_done
+        && let Some(held) = begun.stored.locked_before()?
+        && still_stands(call.engine, &held)?
+    {
         return Ok(Started::Reply(reply(&lock_id, begun.show(Found::Locked(held)))));
     }
     if call.waits.cover(may_wait) {
@@ -81,6 +90,12 @@ fn memo(lock_id: &Holder) -> Memo {
         _ => None,
     });
     Memo::Reply { statement: 0, of }
+}
+
+/// Whether what was locked before still is, so that it may be told again: of what nobody heard, the lock may have been handed on.
+fn still_stands(engine: &Engine, held: &HeldDocument) -> Result<bool, LockDocumentError> {
+    let Fence { key, token, .. } = held.fence.clone();
+    Ok(engine.recall(key, token).map_err(DocumentError::from)?)
 }
 
 /// What the command has locked when it came before.
