@@ -295,7 +295,8 @@ impl Drop for Lock {
             return;
         }
         let Some(guard) = self.holding.take() else { return };
-        if self.terms.session {
+        // What was had before by others than this object is theirs.
+        if self.terms.session && !guard.rejoined() {
             in_background(move || drop(guard));
         } else {
             guard.leak();

@@ -197,7 +197,9 @@ class LockStoreManager:
 
     def _take_note(self, lock: Lock, key: str, holder: str, hold_timeout: Seconds | None) -> None:
         if self._renews(hold_timeout):
-            _renewed[self._place(key, holder)] = lock
+            # Another acquisition by the same holder may have come in between: there is one grant, and one who renews it.
+            while _renewed.setdefault(self._place(key, holder), lock) is not lock:
+                self._end_renewals(key, holder)
         else:
             # The protocol knows holders and no objects: nothing but a release ends it.
             lock.leak()

@@ -7,6 +7,7 @@ import copy
 import os
 import pickle
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,6 +73,40 @@ def test_the_holder_acquires_again_and_keeps_its_grant(manager):
     assert manager.wait_for_lock("k", 60)
     assert manager.acquire_lock("k", "me")
     assert token(manager) > first
+
+
+def test_a_holder_acquires_twice_at_once_and_keeps_the_lock(path):
+    manager = LockStoreManager(path, hold_timeout=60)
+
+    async def twice():
+        return await asyncio.gather(manager.aacquire_lock("k", "me"), manager.aacquire_lock("k", "me"))
+
+    for _ in range(20):
+        assert asyncio.run(twice()) == [True, True]
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            assert manager.is_lock_holder("k", "me")
+        manager.release_lock("k", "me")
+        assert not manager.is_locked("k")
+
+
+def test_an_object_that_has_only_joined_a_grant_ends_without_it(store):
+    first = store.lock("k", "me").acquire()
+    second = store.lock("k", "me").acquire()
+    del second
+    assert held_for(store, 0.1)
+    token = first.leak()
+    resumed = store.lock("k", "me").resume(token)
+    del resumed
+    assert held_for(store, 0.1)
+
+
+def held_for(store, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not store.is_lock_holder("k", "me"):
+            return False
+    return True
 
 
 def test_a_holder_acquires_again_what_it_has_from_elsewhere(path):
