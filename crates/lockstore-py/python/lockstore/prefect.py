@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from datetime import timedelta
 from typing import Union
 
@@ -85,15 +86,20 @@ class LockStoreManager:
         ``ValueError``) for a time that is negative or not a number, for a hold of 0 seconds and for a key or a holder that is empty or
         longer than 1,024 bytes, and any other ``LockStoreError``.
         """
+        deadline = self._deadline(acquire_timeout)
         lock = self._lock(key, holder, acquire_timeout, hold_timeout)
         try:
-            lock.acquire()
+            while True:
+                try:
+                    lock.acquire(_left(deadline))
+                    break
+                except HeldOtherwise as error:
+                    if self._acquire_again(key, holder, hold_timeout, error):
+                        return True
         except AcquireTimeout:
             if acquire_timeout is None:
                 raise
             return False
-        except HeldOtherwise:
-            return self._acquire_again(key, holder, hold_timeout)
         self._take_note(lock, key, holder, hold_timeout)
         return True
 
@@ -105,15 +111,20 @@ class LockStoreManager:
         hold_timeout: Seconds | None = None,
     ) -> bool:
         """As ``acquire_lock``. No thread waits for it; when it is cancelled, its wait ends."""
+        deadline = self._deadline(acquire_timeout)
         lock = self._lock(key, holder, acquire_timeout, hold_timeout)
         try:
-            await lock.acquire_async()
+            while True:
+                try:
+                    await lock.acquire_async(_left(deadline))
+                    break
+                except HeldOtherwise as error:
+                    if self._acquire_again(key, holder, hold_timeout, error):
+                        return True
         except AcquireTimeout:
             if acquire_timeout is None:
                 raise
             return False
-        except HeldOtherwise:
-            return self._acquire_again(key, holder, hold_timeout)
         self._take_note(lock, key, holder, hold_timeout)
         return True
 
@@ -212,16 +223,27 @@ class LockStoreManager:
     def _place(self, key: str, holder: str) -> tuple[int, str, str, str]:
         return os.getpid(), self.path, key, holder
 
-    def _acquire_again(self, key: str, holder: str, hold_timeout: Seconds | None) -> bool:
-        """The holder has it by another process, or by a manager with another ``session``, with whose end it ends as before."""
+    def _acquire_again(self, key: str, holder: str, hold_timeout: Seconds | None, otherwise: HeldOtherwise) -> bool:
+        """The holder has it by another process, or by a manager with another ``session``, with whose end it ends as before: whether it
+        has it yet. If not, it is to be acquired like any other. A lock that it shares with others is none of ours."""
         store = self._store()
         hold = self._hold(hold_timeout)
+        info = store.inspect(key)
+        held = next((held for held in info.holders if held.holder == holder), None) if info is not None else None
+        if info is None or held is None:
+            return False
+        if info.mode != "exclusive":
+            raise otherwise
         try:
-            store.renew(key, holder, ttl=_FOR_EVER if hold is None else hold)
+            store.renew(key, holder, held.token, _FOR_EVER if hold is None else hold)
         except LeaseLost:
-            # It has ended meanwhile, so it is acquired like any other.
-            return self.acquire_lock(key, holder, 0, hold_timeout)
+            return False
         return True
+
+    def _deadline(self, acquire_timeout: Seconds | None) -> float | None:
+        """When an acquisition that begins now has waited long enough."""
+        timeout = self.acquire_timeout if acquire_timeout is None else _seconds("acquire_timeout", acquire_timeout)
+        return None if timeout is None else time.monotonic() + timeout
 
     def _hold(self, hold_timeout: Seconds | None) -> Seconds | None:
         return self.hold_timeout if hold_timeout is None else hold_timeout
@@ -230,12 +252,17 @@ class LockStoreManager:
         return self.keep_alive and hold_timeout is None and self.hold_timeout is not None
 
 
-def _seconds(name: str, time: Seconds | None) -> float | None:
-    if time is None:
+def _left(deadline: float | None) -> float | None:
+    """For how many seconds to wait yet."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _seconds(name: str, given: Seconds | None) -> float | None:
+    if given is None:
         return None
-    seconds = float(time.total_seconds() if isinstance(time, timedelta) else time)
+    seconds = float(given.total_seconds() if isinstance(given, timedelta) else given)
     if math.isnan(seconds) or seconds < 0:
-        raise InvalidArgument(f"{name} is 0 seconds or more; this one is {time!r}")
+        raise InvalidArgument(f"{name} is 0 seconds or more; this one is {given!r}")
     return seconds
 
 

@@ -101,6 +101,62 @@ def test_an_object_that_has_only_joined_a_grant_ends_without_it(store):
     assert held_for(store, 0.1)
 
 
+class Vanishing:
+    """A store whose grant of another process is over just when it is to be renewed, and then somebody else's for a while."""
+
+    def __init__(self, store, holds):
+        self._store, self._holds = store, holds
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def inspect(self, key):
+        info = self._store.inspect(key)
+        self._store.release(key, "me")
+        assert LockStoreManager(self._store.path).acquire_lock(key, "somebody", hold_timeout=self._holds)
+        return info
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_grant_that_is_over_when_it_is_acquired_again_is_waited_for(path, monkeypatch, is_async):
+    def acquire(manager, *times):
+        if is_async:
+            return asyncio.run(manager.aacquire_lock("k", "me", *times))
+        return manager.acquire_lock("k", "me", *times)
+
+    def lost(holds):
+        assert LockStoreManager(path, session=False).acquire_lock("k", "me")
+        vanishing = Vanishing(lockstore.Store(path), holds)
+        monkeypatch.setattr(LockStoreManager, "_store", lambda _: vanishing)
+
+    lost(0.2)
+    assert acquire(LockStoreManager(path))
+    monkeypatch.undo()
+    manager = LockStoreManager(path)
+    assert manager.is_lock_holder("k", "me")
+    manager.release_lock("k", "me")
+    lost(60)
+    with pytest.raises(TimeoutError):
+        acquire(LockStoreManager(path, acquire_timeout=0.1))
+    monkeypatch.undo()
+    manager.release_lock("k", "somebody")
+    lost(60)
+    before = time.monotonic()
+    assert not acquire(LockStoreManager(path), 0.1)
+    assert time.monotonic() - before < 10
+
+
+def test_what_the_holder_shares_with_others_is_not_acquired(store, path):
+    shared = store.lock("k", "me", shared=True).acquire()
+    manager = LockStoreManager(path)
+    with pytest.raises(lockstore.HeldOtherwise):
+        manager.acquire_lock("k", "me")
+    with pytest.raises(lockstore.HeldOtherwise):
+        asyncio.run(manager.aacquire_lock("k", "me", 0))
+    assert shared.remaining is None
+    shared.release()
+
+
 def held_for(store, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
