@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from jobflow_remote.utils import db
 
 import lockstore
@@ -157,6 +158,23 @@ def test_what_is_no_update_is_refused_when_it_is_set(jobs, job):
         with pytest.raises(ValueError):
             lock.update_on_release = {"$nothing": {"n": 1}}
     assert job()["lock_id"] is None
+
+
+@pytest.mark.parametrize("update", [{"n": 1}, {"$nothing": {"n": 1}}, {"$set": {"n": object()}}, {"$set": {"n": 1}, "$inc": {"n": 1}}])
+def test_what_is_no_update_leaves_nothing_locked_when_it_was_set_before(jobs, job, update):
+    lock = MongoLock(jobs, {"_id": 1})
+    lock.update_on_release = update
+    with pytest.raises(ValueError):
+        lock.acquire()
+    assert lock.locked_document is None
+    assert (job()["n"], job().get("lock_id")) == (0, None)
+
+
+def test_a_document_that_cannot_be_read_is_not_left_locked(jobs, theirs):
+    theirs.insert_one({"_id": 1, "when": DatetimeMS(2**60), "lock_id": None})
+    with pytest.raises(errors.InvalidDocument):
+        MongoLock(jobs, {"_id": 1}).acquire()
+    assert theirs.find_one(1, {"lock_id": 1}) == {"_id": 1, "lock_id": None}
 
 
 @pytest.mark.parametrize("on_release", [{}, {"update_on_release": {"$set": {"n": 1}}}, {"delete_on_release": True}])
