@@ -199,6 +199,8 @@ class MongoLock:
                 )
             update, delete = {}, False
         try:
+            if update:
+                self._check_on_release(update, delete)
             self._way.release(update, delete)
         except LockStoreError as error:
             if exc_type is None:
@@ -207,6 +209,18 @@ class MongoLock:
             logger.warning(f"Could not release lock for document {self.locked_document['_id']}: {error}")
         finally:
             self.locked_document = None
+
+    def _check_on_release(self, update: Document | list[Any], delete: bool) -> None:
+        """Checks the update as it is now: it may have changed in place since it was set. One that is none releases the document."""
+        try:
+            if delete:
+                raise ValueError(_ONE_OF_BOTH)
+            _refuse_lock_fields(update)
+            self._way.check_update_on_release(update)
+        except BaseException:
+            with suppress(LockStoreError):
+                self._way.release({}, False)
+            raise
 
     def __enter__(self) -> MongoLock:
         self.acquire()

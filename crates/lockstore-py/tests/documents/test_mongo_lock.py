@@ -170,6 +170,30 @@ def test_what_is_no_update_leaves_nothing_locked_when_it_was_set_before(jobs, jo
     assert (job()["n"], job().get("lock_id")) == (0, None)
 
 
+def test_an_update_on_release_is_made_as_it_is_then(where, job):
+    with MongoLock(where, {"_id": 1}) as lock:
+        lock.update_on_release = {"$set": {"state": "DONE"}}
+        lock.update_on_release["$set"]["n"] = 7
+        lock.update_on_release["$push"] = {"log": "x"}
+    assert (job()["state"], job()["n"], job()["log"], job()["lock_id"]) == ("DONE", 7, ["x"], None)
+    with MongoLock(where, {"_id": 1}) as lock:
+        lock.update_on_release["$set"] = {"n": 8}
+    assert (job()["n"], job()["lock_id"]) == (8, None)
+
+
+def test_an_update_on_release_that_has_become_none_releases_the_document(where, job):
+    for changed in ({"lock_id": "x"}, {"lock_time.x": 1}):
+        with pytest.raises(ValueError, match="lock_id|lock_time"), MongoLock(where, {"_id": 1}) as lock:
+            lock.update_on_release = {"$set": {"n": 9}}
+            lock.update_on_release["$set"] |= changed
+        assert (job()["n"], job()["lock_id"]) == (0, None)
+        assert lock.locked_document is None
+    with pytest.raises(ValueError, match="cannot be set simultaneously"), MongoLock(where, {"_id": 1}) as lock:
+        lock.delete_on_release = True
+        lock.update_on_release["$set"] = {"n": 9}
+    assert (job()["n"], job()["lock_id"]) == (0, None)
+
+
 def test_a_document_that_cannot_be_read_is_not_left_locked(jobs, theirs):
     theirs.insert_one({"_id": 1, "when": DatetimeMS(2**60), "lock_id": None})
     with pytest.raises(errors.InvalidDocument):
