@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lockstore._keys import as_document
-from lockstore.collection import Collection, _update as as_update
+from lockstore._updates import as_update
+from lockstore.collection import Collection
 from lockstore.errors import DocumentError, InvalidArgument, LockStoreError
 
 if TYPE_CHECKING:
