@@ -18,12 +18,22 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Union
 
 from lockstore._kept import kept_store
 from lockstore._native import Lock, Store
-from lockstore.errors import AcquireTimeout, HeldByOther, HeldOtherwise, InvalidArgument, LeaseLost, NotHeld
+from lockstore.errors import (
+    AcquireTimeout,
+    HeldByOther,
+    HeldOtherwise,
+    InvalidArgument,
+    LeaseLost,
+    LockStoreError,
+    NotHeld,
+)
 
 __all__ = ["LockStoreManager"]
 
@@ -87,15 +97,16 @@ class LockStoreManager:
         longer than 1,024 bytes, and any other ``LockStoreError``.
         """
         deadline = self._deadline(acquire_timeout)
-        lock = self._lock(key, holder, acquire_timeout, hold_timeout)
+        lock = self._lock(key, holder, hold_timeout)
         try:
-            while True:
-                try:
-                    lock.acquire(_left(deadline))
-                    break
-                except HeldOtherwise as error:
-                    if self._acquire_again(key, holder, hold_timeout, error):
-                        return True
+            with self._renewals_end(key, holder):
+                while True:
+                    try:
+                        lock.acquire(_left(deadline))
+                        break
+                    except HeldOtherwise as error:
+                        if self._acquire_again(key, holder, hold_timeout, error):
+                            return True
         except AcquireTimeout:
             if acquire_timeout is None:
                 raise
@@ -112,15 +123,16 @@ class LockStoreManager:
     ) -> bool:
         """As ``acquire_lock``. No thread waits for it; when it is cancelled, its wait ends."""
         deadline = self._deadline(acquire_timeout)
-        lock = self._lock(key, holder, acquire_timeout, hold_timeout)
+        lock = self._lock(key, holder, hold_timeout)
         try:
-            while True:
-                try:
-                    await lock.acquire_async(_left(deadline))
-                    break
-                except HeldOtherwise as error:
-                    if self._acquire_again(key, holder, hold_timeout, error):
-                        return True
+            with self._renewals_end(key, holder):
+                while True:
+                    try:
+                        await lock.acquire_async(_left(deadline))
+                        break
+                    except HeldOtherwise as error:
+                        if self._acquire_again(key, holder, hold_timeout, error):
+                            return True
         except AcquireTimeout:
             if acquire_timeout is None:
                 raise
@@ -188,23 +200,32 @@ class LockStoreManager:
     def _store(self) -> Store:
         return kept_store(self.path)
 
-    def _lock(
-        self,
-        key: str,
-        holder: str,
-        acquire_timeout: Seconds | None,
-        hold_timeout: Seconds | None,
-    ) -> Lock:
-        # Renewals for another time than it is to be held now would come in between.
-        self._end_renewals(key, holder)
+    def _lock(self, key: str, holder: str, hold_timeout: Seconds | None) -> Lock:
+        hold = self._hold(hold_timeout)
+        if hold is not None and _seconds("hold_timeout", hold) == 0:
+            raise InvalidArgument("a lock is held for longer than 0 seconds; hold_timeout is 0")
         return self._store().lock(
-            key,
-            holder,
-            ttl=self._hold(hold_timeout),
-            timeout=self.acquire_timeout if acquire_timeout is None else acquire_timeout,
-            session=self.session,
-            keep_alive=self._renews(hold_timeout),
+            key, holder, ttl=hold, session=self.session, keep_alive=self._renews(hold_timeout)
         )
+
+    @contextmanager
+    def _renewals_end(self, key: str, holder: str) -> Iterator[None]:
+        """Ends the renewals of what the holder has already, before it acquires that again: they are for another time than it is to be
+        held now, and would come in between. If it does not come to that, they go on."""
+        lock = _renewed.pop(self._place(key, holder), None)
+        if lock is None:
+            yield
+            return
+        token = lock.leak()
+        try:
+            yield
+        except BaseException:
+            # What cannot be resumed is over, or its store is.
+            with suppress(LockStoreError):
+                lock.resume(token)
+                if _renewed.setdefault(self._place(key, holder), lock) is not lock:
+                    lock.leak()
+            raise
 
     def _take_note(self, lock: Lock, key: str, holder: str, hold_timeout: Seconds | None) -> None:
         if self._renews(hold_timeout):

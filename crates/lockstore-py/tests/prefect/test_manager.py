@@ -101,6 +101,47 @@ def test_an_object_that_has_only_joined_a_grant_ends_without_it(store):
     assert held_for(store, 0.1)
 
 
+@pytest.mark.parametrize("times", [(-1,), (float("nan"),), (None, -1), (None, 0)])
+def test_an_acquisition_with_wrong_times_leaves_the_renewals_alone(path, times):
+    manager = LockStoreManager(path, hold_timeout=0.3)
+    assert manager.acquire_lock("k", "me")
+    with pytest.raises(ValueError):
+        manager.acquire_lock("k", "me", *times)
+    with pytest.raises(ValueError):
+        asyncio.run(manager.aacquire_lock("k", "me", *times))
+    assert held_for(manager, 1)
+    manager.release_lock("k", "me")
+
+
+def test_an_acquisition_that_fails_or_is_cancelled_has_the_renewals_go_on(path, monkeypatch):
+    manager = LockStoreManager(path, hold_timeout=0.3)
+    assert manager.acquire_lock("k", "me")
+    held = token(manager)
+
+    class Failing:
+        def __init__(self, error):
+            self.error = error
+
+        def acquire(self, timeout):
+            raise self.error
+
+        async def acquire_async(self, timeout):
+            raise self.error
+
+    for error in (KeyboardInterrupt(), asyncio.CancelledError(), lockstore.errors.StoreBusy("busy")):
+        with monkeypatch.context() as patched:
+            patched.setattr(LockStoreManager, "_lock", lambda *_: Failing(error))
+            with pytest.raises(type(error)):
+                manager.acquire_lock("k", "me")
+            coroutine = manager.aacquire_lock("k", "me")
+            with pytest.raises(type(error)):
+                coroutine.send(None)
+        assert held_for(manager, 1)
+    assert token(manager) == held
+    manager.release_lock("k", "me")
+    assert not manager.is_locked("k")
+
+
 class Vanishing:
     """A store whose grant of another process is over just when it is to be renewed, and then somebody else's for a while."""
 
