@@ -164,8 +164,10 @@ impl Drop for DocumentLock {
     fn drop(&mut self) {
         let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // Who has let go of the object without a release leaves the document locked, as the original does: until its TTL or its
-        // session ends it, if it has one.
-        std::mem::forget(held);
+        // session ends it, if it has one. Where nothing is locked there is nothing to leave, and no store to keep open.
+        if self.shared.is_inherited() || held.as_ref().is_some_and(|held| held.token().is_some()) {
+            std::mem::forget(held);
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 """Locks of documents: ours on our collection, ours on pymongo's, and jobflow-remote's own, on the same documents."""
 
+import contextlib
 import datetime
+import gc
 import logging
+import os
 import threading
 import time
 
 import pytest
 from bson.datetime_ms import DatetimeMS
 from jobflow_remote.utils import db
+from support import wait_until
 
 import lockstore
 from lockstore import MongoLock, errors, mongo_lock
@@ -371,3 +375,25 @@ def test_errors_have_the_texts_of_jobflow_remote():
 
 def _waiters(jobs):
     return jobs._store.stats()["waiters"]
+
+
+def test_a_lock_that_has_locked_nothing_does_not_keep_the_store_open(path):
+    def connections():
+        found = 0
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found += os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+        return found
+
+    # What the first one sets up once stays.
+    lockstore.Store(path).collection("jobs").find_one()
+    gc.collect()
+    time.sleep(0.2)
+    before = connections()
+    for _ in range(3):
+        store = lockstore.Store(path)
+        with MongoLock(store.collection("jobs"), {"_id": "none"}) as lock:
+            assert lock.locked_document is None
+        del store, lock
+        gc.collect()
+    wait_until(lambda: connections() <= before, 10)
