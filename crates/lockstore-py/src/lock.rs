@@ -92,7 +92,7 @@ impl Lock {
             }
             tried => tried,
         };
-        Ok(self.shared.seen(acquired, session.as_ref()).map_err(Error::from)?)
+        Ok(self.shared.seen(py, acquired, session.as_ref()).map_err(Error::from)?)
     }
 }
 
@@ -126,9 +126,9 @@ impl Lock {
         let request = this.terms.request(this.shared.store()?, session.as_ref());
         let waiting = within(request, timeout.or(this.terms.timeout));
         let lock = slf.clone().unbind();
-        Call::coroutine(py, waiting, move |_, acquired| {
+        Call::coroutine(py, waiting, move |py, acquired| {
             let this = lock.get();
-            let guard = this.shared.seen(acquired, session.as_ref()).map_err(Error::from)?;
+            let guard = this.shared.seen(py, acquired, session.as_ref()).map_err(Error::from)?;
             attempt.win(guard, this.terms.keep_alive);
             Ok(lock)
         })
@@ -142,7 +142,7 @@ impl Lock {
         let session = py.detach(|| self.terms.session(&self.shared))?;
         let request = self.terms.request(self.shared.store()?, session.as_ref());
         let acquired = py.detach(|| request.try_acquire());
-        match self.shared.seen(acquired, session.as_ref()) {
+        match self.shared.seen(py, acquired, session.as_ref()) {
             Ok(guard) => {
                 attempt.win(guard, self.terms.keep_alive);
                 Ok(true)
@@ -295,7 +295,8 @@ impl Drop for Lock {
             return;
         }
         let Some(guard) = self.holding.take() else { return };
-        if self.terms.session {
+        // What was had before by others than this object is theirs.
+        if self.terms.session && !guard.rejoined() {
             in_background(move || drop(guard));
         } else {
             guard.leak();

@@ -88,11 +88,12 @@ impl Shared {
     /// server for long. Then the next lock begins another.
     pub(crate) fn seen<T>(
         &self,
+        py: Python<'_>,
         acquired: Result<T, AcquireError>,
         session: Option<&Session>,
     ) -> Result<T, AcquireError> {
         if let (Err(AcquireError::SessionEnded), Some(ended)) = (&acquired, session) {
-            self.forget(ended);
+            py.detach(|| self.forget(ended));
             if self.closed.load(Ordering::Acquire) {
                 return Err(StoreError::Closed.into());
             }
@@ -100,7 +101,7 @@ impl Shared {
         acquired
     }
 
-    /// The session is over: the next lock begins another.
+    /// The session is over: the next lock begins another. Never with Python's lock held: who begins a session has it meanwhile.
     pub(crate) fn forget(&self, ended: &Session) {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let_go(session.take_if(|session| session.id() == ended.id()));

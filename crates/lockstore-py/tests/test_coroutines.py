@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import weakref
 
 import pytest
 from support import wait_until
@@ -192,3 +194,18 @@ def test_events_are_told_to_a_coroutine(store):
         assert told == ["granted", "ended"]
 
     asyncio.run(main())
+
+
+def test_a_loop_that_is_dropped_with_a_wait_is_collected(store):
+    held = store.lock("k").acquire()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(store.lock("k").acquire_async())
+    loop.run_until_complete(asyncio.sleep(0.05))
+    assert not task.done()
+    task._log_destroy_pending = False
+    gone = weakref.ref(loop)
+    loop.close()
+    del loop, task
+    gc.collect()
+    assert gone() is None
+    held.release()

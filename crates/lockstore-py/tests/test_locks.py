@@ -10,6 +10,7 @@ import pytest
 from support import wait_until
 
 import lockstore
+from lockstore import _kept
 
 
 def test_a_lock_is_held_for_as_long_as_the_with(store):
@@ -261,3 +262,26 @@ def test_a_place_without_a_folder_is_no_store(tmp_path):
         lockstore.Store(tmp_path / "none" / "locks.redb")
     with pytest.raises(TypeError):
         lockstore.Store(7)
+
+
+def test_a_store_that_is_open_is_found_while_another_is_opened(path):
+    store = _kept.kept_store(path)
+    opening, opened = threading.Event(), threading.Event()
+
+    def slow():
+        with _kept._lock:
+            opening.set()
+            opened.wait(60)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    opening.wait(60)
+    found = []
+    finder = threading.Thread(target=lambda: found.append(_kept.kept_store(path)), daemon=True)
+    finder.start()
+    finder.join(10)
+    assert found == [store]
+    opened.set()
+    thread.join(60)
+    with _kept._lock:
+        assert _kept.uri(path) == store.uri, "as from a signal's handler"

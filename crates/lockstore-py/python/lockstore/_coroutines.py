@@ -45,7 +45,8 @@ class _Door:
                 future.set_result(None)
 
 
-_doors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Door] = weakref.WeakKeyDictionary()
+#: Who waits keeps its door, and its loop does while anybody waits: a future knows its loop, and would keep it here for ever.
+_doors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Door]] = weakref.WeakKeyDictionary()
 
 
 async def wait(call: _native.Call) -> Any:
@@ -84,7 +85,9 @@ async def finish(call: _native.Call) -> Any:
 
 
 def _door(loop: asyncio.AbstractEventLoop) -> _Door:
-    door = _doors.get(loop)
+    known = _doors.get(loop)
+    door = None if known is None else known()
     if door is None:
-        door = _doors[loop] = _Door()
+        door = _Door()
+        _doors[loop] = weakref.ref(door)
     return door

@@ -27,21 +27,25 @@ def uri(path: str | os.PathLike[str]) -> str:
 def kept_store(path: str | os.PathLike[str]) -> Store:
     """The one store of this file in this process, which is opened if need be. A forked child opens its own, and never touches what it
     has inherited."""
-    with _lock:
-        key = (os.getpid(), os.path.realpath(path))
-        store = _stores.get(key)
-        if store is None:
-            store = _stores[key] = Store(path)
-        return store
+    key = (os.getpid(), os.path.realpath(path))
+    # Who finds it does not wait while another is opened, which may take long.
+    store = _stores.get(key)
+    if store is None:
+        with _lock:
+            store = _stores.get(key)
+            if store is None:
+                store = _stores[key] = Store(path)
+    return store
 
 
 def _in_forked_child() -> None:
     # Another thread may have had it.
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
-_lock = threading.Lock()
+# A signal's handler may come while this thread has it.
+_lock = threading.RLock()
 _stores: dict[tuple[int, str], Store] = {}
 _watches: dict[tuple[int, str], Subscription] = {}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstore._keys import as_hint
 from lockstore._replies import Document, checked
+from lockstore._updates import as_replacement, as_update
 from lockstore.errors import BulkWriteError
 from lockstore.results import BulkWriteResult
 from lockstore.values import ObjectId
@@ -135,16 +136,19 @@ def _statement(request: Any) -> tuple[str, Document]:
         return {"q": part("filter")} | statement | {name: value for name, value in options.items() if value is not None}
 
     kind = type(request).__name__
+    for name in ("sort", "namespace"):
+        if part(name) is not None:
+            raise TypeError(f"{kind} has a {name!r}, which a collection of lockstore does not take")
     if kind == "InsertOne":
         document = part("document", part("doc"))
         if "_id" not in document:
             document["_id"] = ObjectId()
         return "insert", document
     if kind in ("UpdateOne", "UpdateMany"):
-        update = part("update", part("doc"))
+        update = as_update(part("update", part("doc")))
         return "update", selected({"u": update, "multi": kind == "UpdateMany", "upsert": bool(part("upsert"))})
     if kind == "ReplaceOne":
-        replacement = part("replacement", part("doc"))
+        replacement = as_replacement(part("replacement", part("doc")))
         return "update", selected({"u": replacement, "multi": False, "upsert": bool(part("upsert"))})
     if kind in ("DeleteOne", "DeleteMany"):
         return "delete", selected({"limit": 1 if kind == "DeleteOne" else 0})

@@ -8,6 +8,7 @@ from typing import Any
 from lockstore import _native
 from lockstore._keys import as_document, as_hint, as_projection, index_name
 from lockstore._replies import Document, checked
+from lockstore._updates import as_replacement, as_update
 from lockstore.bulk import bulk_write
 from lockstore.cursor import CommandCursor, Cursor, find_command
 from lockstore.errors import BulkWriteError, DocumentError
@@ -218,7 +219,7 @@ class Collection:
         comment: Any = None,
     ) -> UpdateResult:
         """Updates the first document that matches: by operators, or by the stages of a pipeline."""
-        return self._update(filter, _update(update), False, upsert, array_filters, collation, hint, let, comment)
+        return self._update(filter, as_update(update), False, upsert, array_filters, collation, hint, let, comment)
 
     def update_many(
         self,
@@ -233,7 +234,7 @@ class Collection:
         comment: Any = None,
     ) -> UpdateResult:
         """Updates all documents that match, each at once or not at all."""
-        return self._update(filter, _update(update), True, upsert, array_filters, collation, hint, let, comment)
+        return self._update(filter, as_update(update), True, upsert, array_filters, collation, hint, let, comment)
 
     def replace_one(
         self,
@@ -247,7 +248,7 @@ class Collection:
         comment: Any = None,
     ) -> UpdateResult:
         """Replaces the first document that matches, except for its ``_id``."""
-        return self._update(filter, _replacement(replacement), False, upsert, None, collation, hint, let, comment)
+        return self._update(filter, as_replacement(replacement), False, upsert, None, collation, hint, let, comment)
 
     def delete_one(
         self,
@@ -306,7 +307,7 @@ class Collection:
     ) -> Document | None:
         """Updates the first document that matches, and gives it as it was before, or is after."""
         change = {
-            "update": _update(update),
+            "update": as_update(update),
             "new": return_document,
             "upsert": upsert,
             "arrayFilters": array_filters,
@@ -329,7 +330,7 @@ class Collection:
         maxTimeMS: int | None = None,
     ) -> Document | None:
         """Replaces the first document that matches, and gives it as it was before, or is after."""
-        change = {"update": _replacement(replacement), "new": return_document, "upsert": upsert}
+        change = {"update": as_replacement(replacement), "new": return_document, "upsert": upsert}
         return self._find_and_modify(filter, change, projection, sort, hint, let, comment, collation, maxTimeMS)
 
     def find_one_and_delete(
@@ -482,28 +483,6 @@ def _identify(document: Any) -> None:
         raise TypeError(f"a document is a mapping; this one is a {type(document).__name__}")
     if "_id" not in document:
         document["_id"] = ObjectId()  # type: ignore[index]
-
-
-def _update(update: Any) -> Any:
-    """Checks that an update is one, as pymongo does: MongoDB would take it for a replacement."""
-    if isinstance(update, Mapping):
-        if not update:
-            raise ValueError("update cannot be empty")
-        if not next(iter(update)).startswith("$"):
-            raise ValueError("update only works with $ operators")
-        return update
-    if isinstance(update, list | tuple):
-        return list(update)
-    raise TypeError(f"an update is a mapping or a list of stages; this one is a {type(update).__name__}")
-
-
-def _replacement(replacement: Any) -> Any:
-    """Checks that a replacement is one, as pymongo does: MongoDB would take it for an update."""
-    if not isinstance(replacement, Mapping):
-        raise TypeError(f"a replacement is a mapping; this one is a {type(replacement).__name__}")
-    if replacement and next(iter(replacement)).startswith("$"):
-        raise ValueError("replacement can not include $ operators")
-    return replacement
 
 
 _NAMESPACE_NOT_FOUND = 26

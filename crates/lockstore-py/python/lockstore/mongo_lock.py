@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lockstore._keys import as_document
+from lockstore._updates import as_update
 from lockstore.collection import Collection
 from lockstore.errors import DocumentError, InvalidArgument, LockStoreError
 
@@ -170,9 +172,10 @@ class MongoLock:
 
     def acquire(self) -> None:
         """Finds the document and locks it. What came of it is in ``locked_document`` and ``unavailable_document``."""
+        if self._update_on_release:
+            _refuse_lock_fields(self._update_on_release)
+            as_update(self._update_on_release)
         self.locked_document, self.unavailable_document = self._way.acquire()
-        if self.locked_document is not None and self._update_on_release:
-            self._way.check_update_on_release(self._update_on_release)
 
     def release(
         self,
@@ -197,6 +200,8 @@ class MongoLock:
                 )
             update, delete = {}, False
         try:
+            if update:
+                self._check_on_release(update, delete)
             self._way.release(update, delete)
         except LockStoreError as error:
             if exc_type is None:
@@ -205,6 +210,18 @@ class MongoLock:
             logger.warning(f"Could not release lock for document {self.locked_document['_id']}: {error}")
         finally:
             self.locked_document = None
+
+    def _check_on_release(self, update: Document | list[Any], delete: bool) -> None:
+        """Checks the update as it is now: it may have changed in place since it was set. One that is none releases the document."""
+        try:
+            if delete:
+                raise ValueError(_ONE_OF_BOTH)
+            _refuse_lock_fields(update)
+            self._way.check_update_on_release(update)
+        except BaseException:
+            with suppress(LockStoreError):
+                self._way.release({}, False)
+            raise
 
     def __enter__(self) -> MongoLock:
         self.acquire()
@@ -268,7 +285,7 @@ class _Native(_Way):
     def acquire(self) -> tuple[Document | None, Document | None]:
         lock, kwargs = self._lock, self._lock.kwargs
         sort, hint, max_time_ms = (kwargs.get(name) for name in ("sort", "hint", "maxTimeMS"))
-        self._held = self._collection._documents.lock(
+        self._held = held = self._collection._documents.lock(
             {
                 "filter": lock.filter,
                 "update": lock.update or None,
@@ -291,7 +308,16 @@ class _Native(_Way):
                 "show_token": lock._show_token,
             }
         )
-        return self._held.locked_document(), self._held.unavailable_document()
+        try:
+            met = held.locked_document(), held.unavailable_document()
+            if met[0] is not None and lock._update_on_release:
+                self.check_update_on_release(lock._update_on_release)
+        except BaseException:
+            # Nobody knows that it is locked.
+            with suppress(LockStoreError):
+                held.release(False)
+            raise
+        return met
 
     def check_update_on_release(self, update: Document | list[Any]) -> None:
         if self._held is not None:

@@ -17,12 +17,23 @@ from __future__ import annotations
 
 import math
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Union
 
 from lockstore._kept import kept_store
 from lockstore._native import Lock, Store
-from lockstore.errors import AcquireTimeout, HeldByOther, HeldOtherwise, InvalidArgument, LeaseLost, NotHeld
+from lockstore.errors import (
+    AcquireTimeout,
+    HeldByOther,
+    HeldOtherwise,
+    InvalidArgument,
+    LeaseLost,
+    LockStoreError,
+    NotHeld,
+)
 
 __all__ = ["LockStoreManager"]
 
@@ -85,15 +96,21 @@ class LockStoreManager:
         ``ValueError``) for a time that is negative or not a number, for a hold of 0 seconds and for a key or a holder that is empty or
         longer than 1,024 bytes, and any other ``LockStoreError``.
         """
-        lock = self._lock(key, holder, acquire_timeout, hold_timeout)
+        deadline = self._deadline(acquire_timeout)
+        lock = self._lock(key, holder, hold_timeout)
         try:
-            lock.acquire()
+            with self._renewals_end(key, holder):
+                while True:
+                    try:
+                        lock.acquire(_left(deadline))
+                        break
+                    except HeldOtherwise as error:
+                        if self._acquire_again(key, holder, hold_timeout, error):
+                            return True
         except AcquireTimeout:
             if acquire_timeout is None:
                 raise
             return False
-        except HeldOtherwise:
-            return self._acquire_again(key, holder, hold_timeout)
         self._take_note(lock, key, holder, hold_timeout)
         return True
 
@@ -105,15 +122,21 @@ class LockStoreManager:
         hold_timeout: Seconds | None = None,
     ) -> bool:
         """As ``acquire_lock``. No thread waits for it; when it is cancelled, its wait ends."""
-        lock = self._lock(key, holder, acquire_timeout, hold_timeout)
+        deadline = self._deadline(acquire_timeout)
+        lock = self._lock(key, holder, hold_timeout)
         try:
-            await lock.acquire_async()
+            with self._renewals_end(key, holder):
+                while True:
+                    try:
+                        await lock.acquire_async(_left(deadline))
+                        break
+                    except HeldOtherwise as error:
+                        if self._acquire_again(key, holder, hold_timeout, error):
+                            return True
         except AcquireTimeout:
             if acquire_timeout is None:
                 raise
             return False
-        except HeldOtherwise:
-            return self._acquire_again(key, holder, hold_timeout)
         self._take_note(lock, key, holder, hold_timeout)
         return True
 
@@ -177,27 +200,38 @@ class LockStoreManager:
     def _store(self) -> Store:
         return kept_store(self.path)
 
-    def _lock(
-        self,
-        key: str,
-        holder: str,
-        acquire_timeout: Seconds | None,
-        hold_timeout: Seconds | None,
-    ) -> Lock:
-        # Renewals for another time than it is to be held now would come in between.
-        self._end_renewals(key, holder)
+    def _lock(self, key: str, holder: str, hold_timeout: Seconds | None) -> Lock:
+        hold = self._hold(hold_timeout)
+        if hold is not None and _seconds("hold_timeout", hold) == 0:
+            raise InvalidArgument("a lock is held for longer than 0 seconds; hold_timeout is 0")
         return self._store().lock(
-            key,
-            holder,
-            ttl=self._hold(hold_timeout),
-            timeout=self.acquire_timeout if acquire_timeout is None else acquire_timeout,
-            session=self.session,
-            keep_alive=self._renews(hold_timeout),
+            key, holder, ttl=hold, session=self.session, keep_alive=self._renews(hold_timeout)
         )
+
+    @contextmanager
+    def _renewals_end(self, key: str, holder: str) -> Iterator[None]:
+        """Ends the renewals of what the holder has already, before it acquires that again: they are for another time than it is to be
+        held now, and would come in between. If it does not come to that, they go on."""
+        lock = _renewed.pop(self._place(key, holder), None)
+        if lock is None:
+            yield
+            return
+        token = lock.leak()
+        try:
+            yield
+        except BaseException:
+            # What cannot be resumed is over, or its store is.
+            with suppress(LockStoreError):
+                lock.resume(token)
+                if _renewed.setdefault(self._place(key, holder), lock) is not lock:
+                    lock.leak()
+            raise
 
     def _take_note(self, lock: Lock, key: str, holder: str, hold_timeout: Seconds | None) -> None:
         if self._renews(hold_timeout):
-            _renewed[self._place(key, holder)] = lock
+            # Another acquisition by the same holder may have come in between: there is one grant, and one who renews it.
+            while _renewed.setdefault(self._place(key, holder), lock) is not lock:
+                self._end_renewals(key, holder)
         else:
             # The protocol knows holders and no objects: nothing but a release ends it.
             lock.leak()
@@ -210,16 +244,27 @@ class LockStoreManager:
     def _place(self, key: str, holder: str) -> tuple[int, str, str, str]:
         return os.getpid(), self.path, key, holder
 
-    def _acquire_again(self, key: str, holder: str, hold_timeout: Seconds | None) -> bool:
-        """The holder has it by another process, or by a manager with another ``session``, with whose end it ends as before."""
+    def _acquire_again(self, key: str, holder: str, hold_timeout: Seconds | None, otherwise: HeldOtherwise) -> bool:
+        """The holder has it by another process, or by a manager with another ``session``, with whose end it ends as before: whether it
+        has it yet. If not, it is to be acquired like any other. A lock that it shares with others is none of ours."""
         store = self._store()
         hold = self._hold(hold_timeout)
+        info = store.inspect(key)
+        held = next((held for held in info.holders if held.holder == holder), None) if info is not None else None
+        if info is None or held is None:
+            return False
+        if info.mode != "exclusive":
+            raise otherwise
         try:
-            store.renew(key, holder, ttl=_FOR_EVER if hold is None else hold)
+            store.renew(key, holder, held.token, _FOR_EVER if hold is None else hold)
         except LeaseLost:
-            # It has ended meanwhile, so it is acquired like any other.
-            return self.acquire_lock(key, holder, 0, hold_timeout)
+            return False
         return True
+
+    def _deadline(self, acquire_timeout: Seconds | None) -> float | None:
+        """When an acquisition that begins now has waited long enough."""
+        timeout = self.acquire_timeout if acquire_timeout is None else _seconds("acquire_timeout", acquire_timeout)
+        return None if timeout is None else time.monotonic() + timeout
 
     def _hold(self, hold_timeout: Seconds | None) -> Seconds | None:
         return self.hold_timeout if hold_timeout is None else hold_timeout
@@ -228,12 +273,17 @@ class LockStoreManager:
         return self.keep_alive and hold_timeout is None and self.hold_timeout is not None
 
 
-def _seconds(name: str, time: Seconds | None) -> float | None:
-    if time is None:
+def _left(deadline: float | None) -> float | None:
+    """For how many seconds to wait yet."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _seconds(name: str, given: Seconds | None) -> float | None:
+    if given is None:
         return None
-    seconds = float(time.total_seconds() if isinstance(time, timedelta) else time)
+    seconds = float(given.total_seconds() if isinstance(given, timedelta) else given)
     if math.isnan(seconds) or seconds < 0:
-        raise InvalidArgument(f"{name} is 0 seconds or more; this one is {time!r}")
+        raise InvalidArgument(f"{name} is 0 seconds or more; this one is {given!r}")
     return seconds
 
 

@@ -5,7 +5,7 @@ use docquery::{Decimal, Value};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
-use super::encode::{DEPTH_MAX, REGEX_OPTIONS, UUID};
+use super::encode::{DEPTH_MAX, OLD_BINARY, REGEX_OPTIONS, UUID};
 use super::invalid;
 use super::types::Types;
 
@@ -98,6 +98,15 @@ impl<'py> Decoder<'py> {
 
     fn binary(&self, subtype: u8, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let (py, types) = (self.py, self.types);
+        let bytes = match bytes.split_first_chunk() {
+            Some((length, inner))
+                if subtype == OLD_BINARY
+                    && usize::try_from(i32::from_le_bytes(*length)) == Ok(inner.len()) =>
+            {
+                inner
+            }
+            _ => bytes,
+        };
         let given = PyBytes::new(py, bytes);
         if subtype == UUID && bytes.len() == 16 {
             return types.uuid.bind(py).call1((py.None(), given));

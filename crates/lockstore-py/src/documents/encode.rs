@@ -53,7 +53,8 @@ impl<'py> Encoder<'py> {
 
     /// Writes all fields of a mapping.
     pub(super) fn fields(&mut self, mapping: &Bound<'py, PyAny>) -> PyResult<()> {
-        if let Ok(dict) = mapping.cast::<PyDict>() {
+        // What is more than a dict may have other items, or another order.
+        if let Ok(dict) = mapping.cast_exact::<PyDict>() {
             for (name, value) in dict {
                 self.field(&name, &value)?;
             }
@@ -181,7 +182,13 @@ impl<'py> Encoder<'py> {
                 let bytes = given.cast::<PyBytes>()?.as_bytes();
                 self.check_length(bytes.len())?;
                 let subtype = attribute("subtype")?.extract()?;
-                self.put(place, Value::Binary { subtype, bytes });
+                if subtype == OLD_BINARY {
+                    let length = i32::try_from(bytes.len())?.to_le_bytes();
+                    let bytes = &[&length, bytes].concat();
+                    self.put(place, Value::Binary { subtype, bytes });
+                } else {
+                    self.put(place, Value::Binary { subtype, bytes });
+                }
             }
             Some(DECIMAL) => {
                 let bytes: [u8; 16] = attribute("bid")?.extract()?;
@@ -199,7 +206,13 @@ impl<'py> Encoder<'py> {
                 if scope.is_none() {
                     self.put(place, Value::JavaScript(code));
                 } else {
-                    let scope = document(&scope)?;
+                    if self.depth == DEPTH_MAX {
+                        return Err(too_deep());
+                    }
+                    let mut inner = Self::new(self.py)?;
+                    inner.depth = self.depth + 1;
+                    inner.fields(&scope)?;
+                    let scope = inner.finish();
                     let scope = Document::of_bytes(&scope);
                     self.put(place, Value::JavaScriptWithScope { code, scope });
                 }
@@ -210,6 +223,11 @@ impl<'py> Encoder<'py> {
                 let reference = given.call_method0(intern!(self.py, "as_doc"))?;
                 self.inner(place, false, |encoder| encoder.fields(&reference))?;
             }
+            Some(DATETIME_MS) => {
+                let millis = given.call_method0(intern!(self.py, "__int__"))?.extract()?;
+                self.put(place, Value::DateTime(millis));
+            }
+            Some(RAW_DOCUMENT) => self.inner(place, false, |encoder| encoder.fields(given))?,
             Some(_) => return Err(unknown(given)),
         }
         self.check_length(0)
@@ -269,7 +287,7 @@ impl<'py> Encoder<'py> {
         write: impl FnOnce(&mut Self) -> PyResult<()>,
     ) -> PyResult<()> {
         if self.depth == DEPTH_MAX {
-            return Err(invalid(format!("a document has at most {DEPTH_MAX} levels")));
+            return Err(too_deep());
         }
         match (place, is_array) {
             (Place::Field(name), false) => self.writer.open_document(name),
@@ -291,6 +309,10 @@ impl<'py> Encoder<'py> {
         }
         Err(invalid(format!("what is sent at once has at most {BYTES_MAX} bytes")))
     }
+}
+
+fn too_deep() -> PyErr {
+    invalid(format!("a document has at most {DEPTH_MAX} levels"))
 }
 
 fn unknown(given: &Bound<'_, PyAny>) -> PyErr {
@@ -334,13 +356,18 @@ const SHOWN_MAX: usize = 200;
 // The marks of pymongo's classes: BSON's own type bytes where there are some.
 const BINARY: u8 = 0x05;
 const OBJECT_ID: u8 = 0x07;
+const DATETIME_MS: u8 = 0x09;
 const REGEX: u8 = 0x0B;
 const CODE: u8 = 0x0D;
 const TIMESTAMP: u8 = 0x11;
 const DECIMAL: u8 = 0x13;
 const DB_REF: u8 = 100;
+const RAW_DOCUMENT: u8 = 101;
 const MAX_KEY: u8 = 0x7F;
 const MIN_KEY: u8 = 0xFF;
+
+/// The subtype of old binary data, which has its length in it once more.
+pub(super) const OLD_BINARY: u8 = 2;
 
 /// The subtype of a UUID.
 pub(super) const UUID: u8 = 4;

@@ -81,7 +81,7 @@ impl DocumentLock {
             None => py.detach(|| asked.acquire()),
         };
         if let (Err(LockDocumentError::SessionEnded), Some(ended)) = (&found, &session) {
-            documents.shared.forget(ended);
+            py.detach(|| documents.shared.forget(ended));
         }
         let found = found.map_err(not_locked)?;
         if request.keep_alive {
@@ -91,6 +91,7 @@ impl DocumentLock {
         Ok(Self { shared, reading: documents.reading, held: Mutex::new(Some(found)) })
     }
 
+    /// Never with Python's lock held: who renews has it for as long as that takes.
     fn with<T>(&self, f: impl FnOnce(&mut Held) -> T) -> PyResult<Option<T>> {
         self.shared.store()?;
         Ok(self.held.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f))
@@ -99,9 +100,9 @@ impl DocumentLock {
     fn read<'py>(
         &self,
         py: Python<'py>,
-        document: impl FnOnce(&Held) -> Option<&RawDocumentBuf>,
+        document: impl FnOnce(&Held) -> Option<&RawDocumentBuf> + Send,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let document = self.with(|held| document(held).cloned())?.flatten();
+        let document = py.detach(|| self.with(|held| document(held).cloned()))?.flatten();
         document.map(|document| self.reading.document(py, document.as_bytes())).transpose()
     }
 }
@@ -119,8 +120,8 @@ impl DocumentLock {
     }
 
     /// The fencing token, if something is locked.
-    fn token(&self) -> PyResult<Option<u64>> {
-        Ok(self.with(|held| held.token())?.flatten().map(Token::get))
+    fn token(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        Ok(py.detach(|| self.with(|held| held.token()))?.flatten().map(Token::get))
     }
 
     /// Whether the document is locked by this, as of the last commit.
@@ -141,16 +142,17 @@ impl DocumentLock {
 
     /// Checks an update that is to be made on release, before anything depends on it.
     fn set_update_on_release(&self, update: &Bound<'_, PyAny>) -> PyResult<()> {
-        let update = encode::value(update)?;
-        self.with(|held| held.set_update_on_release(&update))?.unwrap_or(Ok(())).map_err(refused)
+        let (py, update) = (update.py(), encode::value(update)?);
+        let set = py.detach(|| self.with(|held| held.set_update_on_release(&update)))?;
+        set.unwrap_or(Ok(())).map_err(refused)
     }
 
     /// Releases the document, updates or deletes it; once, the second time there is nothing to do.
     fn release(&self, py: Python<'_>, delete: bool) -> PyResult<()> {
         self.shared.store()?;
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut held) = held else { return Ok(()) };
         let released = py.detach(|| {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(mut held) = held else { return Ok(()) };
             if delete {
                 held.set_delete_on_release()?;
             }
@@ -164,8 +166,10 @@ impl Drop for DocumentLock {
     fn drop(&mut self) {
         let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // Who has let go of the object without a release leaves the document locked, as the original does: until its TTL or its
-        // session ends it, if it has one.
-        std::mem::forget(held);
+        // session ends it, if it has one. Where nothing is locked there is nothing to leave, and no store to keep open.
+        if self.shared.is_inherited() || held.as_ref().is_some_and(|held| held.token().is_some()) {
+            std::mem::forget(held);
+        }
     }
 }
 

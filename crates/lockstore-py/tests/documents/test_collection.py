@@ -156,6 +156,29 @@ def test_requests_of_pymongo_are_taken_too(both):
         ours.bulk_write([{"insert": 1}])
 
 
+@pytest.mark.parametrize("module", [bulk, pymongo])
+@pytest.mark.parametrize(
+    "name, change", [("UpdateOne", {"x": 1}), ("UpdateOne", {}), ("UpdateMany", {"x": 1}), ("ReplaceOne", {"$set": {"x": 1}})]
+)
+def test_an_update_is_no_replacement_in_a_bulk_either(both, module, name, change):
+    ours, _ = both
+    before = list(ours.find())
+    with pytest.raises(ValueError):
+        ours.bulk_write([module.InsertOne({"_id": "new"}), getattr(module, name)({"n": 1}, change)])
+    assert list(ours.find()) == before
+
+
+def test_what_a_request_has_that_is_unknown_here_is_refused(both):
+    class UpdateOne(bulk.UpdateOne):
+        _sort = {"n": -1}
+
+    ours, _ = both
+    before = list(ours.find())
+    with pytest.raises(TypeError, match="sort"):
+        ours.bulk_write([UpdateOne({}, {"$set": {"x": 1}})])
+    assert list(ours.find()) == before
+
+
 def test_more_than_one_message_holds_is_sent_as_several(jobs):
     text = "x" * 4_000_000
     assert len(jobs.insert_many([{"_id": n, "text": text} for n in range(30)]).inserted_ids) == 30

@@ -1,12 +1,17 @@
 """Locks of documents: ours on our collection, ours on pymongo's, and jobflow-remote's own, on the same documents."""
 
+import contextlib
 import datetime
+import gc
 import logging
+import os
 import threading
 import time
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from jobflow_remote.utils import db
+from support import wait_until
 
 import lockstore
 from lockstore import MongoLock, errors, mongo_lock
@@ -157,6 +162,47 @@ def test_what_is_no_update_is_refused_when_it_is_set(jobs, job):
         with pytest.raises(ValueError):
             lock.update_on_release = {"$nothing": {"n": 1}}
     assert job()["lock_id"] is None
+
+
+@pytest.mark.parametrize("update", [{"n": 1}, {"$nothing": {"n": 1}}, {"$set": {"n": object()}}, {"$set": {"n": 1}, "$inc": {"n": 1}}])
+def test_what_is_no_update_leaves_nothing_locked_when_it_was_set_before(jobs, job, update):
+    lock = MongoLock(jobs, {"_id": 1})
+    lock.update_on_release = update
+    with pytest.raises(ValueError):
+        lock.acquire()
+    assert lock.locked_document is None
+    assert (job()["n"], job().get("lock_id")) == (0, None)
+
+
+def test_an_update_on_release_is_made_as_it_is_then(where, job):
+    with MongoLock(where, {"_id": 1}) as lock:
+        lock.update_on_release = {"$set": {"state": "DONE"}}
+        lock.update_on_release["$set"]["n"] = 7
+        lock.update_on_release["$push"] = {"log": "x"}
+    assert (job()["state"], job()["n"], job()["log"], job()["lock_id"]) == ("DONE", 7, ["x"], None)
+    with MongoLock(where, {"_id": 1}) as lock:
+        lock.update_on_release["$set"] = {"n": 8}
+    assert (job()["n"], job()["lock_id"]) == (8, None)
+
+
+def test_an_update_on_release_that_has_become_none_releases_the_document(where, job):
+    for changed in ({"lock_id": "x"}, {"lock_time.x": 1}):
+        with pytest.raises(ValueError, match="lock_id|lock_time"), MongoLock(where, {"_id": 1}) as lock:
+            lock.update_on_release = {"$set": {"n": 9}}
+            lock.update_on_release["$set"] |= changed
+        assert (job()["n"], job()["lock_id"]) == (0, None)
+        assert lock.locked_document is None
+    with pytest.raises(ValueError, match="cannot be set simultaneously"), MongoLock(where, {"_id": 1}) as lock:
+        lock.delete_on_release = True
+        lock.update_on_release["$set"] = {"n": 9}
+    assert (job()["n"], job()["lock_id"]) == (0, None)
+
+
+def test_a_document_that_cannot_be_read_is_not_left_locked(jobs, theirs):
+    theirs.insert_one({"_id": 1, "when": DatetimeMS(2**60), "lock_id": None})
+    with pytest.raises(errors.InvalidDocument):
+        MongoLock(jobs, {"_id": 1}).acquire()
+    assert theirs.find_one(1, {"lock_id": 1}) == {"_id": 1, "lock_id": None}
 
 
 @pytest.mark.parametrize("on_release", [{}, {"update_on_release": {"$set": {"n": 1}}}, {"delete_on_release": True}])
@@ -329,3 +375,25 @@ def test_errors_have_the_texts_of_jobflow_remote():
 
 def _waiters(jobs):
     return jobs._store.stats()["waiters"]
+
+
+def test_a_lock_that_has_locked_nothing_does_not_keep_the_store_open(path):
+    def connections():
+        found = 0
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found += os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+        return found
+
+    # What the first one sets up once stays.
+    lockstore.Store(path).collection("jobs").find_one()
+    gc.collect()
+    time.sleep(0.2)
+    before = connections()
+    for _ in range(3):
+        store = lockstore.Store(path)
+        with MongoLock(store.collection("jobs"), {"_id": "none"}) as lock:
+            assert lock.locked_document is None
+        del store, lock
+        gc.collect()
+    wait_until(lambda: connections() <= before, 10)

@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 import bson
 import pytest
+from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 
 from lockstore.errors import DocumentError, InvalidDocument, LockStoreError
 
@@ -88,6 +90,39 @@ def test_subclasses_and_other_mappings_are_documents(jobs):
     jobs.insert_one(OrderedDict(_id=1, name=Name("x"), inner=MappingProxyType({"a": 1})))
     assert jobs.find_one(1) == {"_id": 1, "name": "x", "inner": {"a": 1}}
     assert list(jobs.find_one(1)) == ["_id", "name", "inner"]
+
+
+def test_old_binary_data_is_as_pymongo_writes_it(jobs, theirs):
+    jobs.insert_one({"_id": "ours", "v": bson.Binary(b"xyz", 2)})
+    theirs.insert_one({"_id": "theirs", "v": bson.Binary(b"xyz", 2)})
+    for collection in (jobs, theirs):
+        assert [found["v"] for found in collection.find()] == [bson.Binary(b"xyz", 2)] * 2
+
+
+def test_dates_by_number_and_raw_documents_are_values(jobs, theirs):
+    raw = RawBSONDocument(bson.encode({"a": {"b": 1}}))
+    jobs.insert_one({"_id": 1, "when": DatetimeMS(1000), "raw": raw})
+    assert theirs.find_one(1) == {"_id": 1, "when": datetime.datetime(1970, 1, 1, 0, 0, 1), "raw": {"a": {"b": 1}}}
+
+
+def test_a_dict_of_another_class_has_the_items_that_it_tells(jobs):
+    class Doubled(dict):
+        def items(self):
+            return [(name, value * 2) for name, value in super().items()]
+
+    ordered = OrderedDict(a=1, b=2)
+    ordered.move_to_end("a")
+    jobs.insert_one({"_id": 1, "v": Doubled(n=1), "o": ordered})
+    assert jobs.find_one(1)["v"] == {"n": 2}
+    assert list(jobs.find_one(1)["o"]) == ["b", "a"]
+
+
+def test_a_scope_without_end_is_refused(jobs):
+    scope = {}
+    scope["again"] = bson.Code("x", scope)
+    scope["again"].scope["again"] = scope["again"]
+    with pytest.raises(InvalidDocument, match="levels"):
+        jobs.insert_one({"_id": 1, "v": scope["again"]})
 
 
 def test_a_pattern_is_a_regular_expression(jobs):

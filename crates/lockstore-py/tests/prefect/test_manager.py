@@ -7,6 +7,7 @@ import copy
 import os
 import pickle
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,6 +73,137 @@ def test_the_holder_acquires_again_and_keeps_its_grant(manager):
     assert manager.wait_for_lock("k", 60)
     assert manager.acquire_lock("k", "me")
     assert token(manager) > first
+
+
+def test_a_holder_acquires_twice_at_once_and_keeps_the_lock(path):
+    manager = LockStoreManager(path, hold_timeout=60)
+
+    async def twice():
+        return await asyncio.gather(manager.aacquire_lock("k", "me"), manager.aacquire_lock("k", "me"))
+
+    for _ in range(20):
+        assert asyncio.run(twice()) == [True, True]
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            assert manager.is_lock_holder("k", "me")
+        manager.release_lock("k", "me")
+        assert not manager.is_locked("k")
+
+
+def test_an_object_that_has_only_joined_a_grant_ends_without_it(store):
+    first = store.lock("k", "me").acquire()
+    second = store.lock("k", "me").acquire()
+    del second
+    assert held_for(store, 0.1)
+    token = first.leak()
+    resumed = store.lock("k", "me").resume(token)
+    del resumed
+    assert held_for(store, 0.1)
+
+
+@pytest.mark.parametrize("times", [(-1,), (float("nan"),), (None, -1), (None, 0)])
+def test_an_acquisition_with_wrong_times_leaves_the_renewals_alone(path, times):
+    manager = LockStoreManager(path, hold_timeout=0.3)
+    assert manager.acquire_lock("k", "me")
+    with pytest.raises(ValueError):
+        manager.acquire_lock("k", "me", *times)
+    with pytest.raises(ValueError):
+        asyncio.run(manager.aacquire_lock("k", "me", *times))
+    assert held_for(manager, 1)
+    manager.release_lock("k", "me")
+
+
+def test_an_acquisition_that_fails_or_is_cancelled_has_the_renewals_go_on(path, monkeypatch):
+    manager = LockStoreManager(path, hold_timeout=0.3)
+    assert manager.acquire_lock("k", "me")
+    held = token(manager)
+
+    class Failing:
+        def __init__(self, error):
+            self.error = error
+
+        def acquire(self, timeout):
+            raise self.error
+
+        async def acquire_async(self, timeout):
+            raise self.error
+
+    for error in (KeyboardInterrupt(), asyncio.CancelledError(), lockstore.errors.StoreBusy("busy")):
+        with monkeypatch.context() as patched:
+            patched.setattr(LockStoreManager, "_lock", lambda *_: Failing(error))
+            with pytest.raises(type(error)):
+                manager.acquire_lock("k", "me")
+            coroutine = manager.aacquire_lock("k", "me")
+            with pytest.raises(type(error)):
+                coroutine.send(None)
+        assert held_for(manager, 1)
+    assert token(manager) == held
+    manager.release_lock("k", "me")
+    assert not manager.is_locked("k")
+
+
+class Vanishing:
+    """A store whose grant of another process is over just when it is to be renewed, and then somebody else's for a while."""
+
+    def __init__(self, store, holds):
+        self._store, self._holds = store, holds
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def inspect(self, key):
+        info = self._store.inspect(key)
+        self._store.release(key, "me")
+        assert LockStoreManager(self._store.path).acquire_lock(key, "somebody", hold_timeout=self._holds)
+        return info
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_grant_that_is_over_when_it_is_acquired_again_is_waited_for(path, monkeypatch, is_async):
+    def acquire(manager, *times):
+        if is_async:
+            return asyncio.run(manager.aacquire_lock("k", "me", *times))
+        return manager.acquire_lock("k", "me", *times)
+
+    def lost(holds):
+        assert LockStoreManager(path, session=False).acquire_lock("k", "me")
+        vanishing = Vanishing(lockstore.Store(path), holds)
+        monkeypatch.setattr(LockStoreManager, "_store", lambda _: vanishing)
+
+    lost(0.2)
+    assert acquire(LockStoreManager(path))
+    monkeypatch.undo()
+    manager = LockStoreManager(path)
+    assert manager.is_lock_holder("k", "me")
+    manager.release_lock("k", "me")
+    lost(60)
+    with pytest.raises(TimeoutError):
+        acquire(LockStoreManager(path, acquire_timeout=0.1))
+    monkeypatch.undo()
+    manager.release_lock("k", "somebody")
+    lost(60)
+    before = time.monotonic()
+    assert not acquire(LockStoreManager(path), 0.1)
+    assert time.monotonic() - before < 10
+
+
+def test_what_the_holder_shares_with_others_is_not_acquired(store, path):
+    shared = store.lock("k", "me", shared=True).acquire()
+    manager = LockStoreManager(path)
+    with pytest.raises(lockstore.HeldOtherwise):
+        manager.acquire_lock("k", "me")
+    with pytest.raises(lockstore.HeldOtherwise):
+        asyncio.run(manager.aacquire_lock("k", "me", 0))
+    assert shared.remaining is None
+    shared.release()
+
+
+def held_for(store, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not store.is_lock_holder("k", "me"):
+            return False
+    return True
 
 
 def test_a_holder_acquires_again_what_it_has_from_elsewhere(path):
