@@ -208,7 +208,7 @@ fn a_granted_wait_that_nobody_heard_of_is_told_again_only_while_it_stands() {
         }
         assert_eq!(holder().as_deref(), Some("late"));
         let release = rawdoc! { "lockRelease": "k", "holder": "late" };
-        assert_eq!(run(&store, release).get_f64("ok").unwrap(), 1.0);
+        assert!(run(&store, release).get_f64("ok").is_ok_and(|ok| ok > 0.0));
     }
     check(&store);
 }
