@@ -1,6 +1,7 @@
 //! Those who are told, and those who have stopped listening.
 
 use std::future::poll_fn;
+use std::sync::mpsc;
 use std::thread;
 
 use lockstore::{ArgumentError, EventKind, ReadError, Store, StoreError};
@@ -29,9 +30,12 @@ fn who_waits_for_events_without_a_thread_is_woken_by_each_and_by_the_end() {
         let store = deployment.in_memory();
         let events = store.subscribe("k").unwrap();
         let other = store.clone();
+        let (all_told, told_all) = mpsc::channel();
         let acting = thread::spawn(move || {
             other.lock("elsewhere").acquire().unwrap().release().unwrap();
             other.lock("k").acquire().unwrap().release().unwrap();
+            // Who closes a store that lives elsewhere is told nothing more of it.
+            told_all.recv().unwrap();
             other.close().unwrap();
         });
         let mut told = Vec::new();
@@ -41,6 +45,9 @@ fn who_waits_for_events_without_a_thread_is_woken_by_each_and_by_the_end() {
                 EventKind::Ended { .. } => "ended",
                 _ => "something else",
             });
+            if told.len() == 2 {
+                all_told.send(()).unwrap();
+            }
         }
         acting.join().unwrap();
         assert_eq!(told, ["granted", "ended"]);
