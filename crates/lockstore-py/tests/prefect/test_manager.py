@@ -159,7 +159,7 @@ class Vanishing:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_grant_that_is_over_when_it_is_acquired_again_is_waited_for(path, monkeypatch, is_async):
+def test_a_grant_that_is_over_when_it_is_acquired_again_is_waited_for(path, store, monkeypatch, is_async):
     def acquire(manager, *times):
         if is_async:
             return asyncio.run(manager.aacquire_lock("k", "me", *times))
@@ -167,7 +167,7 @@ def test_a_grant_that_is_over_when_it_is_acquired_again_is_waited_for(path, monk
 
     def lost(holds):
         assert LockStoreManager(path, session=False).acquire_lock("k", "me")
-        vanishing = Vanishing(lockstore.Store(path), holds)
+        vanishing = Vanishing(store, holds)
         monkeypatch.setattr(LockStoreManager, "_store", lambda _: vanishing)
 
     lost(0.2)
