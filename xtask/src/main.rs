@@ -5,6 +5,7 @@ mod deny;
 mod driver;
 mod examples;
 mod fuzz;
+mod mongod;
 mod python;
 mod step;
 mod tally;
@@ -28,6 +29,8 @@ The project's chores. Each installs the tools that it needs, into target/tools.
                             NAME is none, address, leak, memory or thread (none)
   cargo xtask bench [locks|documents|shared|python] [--quick] [ARG...]
                             ours beside the peers, all by default; arguments go to the bench program
+  cargo xtask mongod        the path of a real mongod 6.0, which the tests of replica sets need: what the
+                            environment variable MONGOD names, else one that is fetched
   cargo xtask advisories    known vulnerabilities of the dependencies; needs a network
   cargo xtask help          this text
 ";
@@ -54,6 +57,7 @@ fn chore(args: &[String]) -> Outcome {
         ["python"] => python::package(),
         ["fuzz", args @ ..] => fuzz::run(args),
         ["bench", args @ ..] => bench::run(args),
+        ["mongod"] => mongod::print(),
         ["advisories"] => deny::advisories(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

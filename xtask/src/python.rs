@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::step::{Failure, Outcome, Step};
+use crate::step::{Failure, Outcome, Step, probe};
 use crate::tool::target_folder;
 
 /// An unmodified MongoDB driver as the client of a server.
@@ -58,11 +58,11 @@ fn with_package(profile: &str) -> Outcome<PathBuf> {
     Ok(python)
 }
 
-/// The Python of a virtual environment that has what `requirements.txt` in `tests` names. It is made anew when that
+/// The Python of a virtual environment that has what `requirements.txt` in the folder `required_in` names. It is made anew when that
 /// changes.
-fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
+fn environment(name: &str, required_in: &str) -> Outcome<PathBuf> {
     let folder = target_folder().join("tools").join(format!("python-{name}"));
-    let requirements = format!("{tests}/requirements.txt");
+    let requirements = format!("{required_in}/requirements.txt");
     let wanted = fs::read_to_string(&requirements)
         .map_err(|error| Failure::new(format!("cannot read {requirements}: {error}")))?;
     let python = folder.join("bin/python");
@@ -81,6 +81,16 @@ fn environment(name: &str, tests: &str) -> Outcome<PathBuf> {
     fs::write(&installed, wanted)
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", installed.display())))?;
     Ok(python)
+}
+
+/// The folder of the packages of such a virtual environment.
+pub(crate) fn packages(name: &str, required_in: &str) -> Outcome<PathBuf> {
+    let python = environment(name, required_in)?;
+    let folder = probe(&python, &["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
+    let folder = folder.ok_or_else(|| {
+        Failure::new(format!("{} does not say where its packages are", python.display()))
+    })?;
+    Ok(folder.trim_end().into())
 }
 
 /// The Python package.

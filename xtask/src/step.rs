@@ -87,7 +87,8 @@ impl Step {
 
     fn finish(mut self, read: impl FnOnce(ChildStdout)) -> Outcome {
         let line = command_line(&self.command);
-        println!("\n==> {}\n    {line}", self.name);
+        // Not on standard output, which is for what a chore is asked to print.
+        eprintln!("\n==> {}\n    {line}", self.name);
 
         let start = Instant::now();
         let mut child = self.command.spawn().map_err(|error| {
@@ -100,7 +101,7 @@ impl Step {
             .wait()
             .map_err(|error| Failure::new(format!("{}: lost `{line}`: {error}", self.name)))?;
 
-        println!("    {}: {:.1} s", self.name, start.elapsed().as_secs_f64());
+        eprintln!("    {}: {:.1} s", self.name, start.elapsed().as_secs_f64());
         if status.success() {
             Ok(())
         } else {

@@ -8,9 +8,10 @@
 //! | what concurrent clients asked and were told | [`history`] |
 //! | whether a correct store could have answered like that | [`linearizability`] |
 //! | a store that is used through its commands, as from another process | [`loopback`] |
+//! | a MongoDB replica set whose members are killed and stopped | [`replica_set`] |
 //! | time that moves only when it is told to, jumps and reboots included | [`clock`] |
 //!
-//! Everything is deterministic: what looks random comes from a seed that the test names, and a
+//! Everything but real processes is deterministic: what looks random comes from a seed that the test names, and a
 //! failure repeats with the same seed.
 
 pub mod clock;
@@ -21,4 +22,5 @@ pub mod history;
 pub mod linearizability;
 pub mod loopback;
 pub mod model;
+pub mod replica_set;
 mod rng;
