@@ -1,4 +1,4 @@
-//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`] or [`on_all_machines`], or, a whole file of them, taken
+//! Where the store of a scenario is. A scenario is written once, and runs on each: by [`on_all_deployments`], [`on_all_files`] or [`on_all_machines`], or, a whole file of them, taken
 //! by several modules of a test, each called after the deployment on which it runs:
 //!
 //! ```text
@@ -6,6 +6,8 @@
 //! mod embedded;
 //! #[path = "documents_typed/scenarios.rs"]
 //! mod commands;
+//! #[path = "documents_typed/scenarios.rs"]
+//! mod replica_set;
 //! #[path = "documents_typed/scenarios.rs"]
 //! mod socket;
 //! ```
@@ -16,6 +18,8 @@ use std::path::Path;
 use lockstore::{Store, StoreOptions};
 use lockstore_testkit::loopback::Loopback;
 
+#[cfg(feature = "replica-set")]
+use crate::replicated::{replicated, replicated_as};
 use crate::served::served;
 
 /// Where a store is, as seen by who uses it.
@@ -28,6 +32,9 @@ pub enum Deployment {
     Commands,
     /// Behind the socket of a server, by the clock of this computer.
     Socket,
+    /// On a replica set, by the clock of its primary.
+    #[cfg(feature = "replica-set")]
+    ReplicaSet,
 }
 
 /// Runs a scenario on a store of each kind. A failure tells on which.
@@ -35,7 +42,18 @@ pub enum Deployment {
 /// # Panics
 ///
 /// When the scenario does.
+#[cfg(feature = "replica-set")]
 pub fn on_all_deployments(scenario: impl Fn(Deployment)) {
+    on_all_files(&scenario);
+    on_all(&[Deployment::ReplicaSet], scenario);
+}
+
+/// The same with those kinds of stores that are a file: it is copied, checked, or opened again after a kill.
+///
+/// # Panics
+///
+/// When the scenario does.
+pub fn on_all_files(scenario: impl Fn(Deployment)) {
     on_all(&[Deployment::Embedded, Deployment::Commands, Deployment::Socket], scenario);
 }
 
@@ -68,28 +86,38 @@ impl Deployment {
             Some("embedded") => Self::Embedded,
             Some("commands") => Self::Commands,
             Some("socket") => Self::Socket,
+            #[cfg(feature = "replica-set")]
+            Some("replica_set") => Self::ReplicaSet,
             _ => panic!("{module} is not called after a deployment"),
         }
     }
 
-    /// A store in memory.
+    /// A new store, in memory where that can be.
     ///
     /// # Panics
     ///
     /// When it cannot be opened.
     #[track_caller]
     pub fn in_memory(self) -> Store {
-        self.reach(Store::in_memory().expect("the store opens"), false)
+        match self {
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => replicated(),
+            _ => self.reach(Store::in_memory().expect("the store opens"), false),
+        }
     }
 
-    /// The store at `path`, opened with `options`.
+    /// The store at `path`, opened with `options`. On a replica set it is what was last there under that name, without options.
     ///
     /// # Panics
     ///
     /// When it cannot be opened.
     #[track_caller]
     pub fn open(self, path: impl AsRef<Path>, options: StoreOptions) -> Store {
-        self.reach(options.open(path).expect("the store opens"), false)
+        match self {
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => replicated_as(path.as_ref()),
+            _ => self.reach(options.open(path).expect("the store opens"), false),
+        }
     }
 
     /// A store that was opened here, as it is used there, by managers that are
@@ -97,7 +125,7 @@ impl Deployment {
     ///
     /// # Panics
     ///
-    /// When there is no thread for it.
+    /// When there is no thread for it, and on a replica set, which has stores of its own only.
     #[must_use]
     pub fn reach(self, store: Store, strict_release: bool) -> Store {
         match self {
@@ -107,6 +135,8 @@ impl Deployment {
                 loopback.strict_release(strict_release).into_store()
             }
             Self::Socket => served(store),
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => panic!("no store of this process is one of a replica set"),
         }
     }
 }

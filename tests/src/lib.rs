@@ -25,6 +25,8 @@ pub mod patience;
 pub mod polling;
 pub mod presence;
 pub mod queue_worker;
+#[cfg(feature = "replica-set")]
+pub mod replicated;
 pub mod script;
 pub mod served;
 pub mod storage;

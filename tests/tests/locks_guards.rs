@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockstore::{AcquireError, ArgumentError, LockGuard, ReleaseError, RenewError, ResumeError};
 use lockstore::{StoreError, TtlError};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::{Deployment, on_all_deployments, on_all_machines};
+use lockstore_tests::deployment::{Deployment, on_all_deployments, on_all_files, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 use lockstore_tests::patience::{PATIENCE, eventually};
 use lockstore_tests::polling::block_on;
@@ -28,7 +28,7 @@ fn a_dropped_guard_without_a_ttl_has_released_durably() {
 /// Released by a future: nothing is asked before it is polled, and it is durable when it is ready.
 #[test]
 fn a_guard_is_released_by_a_future() {
-    on_all_deployments(|deployment| {
+    on_all_files(|deployment| {
         let machine = Machine::on(deployment);
         let store = machine.open();
         let release = store.lock("k").acquire().unwrap().release_async();
@@ -284,8 +284,7 @@ fn a_lease_that_is_kept_alive_outlives_its_ttl_and_its_end_is_noticed() {
 #[test]
 fn a_release_that_nobody_waits_for_any_more_is_done() {
     on_all_deployments(|deployment| {
-        let machine = Machine::on(deployment);
-        let store = machine.open();
+        let store = deployment.in_memory();
         drop(store.lock("k").acquire().unwrap().release_async());
         let guard = store.lock("k").acquire_timeout(PATIENCE).unwrap();
         let mut polled = Task::new(guard.release_async());

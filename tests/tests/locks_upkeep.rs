@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lockstore::ReadError;
 use lockstore::{BackupError, LockGuard, MaintenanceError, Store, StoreError, StoreOptions};
 use lockstore_tests::call::Call;
-use lockstore_tests::deployment::{on_all_deployments, on_all_machines};
+use lockstore_tests::deployment::{on_all_files, on_all_machines};
 use lockstore_tests::machine::{Machine, secs};
 
 #[test]
 fn a_backup_is_the_store_as_it_was() {
-    on_all_deployments(|deployment| {
+    on_all_files(|deployment| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("live.redb");
         let store = deployment.open(&path, StoreOptions::new().restart_grace(secs(0)));
@@ -56,7 +56,7 @@ fn a_backup_is_the_store_as_it_was() {
 
 #[test]
 fn a_backup_overwrites_nothing() {
-    on_all_deployments(|deployment| {
+    on_all_files(|deployment| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("live.redb");
         let store = deployment.open(&path, StoreOptions::new());

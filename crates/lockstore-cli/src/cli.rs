@@ -23,7 +23,7 @@ use crate::commands::wait::Wait;
 use crate::exit_code::ExitCode;
 use crate::failure::{Codes, Failure};
 use crate::program::Program;
-use crate::store_file::StoreArgs;
+use crate::store_place::StoreArgs;
 
 /// Durable locks and documents for scripts, cron jobs and people
 #[derive(Debug, Parser)]
@@ -75,25 +75,25 @@ impl Cli {
 
     /// Does what was asked of this `program`.
     pub(crate) fn execute(self, program: &Program) -> Result<ExitCode, Failure> {
-        let file = || self.store.locate(program);
+        let place = || self.store.locate(program);
         match self.command {
-            Command::Run(run) => run.execute(&file()?),
-            Command::Acquire(acquire) => acquire.execute(&file()?),
-            Command::Release(release) => release.execute(&file()?),
-            Command::Renew(renew) => renew.execute(&file()?),
-            Command::Wait(wait) => wait.execute(&file()?),
-            Command::Ls(ls) => ls.execute(&file()?),
-            Command::Show(show) => show.execute(&file()?),
-            Command::Sessions(sessions) => sessions.execute(&file()?),
-            Command::Break(break_lock) => break_lock.execute(&file()?),
-            Command::Audit(audit) => audit.execute(&file()?),
-            Command::Doc(doc) => doc.execute(&file()?),
-            Command::Check(check) => check.execute(&file()?),
-            Command::Stats(stats) => stats.execute(&file()?),
-            Command::Backup(backup) => backup.execute(&file()?),
-            Command::Compact(compact) => compact.execute(&file()?),
-            Command::Serve(serve) => serve.execute(&file()?),
-            Command::Uri(Uri {}) => Uri::execute(&file()?),
+            Command::Run(run) => run.execute(&place()?),
+            Command::Acquire(acquire) => acquire.execute(&place()?),
+            Command::Release(release) => release.execute(&place()?),
+            Command::Renew(renew) => renew.execute(&place()?),
+            Command::Wait(wait) => wait.execute(&place()?),
+            Command::Ls(ls) => ls.execute(&place()?),
+            Command::Show(show) => show.execute(&place()?),
+            Command::Sessions(sessions) => sessions.execute(&place()?),
+            Command::Break(break_lock) => break_lock.execute(&place()?),
+            Command::Audit(audit) => audit.execute(&place()?),
+            Command::Doc(doc) => doc.execute(&place()?),
+            Command::Check(check) => check.execute(place()?.file("check")?),
+            Command::Stats(stats) => stats.execute(&place()?),
+            Command::Backup(backup) => backup.execute(place()?.file("backup")?),
+            Command::Compact(compact) => compact.execute(place()?.file("compact")?),
+            Command::Serve(serve) => serve.execute(place()?.file("serve")?),
+            Command::Uri(Uri {}) => Uri::execute(place()?.file("uri")?),
             Command::Completions(completions) => completions.execute(),
         }
     }
@@ -126,6 +126,14 @@ The store:
   `run`, `acquire`, `doc insert` and `doc import` make it when there is none;
   every other command says that there is no store.
 
+A replica set:
+  `--store mongodb://a,b,c/?replicaSet=rs0` names a MongoDB replica set, which
+  many machines share, instead of a file. All commands are the same but those
+  that are about a file: check, backup, compact, serve and uri. An address with
+  a password belongs into LOCKSTORE_PATH: everybody on a machine can see a
+  command line. It is never printed. What a process holds there by a session
+  is free 15 seconds after it has died, and not at once.
+
 Several processes:
   When a server has the file (`lockstore serve`, or one that a program has
   started by `Store::connect`), commands go through its socket. Else a command
@@ -147,6 +155,6 @@ Exit codes:
   `run` has codes of its own: see `lockstore run --help`.
 
 Environment:
-  LOCKSTORE_PATH  the store, when --store is not given
+  LOCKSTORE_PATH  the store, a file or an address, when --store is not given
   LOCKSTORE_LOG   log lines on stderr: off (the default), error, warn, info,
                   debug or trace";

@@ -3,7 +3,8 @@
 use lockstore::{Holder, Instant, Key, LockGuard, Mode, Token};
 
 use crate::failure::Failure;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::times::Lease;
 
 /// A lock that was acquired.
@@ -29,8 +30,8 @@ impl Grant {
     }
 
     /// Gives the lock back.
-    pub(crate) fn release(&self, file: &StoreFile) -> Result<(), Failure> {
-        file.with(Access::Existing, |store| {
+    pub(crate) fn release(&self, place: &StorePlace) -> Result<(), Failure> {
+        place.with(Access::Existing, |store| {
             Ok(store.release(&self.key, &self.holder, Some(self.token))?)
         })
     }

@@ -12,7 +12,7 @@ use lockstore::{
 use crate::event::{Event, Events, start_thread};
 use crate::failure::{Failure, Kind};
 use crate::holders;
-use crate::store_file::StoreFile;
+use crate::store_place::StorePlace;
 use crate::times::Patience;
 use crate::wanted::Wanted;
 
@@ -29,14 +29,14 @@ impl Held {
     /// Acquires a lock, or fails when it has not become free in time. Two of one holder exclude each other like any two.
     pub(crate) fn acquire(
         wanted: &Wanted,
-        file: &StoreFile,
+        place: &StorePlace,
         patience: Patience,
         events: &Events,
     ) -> Result<Self, Failure> {
-        let until = patience.until(file.now());
-        let (store, session) = begin(file, wanted, events)?;
+        let until = patience.until(place.now());
+        let (store, session) = begin(place, wanted, events)?;
         let guard = loop {
-            let left = until.map(|until| until.saturating_since(file.now()));
+            let left = until.map(|until| until.saturating_since(place.now()));
             let request = wanted.request(&store).session(&session);
             match wanted.wait(request, left, events)? {
                 Ok(guard) => break guard,
@@ -129,10 +129,14 @@ impl Held {
 }
 
 /// A session at the server, and news of what happens to the lock.
-fn begin(file: &StoreFile, wanted: &Wanted, events: &Events) -> Result<(Store, Session), Failure> {
-    let (file, key, news) = (file.clone(), wanted.key.clone(), events.sender());
+fn begin(
+    place: &StorePlace,
+    wanted: &Wanted,
+    events: &Events,
+) -> Result<(Store, Session), Failure> {
+    let (place, key, news) = (place.clone(), wanted.key.clone(), events.sender());
     events.wait_for_call(None, move || {
-        let store = file.connect()?;
+        let store = place.connect()?;
         follow(store.subscribe(&key)?, key, news)?;
         let session = store.session()?.leak();
         let session = store.session_with(session);

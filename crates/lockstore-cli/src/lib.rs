@@ -1,9 +1,9 @@
 //! The `lockstore` program: durable locks and documents for scripts, cron jobs and people. It is a library for who brings it
 //! along in a program of another name, as the Python package does.
 //!
-//! One file a command stands in `commands`; what they share stands beside it. A command joins the store's server, or opens its
-//! file, through `store_file`, for as long as it needs it and no longer, and prints only once the
-//! file is closed again: whoever reads its output slowly keeps nobody waiting.
+//! One file a command stands in `commands`; what they share stands beside it. A command reaches the store
+//! through `store_place`, for as long as it needs it and no longer: it joins the store's server, or opens its file (`store_file`), or connects
+//! to a replica set. It prints only once the store is closed again: whoever reads its output slowly keeps nobody waiting.
 
 mod backoff;
 mod cli;
@@ -25,10 +25,12 @@ mod names;
 mod output;
 mod program;
 mod progress;
+mod replica_set_address;
 mod report;
 mod signals;
 mod spool;
 mod store_file;
+mod store_place;
 mod supervisor;
 mod table;
 mod times;

@@ -4,7 +4,7 @@ use lockstore::{BreakRecord, HolderInfo, Instant, LockInfo, Mode, WallTime};
 use serde::Serialize;
 
 use crate::grant::Grant;
-use crate::store_file::StoreFile;
+use crate::store_place::StorePlace;
 use crate::times::{after, rfc3339};
 
 /// A lock that is held.
@@ -69,8 +69,8 @@ impl HolderReport {
 }
 
 impl GrantReport {
-    pub(crate) fn new(grant: &Grant, file: &StoreFile) -> Self {
-        let at = |until: Instant| rfc3339(after(file.wall(), until.saturating_since(file.now())));
+    pub(crate) fn new(grant: &Grant, place: &StorePlace) -> Self {
+        let at = |until: Instant| rfc3339(after(place.wall(), until.saturating_since(place.now())));
         Self {
             key: grant.key.to_string(),
             holder: grant.holder.to_string(),

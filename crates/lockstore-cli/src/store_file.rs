@@ -6,31 +6,17 @@
 use std::env;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use clap::Args;
-use lockstore::{Clock, Instant, OpenError, Store, StoreOptions, SystemClock, WallTime};
+use lockstore::{Clock, OpenError, Store, StoreOptions, SystemClock};
 use lockstore_server::{ConnectError, ConnectOptions};
 
 use crate::backoff::Backoff;
 use crate::failure::{Failure, Kind};
 use crate::program::Program;
-use crate::times::{parse_time, rough};
-
-/// Which store, and how patiently.
-#[derive(Debug, Args)]
-pub(crate) struct StoreArgs {
-    /// The store's file [default: ~/.local/state/lockstore/locks.redb]
-    #[arg(long, value_name = "FILE", env = "LOCKSTORE_PATH", hide_env_values = true)]
-    #[arg(global = true, help_heading = HEADING)]
-    store: Option<PathBuf>,
-    /// How long to wait for a turn while another process has the file open, or for its server to answer
-    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
-    #[arg(allow_hyphen_values = true, global = true, help_heading = HEADING)]
-    store_timeout: Duration,
-}
+use crate::times::rough;
 
 /// The file of a store, closed.
 #[derive(Clone, Debug)]
@@ -66,25 +52,17 @@ pub(crate) enum NotOpen {
     Failed(Failure),
 }
 
-impl StoreArgs {
-    /// The file that was named, or else the default.
-    pub(crate) fn locate(self, program: &Program) -> Result<StoreFile, Failure> {
-        let named = match self.store {
-            Some(named) => named,
-            None => default_path()?,
-        };
-        // Commands that are run may have another working directory.
-        let path = path::absolute(&named).map_err(|error| {
-            Failure::usage(format!("{} is no path to a store: {error}", named.display()))
-        })?;
-        let clock = SystemClock::new().map_err(|error| {
-            Failure::store(format!("the machine's clock and boot id cannot be read: {error}"))
-        })?;
-        Ok(StoreFile { path, program: program.clone(), turn_timeout: self.store_timeout, clock })
-    }
-}
-
 impl StoreFile {
+    /// The file at `path`, which is absolute.
+    pub(crate) fn new(
+        path: PathBuf,
+        program: Program,
+        turn_timeout: Duration,
+        clock: SystemClock,
+    ) -> Self {
+        Self { path, program, turn_timeout, clock }
+    }
+
     /// What serves it.
     pub(crate) fn program(&self) -> &Program {
         &self.program
@@ -99,29 +77,7 @@ impl StoreFile {
         self.turn_timeout
     }
 
-    pub(crate) fn clock(&self) -> &SystemClock {
-        &self.clock
-    }
-
-    /// The time since boot, suspended time included: what leases and deadlines count in.
-    pub(crate) fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    pub(crate) fn wall(&self) -> WallTime {
-        self.clock.wall()
-    }
-
-    /// Joins the store's server, or opens the file; does `act` with the store, and closes it. Waits its turn.
-    pub(crate) fn with<T>(
-        &self,
-        access: Access,
-        act: impl FnOnce(&Store) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        closing(self.open(access)?, act)
-    }
-
-    /// Opens the store, for longer than one command takes. Waits its turn, or until the process that has the file serves it.
+    /// Joins the store's server, or opens the file. Waits its turn, or until the process that has the file serves it.
     pub(crate) fn open(&self, access: Access) -> Result<Store, Failure> {
         self.open_while(access, || true)
     }
@@ -132,7 +88,7 @@ impl StoreFile {
         access: Access,
         is_wanted: impl Fn() -> bool,
     ) -> Result<Store, Failure> {
-        let deadline = self.now().saturating_add(self.turn_timeout);
+        let deadline = self.clock.now().saturating_add(self.turn_timeout);
         let mut backoff = Backoff::for_file();
         loop {
             match self.try_open(access) {
@@ -141,7 +97,7 @@ impl StoreFile {
                 Err(NotOpen::InUse(sentence)) if !is_wanted() => {
                     return Err(Failure::new(Kind::InUse, sentence));
                 }
-                Err(NotOpen::InUse(sentence)) if self.now() >= deadline => {
+                Err(NotOpen::InUse(sentence)) if self.clock.now() >= deadline => {
                     let waited = rough(self.turn_timeout);
                     let sentence = format!("{sentence} (waited {waited}, see --store-timeout)");
                     return Err(Failure::new(Kind::InUse, sentence));
@@ -257,7 +213,7 @@ pub(crate) fn closing<T>(
 }
 
 /// Where the store is when nobody says: with what else programs keep for a user on one machine.
-fn default_path() -> Result<PathBuf, Failure> {
+pub(crate) fn default_path() -> Result<PathBuf, Failure> {
     let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME");
     let state = state.or_else(|| Some(folder("HOME")?.join(".local/state")));
@@ -268,8 +224,6 @@ fn default_path() -> Result<PathBuf, Failure> {
     })?;
     Ok(state.join("lockstore/locks.redb"))
 }
-
-const HEADING: &str = "The store";
 
 const OWNER_ONLY: u32 = 0o700;
 

@@ -13,13 +13,13 @@ use crate::failure::Failure;
 use crate::held::Held;
 use crate::output::warn;
 use crate::signals::{Caught, SIGCHLD};
-use crate::store_file::StoreFile;
+use crate::store_place::StorePlace;
 use crate::times::Lease;
 
 /// Waits for the command's end, passes signals on to it, and ends it when the lock is lost.
 #[derive(Debug)]
 pub(crate) struct Supervisor<'a> {
-    file: &'a StoreFile,
+    place: &'a StorePlace,
     held: &'a Held,
     child: Child,
     lease: Lease,
@@ -47,13 +47,13 @@ pub(crate) struct Ended {
 
 impl<'a> Supervisor<'a> {
     pub(crate) fn new(
-        file: &'a StoreFile,
+        place: &'a StorePlace,
         held: &'a Held,
         child: Child,
         lease: Lease,
         grace: Duration,
     ) -> Self {
-        Self { file, held, child, lease, grace, phase: Phase::Running }
+        Self { place, held, child, lease, grace, phase: Phase::Running }
     }
 
     /// Waits until the command has ended.
@@ -65,8 +65,8 @@ impl<'a> Supervisor<'a> {
             if let Some(status) = exited {
                 return Ok(Ended { status, lost: self.phase != Phase::Running });
             }
-            self.act(self.file.now());
-            let left = self.next_act().map(|at| at.saturating_since(self.file.now()));
+            self.act(self.place.now());
+            let left = self.next_act().map(|at| at.saturating_since(self.place.now()));
             // A sleeping thread does not see the time that passes while the machine is suspended.
             match events.next(left.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) {
                 Some(Event::Signal(caught)) => self.pass_on(caught),
@@ -87,7 +87,7 @@ impl<'a> Supervisor<'a> {
         match self.phase {
             Phase::Running => {
                 self.end("the lease could not be renewed in time", self.lease_end());
-                warn(&self.file.why_silent());
+                warn(&self.place.why_silent());
             }
             Phase::Ending { .. } => {
                 warn("the command has not ended in time, and is killed");
@@ -128,7 +128,7 @@ impl<'a> Supervisor<'a> {
     /// Tells the command to end.
     fn end(&mut self, why: &str, lease_end: Option<Instant>) {
         self.send(Signal::TERM);
-        let kill_at = self.file.now().saturating_add(self.grace);
+        let kill_at = self.place.now().saturating_add(self.grace);
         self.phase = Phase::Ending { kill_at, lease_end };
         warn(&format!("{why}; the command is told to end"));
     }

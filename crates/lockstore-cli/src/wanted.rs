@@ -8,7 +8,8 @@ use crate::event::Events;
 use crate::failure::Failure;
 use crate::grant::Grant;
 use crate::holders;
-use crate::store_file::{Access, StoreFile, closing};
+use crate::store_file::{Access, closing};
+use crate::store_place::StorePlace;
 use crate::times::{Lease, Patience, rough};
 
 /// A lock that is to be acquired.
@@ -27,16 +28,16 @@ impl Wanted {
     /// there is none: there the waiters of all processes stand in one queue.
     pub(crate) fn acquire(
         &self,
-        file: &StoreFile,
+        place: &StorePlace,
         patience: Patience,
         events: &Events,
     ) -> Result<Grant, Failure> {
-        let until = patience.until(file.now());
-        let opening = file.clone();
+        let until = patience.until(place.now());
+        let opening = place.clone();
         let store = events.wait_for_call(None, move || opening.open(Access::OrNew))??;
         let tried = closing(store, |store| match self.request(store).try_acquire() {
             Ok(guard) => Ok(Some(Grant::new(guard, self.lease))),
-            Err(AcquireError::Held { .. }) if until.is_some_and(|until| until <= file.now()) => {
+            Err(AcquireError::Held { .. }) if until.is_some_and(|until| until <= place.now()) => {
                 Err(self.not_acquired(store, patience))
             }
             Err(AcquireError::Held { .. }) => Ok(None),
@@ -45,10 +46,10 @@ impl Wanted {
         if let Some(grant) = tried {
             return Ok(grant);
         }
-        let connecting = file.clone();
+        let connecting = place.clone();
         let store = events.wait_for_call(None, move || connecting.connect())??;
         closing(store, |store| {
-            let left = until.map(|until| until.saturating_since(file.now()));
+            let left = until.map(|until| until.saturating_since(place.now()));
             match self.wait(self.request(store), left, events)? {
                 Ok(guard) => Ok(Grant::new(guard, self.lease)),
                 Err(AcquireError::TimedOut { .. }) => Err(self.not_acquired(store, patience)),

@@ -9,7 +9,7 @@ use crate::grant::Grant;
 use crate::lock_args::WantedArgs;
 use crate::output::{printable, to_json, unwritten, write};
 use crate::report::GrantReport;
-use crate::store_file::StoreFile;
+use crate::store_place::StorePlace;
 use crate::times::{Lease, parse_lease};
 
 /// Acquire a lock, and print its token and holder
@@ -28,19 +28,19 @@ pub(crate) struct Acquire {
 }
 
 impl Acquire {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let events = Events::with_signals(file.clock().clone())?;
-        let grant = self.lock.wanted(self.ttl).acquire(file, self.lock.wait, &events)?;
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
+        let events = Events::with_signals(place.clock().clone())?;
+        let grant = self.lock.wanted(self.ttl).acquire(place, self.lock.wait, &events)?;
         // Nobody but the reader of the output knows how to release the lock.
         let told = events.check().and_then(|()| {
             let text =
-                if self.json { to_json(&GrantReport::new(&grant, file)) } else { line(&grant) };
+                if self.json { to_json(&GrantReport::new(&grant, place)) } else { line(&grant) };
             write(&text).map_err(|error| unwritten(&error))
         });
         match told {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(failure) if grant.again => Err(failure),
-            Err(failure) => match grant.release(file) {
+            Err(failure) => match grant.release(place) {
                 Ok(()) => Err(failure.and("the lock was released again")),
                 Err(error) => Err(failure.and(&format!("the lock was not released: {error}"))),
             },

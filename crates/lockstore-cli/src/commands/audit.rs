@@ -8,7 +8,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::report::BreakReport;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::table;
 use crate::times::rfc3339;
 
@@ -33,9 +34,9 @@ struct Breaks {
 }
 
 impl Audit {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { limit, before, json } = self;
-        let records = file.with(Access::Existing, |store| Ok(store.audit(before, limit)?))?;
+        let records = place.with(Access::Existing, |store| Ok(store.audit(before, limit)?))?;
         if json {
             print_json(&Breaks { breaks: records.iter().map(BreakReport::from).collect() })?;
         } else if !records.is_empty() {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::{Access, StoreFile, closing};
 
 /// Copy the store to a new file
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Backup {
 
 impl Backup {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        file.with(Access::Existing, |store| Ok(store.backup(&self.destination)?))?;
+        closing(file.open(Access::Existing)?, |store| Ok(store.backup(&self.destination)?))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::names::{parse_key, parse_token, user_and_host};
 use crate::output::{print, print_json, printable};
 use crate::report::BreakReport;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Take a lock from whoever holds it
 #[derive(Debug, Args)]
@@ -35,9 +36,9 @@ struct Breaks {
 }
 
 impl Break {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let reason = self.reason.unwrap_or_else(|| format!("by {}", user_and_host()));
-        let records = file.with(Access::Existing, |store| {
+        let records = place.with(Access::Existing, |store| {
             let tokens = match self.token {
                 Some(token) => vec![token],
                 None => held(store, &self.key)?,

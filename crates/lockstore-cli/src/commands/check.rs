@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json, printable};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::{Access, StoreFile, closing};
 
 /// Check the store for damage
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ struct Checked {
 
 impl Check {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let report = file.with(Access::Verified, |store: &Store| Ok(store.check()?))?;
+        let report = closing(file.open(Access::Verified)?, |store: &Store| Ok(store.check()?))?;
         let checked = Checked {
             sound: report.is_sound(),
             grants: report.grants,

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::print;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::{Access, StoreFile, closing};
 
 /// Give unused parts of the file back to the file system
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct Compact {}
 impl Compact {
     pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
         let Self {} = self;
-        let (before, after) = file.with(Access::Existing, |store| {
+        let (before, after) = closing(file.open(Access::Existing)?, |store| {
             let before = store.stats()?.file_bytes;
             store.compact()?;
             Ok((before, store.stats()?.file_bytes))

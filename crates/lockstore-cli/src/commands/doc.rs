@@ -41,7 +41,7 @@ use self::unlock::Unlock;
 use self::update::Update;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::store_file::StoreFile;
+use crate::store_place::StorePlace;
 
 /// Find, change, unlock, import and export documents
 #[derive(Debug, Args)]
@@ -73,25 +73,25 @@ enum Command {
 }
 
 impl Doc {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         match self.command {
-            Command::Find(find) => find.execute(file),
-            Command::Get(get) => get.execute(file),
-            Command::Count(count) => count.execute(file),
-            Command::Aggregate(aggregate) => aggregate.execute(file),
-            Command::Explain(explain) => explain.execute(file),
-            Command::Insert(insert) => insert.execute(file),
-            Command::Update(update) => update.execute(file),
-            Command::Delete(delete) => delete.execute(file),
-            Command::Locks(locks) => locks.execute(file),
-            Command::Unlock(unlock) => unlock.execute(file),
-            Command::Import(import) => import.execute(file),
-            Command::Export(export) => export.execute(file),
-            Command::Collections(collections) => collections.execute(file),
-            Command::Drop(drop) => drop.execute(file),
-            Command::Indexes(indexes) => indexes.execute(file),
-            Command::CreateIndex(index) => index.execute(file),
-            Command::DropIndex(index) => index.execute(file),
+            Command::Find(find) => find.execute(place),
+            Command::Get(get) => get.execute(place),
+            Command::Count(count) => count.execute(place),
+            Command::Aggregate(aggregate) => aggregate.execute(place),
+            Command::Explain(explain) => explain.execute(place),
+            Command::Insert(insert) => insert.execute(place),
+            Command::Update(update) => update.execute(place),
+            Command::Delete(delete) => delete.execute(place),
+            Command::Locks(locks) => locks.execute(place),
+            Command::Unlock(unlock) => unlock.execute(place),
+            Command::Import(import) => import.execute(place),
+            Command::Export(export) => export.execute(place),
+            Command::Collections(collections) => collections.execute(place),
+            Command::Drop(drop) => drop.execute(place),
+            Command::Indexes(indexes) => indexes.execute(place),
+            Command::CreateIndex(index) => index.execute(place),
+            Command::DropIndex(index) => index.execute(place),
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::report::LockReport;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::table;
 use crate::times::{between, rough};
 
@@ -30,9 +31,9 @@ struct Listing {
 }
 
 impl Ls {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let locks = file.with(Access::Existing, |store| all(store, &self.prefix))?;
-        let now = file.wall();
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
+        let locks = place.with(Access::Existing, |store| all(store, &self.prefix))?;
+        let now = place.wall();
         if self.json {
             let locks = locks.iter().map(|lock| LockReport::new(lock, now)).collect();
             print_json(&Listing { locks })?;

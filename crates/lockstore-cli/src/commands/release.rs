@@ -5,7 +5,8 @@ use clap::Args;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lock_args::GrantArgs;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Release a lock
 #[derive(Debug, Args)]
@@ -16,9 +17,9 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let GrantArgs { key, holder, token } = self.grant;
-        file.with(Access::Existing, |store| Ok(store.release(&key, &holder, token)?))?;
+        place.with(Access::Existing, |store| Ok(store.release(&key, &holder, token)?))?;
         Ok(ExitCode::SUCCESS)
     }
 }

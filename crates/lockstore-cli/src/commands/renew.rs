@@ -9,7 +9,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lock_args::GrantArgs;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::times::{parse_ttl, rough};
 
 /// Begin the lease of a lock anew
@@ -35,10 +36,10 @@ struct Renewed {
 }
 
 impl Renew {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { grant: GrantArgs { key, holder, token }, ttl, json } = self;
         let ttl =
-            file.with(Access::Existing, |store| Ok(store.renew(&key, &holder, token, ttl)?))?;
+            place.with(Access::Existing, |store| Ok(store.renew(&key, &holder, token, ttl)?))?;
         if json {
             let ttl_seconds = ttl.map(|ttl| ttl.as_secs_f64());
             let (key, holder) = (key.to_string(), holder.to_string());

@@ -14,7 +14,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Kind};
 use crate::held::Held;
 use crate::lock_args::WantedArgs;
-use crate::store_file::StoreFile;
+use crate::store_place::{StorePlace, VARIABLE};
 use crate::supervisor::{Ended, Supervisor};
 use crate::times::{Lease, parse_lease, parse_time};
 
@@ -38,13 +38,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let events = Events::with_signals(file.clock().clone())?;
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
+        let events = Events::with_signals(place.clock().clone())?;
         let wanted = self.lock.wanted(self.ttl);
-        let held = Held::acquire(&wanted, file, self.lock.wait, &events)?;
+        let held = Held::acquire(&wanted, place, self.lock.wait, &events)?;
         let release =
-            |held: Held| held.release(file.now().saturating_add(file.turn_timeout()), &events);
-        let child = match self.start(file, &held, &events) {
+            |held: Held| held.release(place.now().saturating_add(place.timeout()), &events);
+        let child = match self.start(place, &held, &events) {
             Ok(child) => child,
             Err(failure) => {
                 return Err(match release(held) {
@@ -53,7 +53,7 @@ impl Run {
                 });
             }
         };
-        let watch = Supervisor::new(file, &held, child, self.ttl, self.grace);
+        let watch = Supervisor::new(place, &held, child, self.ttl, self.grace);
         let Ended { status, lost } = watch.watch(&events)?;
         if lost {
             held.forget();
@@ -66,9 +66,9 @@ impl Run {
         Ok(ExitCode::from(code(status)))
     }
 
-    fn start(&self, file: &StoreFile, held: &Held, events: &Events) -> Result<Child, Failure> {
+    fn start(&self, place: &StorePlace, held: &Held, events: &Events) -> Result<Child, Failure> {
         events.check()?;
-        if held.valid_until().is_some_and(|until| until <= file.now()) {
+        if held.valid_until().is_some_and(|until| until <= place.now()) {
             return Err(Failure::lost(
                 "the lease ended before the command could be started; a longer --ttl is needed",
             ));
@@ -81,7 +81,7 @@ impl Run {
             .env("LOCKSTORE_TOKEN", held.token().to_string())
             .env("LOCKSTORE_KEY", held.key().as_str())
             .env("LOCKSTORE_HOLDER", held.holder().as_str())
-            .env("LOCKSTORE_PATH", file.path())
+            .env(VARIABLE, place.named())
             .spawn();
         started.map_err(|error| {
             let found = error.kind() != ErrorKind::NotFound;
@@ -112,7 +112,8 @@ const ABOUT: &str = "\
 Hold a lock while a command runs, and pass on its exit code.
 
 Waits for the lock, starts the command, renews the lease for as long as the command runs, and releases \
-the lock when it has ended. All that goes by the store's server, which is started if there is none.";
+the lock when it has ended. All that goes by the store's server, which is started if there is none, or by the \
+replica set.";
 
 /// Lines are written out here, and short enough not to be wrapped.
 const AFTER: &str = "\
@@ -130,8 +131,9 @@ The command gets, in its environment:
 
 The lease:
   The lock is bound to `lockstore run`: when that is killed, even with SIGKILL,
-  the lock is free at once, also with `--ttl none`. Its command goes on, without
-  the lock: pass the token along to what the lock protects.
+  the lock is free at once, also with `--ttl none`; on a replica set 15 seconds
+  later. Its command goes on, without the lock: pass the token along to what the
+  lock protects.
 
   The lock ends by itself --ttl after the last renewal. Renewals are due when
   a third of the TTL has passed. If `lockstore run` is stopped, nobody renews:
@@ -159,7 +161,7 @@ Waiting:
   lock at the store's server. A run that finds it held by its own --holder
   comes into that queue when that holder has released it.
 
-The server:
+The server of a file:
   It is joined, or started in the background. It has the file for as long as
   the run lasts, and ends a second after the last has gone, unless it was there
   before: meanwhile programs say `Store::connect`, and not `Store::open`. When

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::table;
 use crate::times::{between, rfc3339, rough};
 
@@ -41,13 +42,13 @@ struct SessionReport {
 }
 
 impl Sessions {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let sessions = file.with(Access::Existing, |store| Ok(store.sessions()?))?;
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
+        let sessions = place.with(Access::Existing, |store| Ok(store.sessions()?))?;
         if self.json {
             let sessions = sessions.iter().map(SessionReport::from).collect();
             print_json(&Listing { sessions })?;
         } else if !sessions.is_empty() {
-            let now = file.wall();
+            let now = place.wall();
             print(&table(&HEADINGS, sessions.iter().map(|session| row(session, now))))?;
         }
         Ok(ExitCode::SUCCESS)
@@ -100,7 +101,8 @@ List the processes whose locks end with them: a line for each session, the earli
 
 A `lockstore run` has a session at the store's server, and so have programs that ask for one. What it holds, and what it waits for, ends \
 with it: at once when the process dies. A session is `lost` when its process is not connected any more and is not known to be dead: it \
-ends after a grace, unless the process comes back. WAITS are waits for locks, DOCUMENTS are documents that are locked.
+ends after a grace, unless the process comes back. On a replica set a process that has died is not known to be dead: its \
+session ends 15 seconds after its last sign of life. WAITS are waits for locks, DOCUMENTS are documents that are locked.
 
 Exit codes: 0 listed, 2 the command line is wrong, 4 the store could not be used, or there is none.";
 

@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::names::parse_key;
 use crate::output::{print, print_json};
 use crate::report::LockReport;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::pairs;
 use crate::times::{between, rfc3339, rough};
 
@@ -25,11 +26,11 @@ pub(crate) struct Show {
 }
 
 impl Show {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { key, json } = self;
-        let lock = file.with(Access::Existing, |store| Ok(store.inspect(&key)?))?;
+        let lock = place.with(Access::Existing, |store| Ok(store.inspect(&key)?))?;
         let lock = lock.ok_or_else(|| Failure::no(format!("nobody holds {key:?}")))?;
-        let now = file.wall();
+        let now = place.wall();
         if json {
             print_json(&LockReport::new(&lock, now))?;
         } else {

@@ -9,7 +9,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::holders;
 use crate::names::parse_key;
-use crate::store_file::{Access, StoreFile, closing};
+use crate::store_file::{Access, closing};
+use crate::store_place::StorePlace;
 use crate::times::{Patience, parse_patience};
 
 /// Wait until nobody holds a lock, without taking it
@@ -26,16 +27,16 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { key, timeout } = self;
-        let until = timeout.until(file.now());
-        let Some(mut lock) = file.with(Access::Existing, |store| Ok(store.inspect(&key)?))? else {
+        let until = timeout.until(place.now());
+        let Some(mut lock) = place.with(Access::Existing, |store| Ok(store.inspect(&key)?))? else {
             return Ok(ExitCode::SUCCESS);
         };
         if timeout != Patience::For(Duration::ZERO) {
             tracing::debug!(%key, "waiting");
-            let still = closing(file.connect()?, |store| {
-                let left = until.map(|until| until.saturating_since(file.now()));
+            let still = closing(place.connect()?, |store| {
+                let left = until.map(|until| until.saturating_since(place.now()));
                 let is_free = store.wait_until_free(&key, left)?;
                 Ok(if is_free { None } else { store.inspect(&key)? })
             })?;

@@ -13,6 +13,7 @@ mod indexes;
 mod looking;
 mod lost_commits;
 mod readme;
+mod replica_set;
 mod run;
 mod run_lost;
 mod run_signals;

@@ -1,6 +1,6 @@
 //! A folder with a store in it, and the program that is run there.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -16,6 +16,8 @@ use tempfile::TempDir;
 /// A folder of its own for each test. The store in it is made by the first command that makes one.
 pub(crate) struct Sandbox {
     folder: TempDir,
+    /// Where the store is instead.
+    address: Option<String>,
 }
 
 /// A program that runs, and is killed when the test fails.
@@ -25,7 +27,12 @@ pub(crate) struct Running {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), address: None }
+    }
+
+    /// A sandbox whose store is a replica set.
+    pub(crate) fn with_address(address: impl Into<String>) -> Self {
+        Self { address: Some(address.into()), ..Self::new() }
     }
 
     /// A sandbox with an empty store.
@@ -106,9 +113,10 @@ impl Sandbox {
     }
 
     fn prepare(&self, command: &mut Command) {
+        let store = self.address.as_ref().map_or_else(|| self.store().into(), OsString::from);
         command
             .current_dir(self.folder.path())
-            .env("LOCKSTORE_PATH", self.store())
+            .env("LOCKSTORE_PATH", store)
             .env("LOCKSTORE", PROGRAM)
             .env_remove("LOCKSTORE_LOG")
             .stdin(Stdio::null())

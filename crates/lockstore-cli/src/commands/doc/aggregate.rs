@@ -10,7 +10,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{Form, parse_array};
 use crate::failure::Failure;
 use crate::spool::Spool;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Print what a pipeline makes of the documents
 #[derive(Debug, Args)]
@@ -28,11 +29,11 @@ pub(crate) struct Aggregate {
 }
 
 impl Aggregate {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, pipeline, index, form } = self;
         collection.names()?;
         let mut results = Spool::new(form);
-        file.with(Access::Existing, |store| {
+        place.with(Access::Existing, |store| {
             let documents = collection.within(store)?;
             let stages = pipeline.into_iter().flatten();
             let aggregate = documents.aggregate(stages).with_type::<RawDocumentBuf>();

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::table;
 
 /// List the collections
@@ -36,8 +37,8 @@ struct Report {
 }
 
 impl Collections {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
-        let collections = file.with(Access::Existing, |store| all(store, self.db))?;
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
+        let collections = place.with(Access::Existing, |store| all(store, self.db))?;
         if self.json {
             print_json(&Listing { collections })?;
         } else if !collections.is_empty() {

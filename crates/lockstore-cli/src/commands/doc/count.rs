@@ -8,7 +8,8 @@ use super::query::Selection;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Count the documents that match a filter
 #[derive(Debug, Args)]
@@ -29,10 +30,10 @@ struct Counted {
 }
 
 impl Count {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, selection: Selection { filter, skip, limit, index }, json } = self;
         collection.names()?;
-        let count = file.with(Access::Existing, |store| {
+        let count = place.with(Access::Existing, |store| {
             let documents = collection.within(store)?;
             let mut count = documents.count_documents(filter.unwrap_or_default()).skip(skip);
             if let Some(limit) = limit {

@@ -11,7 +11,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::parse_document;
 use crate::failure::Failure;
 use crate::output::{print, printable};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::times::parse_time;
 
 /// Make an index, and print its name
@@ -44,10 +45,10 @@ pub(crate) struct CreateIndex {
 }
 
 impl CreateIndex {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         self.collection.names()?;
         let model = self.model()?;
-        let name = file.with(Access::Existing, |store| {
+        let name = place.with(Access::Existing, |store| {
             Ok(self.collection.within(store)?.create_index(model)?)
         })?;
         print(&format!("{}\n", printable(&name)))?;

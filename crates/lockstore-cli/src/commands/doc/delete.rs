@@ -10,7 +10,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::parse_document;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Delete documents, and print how many
 #[derive(Debug, Args)]
@@ -37,10 +38,10 @@ struct Deleted {
 }
 
 impl Delete {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, filter, many, index, json } = self;
         collection.names()?;
-        let deleted = file.with(Access::Existing, |store| {
+        let deleted = place.with(Access::Existing, |store| {
             let documents = collection.within(store)?;
             let request =
                 if many { documents.delete_many(&filter) } else { documents.delete_one(&filter) };

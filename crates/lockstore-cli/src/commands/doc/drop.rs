@@ -7,7 +7,8 @@ use clap::Args;
 use super::collection_args::CollectionArgs;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Drop a collection, with its documents and indexes
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Drop {
 }
 
 impl Drop {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, yes } = self;
         let (database, name) = collection.names()?;
         let name = format!("{database}.{name}");
@@ -30,7 +31,7 @@ impl Drop {
             return Err(Failure::no(format!("{name} is not dropped")));
         }
         let was_there =
-            file.with(Access::Existing, |store| Ok(collection.within(store)?.drop()?))?;
+            place.with(Access::Existing, |store| Ok(collection.within(store)?.drop()?))?;
         if was_there {
             Ok(ExitCode::SUCCESS)
         } else {

@@ -7,7 +7,8 @@ use super::collection_args::CollectionArgs;
 use crate::exit_code::ExitCode;
 use crate::extended::parse_hint;
 use crate::failure::Failure;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Drop an index
 #[derive(Debug, Args)]
@@ -21,10 +22,10 @@ pub(crate) struct DropIndex {
 }
 
 impl DropIndex {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, index } = self;
         collection.names()?;
-        file.with(Access::Existing, |store| Ok(collection.within(store)?.drop_index(index)?))?;
+        place.with(Access::Existing, |store| Ok(collection.within(store)?.drop_index(index)?))?;
         Ok(ExitCode::SUCCESS)
     }
 }

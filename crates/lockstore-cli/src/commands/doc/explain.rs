@@ -11,7 +11,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{Form, text};
 use crate::failure::Failure;
 use crate::output::print;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Print which index a search would use
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ enum Verbosity {
 }
 
 impl Explain {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, query, verbosity } = self;
         let (database, name) = collection.names()?;
         let verbosity = match verbosity {
@@ -43,7 +44,7 @@ impl Explain {
             Verbosity::Stats => "executionStats",
         };
         let command = rawdoc! { "explain": find_command(name, query)?, "verbosity": verbosity };
-        let reply = file
+        let reply = place
             .with(Access::Existing, |store| Ok(store.database(database).run_command(&command)))?;
         if let Ok(message) = reply.get_str("errmsg") {
             return Err(Failure::no(message));

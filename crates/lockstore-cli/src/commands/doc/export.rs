@@ -18,7 +18,8 @@ use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::progress::Progress;
 use crate::spool::Spool;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Write documents to a file
 #[derive(Debug, Args)]
@@ -37,14 +38,14 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, file: path, query, canonical } = self;
         collection.names()?;
         let source = Source { collection, query, form: Form::lines(canonical) };
         if path == Path::new("-") {
-            source.print(file)?;
+            source.print(place)?;
         } else {
-            source.write(file, &path)?;
+            source.write(place, &path)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -58,20 +59,20 @@ struct Source {
 }
 
 impl Source {
-    fn print(self, file: &StoreFile) -> Result<(), Failure> {
+    fn print(self, place: &StorePlace) -> Result<(), Failure> {
         let mut spool = Spool::new(self.form);
-        file.with(Access::Existing, |store| self.read(store, |document| spool.keep(document)))?;
+        place.with(Access::Existing, |store| self.read(store, |document| spool.keep(document)))?;
         spool.print()
     }
 
-    fn write(self, file: &StoreFile, path: &Path) -> Result<(), Failure> {
+    fn write(self, place: &StorePlace, path: &Path) -> Result<(), Failure> {
         // Caught, so that a file that is half written is taken away.
-        let events = Events::with_signals(file.clock().clone())?;
+        let events = Events::with_signals(place.clock().clone())?;
         let form = self.form;
         let unwritten = |error: io::Error| unwritten(path, &error);
         let (new, folder) = new_file(path)?;
         let mut out = BufWriter::new(new);
-        let count = file.with(Access::Existing, |store| {
+        let count = place.with(Access::Existing, |store| {
             self.read(store, |document| {
                 events.check()?;
                 out.write_all(text(document, form)?.as_bytes()).map_err(unwritten)

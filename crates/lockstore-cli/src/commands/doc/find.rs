@@ -8,7 +8,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::Form;
 use crate::failure::Failure;
 use crate::spool::Spool;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Print the documents that match a filter
 #[derive(Debug, Args)]
@@ -23,11 +24,11 @@ pub(crate) struct Find {
 }
 
 impl Find {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, query, form } = self;
         collection.names()?;
         let mut found = Spool::new(form);
-        file.with(Access::Existing, |store| {
+        place.with(Access::Existing, |store| {
             found.take(query.find(&collection.within(store)?).run()?)
         })?;
         found.print()?;

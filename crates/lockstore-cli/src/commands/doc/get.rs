@@ -9,7 +9,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{Form, parse_id, text, text_of_value};
 use crate::failure::Failure;
 use crate::output::print;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Print the document that has an _id
 #[derive(Debug, Args)]
@@ -27,11 +28,11 @@ pub(crate) struct Get {
 }
 
 impl Get {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, id, fields, form } = self;
         let (database, name) = collection.names()?;
         let filter = rawdoc! { "_id": { "$eq": id.clone() } };
-        let found = file.with(Access::Existing, |store| {
+        let found = place.with(Access::Existing, |store| {
             let documents = collection.within(store)?;
             let find = documents.find_one(filter);
             let find = match fields.projection {

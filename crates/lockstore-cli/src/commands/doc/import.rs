@@ -18,7 +18,8 @@ use crate::importing::{Importing, Mode, Tally, next_batch};
 use crate::lines::{Batch, Reading};
 use crate::output::{print, print_json};
 use crate::progress::Progress;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Insert or replace the documents of a file
 #[derive(Debug, Args)]
@@ -53,16 +54,16 @@ struct Imported {
 }
 
 impl Import {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         self.collection.names()?;
         let (input, bytes) = open(&self.file)?;
-        let events = Events::with_signals(file.clock().clone())?;
+        let events = Events::with_signals(place.clock().clone())?;
         let (mode, stop_on_error) = (self.mode, self.stop_on_error);
         let reading = Reading { documents_max: mode.documents_max(), stop_on_error };
         let batches = reading.start(input)?;
         let progress = Progress::of_bytes(bytes);
         let mut importing = Importing { mode, stop_on_error, progress, tally: Tally::default() };
-        let done = self.take_all(file, &mut importing, &batches, &events);
+        let done = self.take_all(place, &mut importing, &batches, &events);
         let Importing { progress, tally, .. } = importing;
         drop(progress);
         done.map_err(|failure| failure.and(&tally.told()))?;
@@ -73,23 +74,23 @@ impl Import {
     /// Takes in all batches, in turns. Between them the store is closed, and while nothing comes.
     fn take_all(
         &self,
-        file: &StoreFile,
+        place: &StorePlace,
         importing: &mut Importing,
         batches: &Receiver<Batch>,
         events: &Events,
     ) -> Result<(), Failure> {
         let mut next = next_batch(batches, events)?;
         if self.drop {
-            file.with(Access::OrNew, |store| Ok(self.collection.within(store)?.drop()?))?;
+            place.with(Access::OrNew, |store| Ok(self.collection.within(store)?.drop()?))?;
         }
         while let Some(mut batch) = next {
-            file.with(Access::OrNew, |store| {
+            place.with(Access::OrNew, |store| {
                 let collection = self.collection.within(store)?;
-                let turn_over = file.now().saturating_add(TURN);
+                let turn_over = place.now().saturating_add(TURN);
                 loop {
                     importing.take(&collection, batch)?;
                     events.check()?;
-                    if file.now() >= turn_over {
+                    if place.now() >= turn_over {
                         return Ok(());
                     }
                     match batches.recv_timeout(IDLE) {

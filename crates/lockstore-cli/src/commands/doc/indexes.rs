@@ -11,7 +11,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::table;
 use crate::times::rough;
 
@@ -45,11 +46,11 @@ struct Report {
 }
 
 impl Indexes {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, json } = self;
         collection.names()?;
-        let indexes =
-            file.with(Access::Existing, |store| Ok(collection.within(store)?.list_indexes()?))?;
+        let indexes = place
+            .with(Access::Existing, |store| Ok(collection.within(store)?.list_indexes()?))?;
         if json {
             let indexes = indexes.into_iter().map(Report::new).collect::<Result<_, _>>()?;
             print_json(&Listing { indexes })?;

@@ -11,7 +11,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, parse_document, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Insert documents, and print their _ids
 #[derive(Debug, Args)]
@@ -33,10 +34,10 @@ struct Inserted {
 }
 
 impl Insert {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, documents, json } = self;
         collection.names()?;
-        let ids = file.with(Access::OrNew, |store| {
+        let ids = place.with(Access::OrNew, |store| {
             let inserted = collection.within(store)?.insert_many(&documents).run();
             let inserted = inserted.map_err(|error| not_inserted(error, documents.len()))?;
             Ok(inserted.inserted_ids)

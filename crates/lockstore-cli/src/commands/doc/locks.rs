@@ -11,7 +11,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 use crate::table::table;
 use crate::times::{after, between, rfc3339, rough};
 
@@ -47,13 +48,13 @@ struct Report {
 }
 
 impl Locks {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, json } = self;
         collection.names()?;
-        let locked = file.with(Access::Existing, |store| {
+        let locked = place.with(Access::Existing, |store| {
             Ok(collection.within(store)?.locked_documents()?.collect::<Result<Vec<_>, _>>()?)
         })?;
-        let now = file.wall();
+        let now = place.wall();
         if json {
             let locks = locked.into_iter().map(|it| Report::new(it, now));
             print_json(&Listing { locks: locks.collect::<Result<_, _>>()? })?;

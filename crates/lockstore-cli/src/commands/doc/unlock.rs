@@ -12,7 +12,8 @@ use crate::failure::Failure;
 use crate::names::user_and_host;
 use crate::output::{print, print_json, printable};
 use crate::report::BreakReport;
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Unlock documents, whoever has locked them
 #[derive(Debug, Args)]
@@ -37,11 +38,11 @@ struct Breaks {
 }
 
 impl Unlock {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, filter, reason, json } = self;
         let (database, name) = collection.names()?;
         let reason = reason.unwrap_or_else(|| format!("by {}", user_and_host()));
-        let records = file.with(Access::Existing, |store| {
+        let records = place.with(Access::Existing, |store| {
             let documents = collection.within(store)?;
             let mut records = Vec::new();
             // One call unlocks a bounded number, and nobody else locks anything meanwhile.

@@ -13,7 +13,8 @@ use crate::exit_code::ExitCode;
 use crate::extended::{json_of_value, parse_array, parse_document, parse_update, text_of_value};
 use crate::failure::Failure;
 use crate::output::{print, print_json};
-use crate::store_file::{Access, StoreFile};
+use crate::store_file::Access;
+use crate::store_place::StorePlace;
 
 /// Change documents, and print how many
 #[derive(Debug, Args)]
@@ -54,10 +55,10 @@ struct Updated {
 }
 
 impl Update {
-    pub(crate) fn execute(self, file: &StoreFile) -> Result<ExitCode, Failure> {
+    pub(crate) fn execute(self, place: &StorePlace) -> Result<ExitCode, Failure> {
         let Self { collection, change, filter, many, upsert, array_filters, index, json } = self;
         collection.names()?;
-        let done = file.with(Access::Existing, |store| {
+        let done = place.with(Access::Existing, |store| {
             let documents = collection.within(store)?;
             let request = if many {
                 documents.update_many(&filter, &change)

@@ -1,0 +1,157 @@
+//! Where the store is: a file on this machine, or a replica set.
+
+use std::ffi::OsStr;
+use std::path::{self, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use lockstore::{Clock, Instant, Store, SystemClock, WallTime};
+use lockstore_mongo::ReplicaSetOptions;
+
+use crate::failure::Failure;
+use crate::program::Program;
+use crate::replica_set_address::ReplicaSetAddress;
+use crate::store_file::{Access, StoreFile, closing, default_path};
+use crate::times::parse_time;
+
+/// Which store, and how patiently.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The store: a file, or the address of a replica set, mongodb://... [default:
+    /// ~/.local/state/lockstore/locks.redb]
+    #[arg(long, value_name = "STORE", env = VARIABLE, hide_env_values = true)]
+    #[arg(global = true, help_heading = HEADING)]
+    store: Option<PathBuf>,
+    /// How long to wait for a turn while another process has the file open, or for its server or the replica set to
+    /// answer
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
+    #[arg(allow_hyphen_values = true, global = true, help_heading = HEADING)]
+    store_timeout: Duration,
+}
+
+/// Where a store is that was named.
+#[derive(Clone, Debug)]
+pub(crate) struct StorePlace {
+    at: At,
+    timeout: Duration,
+    clock: SystemClock,
+}
+
+#[derive(Clone, Debug)]
+enum At {
+    File(StoreFile),
+    ReplicaSet(ReplicaSetAddress),
+}
+
+impl StoreArgs {
+    /// What was named, or else the default.
+    pub(crate) fn locate(self, program: &Program) -> Result<StorePlace, Failure> {
+        let timeout = self.store_timeout;
+        let named = match self.store {
+            Some(named) => named,
+            None => default_path()?,
+        };
+        let clock = SystemClock::new().map_err(|error| {
+            Failure::store(format!("the machine's clock and boot id cannot be read: {error}"))
+        })?;
+        let at = if let Some(address) = ReplicaSetAddress::parse(&named)? {
+            At::ReplicaSet(address)
+        } else {
+            // Commands that are run may have another working directory.
+            let path = path::absolute(&named).map_err(|error| {
+                Failure::usage(format!("{} is no path to a store: {error}", named.display()))
+            })?;
+            At::File(StoreFile::new(path, program.clone(), timeout, clock.clone()))
+        };
+        Ok(StorePlace { at, timeout, clock })
+    }
+}
+
+impl StorePlace {
+    /// The file, for a `command` that is about nothing else.
+    pub(crate) fn file(&self, command: &str) -> Result<&StoreFile, Failure> {
+        match &self.at {
+            At::File(file) => Ok(file),
+            At::ReplicaSet(_) => Err(Failure::usage(format!(
+                "`lockstore {command}` is about the file of a store, and the store that is named is a replica set"
+            ))),
+        }
+    }
+
+    /// As it is named, for a program that this one starts. An address may have a password: it goes into the environment only.
+    pub(crate) fn named(&self) -> &OsStr {
+        match &self.at {
+            At::File(file) => file.path().as_os_str(),
+            At::ReplicaSet(address) => address.uri().as_ref(),
+        }
+    }
+
+    /// As it is shown to people: without what is secret.
+    pub(crate) fn shown(&self) -> String {
+        match &self.at {
+            At::File(file) => file.path().display().to_string(),
+            At::ReplicaSet(address) => address.to_string(),
+        }
+    }
+
+    /// How long to wait for a turn, or for an answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+
+    /// The time since boot, suspended time included: what leases and deadlines count in.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn wall(&self) -> WallTime {
+        self.clock.wall()
+    }
+
+    /// Reaches the store, does `act` with it, and closes it.
+    pub(crate) fn with<T>(
+        &self,
+        access: Access,
+        act: impl FnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        closing(self.open(access)?, act)
+    }
+
+    /// Joins the file's server, or opens the file, or connects to the replica set, where there always is a store.
+    pub(crate) fn open(&self, access: Access) -> Result<Store, Failure> {
+        match &self.at {
+            At::File(file) => file.open(access),
+            At::ReplicaSet(address) => self.reach(address),
+        }
+    }
+
+    /// The same for who needs more of it than one answer: a place in the queue of a lock, or a session. A file has a server then.
+    pub(crate) fn connect(&self) -> Result<Store, Failure> {
+        match &self.at {
+            At::File(file) => file.connect(),
+            At::ReplicaSet(address) => self.reach(address),
+        }
+    }
+
+    /// Why it does not answer, as far as can be found out in a moment.
+    pub(crate) fn why_silent(&self) -> String {
+        match &self.at {
+            At::File(file) => file.why_silent(),
+            At::ReplicaSet(_) => "the replica set has not answered yet".to_owned(),
+        }
+    }
+
+    fn reach(&self, address: &ReplicaSetAddress) -> Result<Store, Failure> {
+        let options = ReplicaSetOptions::new().patience(self.timeout);
+        options.connect(address.uri()).map_err(|error| Failure::store(error.to_string()))
+    }
+}
+
+/// The environment variable that names the store.
+pub(crate) const VARIABLE: &str = "LOCKSTORE_PATH";
+
+const HEADING: &str = "The store";
