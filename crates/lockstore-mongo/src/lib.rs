@@ -1,1 +1,22 @@
-//! The locks and documents of [lockstore](https://docs.rs/lockstore) on an existing MongoDB replica set.
+//! The locks and documents of [lockstore](https://docs.rs/lockstore) on an existing MongoDB replica set: for who outgrows one machine. The program
+//! stays as it is.
+//!
+//! ```no_run
+//! let store = lockstore_mongo::connect("mongodb://a,b,c/?replicaSet=rs0")?; // or "jobs.redb"
+//! let guard = store.lock("nightly-report").acquire()?;
+//! println!("fencing token {}", guard.token());
+//! guard.release()?; // on most members when it returns
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod connect;
+mod documents;
+mod failure;
+mod locks;
+mod options;
+mod replica_set;
+mod runtime;
+mod time;
+
+pub use connect::{ConnectError, connect, is_replica_set};
+pub use options::{Reads, ReplicaSetOptions};

@@ -86,6 +86,14 @@ pub struct SessionInfo {
     pub standing: SessionStanding,
 }
 
+impl SessionInfo {
+    /// A session that is connected, without anything bound to it: for who implements [`Remote`](crate::Remote).
+    pub fn new(session: SessionId) -> Self {
+        let standing = SessionStanding::Connected;
+        Self { session, client: None, locks: 0, document_locks: 0, waiters: 0, standing }
+    }
+}
+
 /// How a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStanding {

@@ -1,0 +1,136 @@
+//! Connecting to a replica set, or to a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lockstore::{Store, StoreError};
+use mongodb::Client;
+use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
+
+use crate::options::ReplicaSetOptions;
+use crate::replica_set::ReplicaSet;
+use crate::runtime::Threads;
+
+/// Connects to a store, wherever it is: at `mongodb://` and `mongodb+srv://` on a replica set, else in the file of that path, whose server
+/// is joined or started ([`lockstore_server::connect`]). All that a store can do it can do in both.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = lockstore::Store::open(folder.path().join("jobs.redb"))?;
+/// # fn connect(_: &str) -> Result<(), lockstore_mongo::ConnectError> { Ok(()) }
+/// let address = std::env::var("STORE").unwrap_or_else(|_| "jobs.redb".into());
+/// let store_or_error = connect(&address); // "mongodb://a,b,c/?replicaSet=rs0" on many machines
+/// # store_or_error?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ConnectError`].
+pub fn connect(address: &str) -> Result<Store, ConnectError> {
+    if is_replica_set(address) {
+        return ReplicaSetOptions::new().connect(address);
+    }
+    Ok(lockstore_server::connect(address)?)
+}
+
+/// Whether an address is a replica set's, and not a path.
+pub fn is_replica_set(address: &str) -> bool {
+    address.starts_with("mongodb://") || address.starts_with("mongodb+srv://")
+}
+
+/// Why a store cannot be connected to. No user and no password is in its words.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address makes no sense.
+    #[error("{address} is no address of a replica set: {reason}")]
+    Address {
+        /// The address, without user and password.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No member answers, or none is the primary.
+    #[error("the replica set {address} cannot be used: {reason}")]
+    Unusable {
+        /// The address, without user and password.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// There are no threads for the driver.
+    #[error("there are no threads for the driver of MongoDB: {0}")]
+    Threads(#[from] std::io::Error),
+    /// The file's server.
+    #[error(transparent)]
+    Server(#[from] lockstore_server::ConnectError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ReplicaSetOptions {
+    /// Connects to the replica set at `address`: `mongodb://a,b,c/?replicaSet=rs0`, with all that MongoDB's addresses have (users, TLS,
+    /// timeouts). It needs MongoDB 6.0, and a user who may read and write the database of the locks. What the locks need there is made.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub fn connect(self, address: &str) -> Result<Store, ConnectError> {
+        let shown = without_secrets(address);
+        let threads = Threads::start()?;
+        let parsed = {
+            let address = address.to_owned();
+            threads.run(async move { ClientOptions::parse(address).await })?
+        };
+        let mut options = parsed.map_err(|error| ConnectError::Address {
+            address: shown.clone(),
+            reason: error.kind.to_string().replace(address, &shown),
+        })?;
+        options.selection_criteria =
+            Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        options.max_pool_size = self.pool_max.or(options.max_pool_size);
+        options.connect_timeout = self.connect_timeout.or(options.connect_timeout);
+        options.app_name.get_or_insert_with(|| "lockstore".into());
+        let unusable = |reason: String| ConnectError::Unusable { address: shown.clone(), reason };
+        // The driver looks at its members on these threads from here on.
+        let client = threads.run(async move { Client::with_options(options) })?;
+        let client = client.map_err(|error| unusable(error.kind.to_string()))?;
+        let called: Arc<Path> = Path::new(&shown).into();
+        let replica_set = ReplicaSet::new(threads, client, called, &self)?;
+        replica_set.prepare()?.map_err(|error| unusable(error.kind.to_string()))?;
+        Ok(Store::remote(Arc::new(replica_set)))
+    }
+}
+
+/// An address without its user and password, and without its options, which may have secrets too.
+fn without_secrets(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("mongodb", address));
+    let rest = rest.split(['/', '?']).next().unwrap_or_default();
+    // A password may have an @ in it that should have been escaped.
+    let hosts = rest.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{hosts}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_shown() {
+        for (address, shown) in [
+            ("mongodb://a,b:27018/?replicaSet=rs0", "mongodb://a,b:27018"),
+            ("mongodb://user:secret@a/db?authSource=admin", "mongodb://a"),
+            ("mongodb://user:sec@ret@a,b", "mongodb://a,b"),
+            (
+                "mongodb+srv://user:secret@cluster.example.org/?tlsCertificateKeyFilePassword=x",
+                "mongodb+srv://cluster.example.org",
+            ),
+        ] {
+            assert_eq!(without_secrets(address), shown);
+        }
+        let refused = connect("mongodb://user:secret@a:notaport/").unwrap_err().to_string();
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+}

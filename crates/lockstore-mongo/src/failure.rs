@@ -1,0 +1,114 @@
+//! What goes wrong between here and the replica set, in lockstore's words.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lockstore::StoreError;
+use mongodb::error::{
+    Error, ErrorKind, RETRYABLE_WRITE_ERROR, TRANSIENT_TRANSACTION_ERROR,
+    UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
+
+/// What an error of the driver means for what was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It came too late, or beside another's: look again.
+    Conflict,
+    /// Whether it was done is not known.
+    Unknown(Error),
+    /// It was not done, and may be later: there is no primary just now.
+    Unreachable(Error),
+    /// It was refused.
+    Refused(Error),
+    /// What was found makes no sense.
+    Store(StoreError),
+}
+
+impl Failure {
+    /// Of a write.
+    pub(crate) fn of(error: Error) -> Self {
+        if is_conflict(&error) {
+            return Self::Conflict;
+        }
+        match error.kind.as_ref() {
+            ErrorKind::ServerSelection { .. } => Self::Unreachable(error),
+            _ if is_unknown(&error) => Self::Unknown(error),
+            _ => Self::Refused(error),
+        }
+    }
+
+    /// Of something that has only read: it may be read again.
+    pub(crate) fn of_reading(error: Error) -> Self {
+        match Self::of(error) {
+            Self::Unknown(error) => Self::Unreachable(error),
+            failure => failure,
+        }
+    }
+
+    /// What whoever has asked for `what` of the replica set at `address` is told, when there is no time left to try again.
+    pub(crate) fn told(self, what: &str, address: &Arc<Path>) -> StoreError {
+        match self {
+            Self::Conflict | Self::Unknown(_) => {
+                StoreError::OutcomeUnknown { what: Arc::from(what) }
+            }
+            Self::Unreachable(error) => StoreError::Unreachable {
+                socket: Arc::clone(address),
+                reason: error.kind.to_string().into(),
+            },
+            Self::Refused(error) => elsewhere(&error),
+            Self::Store(error) => error,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Whether the same write was overtaken: by another transaction, or by whoever made the document first.
+fn is_conflict(error: &Error) -> bool {
+    let is_duplicate = match error.kind.as_ref() {
+        ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
+        ErrorKind::Command(error) => matches!(error.code, DUPLICATE_KEY | WRITE_CONFLICT),
+        _ => false,
+    };
+    let in_transaction = error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+        && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT);
+    is_duplicate || (in_transaction && matches!(error.kind.as_ref(), ErrorKind::Command(_)))
+}
+
+fn is_unknown(error: &Error) -> bool {
+    if error.contains_label(RETRYABLE_WRITE_ERROR)
+        || error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
+        || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+    {
+        return true;
+    }
+    match error.kind.as_ref() {
+        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+        // It stands on the primary, and not yet on most members.
+        ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
+        ErrorKind::Command(error) => MAY_BE_DONE.contains(&error.code),
+        _ => false,
+    }
+}
+
+/// An error of the driver as an error of the store. The driver's words name hosts, never users or passwords.
+pub(crate) fn elsewhere(error: &Error) -> StoreError {
+    StoreError::Elsewhere { what: format!("the replica set: {}", error.kind).into() }
+}
+
+/// A document of ours that is not as we write them.
+pub(crate) fn damaged(what: impl std::fmt::Display) -> StoreError {
+    StoreError::Elsewhere { what: format!("a document of lockstore is damaged: {what}").into() }
+}
+
+const DUPLICATE_KEY: i32 = 11_000;
+const WRITE_CONFLICT: i32 = 112;
+
+/// MongoDB's codes of a primary that goes, or a time that is over: interrupted at shutdown, primary stepped down, not primary and its kin,
+/// `MaxTimeMSExpired`, `WriteConcernFailed`, `NoSuchTransaction`.
+const MAY_BE_DONE: [i32; 13] =
+    [11_600, 11_602, 10_107, 13_435, 13_436, 189, 91, 50, 64, 251, 6, 7, 89];

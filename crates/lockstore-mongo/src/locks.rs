@@ -1,0 +1,135 @@
+//! Keyed locks on a replica set.
+//!
+//! A lock is one document, and a change of it one conditional write: [`look`] at it, let lockcore decide how it stands
+//! ([`standing`]), write it if it is still as it was seen ([`transition`]). What gives out fencing tokens draws them from one counter in
+//! the same transaction. Time is the primary's.
+//!
+//! | collection | what |
+//! | --- | --- |
+//! | `locks` | a document for each key: who holds it, who waits, what has changed last |
+//! | `counters` | the next token |
+//! | `sessions` | a document for each session: until when it lives |
+//! | `audit` | a document for each break |
+
+mod acquiring;
+mod attempts;
+mod audit;
+mod calls;
+mod events;
+mod given_up;
+mod indexes;
+mod lock_document;
+mod look;
+mod reading;
+mod sessions;
+mod standing;
+mod transition;
+mod watching;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockcore::Instant;
+use lockstore::Clock;
+use mongodb::options::{Acknowledgment, WriteConcern};
+use mongodb::{Client, Collection, Database};
+use tokio::sync::watch;
+
+use crate::options::{Reads, ReplicaSetOptions};
+pub(crate) use given_up::{give_up, never};
+use lock_document::LockDocument;
+use sessions::Heart;
+use watching::Watching;
+
+/// The locks of a replica set, and what this process does for those that it holds and waits for.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    client: Client,
+    database: Database,
+    locks: Collection<LockDocument>,
+    majority: WriteConcern,
+    reads: Reads,
+    /// What it is called in errors.
+    address: Arc<Path>,
+    clock: Arc<dyn Clock>,
+    waiter_ttl: Duration,
+    session_ttl: Duration,
+    look_again: Duration,
+    patience: Duration,
+    watching: Watching,
+    heart: Heart,
+    /// The calls that were started and are not answered.
+    under_way: watch::Sender<usize>,
+}
+
+impl Locks {
+    pub(crate) fn new(
+        client: Client,
+        address: Arc<Path>,
+        clock: Arc<dyn Clock>,
+        options: &ReplicaSetOptions,
+    ) -> Self {
+        let database = client.database(&options.database);
+        let majority = WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .w_timeout(options.write_timeout)
+            .build();
+        Self {
+            locks: database.collection(LOCKS),
+            watching: Watching::new(database.clone()),
+            client,
+            database,
+            majority,
+            reads: options.reads,
+            address,
+            clock,
+            waiter_ttl: options.waiter_ttl,
+            session_ttl: options.session_ttl,
+            look_again: options.look_again,
+            patience: options.patience,
+            heart: Heart::default(),
+            under_way: watch::Sender::new(0),
+        }
+    }
+
+    /// A call is started.
+    pub(crate) fn begun(&self) {
+        self.under_way.send_modify(|calls| *calls += 1);
+    }
+
+    /// It is answered.
+    pub(crate) fn done(&self) {
+        self.under_way.send_modify(|calls| *calls -= 1);
+    }
+
+    /// Ends what this process has open, once what it has started is done: releases that nobody waits for. What waits for a lock is not
+    /// waited for.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        let mut under_way = self.under_way.subscribe();
+        let all_done = under_way.wait_for(|calls| *calls == 0);
+        if tokio::time::timeout(CLOSE_PATIENCE, all_done).await.is_err() {
+            tracing::warn!("a store is closed with calls under way");
+        }
+        self.close_sessions().await;
+    }
+
+    /// Our own time.
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// How long closing waits for calls that are under way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The collection of locks.
+pub(crate) const LOCKS: &str = "locks";
+/// The collection of sessions.
+pub(crate) const SESSIONS: &str = "sessions";
+/// The collection of breaks.
+pub(crate) const AUDIT: &str = "audit";
+/// The collection with the counter.
+pub(crate) const COUNTERS: &str = "counters";
+/// The `_id` of the counter that tokens, sessions and records of breaks are numbered by.
+pub(crate) const NUMBERS: &str = "numbers";

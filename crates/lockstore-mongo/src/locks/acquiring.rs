@@ -1,0 +1,192 @@
+//! Acquiring a lock, at once or after a wait.
+
+use std::time::Duration;
+
+use bson::Uuid;
+use lockcore::{Acquire, Command, Granted, Instant, LeaveCause, Outcome, Refusal, Ttl, Wait};
+use lockstore::StoreError;
+use lockstore::remote::LockAnswer;
+
+use super::Locks;
+use super::attempts::Attempts;
+use super::given_up::GivenUp;
+use super::lock_document::{Happened, LockDocument};
+use super::standing::{Standing, number_of, token};
+use super::transition::Changed;
+use super::watching::Watch;
+use crate::time::Moment;
+
+/// A call that acquires.
+#[derive(Debug)]
+struct Acquiring {
+    wanted: Acquire,
+    request: Uuid,
+    /// How long its place among the waiters is kept without a sign of life.
+    waiter_ttl: Duration,
+    /// Whether it has waited.
+    waited: bool,
+}
+
+impl Locks {
+    /// Acquires a lock. Whoever gives up is granted nothing, or what it was granted is released.
+    pub(super) async fn acquire(
+        &self,
+        wanted: Acquire,
+        given_up: &mut GivenUp,
+    ) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, "acquiring a lock", wanted.wait);
+        let (waiter_ttl, request) = (self.waiter_ttl, Uuid::new());
+        let mut acquiring = Acquiring { wanted, request, waiter_ttl, waited: false };
+        let mut watch = None;
+        loop {
+            let wanted = &acquiring.wanted;
+            let (now, session) = (self.now(), wanted.session.map(number_of));
+            let is_over = given_up.is_given_up() || wanted.wait.is_over(now);
+            // At first as if it did not want to wait: most need not, and those need nobody to tell them of changes.
+            let may_wait = watch.is_some() && !is_over;
+            let decided = match self.look_at(wanted.key.as_str(), session, now).await {
+                Ok(look) => {
+                    let decide = |standing: &mut Standing| acquiring.decide(standing, may_wait);
+                    self.change(&look, None, decide).await.map(|decided| (look.moment, decided))
+                }
+                Err(failure) => Err(failure),
+            };
+            let (moment, decided) = match decided {
+                Ok(decided) => decided,
+                Err(failure) => {
+                    attempts.failed(failure, self).await?;
+                    continue;
+                }
+            };
+            let changed = match decided {
+                Err(Refusal::Held(_)) if watch.is_none() && !is_over => {
+                    watch = Some(self.watching.watch(acquiring.wanted.key.as_str(), Some(request)));
+                    continue;
+                }
+                Err(Refusal::UnknownSession) if acquiring.waited => {
+                    return Ok(LockAnswer::Left(LeaveCause::SessionEnded));
+                }
+                Err(refusal) => return Ok(LockAnswer::Refused(moment.refusal(refusal))),
+                Ok(changed) => changed,
+            };
+            match changed.outcome {
+                Outcome::Granted(granted) if given_up.is_given_up() && !granted.rejoined => {
+                    self.hand_on(&acquiring.wanted.key, &acquiring.wanted.holder, granted.token)
+                        .await?;
+                    return Ok(LockAnswer::Left(LeaveCause::Cancelled));
+                }
+                Outcome::Granted(granted) => {
+                    let granted = moment.granted(granted);
+                    return Ok(if acquiring.waited {
+                        LockAnswer::HandedOff(granted)
+                    } else {
+                        LockAnswer::Done(Outcome::Granted(granted))
+                    });
+                }
+                Outcome::Cancelled => return Ok(LockAnswer::Left(LeaveCause::TimedOut)),
+                _ => acquiring.waited = true,
+            }
+            if let Some(watch) = &mut watch {
+                acquiring.wait(self, &changed, moment, watch, given_up).await;
+            }
+        }
+    }
+}
+
+impl Acquiring {
+    /// What becomes of it as the lock stands.
+    fn decide(&self, standing: &mut Standing, may_wait: bool) -> Result<Outcome, Refusal> {
+        if let Some(granted) = self.granted(standing.document()) {
+            return self.claim(standing, granted);
+        }
+        if let Some(place) = standing.document().place_of(self.request) {
+            let waiter = standing.waiter(self.request).ok_or(Refusal::UnknownWaiter)?;
+            if !may_wait {
+                return standing.execute(&Command::Cancel { waiter }, self.request);
+            }
+            standing.stay(place, self.waiter_ttl);
+            return Ok(Outcome::Waiting(waiter));
+        }
+        let at_once = Acquire { wait: Wait::No, ..self.wanted.clone() };
+        match standing.execute(&Command::Acquire(at_once), self.request) {
+            Err(Refusal::Held(_)) if may_wait => {}
+            // Its place was lost, and now its time is over.
+            Err(Refusal::Held(_)) if self.waited => return Ok(Outcome::Cancelled),
+            decided => return decided,
+        }
+        let is_endless = self.wants_no_end();
+        let ttl = if is_endless { Ttl::new(self.waiter_ttl).ok() } else { self.wanted.ttl };
+        let wait = Wait::Until(standing.now().saturating_add(self.waiter_ttl));
+        let queued = Acquire { wait, ttl, ..self.wanted.clone() };
+        let outcome = standing.execute(&Command::Acquire(queued), self.request)?;
+        if is_endless {
+            standing.wants_no_end();
+        }
+        Ok(outcome)
+    }
+
+    /// What it was granted already.
+    fn granted(&self, document: &LockDocument) -> Option<Granted> {
+        let (grant, rejoined) = match document.granted_to(self.request) {
+            Some(grant) => (grant, false),
+            None => match document.last_of(self.request)? {
+                Happened::Renewed { holder, token, acquired: true, .. } => {
+                    let grants = &mut document.grants.iter();
+                    (grants.find(|grant| grant.holder == *holder && grant.token == *token)?, true)
+                }
+                _ => return None,
+            },
+        };
+        let lease = grant.lease.map(|lease| lease.lease()).transpose().ok()?;
+        Some(Granted { token: token(grant.token).ok()?, lease, rejoined })
+    }
+
+    /// Whoever was handed a lock that is to have no end says so before it relies on it: else one that died while it waited would hold
+    /// it for ever.
+    fn claim(&self, standing: &mut Standing, granted: Granted) -> Result<Outcome, Refusal> {
+        if !self.wants_no_end() || granted.lease.is_none() {
+            return Ok(Outcome::Granted(granted));
+        }
+        let endless = Acquire { wait: Wait::No, ..self.wanted.clone() };
+        standing.claim(&Command::Acquire(endless), self.request)?;
+        Ok(Outcome::Granted(Granted { lease: None, ..granted }))
+    }
+
+    /// Whether it would hold the lock for ever if its process died. With a session it ends with that.
+    fn wants_no_end(&self) -> bool {
+        self.wanted.ttl.is_none() && self.wanted.session.is_none()
+    }
+
+    /// Waits until it is worth another look.
+    async fn wait(
+        &self,
+        locks: &Locks,
+        changed: &Changed,
+        moment: Moment,
+        watch: &mut Watch,
+        given_up: &mut GivenUp,
+    ) {
+        let place = changed.document.place_of(self.request).unwrap_or(0);
+        // What has run out the first of the waiters sees to; the others only if it does not.
+        let stagger =
+            STAGGER.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)).min(STAGGER_MAX);
+        let due = changed.next_deadline.map(|due| moment.until(due) + stagger + AFTER);
+        let mut pause = self.waiter_ttl / 3;
+        pause = due.map_or(pause, |due| due.min(pause));
+        if !watch.is_live() {
+            pause = pause.min(locks.look_again);
+        }
+        let until: Instant = locks.now().saturating_add(pause);
+        let until = match self.wanted.wait {
+            Wait::Until(deadline) => until.min(deadline),
+            Wait::No | Wait::Forever => until,
+        };
+        watch.news(until.saturating_since(locks.now()), given_up).await;
+    }
+}
+
+/// How much later each waiter looks at what has run out than the one before it.
+const STAGGER: Duration = Duration::from_millis(50);
+const STAGGER_MAX: Duration = Duration::from_secs(1);
+/// Dates are whole milliseconds.
+pub(super) const AFTER: Duration = Duration::from_millis(1);

@@ -1,0 +1,236 @@
+//! Calls about locks, from their asking to their answer.
+
+use std::sync::Arc;
+
+use bson::Uuid;
+use lockcore::{
+    Command, Holder, Instant, Key, LeaveCause, Outcome, Refusal, Token, Wait, WaitUntilFree,
+};
+use lockstore::StoreError;
+use lockstore::remote::{LockAnswer, LockCall};
+
+use super::Locks;
+use super::attempts::Attempts;
+use super::given_up::GivenUp;
+use super::lock_document::{Happened, StoredGrant};
+use super::look::{Look, look};
+use super::standing::{Standing, number, number_of};
+use super::transition::Audit;
+use crate::failure::Failure;
+
+impl Locks {
+    /// Makes a call, and waits for its answer as long as the call says.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        call: LockCall,
+        given_up: &mut GivenUp,
+    ) -> LockAnswer {
+        let answer = match call {
+            LockCall::Acquire(wanted) => self.acquire(wanted, given_up).await,
+            LockCall::WaitUntilFree(wanted) => self.wait_until_free(wanted, given_up).await,
+            LockCall::Renew(renew) => {
+                let key = renew.key.clone();
+                self.ask(&key, Command::Renew(renew), "renewing a lease").await
+            }
+            LockCall::Release(release) => {
+                let key = release.key.clone();
+                self.ask(&key, Command::Release(release), "releasing a lock").await
+            }
+            LockCall::HandOn { key, holder, token } => {
+                let handed_on = self.hand_on(&key, &holder, token).await;
+                handed_on.map(|()| LockAnswer::Done(Outcome::Ended))
+            }
+            LockCall::Break { key, token, reason } => {
+                self.break_lock(key, token, reason.into()).await
+            }
+            LockCall::OpenSession => self.open_session().await,
+            LockCall::CloseSession { session } => self.close_session(session).await,
+        };
+        answer.unwrap_or_else(LockAnswer::Failed)
+    }
+
+    pub(super) async fn look_at(
+        &self,
+        key: &str,
+        wanted_session: Option<i64>,
+        asked_at: Instant,
+    ) -> Result<Look, Failure> {
+        look(&self.database, key, wanted_session, self.reads, asked_at).await
+    }
+
+    /// A command that is done at once.
+    async fn ask(
+        &self,
+        key: &Key,
+        command: Command,
+        what: &'static str,
+    ) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, what, Wait::No);
+        let request = Uuid::new();
+        let decide = |standing: &mut Standing| {
+            // An attempt of which we were not told has done it.
+            if let Some(Happened::Ended { .. }) = standing.document().last_of(request) {
+                return Ok(Outcome::Ended);
+            }
+            standing.execute(&command, request)
+        };
+        loop {
+            let looked = self.look_at(key.as_str(), None, self.now()).await;
+            let decided = match looked {
+                Ok(look) => self.change(&look, None, decide).await.map(|it| (look.moment, it)),
+                Err(failure) => Err(failure),
+            };
+            match decided {
+                Ok((moment, Ok(changed))) => {
+                    return Ok(LockAnswer::Done(match changed.outcome {
+                        Outcome::Renewed(renewed) => Outcome::Renewed(moment.granted(renewed)),
+                        outcome => outcome,
+                    }));
+                }
+                // It is not known whether that is so because of us.
+                Ok((_, Err(_))) if attempts.uncertain => return Err(attempts.unknown()),
+                Ok((moment, Err(refusal))) => {
+                    return Ok(LockAnswer::Refused(moment.refusal(refusal)));
+                }
+                Err(failure) => attempts.failed(failure, self).await?,
+            }
+        }
+    }
+
+    /// Ends a grant whose caller has given up, unless another call of its holder has joined it.
+    pub(super) async fn hand_on(
+        &self,
+        key: &Key,
+        holder: &Holder,
+        token: Token,
+    ) -> Result<(), StoreError> {
+        let mut attempts = Attempts::new(self, "handing a lock on", Wait::No);
+        let (request, stored) = (Uuid::new(), number(token));
+        let is_it = |grant: &StoredGrant| grant.token == stored && !grant.joined;
+        let release =
+            lockcore::Release { key: key.clone(), holder: holder.clone(), token: Some(token) };
+        let decide = |standing: &mut Standing| {
+            if !standing.document().grants.iter().any(is_it) {
+                return Ok(Outcome::Ended);
+            }
+            standing.execute(&Command::Release(release.clone()), request)
+        };
+        loop {
+            let handed_on = match self.look_at(key.as_str(), None, self.now()).await {
+                Ok(look) => self.change(&look, None, decide).await,
+                Err(failure) => Err(failure),
+            };
+            match handed_on {
+                Ok(_) => return Ok(()),
+                Err(failure) => attempts.failed(failure, self).await?,
+            }
+        }
+    }
+
+    async fn break_lock(
+        &self,
+        key: Key,
+        token: Token,
+        reason: String,
+    ) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, "breaking a lock", Wait::No);
+        let request = Uuid::new();
+        let command = Command::Break { key: key.clone(), token };
+        let decide = |standing: &mut Standing| standing.execute(&command, request);
+        loop {
+            let failure = match self.break_once(&key, token, &reason, request, decide).await {
+                Ok(answer) => {
+                    return match answer {
+                        LockAnswer::Refused(_) if attempts.uncertain => Err(attempts.unknown()),
+                        answer => Ok(answer),
+                    };
+                }
+                Err(failure) => failure,
+            };
+            attempts.failed(failure, self).await?;
+        }
+    }
+
+    async fn break_once(
+        &self,
+        key: &Key,
+        token: Token,
+        reason: &str,
+        request: Uuid,
+        decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
+    ) -> Result<LockAnswer, Failure> {
+        let look = self.look_at(key.as_str(), None, self.now()).await?;
+        let grants = look.document.iter().flat_map(|lock| &lock.grants);
+        let grant = grants.into_iter().find(|grant| grant.token == number(token));
+        let audit = grant.map(|grant| Audit {
+            holder: grant.holder.clone(),
+            token: grant.token,
+            reason: reason.into(),
+            request,
+            at: look.moment.date(),
+        });
+        let refused = match self.change(&look, audit.as_ref(), decide).await? {
+            Ok(_) => None,
+            Err(refusal) => Some(refusal),
+        };
+        // An attempt of which we were not told may have done it.
+        match (self.recorded(request).await?, refused) {
+            (Some(record), _) => Ok(LockAnswer::Broken(Box::new(record))),
+            (None, Some(refusal)) => Ok(LockAnswer::Refused(look.moment.refusal(refusal))),
+            (None, None) => Err(Failure::Conflict),
+        }
+    }
+
+    async fn wait_until_free(
+        &self,
+        wanted: WaitUntilFree,
+        given_up: &mut GivenUp,
+    ) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, "waiting for a lock to be free", wanted.wait);
+        let (key, session) = (wanted.key.as_str(), wanted.session.map(number_of));
+        let mut watch = None;
+        loop {
+            let now = self.now();
+            let look = match self.look_at(key, session, now).await {
+                Ok(look) => look,
+                Err(failure) => {
+                    attempts.failed(failure, self).await?;
+                    continue;
+                }
+            };
+            let mut standing = Standing::new(&look, None)?;
+            // Whoever waits is told by the watch, not by the table.
+            let once = WaitUntilFree { wait: Wait::No, ..wanted.clone() };
+            let decided = standing.execute(&Command::WaitUntilFree(once), Uuid::new());
+            let was_free = watch.as_ref().is_some_and(super::watching::Watch::was_free);
+            let refusal = match decided {
+                Ok(outcome) if watch.is_none() => return Ok(LockAnswer::Done(outcome)),
+                Ok(_) => return Ok(LockAnswer::Left(LeaveCause::Free)),
+                Err(Refusal::UnknownSession) if watch.is_some() => {
+                    return Ok(LockAnswer::Left(LeaveCause::SessionEnded));
+                }
+                Err(_) if was_free => return Ok(LockAnswer::Left(LeaveCause::Free)),
+                Err(refusal) => refusal,
+            };
+            if !matches!(refusal, Refusal::Held(_)) || wanted.wait == Wait::No {
+                return Ok(LockAnswer::Refused(look.moment.refusal(refusal)));
+            }
+            if wanted.wait.is_over(now) || given_up.is_given_up() {
+                return Ok(LockAnswer::Left(LeaveCause::TimedOut));
+            }
+            let Some(watch) = &mut watch else {
+                // What happens from now on is told; what has happened before, the next look shows.
+                watch = Some(self.watching.watch(key, None));
+                continue;
+            };
+            let mut pause = if watch.is_live() { self.waiter_ttl / 3 } else { self.look_again };
+            if let Some(due) = standing.next_deadline() {
+                pause = pause.min(look.moment.until(due) + super::acquiring::AFTER);
+            }
+            if let Wait::Until(deadline) = wanted.wait {
+                pause = pause.min(deadline.saturating_since(self.now()));
+            }
+            watch.news(pause, given_up).await;
+        }
+    }
+}

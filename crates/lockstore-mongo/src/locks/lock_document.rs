@@ -1,0 +1,216 @@
+//! The document of a lock.
+
+use bson::oid::ObjectId;
+use bson::{DateTime, Uuid};
+use lockcore::{EndCause, Mode};
+use serde::{Deserialize, Serialize};
+
+/// A lock as it stands in the collection `locks`. It is written whole, by whoever has seen the `rev` before; a lock that nobody holds keeps
+/// its document for an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LockDocument {
+    /// The key.
+    #[serde(rename = "_id")]
+    pub(crate) key: String,
+    /// Which state this is: drawn anew for each.
+    pub(crate) rev: ObjectId,
+    /// Of all its grants.
+    #[serde(with = "mode_name")]
+    pub(crate) mode: Mode,
+    pub(crate) grants: Vec<StoredGrant>,
+    /// Those who wait, first come, first served.
+    pub(crate) waiters: Vec<StoredWaiter>,
+    /// What has changed last, the latest at the end.
+    pub(crate) log: Vec<Entry>,
+    /// When the first of its leases runs out, if any does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) due: Option<DateTime>,
+    /// Since when nobody has held it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) freed_at: Option<DateTime>,
+}
+
+/// One holder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoredGrant {
+    pub(crate) holder: String,
+    pub(crate) token: i64,
+    /// The call that it was granted to.
+    pub(crate) request: Uuid,
+    pub(crate) since: DateTime,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) lease: Option<StoredLease>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) session: Option<i64>,
+    /// Whether another call of the holder has joined it.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(crate) joined: bool,
+}
+
+/// A lease.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredLease {
+    #[serde(rename = "ttlMS")]
+    pub(crate) ttl_ms: i64,
+    #[serde(rename = "expiresAt")]
+    pub(crate) expires_at: DateTime,
+}
+
+/// One who waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoredWaiter {
+    /// The call that waits.
+    pub(crate) request: Uuid,
+    pub(crate) holder: String,
+    #[serde(with = "mode_name")]
+    pub(crate) mode: Mode,
+    #[serde(rename = "ttlMS", skip_serializing_if = "Option::is_none", default)]
+    pub(crate) ttl_ms: Option<i64>,
+    /// Whether it wants the lock without end. What it is handed has an end nevertheless until it has said that it has it.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(crate) endless: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) session: Option<i64>,
+    /// Until when it waits, unless it gives a sign of life before.
+    pub(crate) until: DateTime,
+}
+
+/// Something that has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    /// The state that it made.
+    pub(crate) rev: ObjectId,
+    /// The call that it was done for, or that had waited for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) request: Option<Uuid>,
+    pub(crate) what: Happened,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum Happened {
+    Granted {
+        holder: String,
+        token: i64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lease: Option<StoredLease>,
+        waited: bool,
+    },
+    Renewed {
+        holder: String,
+        token: i64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lease: Option<StoredLease>,
+        /// Whether the holder has acquired it again.
+        acquired: bool,
+    },
+    Ended {
+        holder: String,
+        token: i64,
+        cause: Cause,
+    },
+    Waiting,
+    Left {
+        cause: Cause,
+    },
+}
+
+/// Why a grant or a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Cause {
+    Released,
+    Expired,
+    Broken,
+    SessionEnded,
+    TimedOut,
+    Cancelled,
+}
+
+impl LockDocument {
+    /// A lock that nobody has held so far.
+    pub(crate) fn free(key: &str) -> Self {
+        Self {
+            key: key.into(),
+            rev: ObjectId::new(),
+            mode: Mode::Exclusive,
+            grants: Vec::new(),
+            waiters: Vec::new(),
+            log: Vec::new(),
+            due: None,
+            freed_at: None,
+        }
+    }
+
+    /// The grant of `holder`.
+    pub(crate) fn grant_of(&mut self, holder: &str) -> Option<&mut StoredGrant> {
+        self.grants.iter_mut().find(|grant| grant.holder == holder)
+    }
+
+    /// The grant that a call was given.
+    pub(crate) fn granted_to(&self, request: Uuid) -> Option<&StoredGrant> {
+        self.grants.iter().find(|grant| grant.request == request)
+    }
+
+    /// Which of the waiters a call is.
+    pub(crate) fn place_of(&self, request: Uuid) -> Option<usize> {
+        self.waiters.iter().position(|waiter| waiter.request == request)
+    }
+
+    /// What has changed last for a call.
+    pub(crate) fn last_of(&self, request: Uuid) -> Option<&Happened> {
+        self.log.iter().rev().find(|entry| entry.request == Some(request)).map(|entry| &entry.what)
+    }
+
+    /// What this state has changed.
+    pub(crate) fn news(&self) -> impl Iterator<Item = &Entry> {
+        self.log.iter().filter(|entry| entry.rev == self.rev)
+    }
+}
+
+impl From<EndCause> for Cause {
+    fn from(cause: EndCause) -> Self {
+        match cause {
+            EndCause::Released => Self::Released,
+            EndCause::Expired => Self::Expired,
+            EndCause::Broken => Self::Broken,
+            EndCause::SessionEnded => Self::SessionEnded,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// The mode by its name.
+mod mode_name {
+    use lockcore::Mode;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const EXCLUSIVE: &str = "exclusive";
+    const SHARED: &str = "shared";
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub(super) fn serialize<S: Serializer>(mode: &Mode, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(match mode {
+            Mode::Exclusive => EXCLUSIVE,
+            Mode::Shared => SHARED,
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mode, D::Error> {
+        match &*String::deserialize(from)? {
+            EXCLUSIVE => Ok(Mode::Exclusive),
+            SHARED => Ok(Mode::Shared),
+            other => Err(D::Error::unknown_variant(other, &[EXCLUSIVE, SHARED])),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Sessions: kept alive by a sign of life now and then, and over when none has come for their TTL.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bson::{Bson, DateTime, Document, bson, doc};
+use futures_util::TryStreamExt;
+use lockcore::{Outcome, Refusal, SessionId, Wait};
+use lockstore::StoreError;
+use lockstore::remote::LockAnswer;
+use tokio::task::JoinHandle;
+
+use super::attempts::Attempts;
+use super::look::{StoredSession, concern};
+use super::standing::{number, number_of, session};
+use super::{LOCKS, Locks, SESSIONS};
+use crate::failure::Failure;
+
+/// The signs of life of this process's sessions.
+#[derive(Debug, Default)]
+pub(super) struct Heart {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sessions: BTreeSet<i64>,
+    beats: Option<JoinHandle<()>>,
+}
+
+impl Locks {
+    /// Begins a session of this process.
+    pub(super) async fn open_session(self: &Arc<Self>) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, "opening a session", Wait::No);
+        loop {
+            match self.insert_session().await {
+                Ok(session) => {
+                    self.beat_for(number_of(session));
+                    return Ok(LockAnswer::Done(Outcome::SessionOpened(session)));
+                }
+                // One that was opened and nobody was told of has nothing bound to it, and ends by itself.
+                Err(failure) => attempts.failed(failure, self).await?,
+            }
+        }
+    }
+
+    /// Ends a session, and all that is bound to it.
+    pub(super) async fn close_session(
+        self: &Arc<Self>,
+        closed: SessionId,
+    ) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, "ending a session", Wait::No);
+        let number = number_of(closed);
+        self.heart.lock().sessions.remove(&number);
+        loop {
+            match self.mark_closed(number).await {
+                Ok(true) => break,
+                Ok(false) => return Ok(LockAnswer::Refused(Refusal::UnknownSession)),
+                Err(failure) => attempts.failed(failure, self).await?,
+            }
+        }
+        loop {
+            match self.settle_bound_to(number).await {
+                Ok(()) => return Ok(LockAnswer::Done(Outcome::SessionClosed)),
+                Err(failure) => attempts.failed(failure, self).await?,
+            }
+        }
+    }
+
+    /// Ends the sessions of this process that are open still, and gives no more signs of life.
+    pub(super) async fn close_sessions(self: &Arc<Self>) {
+        let (open, beats) = {
+            let mut state = self.heart.lock();
+            (std::mem::take(&mut state.sessions), state.beats.take())
+        };
+        if let Some(beats) = beats {
+            beats.abort();
+        }
+        for number in open {
+            let Ok(session) = session(number) else { continue };
+            if let Err(error) = self.close_session(session).await {
+                tracing::warn!(%error, number, "a session ends by its TTL, for it could not be ended");
+            }
+        }
+    }
+
+    async fn insert_session(&self) -> Result<SessionId, Failure> {
+        let drawn = number(self.draw(1, None).await?);
+        // An upsert, so that the time is the primary's.
+        let until = self.lives_from_now();
+        let born = vec![doc! { "$set": {
+            "until": until, "closed": false, "openedAt": bson!("$$NOW"), "pid": std::process::id(),
+        } }];
+        let inserted = self
+            .database
+            .collection::<Document>(SESSIONS)
+            .update_one(doc! { "_id": drawn }, born)
+            .upsert(true)
+            .write_concern(self.majority.clone())
+            .await;
+        inserted.map_err(Failure::of)?;
+        Ok(session(drawn)?)
+    }
+
+    /// `false` if there is no such session (any more).
+    async fn mark_closed(&self, number: i64) -> Result<bool, Failure> {
+        let sessions = self.database.collection::<Document>(SESSIONS);
+        // Until when it is kept counts from now on.
+        let closed = vec![doc! { "$set": { "closed": true, "until": bson!("$$NOW") } }];
+        let marked = sessions
+            .update_one(doc! { "_id": number }, closed)
+            .write_concern(self.majority.clone())
+            .await
+            .map_err(Failure::of)?;
+        Ok(marked.matched_count > 0)
+    }
+
+    /// Hands on what is bound to a session that is over.
+    async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
+        let bound = doc! { "$or": [{ "grants.session": number }, { "waiters.session": number }] };
+        let locks = self.database.collection::<Document>(LOCKS);
+        let found =
+            locks.find(bound).projection(doc! { "_id": 1 }).read_concern(concern(self.reads));
+        let keys: Vec<Document> = found
+            .await
+            .map_err(Failure::of_reading)?
+            .try_collect()
+            .await
+            .map_err(Failure::of_reading)?;
+        for key in keys {
+            if let Some(key) = key.get("_id").and_then(Bson::as_str) {
+                self.settle(key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what has run out by now.
+    pub(super) async fn settle(&self, key: &str) -> Result<(), Failure> {
+        let look = self.look_at(key, None, self.now()).await?;
+        self.change(&look, None, |_| Ok(Outcome::Ended)).await.map(drop)
+    }
+
+    fn lives_from_now(&self) -> Bson {
+        let ttl = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
+        bson!({ "$add": ["$$NOW", ttl] })
+    }
+
+    fn beat_for(self: &Arc<Self>, number: i64) {
+        let mut state = self.heart.lock();
+        state.sessions.insert(number);
+        if state.beats.is_none() {
+            let locks = Arc::downgrade(self);
+            let pause = self.session_ttl / 3;
+            state.beats = Some(tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(pause).await;
+                    let Some(locks) = locks.upgrade() else { return };
+                    locks.beat().await;
+                }
+            }));
+        }
+    }
+
+    /// Says that this process lives. A session that has ended meanwhile stays so.
+    async fn beat(&self) {
+        let numbers: Vec<i64> = self.heart.lock().sessions.iter().copied().collect();
+        if numbers.is_empty() {
+            return;
+        }
+        let sessions = self.database.collection::<StoredSession>(SESSIONS);
+        let living = doc! {
+            "_id": { "$in": &numbers },
+            "closed": false,
+            "$expr": { "$gt": ["$until", "$$NOW"] },
+        };
+        let lives = vec![doc! { "$set": { "until": self.lives_from_now() } }];
+        let beaten = sessions.update_many(living.clone(), lives);
+        let matched = match beaten.write_concern(self.majority.clone()).await {
+            Ok(beaten) => beaten.matched_count,
+            Err(error) => {
+                tracing::warn!(%error, "no sign of life of the sessions of this process was taken");
+                return;
+            }
+        };
+        if usize::try_from(matched).is_ok_and(|matched| matched == numbers.len()) {
+            return;
+        }
+        let found = sessions.find(living).read_concern(concern(self.reads)).await;
+        let Ok(found) = found else { return };
+        let Ok(living) = found.try_collect::<Vec<_>>().await else { return };
+        let mut state = self.heart.lock();
+        for number in numbers {
+            if living.iter().all(|session| session.number != number)
+                && state.sessions.remove(&number)
+            {
+                tracing::warn!(number, "a session has ended: no sign of life came in time");
+            }
+        }
+    }
+}
+
+impl Heart {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        if let Some(beats) = self.lock().beats.take() {
+            beats.abort();
+        }
+    }
+}
+
+/// When a session that is over is forgotten, as an index of its `until` has it.
+pub(super) const FORGOTTEN_AFTER_SECONDS: u64 = 3_600;
+
+/// A date, for those who list sessions.
+pub(super) type Until = DateTime;

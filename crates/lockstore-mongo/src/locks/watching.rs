@@ -1,0 +1,269 @@
+//! Being told of changes: one change stream a process, for all that wait and all that subscribe.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bson::{Document, RawDocumentBuf, Uuid, doc};
+use futures_util::StreamExt;
+use mongodb::Database;
+use mongodb::change_stream::ChangeStream;
+use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::events::Subscriptions;
+use super::given_up::GivenUp;
+use super::lock_document::LockDocument;
+use super::{LOCKS, SESSIONS};
+
+/// Who is told of which changes.
+#[derive(Debug)]
+pub(super) struct Watching {
+    seen: Arc<Seen>,
+    /// Follows the stream, once somebody is interested.
+    follower: Mutex<Option<JoinHandle<()>>>,
+    /// Ends leases that have run out, while somebody has subscribed.
+    sweeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    database: Database,
+    watched: Mutex<HashMap<String, Vec<Arc<Watched>>>>,
+    subscriptions: Arc<Subscriptions>,
+    /// Whether the stream is open: nothing happens that it does not tell.
+    is_live: AtomicBool,
+    came_live: Notify,
+}
+
+/// One who watches a key. Dropping it ends that.
+#[derive(Debug)]
+pub(super) struct Watch {
+    key: String,
+    watched: Arc<Watched>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    /// The call that waits for the lock; `None` if it only waits to see it free.
+    request: Option<Uuid>,
+    news: Notify,
+    /// Whether it was seen free.
+    freed: AtomicBool,
+}
+
+type Event = ChangeStreamEvent<RawDocumentBuf>;
+
+impl Watching {
+    pub(super) fn new(database: Database) -> Self {
+        let seen = Seen {
+            database,
+            watched: Mutex::default(),
+            subscriptions: Arc::default(),
+            is_live: AtomicBool::new(false),
+            came_live: Notify::new(),
+        };
+        Self { seen: Arc::new(seen), follower: Mutex::default(), sweeper: Mutex::default() }
+    }
+
+    /// Watches a key from now on: for a call that waits for its lock, or to see it free. To be called on the driver's threads.
+    pub(super) fn watch(&self, key: &str, request: Option<Uuid>) -> Watch {
+        let (news, freed) = (Notify::new(), AtomicBool::new(false));
+        let watched = Arc::new(Watched { request, news, freed });
+        lock(&self.seen.watched).entry(key.into()).or_default().push(Arc::clone(&watched));
+        self.follow(&Handle::current());
+        Watch { key: key.into(), watched, seen: Arc::clone(&self.seen) }
+    }
+
+    /// Waits until everything that happens is told.
+    pub(super) async fn live(&self) {
+        loop {
+            let came_live = self.seen.came_live.notified();
+            if self.seen.is_live.load(Ordering::SeqCst) {
+                return;
+            }
+            came_live.await;
+        }
+    }
+
+    /// Does `step` again and again until it is `false`, unless that is done already.
+    pub(super) fn sweep<F, S>(&self, step: S)
+    where
+        S: Fn() -> F + Send + 'static,
+        F: Future<Output = bool> + Send,
+    {
+        let mut sweeper = lock(&self.sweeper);
+        if sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            *sweeper = Some(tokio::spawn(async move { while step().await {} }));
+        }
+    }
+
+    /// What is subscribed to.
+    pub(super) fn subscriptions(&self) -> &Arc<Subscriptions> {
+        &self.seen.subscriptions
+    }
+
+    /// Has the stream followed, if it is not already.
+    pub(super) fn follow(&self, threads: &Handle) {
+        let mut follower = lock(&self.follower);
+        if follower.is_none() {
+            *follower = Some(threads.spawn(follow(Arc::clone(&self.seen))));
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        for task in [&self.follower, &self.sweeper] {
+            if let Some(task) = lock(task).take() {
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// Whether every change is told: if not, it is worth looking now and then.
+    pub(super) fn is_live(&self) -> bool {
+        self.seen.is_live.load(Ordering::SeqCst)
+    }
+
+    /// Whether nobody held the lock at some time since it is watched.
+    pub(super) fn was_free(&self) -> bool {
+        self.watched.freed.load(Ordering::SeqCst)
+    }
+
+    /// Waits until there is news, for `at_most`, or until the caller gives up.
+    pub(super) async fn news(&mut self, at_most: Duration, given_up: &mut GivenUp) {
+        tokio::select! {
+            () = self.watched.news.notified() => {}
+            () = given_up.given_up() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = lock(&self.seen.watched);
+        if let Some(here) = watched.get_mut(&self.key) {
+            here.retain(|other| !Arc::ptr_eq(other, &self.watched));
+            if here.is_empty() {
+                watched.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Whoever watches looks again.
+    fn wake_all(&self) {
+        for watched in lock(&self.watched).values().flatten() {
+            watched.news.notify_one();
+        }
+    }
+
+    fn take(&self, event: &Event) {
+        let collection = event.ns.as_ref().and_then(|namespace| namespace.coll.as_deref());
+        match collection {
+            Some(LOCKS) => self.take_lock(event),
+            Some(SESSIONS) => self.subscriptions.session_changed(event),
+            _ => {}
+        }
+    }
+
+    fn take_lock(&self, event: &Event) {
+        let Some(key) = event.document_key.as_ref().and_then(|key| key.get_str("_id").ok()) else {
+            return;
+        };
+        let lock: Option<LockDocument> = event
+            .full_document
+            .as_ref()
+            .and_then(|document| bson::deserialize_from_slice(document.as_bytes()).ok());
+        if let Some(watched) = self::lock(&self.watched).get(key) {
+            for watched in watched {
+                watched.take(lock.as_ref());
+            }
+        }
+        if let Some(lock) = &lock {
+            self.subscriptions.lock_changed(event, lock);
+        }
+    }
+}
+
+impl Watched {
+    fn take(&self, lock: Option<&LockDocument>) {
+        let Some(lock) = lock else { return self.news.notify_one() };
+        let is_free = lock.grants.is_empty();
+        let concerns = match self.request {
+            // The first sees to what runs out; the others need only know when they wait no longer.
+            Some(request) => lock.place_of(request).is_none_or(|place| place == 0),
+            None => is_free,
+        };
+        if is_free {
+            self.freed.store(true, Ordering::SeqCst);
+        }
+        if concerns {
+            self.news.notify_one();
+        }
+    }
+}
+
+/// Follows the stream for as long as the store is open.
+async fn follow(seen: Arc<Seen>) {
+    let mut after: Option<ResumeToken> = None;
+    loop {
+        match open(&seen.database, after.clone()).await {
+            Ok(mut stream) => {
+                seen.is_live.store(true, Ordering::SeqCst);
+                seen.came_live.notify_waiters();
+                // What happened before this was not told.
+                seen.wake_all();
+                while let Some(event) = stream.next().await {
+                    match event {
+                        Ok(event) => seen.take(&event),
+                        Err(error) => {
+                            tracing::debug!(%error, "the change stream has ended");
+                            break;
+                        }
+                    }
+                    after = stream.resume_token();
+                }
+                after = stream.resume_token().or(after);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "there is no change stream");
+                // Where it stood may be gone from the oplog.
+                if after.take().is_some() {
+                    seen.subscriptions.miss();
+                }
+            }
+        }
+        seen.is_live.store(false, Ordering::SeqCst);
+        seen.wake_all();
+        tokio::time::sleep(OPEN_AGAIN).await;
+    }
+}
+
+async fn open(
+    database: &Database,
+    after: Option<ResumeToken>,
+) -> mongodb::error::Result<ChangeStream<Event>> {
+    let of_ours: Document = doc! { "$match": {
+        "ns.coll": { "$in": [LOCKS, SESSIONS] },
+        "operationType": { "$in": ["insert", "replace", "update", "delete"] },
+    } };
+    let stream = database.watch().pipeline([of_ours]).resume_after(after).await?;
+    Ok(stream.with_type())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long until a stream that has ended is opened again.
+const OPEN_AGAIN: Duration = Duration::from_millis(200);

@@ -1,0 +1,248 @@
+//! A replica set as the other end of a store.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bson::{RawDocument, RawDocumentBuf};
+use lockcore::{Holder, Instant, Key};
+use lockstore::presence::SessionInfo;
+use lockstore::remote::{
+    ClientSessions, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding, Remote,
+};
+use lockstore::{
+    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, Stats, StoreError,
+    SystemClock,
+};
+use mongodb::Client;
+
+use crate::documents::Documents;
+use crate::locks::{Locks, give_up, never};
+use crate::options::ReplicaSetOptions;
+use crate::runtime::Threads;
+
+/// A replica set, as this process uses it.
+pub(crate) struct ReplicaSet {
+    threads: Threads,
+    locks: Arc<Locks>,
+    documents: Arc<Documents>,
+    clock: Arc<dyn Clock>,
+    client_sessions: ClientSessions,
+    strict_release: bool,
+    is_closed: AtomicBool,
+    opened_by: u32,
+    opened_in: forkguard::Guard,
+    address: Arc<Path>,
+}
+
+impl ReplicaSet {
+    /// Over a client of the driver. `address` is what it is called in errors.
+    pub(crate) fn new(
+        threads: Threads,
+        client: Client,
+        address: Arc<Path>,
+        options: &ReplicaSetOptions,
+    ) -> io::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
+        let locks = Locks::new(client.clone(), Arc::clone(&address), Arc::clone(&clock), options);
+        Ok(Self {
+            threads,
+            locks: Arc::new(locks),
+            documents: Arc::new(Documents::new(client)),
+            clock,
+            client_sessions: ClientSessions::default(),
+            strict_release: options.strict_release,
+            is_closed: AtomicBool::new(false),
+            opened_by: std::process::id(),
+            opened_in: forkguard::new(),
+            address,
+        })
+    }
+
+    /// Makes what the locks need to be there, and so finds out whether there is a primary that takes it.
+    pub(crate) fn prepare(&self) -> Result<mongodb::error::Result<()>, StoreError> {
+        let locks = Arc::clone(&self.locks);
+        self.threads.run(async move { locks.prepare().await })
+    }
+
+    /// Does `work` on the driver's threads, and waits for it.
+    fn run<T, F>(&self, work: impl FnOnce(Arc<Locks>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.check_usable()?;
+        self.threads.run(work(Arc::clone(&self.locks)))?
+    }
+
+    fn not_here(&self, what: &str) -> StoreError {
+        let address = self.address.display();
+        StoreError::Elsewhere {
+            what: format!("{what} is MongoDB's own affair at {address}").into(),
+        }
+    }
+}
+
+impl Remote for ReplicaSet {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    fn check_usable(&self) -> Result<(), StoreError> {
+        if self.opened_in.clone().detected_fork() {
+            return Err(StoreError::Forked { opened_by: self.opened_by });
+        }
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+
+    fn run_command(
+        &self,
+        database: &str,
+        command: &RawDocument,
+        deadline: Option<Instant>,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        self.check_usable()?;
+        let documents = Arc::clone(&self.documents);
+        let (database, command) = (database.to_owned(), command.to_owned());
+        self.threads.run(async move { documents.run(&database, &command, deadline).await })?
+    }
+
+    fn start_command(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        deadline: Option<Instant>,
+        on_reply: OnReply,
+    ) -> Outstanding {
+        if let Err(error) = self.check_usable() {
+            on_reply(Err(error));
+            return Outstanding::answered();
+        }
+        let (documents, database) = (Arc::clone(&self.documents), database.to_owned());
+        let running = self.threads.spawn(async move {
+            on_reply(documents.run(&database, &command, deadline).await);
+        });
+        Outstanding::new(move || running.abort())
+    }
+
+    fn client_sessions(&self) -> &ClientSessions {
+        &self.client_sessions
+    }
+
+    fn strict_release(&self) -> bool {
+        self.strict_release
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        self.is_closed.store(true, Ordering::SeqCst);
+        let locks = Arc::clone(&self.locks);
+        self.threads.run(async move { locks.close().await })
+    }
+
+    fn call(&self, call: LockCall) -> LockAnswer {
+        if let Err(error) = self.check_usable() {
+            return LockAnswer::Failed(error);
+        }
+        let locks = Arc::clone(&self.locks);
+        let answered = self.threads.run(async move { locks.answer(call, &mut never()).await });
+        answered.unwrap_or_else(LockAnswer::Failed)
+    }
+
+    fn start(&self, call: LockCall, on_answer: OnAnswer) -> Outstanding {
+        if let Err(error) = self.check_usable() {
+            on_answer(LockAnswer::Failed(error));
+            return Outstanding::answered();
+        }
+        let locks = Arc::clone(&self.locks);
+        let (give_up, mut given_up) = give_up();
+        locks.begun();
+        self.threads.spawn(async move {
+            let answer = locks.answer(call, &mut given_up).await;
+            locks.done();
+            on_answer(answer);
+        });
+        Outstanding::telling(move |left| give_up.left(left))
+    }
+
+    fn is_held(&self, key: &Key, holder: Option<&Holder>) -> Result<bool, StoreError> {
+        let (key, holder) = (key.clone(), holder.cloned());
+        self.run(|locks| async move { locks.is_held(&key, holder.as_ref()).await })
+    }
+
+    fn inspect(&self, key: &Key) -> Result<Option<LockInfo>, StoreError> {
+        let key = key.clone();
+        self.run(|locks| async move { locks.inspect(&key).await })
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LockInfo>, StoreError> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.run(move |locks| async move { locks.list(&prefix, after.as_deref(), limit).await })
+    }
+
+    fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<BreakRecord>, StoreError> {
+        self.run(move |locks| async move { locks.audit(before, limit).await })
+    }
+
+    fn subscribe(&self, prefix: &str, events_max: Option<usize>) -> Result<u64, StoreError> {
+        let prefix = prefix.to_owned();
+        self.run(move |locks| async move { locks.subscribe(prefix, events_max).await })
+    }
+
+    fn next_events(&self, subscription: u64, on_events: OnEvents) -> Outstanding {
+        if let Err(error) = self.check_usable() {
+            on_events(Err(error));
+            return Outstanding::answered();
+        }
+        let locks = Arc::clone(&self.locks);
+        locks.next_events(subscription, on_events);
+        Outstanding::new(move || locks.leave_events(subscription))
+    }
+
+    fn unsubscribe(&self, subscription: u64) {
+        self.locks.unsubscribe(subscription);
+    }
+
+    fn sessions(&self) -> Result<Vec<SessionInfo>, StoreError> {
+        self.run(|locks| async move { locks.list_sessions().await })
+    }
+
+    fn stats(&self) -> Result<Stats, StoreError> {
+        self.run(|locks| async move { locks.stats().await })
+    }
+
+    /// Nothing is recovered here: the replica set has never been closed.
+    fn recovery(&self) -> Result<Recovery, StoreError> {
+        self.check_usable()?;
+        Ok(Recovery::default())
+    }
+
+    fn check(&self) -> Result<CheckReport, StoreError> {
+        Err(self.not_here("checking the files (`validate`)"))
+    }
+
+    fn backup(&self, path: &Path) -> Result<(), MaintenanceError> {
+        Err(self.not_here(&format!("a backup to {} (`mongodump`)", path.display())).into())
+    }
+
+    fn compact(&self) -> Result<bool, StoreError> {
+        Err(self.not_here("compacting (`compact`)"))
+    }
+}
+
+impl fmt::Debug for ReplicaSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicaSet").field("address", &self.address).finish_non_exhaustive()
+    }
+}
