@@ -1,39 +1,164 @@
 //! Documents on a replica set: MongoDB's own commands.
+//!
+//! A command is sent as its caller wrote it, with what makes its reply worth something: reads show what most members have, and what this
+//! process was told before; a write is on most members when it is answered, and is done once or not at all, however often it has to be
+//! sent. What is not MongoDB's in a command (`lockFences`, `lockTransaction` ...) is taken out and done here.
+//!
+//! | what is asked | how it is done |
+//! | --- | --- |
+//! | reads | sent again after errors of the network and of a primary that goes |
+//! | `insert`, `findAndModify`, `update` and `delete` of one document a statement | as retryable writes, under [numbers of ours](numbered) |
+//! | what relies on [grants](fences), but for changes of collections and indexes | in a transaction with them |
+//! | [transactions](transactions) | as the driver's |
+//! | anything else that changes something | sent once, and then [`OutcomeUnknown`](StoreError::OutcomeUnknown), unless [doing it twice](again) is doing it once |
+
+mod again;
+mod batch;
+mod body;
+mod concerns;
+mod cursors;
+mod fenced;
+mod fences;
+mod limit;
+mod lock_transitions;
+mod numbered;
+mod sending;
+mod transactions;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use lockcore::Instant;
-use lockstore::StoreError;
+use lockstore::remote::serving;
+use lockstore::{Clock, DocumentError, ErrorCode, Refusal, StoreError};
 use mongodb::Client;
 
-use crate::failure::elsewhere;
+use crate::options::ReplicaSetOptions;
+use again::Again;
+use batch::{Batch, Merged};
+use body::{has_field, is_part_of_transaction, name_of};
+use concerns::Concerns;
+use cursors::Cursors;
+use limit::Limit;
+use numbered::Numbered;
+use transactions::Transactions;
+
+pub(crate) use lock_transitions::{Applied, Later, LockTransitions};
 
 /// The documents of a replica set.
 #[derive(Debug)]
 pub(crate) struct Documents {
     client: Client,
+    clock: Arc<dyn Clock>,
+    /// What the replica set is called in errors.
+    address: Arc<Path>,
+    options: ReplicaSetOptions,
+    concerns: Concerns,
+    numbered: Numbered,
+    cursors: Cursors,
+    transactions: Transactions,
+    locks: Arc<dyn LockTransitions>,
 }
 
 impl Documents {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    /// Over a client of the driver. `address` is what the replica set is called in errors; `locks` does what transactions do to locks.
+    pub(crate) fn new(
+        client: Client,
+        clock: Arc<dyn Clock>,
+        address: Arc<Path>,
+        options: &ReplicaSetOptions,
+        locks: Arc<dyn LockTransitions>,
+    ) -> Self {
+        Self {
+            client,
+            clock,
+            address,
+            options: options.clone(),
+            concerns: Concerns::new(options),
+            numbered: Numbered::default(),
+            cursors: Cursors::default(),
+            transactions: Transactions::default(),
+            locks,
+        }
     }
 
-    /// Runs a command, and gives its reply, which tells of errors too.
+    /// Runs a command, and gives its reply, which tells of errors too. Without a `deadline` it goes on for
+    /// [`patience`](ReplicaSetOptions::patience) after something has first gone wrong on the way.
+    ///
+    /// # Errors
+    ///
+    /// There is no reply: [`StoreError::Unreachable`], and nothing was done; [`StoreError::OutcomeUnknown`], and the command was done or
+    /// not.
     pub(crate) async fn run(
         &self,
         database: &str,
         command: &RawDocument,
-        _deadline: Option<Instant>,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let ran = self.client.database(database).run_raw_command(command.to_owned()).await;
-        match ran {
-            Ok(reply) => RawDocumentBuf::try_from(&reply).map_err(|error| StoreError::Internal {
-                what: format!("a reply cannot be written: {error}").into(),
-            }),
-            Err(error) => match error.server_response() {
-                Some(reply) => Ok(reply.clone()),
-                None => Err(elsewhere(&error)),
-            },
+        let limit = Limit::new(&*self.clock, deadline, self.options.patience);
+        let name = name_of(command);
+        if is_part_of_transaction(command) {
+            return self.run_in_transaction(database, command, limit).await;
+        }
+        match name {
+            "startSession" => return self.open_client_session().await,
+            "endSessions" => return Ok(self.end_client_sessions(command).await),
+            "getMore" => return self.get_more(database, command, limit).await,
+            "killCursors" => return self.kill_cursors(database, command, limit).await,
+            _ => {}
+        }
+        if has_field(command, "txnNumber") {
+            let message =
+                "the store numbers retryable writes itself: leave 'lsid' and 'txnNumber' out";
+            return Ok(refused(ErrorCode::INVALID_OPTIONS, message));
+        }
+        let again = Again::of(command);
+        let fences = match serving::fences(command) {
+            Ok(fences) => fences,
+            Err(error) => return Ok(serving::failed(&error.into())),
+        };
+        if !fences.is_empty() && again != Again::Freely {
+            return self.run_fenced(database, command, &fences, limit).await;
+        }
+        self.run_alone(database, command, limit).await
+    }
+
+    /// Runs a command that relies on nothing, in as many as its size needs.
+    async fn run_alone(
+        &self,
+        database: &str,
+        command: &RawDocument,
+        limit: Limit,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let Some(batch) = Batch::of(command).filter(Batch::is_too_large) else {
+            return self.run_one(database, command, limit).await;
+        };
+        let mut merged = Merged::new(&batch);
+        for part in batch.parts() {
+            let reply = self.run_one(database, &batch.command(part.clone()), limit).await?;
+            if merged.add(part, &reply).is_break() {
+                break;
+            }
+        }
+        Ok(merged.finish())
+    }
+
+    async fn run_one(
+        &self,
+        database: &str,
+        command: &RawDocument,
+        limit: Limit,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        match Again::of(command) {
+            Again::Numbered => self.run_numbered(database, command, limit).await,
+            _ if cursors::may_open(command) => self.open_cursor(database, command, limit).await,
+            again => self.send(database, command, again, None, limit).await,
         }
     }
+}
+
+/// The reply of a command that is refused here.
+fn refused(code: ErrorCode, message: impl Into<String>) -> RawDocumentBuf {
+    serving::failed(&DocumentError::from(Refusal::new(code, message.into())))
 }

@@ -17,6 +17,7 @@ mod audit;
 mod calls;
 mod events;
 mod given_up;
+mod in_transactions;
 mod indexes;
 mod lock_document;
 mod look;

@@ -48,10 +48,14 @@ impl ReplicaSet {
     ) -> io::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
         let locks = Locks::new(client.clone(), Arc::clone(&address), Arc::clone(&clock), options);
+        let locks = Arc::new(locks);
+        let (own_clock, own_address) = (Arc::clone(&clock), Arc::clone(&address));
+        let transitions = Arc::clone(&locks);
+        let documents = Documents::new(client, own_clock, own_address, options, transitions);
         Ok(Self {
             threads,
-            locks: Arc::new(locks),
-            documents: Arc::new(Documents::new(client)),
+            locks,
+            documents: Arc::new(documents),
             clock,
             client_sessions: ClientSessions::default(),
             strict_release: options.strict_release,
@@ -143,7 +147,11 @@ impl Remote for ReplicaSet {
         self.check_usable()?;
         self.is_closed.store(true, Ordering::SeqCst);
         let locks = Arc::clone(&self.locks);
-        self.threads.run(async move { locks.close().await })
+        let documents = Arc::clone(&self.documents);
+        self.threads.run(async move {
+            documents.close().await;
+            locks.close().await;
+        })
     }
 
     fn call(&self, call: LockCall) -> LockAnswer {

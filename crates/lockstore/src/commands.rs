@@ -184,6 +184,11 @@ pub(crate) fn failed(error: &DocumentError) -> RawDocumentBuf {
     Reply::failure(error, &Within::Nothing.labels(error))
 }
 
+/// The reply of a command that failed in a transaction.
+pub(crate) fn failed_in_transaction(error: &DocumentError) -> RawDocumentBuf {
+    Reply::failure(error, &Within::Transaction.labels(error))
+}
+
 /// What a command runs in, so that it is known what its error means for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Within {

@@ -104,6 +104,7 @@
 mod call;
 mod client_sessions;
 mod outstanding;
+pub mod serving;
 mod through_commands;
 
 pub(crate) mod document_locks;

@@ -148,7 +148,7 @@ impl Locks {
     }
 
     /// Writes the document of a lock, if it is still as it was seen.
-    async fn write(
+    pub(super) async fn write(
         &self,
         look: &Look,
         document: &LockDocument,

@@ -8,7 +8,7 @@ use super::arguments::Arguments;
 use crate::fence::Fence;
 
 /// The fences of a command: `lockFences: [{ key: "nightly-report", holder: "worker 7", token: 42 }]`.
-pub(super) fn parse(command: Document<'_>) -> Result<Vec<Fence>, Error> {
+pub(crate) fn parse(command: Document<'_>) -> Result<Vec<Fence>, Error> {
     let fences = match command.get("lockFences") {
         Value::Missing => return Ok(Vec::new()),
         Value::Array(fences) => fences,

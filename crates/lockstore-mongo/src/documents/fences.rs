@@ -1,0 +1,140 @@
+//! What writes rely on.
+//!
+//! A grant is relied on by *touching* the document of its lock in the transaction of the write: that is a change, so whoever changes the lock
+//! meanwhile and this transaction cannot both be committed, which reading would allow.
+
+use bson::oid::ObjectId;
+use bson::{DateTime, RawDocument, RawDocumentBuf, rawdoc};
+use lockcore::{Holder, Mode, Token};
+use lockstore::remote::serving;
+use lockstore::{Fence, HeldBy};
+use mongodb::ClientSession;
+use std::time::Duration;
+
+use super::Documents;
+use super::body::{has_succeeded, number};
+use super::fenced::Failed;
+use crate::locks::LOCKS;
+
+impl Documents {
+    /// Checks within a transaction that grants are there, and makes them stay until its commit.
+    pub(super) async fn touch(
+        &self,
+        fences: &[Fence],
+        session: &mut ClientSession,
+    ) -> Result<(), Failed> {
+        for fence in fences {
+            let touched = self.run_in(session, &self.options.database, &touching(fence)).await;
+            let conflict = match touched {
+                Ok(touched) if number(&touched, "n") == Some(1) => continue,
+                // The transaction began before the grant, or after its end.
+                Ok(_) => Failed::conflict("the lock has changed"),
+                Err(failed) if failed.transient().is_some() => failed,
+                Err(failed) => return Err(failed),
+            };
+            return Err(match self.look_at(fence).await? {
+                Found::There => conflict,
+                Found::Gone(now_held_by) => {
+                    let lost = serving::lock_lost(fence, now_held_by);
+                    Failed::Reply(serving::failed_in_transaction(&lost))
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks at a grant as it is now, outside of the transaction that relies on it.
+    async fn look_at(&self, fence: &Fence) -> Result<Found, Failed> {
+        let seen = self.run_raw(&self.options.database, looking(fence), None).await;
+        let seen = seen.map_err(|error| self.failed(&error))?;
+        if !has_succeeded(&seen) {
+            return Err(Failed::Reply(seen));
+        }
+        let grants = grants(&seen).unwrap_or_default();
+        let is_it = |by: &HeldBy| by.holder == *fence.holder() && by.token == fence.token();
+        Ok(if grants.iter().any(is_it) {
+            Found::There
+        } else {
+            Found::Gone(grants.into_iter().next())
+        })
+    }
+}
+
+/// What has become of a grant.
+enum Found {
+    There,
+    /// Who holds the lock now; of several, the first.
+    Gone(Option<HeldBy>),
+}
+
+/// Sets `touched` in the lock's document, if the grant is in it, and not over by the primary's time.
+fn touching(fence: &Fence) -> RawDocumentBuf {
+    let (key, holder, token) = (fence.key().as_str(), fence.holder().as_str(), token(fence));
+    let is_it = rawdoc! { "$and": [
+        { "$eq": ["$$grant.token", token] },
+        { "$eq": ["$$grant.holder", { "$literal": holder }] },
+        { "$or": [
+            { "$eq": [{ "$type": "$$grant.lease.expiresAt" }, "missing"] },
+            { "$gt": ["$$grant.lease.expiresAt", "$$NOW"] },
+        ] },
+    ] };
+    let is_there = rawdoc! { "$anyElementTrue": {
+        "$map": { "input": "$grants", "as": "grant", "in": is_it },
+    } };
+    rawdoc! {
+        "update": LOCKS,
+        "updates": [{
+            "q": { "_id": key, "$expr": is_there },
+            "u": { "$set": { "touched": ObjectId::new() } },
+        }],
+    }
+}
+
+/// Who holds the lock, and what time it is.
+fn looking(fence: &Fence) -> RawDocumentBuf {
+    let key = fence.key().as_str();
+    rawdoc! {
+        "aggregate": LOCKS,
+        "pipeline": [
+            { "$match": { "_id": key } },
+            { "$project": { "mode": 1, "grants": 1, "now": "$$NOW" } },
+        ],
+        "cursor": {},
+        "readConcern": { "level": "majority" },
+    }
+}
+
+/// The grants of a lock that was looked at which are not over.
+fn grants(seen: &RawDocument) -> Option<Vec<HeldBy>> {
+    let batch = seen.get_document("cursor").ok()?.get_array("firstBatch").ok()?;
+    let lock = batch.into_iter().next()?.ok()?.as_document()?;
+    let now = lock.get_datetime("now").ok()?;
+    let mode = match lock.get_str("mode").ok()? {
+        "shared" => Mode::Shared,
+        _ => Mode::Exclusive,
+    };
+    let grants = lock.get_array("grants").ok()?.into_iter().flatten();
+    let grants = grants.filter_map(|grant| held_by(grant.as_document()?, mode, now));
+    Some(grants.collect())
+}
+
+fn held_by(grant: &RawDocument, mode: Mode, now: DateTime) -> Option<HeldBy> {
+    let lease = grant.get_document("lease").ok();
+    let remaining = match lease.and_then(|lease| lease.get_datetime("expiresAt").ok()) {
+        Some(expires_at) => Some(left(expires_at, now)?),
+        None => None,
+    };
+    let token = u64::try_from(number(grant, "token")?).ok().and_then(Token::new)?;
+    let holder = Holder::new(grant.get_str("holder").ok()?).ok()?;
+    Some(HeldBy { mode, holder, token, remaining })
+}
+
+/// How long it is until then, if it is not over.
+fn left(until: DateTime, now: DateTime) -> Option<Duration> {
+    let millis = until.timestamp_millis() - now.timestamp_millis();
+    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+}
+
+fn token(fence: &Fence) -> i64 {
+    fence.token().get().cast_signed()
+}

@@ -1,0 +1,121 @@
+//! What commits of transactions do to locks.
+
+use bson::Uuid;
+use lockcore::{Acquire, Command, Holder, Key, Outcome, Refusal, Release, Renew, Token};
+use lockstore::StoreError;
+use lockstore::remote::LockCall;
+use mongodb::ClientSession;
+
+use super::Locks;
+use super::look::Look;
+use super::standing::{Standing, number_of, token};
+use crate::documents::{Applied, Later, LockTransitions};
+use crate::failure::Failure;
+
+impl LockTransitions for Locks {
+    fn look(&self, call: LockCall) -> Later<'_, Result<Result<LockCall, Refusal>, StoreError>> {
+        Box::pin(async move {
+            let (key, mut command) = asked(&call)?;
+            let seen = self.seen_for(key, &command).await;
+            let look = seen.map_err(|failure| failure.told("a look at a lock", &self.address))?;
+            let mut standing = Standing::new(&look, None)?;
+            if let Command::Renew(Renew { holder, token, .. })
+            | Command::Release(Release { holder, token, .. }) = &mut command
+            {
+                if token.is_some() {
+                    // That it is gone is told by the commit.
+                    return Ok(Ok(call));
+                }
+                *token = token_of(&standing, holder)?;
+            }
+            Ok(match standing.execute(&command, Uuid::new()) {
+                Ok(_) => Ok(call_of(command).unwrap_or(call)),
+                Err(refusal) => Err(look.moment.refusal(refusal)),
+            })
+        })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        session: &'a mut ClientSession,
+        call: &'a LockCall,
+    ) -> Later<'a, Result<Applied, StoreError>> {
+        Box::pin(async move {
+            match self.apply_in(session, call).await {
+                Ok(applied) => Ok(applied),
+                Err(Failure::Conflict) => Ok(Applied::Conflict("a lock has changed".into())),
+                Err(Failure::Unknown(error)) => Ok(Applied::Conflict(error.kind.to_string())),
+                Err(failure) => Err(failure.told("a change of a lock", &self.address)),
+            }
+        })
+    }
+}
+
+impl Locks {
+    async fn apply_in(
+        &self,
+        session: &mut ClientSession,
+        call: &LockCall,
+    ) -> Result<Applied, Failure> {
+        let (key, command) = asked(call)?;
+        let (look, request) = (self.seen_for(key, &command).await?, Uuid::new());
+        let mut standing = Standing::new(&look, None)?;
+        let mut done = standing.execute(&command, request);
+        if done.is_ok() && standing.tokens() > 0 {
+            // Drawn outside of the transaction, which sees the counter as it was when it began. Drawn behind the look, it is above all
+            // tokens that the lock has had.
+            let first = self.draw(standing.tokens(), None).await?;
+            standing = Standing::new(&look, Some(first))?;
+            done = standing.execute(&command, request);
+        }
+        let outcome = match done {
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Applied::Refused(look.moment.refusal(refusal))),
+        };
+        if standing.has_changed() {
+            self.write(&look, &standing.into_document(), Some(session)).await?;
+        }
+        Ok(Applied::Done(match outcome {
+            Outcome::Granted(granted) => Outcome::Granted(look.moment.granted(granted)),
+            Outcome::Renewed(granted) => Outcome::Renewed(look.moment.granted(granted)),
+            outcome => outcome,
+        }))
+    }
+
+    async fn seen_for(&self, key: &Key, command: &Command) -> Result<Look, Failure> {
+        let session = match command {
+            Command::Acquire(Acquire { session, .. }) => session.map(number_of),
+            _ => None,
+        };
+        self.look_at(key.as_str(), session, self.now()).await
+    }
+}
+
+/// The lock that a call is about, and what the table is asked.
+fn asked(call: &LockCall) -> Result<(&Key, Command), StoreError> {
+    let command = match call {
+        LockCall::Acquire(acquire) => Some(Command::Acquire(acquire.clone())),
+        LockCall::Renew(renew) => Some(Command::Renew(renew.clone())),
+        LockCall::Release(release) => Some(Command::Release(release.clone())),
+        _ => None,
+    };
+    call.key().zip(command).ok_or_else(|| {
+        let what = format!("no commit makes the call {call:?}");
+        StoreError::Internal { what: what.into() }
+    })
+}
+
+fn call_of(command: Command) -> Option<LockCall> {
+    match command {
+        Command::Acquire(acquire) => Some(LockCall::Acquire(acquire)),
+        Command::Renew(renew) => Some(LockCall::Renew(renew)),
+        Command::Release(release) => Some(LockCall::Release(release)),
+        _ => None,
+    }
+}
+
+/// The grant that a holder has.
+fn token_of(standing: &Standing, holder: &Holder) -> Result<Option<Token>, StoreError> {
+    let mut grants = standing.document().grants.iter();
+    grants.find(|grant| grant.holder == holder.as_str()).map(|grant| token(grant.token)).transpose()
+}
