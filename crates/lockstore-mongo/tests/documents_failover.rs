@@ -63,9 +63,9 @@ const PATIENCE: Duration = Duration::from_secs(100);
 #[test]
 fn what_was_acknowledged_is_there_once_whichever_primary_was_killed() {
     let (set, _alone) = alone();
-    let store = connect(set);
-    let jobs: Collection = store.database("failover").collection("jobs");
-    let counters: Collection = store.database("failover").collection("counters");
+    let (store, database) = (connect(set), new_database());
+    let jobs: Collection = store.database(&database).collection("jobs");
+    let counters: Collection = store.database(&database).collection("counters");
     let (is_over, progress) = (AtomicBool::new(false), AtomicU64::new(0));
     let done: Vec<(BTreeSet<i64>, i64)> = thread::scope(|scope| {
         let work = |worker: i64| {
@@ -152,8 +152,8 @@ fn transactions_go_on_with_the_next_primary() {
 #[test]
 fn a_cursor_whose_primary_was_killed_is_not_found() {
     let (set, _alone) = alone();
-    let store = connect(set);
-    let jobs: Collection = store.database("failover").collection("jobs");
+    let (store, database) = (connect(set), new_database());
+    let jobs: Collection = store.database(&database).collection("jobs");
     jobs.insert_many((0..100).map(|id| doc! { "_id": id })).run().unwrap();
     let mut found = jobs.find(doc! {}).batch_size(10).run().unwrap();
     found.next().unwrap().unwrap();
