@@ -15,6 +15,7 @@
 mod again;
 mod batch;
 mod body;
+mod committing;
 mod concerns;
 mod cursors;
 mod fenced;
@@ -38,7 +39,7 @@ use crate::options::ReplicaSetOptions;
 use again::Again;
 use batch::{Batch, Merged};
 use body::{has_field, is_part_of_transaction, name_of};
-use concerns::Concerns;
+use concerns::{Concerns, takes_write_concern};
 use cursors::Cursors;
 use limit::Limit;
 use numbered::Numbered;
@@ -113,12 +114,11 @@ impl Documents {
                 "the store numbers retryable writes itself: leave 'lsid' and 'txnNumber' out";
             return Ok(refused(ErrorCode::INVALID_OPTIONS, message));
         }
-        let again = Again::of(command);
         let fences = match serving::fences(command) {
             Ok(fences) => fences,
             Err(error) => return Ok(serving::failed(&error.into())),
         };
-        if !fences.is_empty() && again != Again::Freely {
+        if !fences.is_empty() && takes_write_concern(command) {
             return self.run_fenced(database, command, &fences, limit).await;
         }
         self.run_alone(database, command, limit).await

@@ -1,4 +1,5 @@
 //! Documents on a replica set, through the same interface as anywhere.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::time::Duration;
 
@@ -219,6 +220,29 @@ fn a_command_that_fails_ends_its_transaction_and_whoever_goes_on_is_told() {
 }
 
 #[test]
+fn what_cannot_be_in_a_transaction_is_refused_and_does_not_end_it() {
+    let own = Own::filled(3);
+    let mut tx = own.store.begin_transaction().unwrap();
+    let first = rawdoc! {
+        "insert": "jobs", "documents": [{ "_id": 10 }], "readConcern": { "level": "snapshot" },
+    };
+    assert_eq!(tx.run_command(&own.database, &first).get_i32("n").unwrap(), 1);
+    for (command, code) in [
+        (rawdoc! { "drop": "jobs" }, ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION),
+        (first, ErrorCode::INVALID_OPTIONS),
+        (
+            rawdoc! { "delete": "jobs", "deletes": [], "writeConcern": { "w": 1 } },
+            ErrorCode::INVALID_OPTIONS,
+        ),
+    ] {
+        let refused = tx.run_command(&own.database, &command);
+        assert_eq!(refused.get_i32("code").unwrap(), code.value(), "{refused:?}");
+    }
+    tx.commit().unwrap();
+    assert_eq!(ids(&own.jobs()), [0, 1, 2, 10]);
+}
+
+#[test]
 fn a_transaction_ends_with_its_lifetime() {
     let own = Own::filled(3);
     let lifetime = Duration::from_millis(200);
@@ -253,6 +277,8 @@ fn what_relies_on_a_grant_is_refused_when_it_is_gone() {
     let by = lost.now_held_by.unwrap();
     assert_eq!((by.holder.as_str(), by.token), ("other", other.token()));
     assert!(by.remaining.unwrap() > Duration::from_secs(30));
+    let late = fenced.create_index(IndexModel::new(doc! { "kind": 1 })).unwrap_err();
+    assert!(matches!(late, DocumentError::LockLost(_)), "{late:?}");
     assert_eq!(ids(&own.jobs()), [0, 1, 2, 10]);
 }
 

@@ -78,7 +78,7 @@ impl<'c> Batch<'c> {
         let mut command = RawDocumentBuf::new();
         for (name, value) in self.command.iter().flatten() {
             if name.as_str() != self.list {
-                command.append(name, value.to_owned());
+                command.append(name, value);
                 continue;
             }
             let mut statements = RawArrayBuf::new();
@@ -129,7 +129,7 @@ impl Merged {
         }
         for (name, to) in [("upserted", &mut self.upserted), ("writeErrors", &mut self.errors)] {
             let Ok(items) = reply.get_array(name) else { continue };
-            let items = items.into_iter().flatten().filter_map(|item| item.as_document());
+            let items = items.into_iter().flatten().filter_map(bson::RawBsonRef::as_document);
             to.extend(items.map(|item| moved(item, first)));
         }
         if let Ok(error) = reply.get_document("writeConcernError") {
@@ -179,7 +179,7 @@ fn moved(item: &RawDocument, first: usize) -> RawDocumentBuf {
     for (name, value) in item.iter().flatten() {
         match (name.as_str(), index_of(item)) {
             ("index", Some(index)) => moved.append(name, int(index + first)),
-            _ => moved.append(name, value.to_owned()),
+            _ => moved.append(name, value),
         }
     }
     moved

@@ -1,5 +1,6 @@
 //! Commands and replies as they are on the wire.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
@@ -32,10 +33,24 @@ pub(super) fn stripped(command: &RawDocument) -> RawDocumentBuf {
     let mut body = RawDocumentBuf::new();
     for (name, value) in command.iter().flatten() {
         if !OURS.contains(&name.as_str()) {
-            body.append(name, value.to_owned());
+            body.append(name, value);
         }
     }
     body
+}
+
+/// A command without a field.
+pub(super) fn without<'c>(command: &'c RawDocument, field: &str) -> Cow<'c, RawDocument> {
+    if !has_field(command, field) {
+        return Cow::Borrowed(command);
+    }
+    let mut rest = RawDocumentBuf::new();
+    for (name, value) in command.iter().flatten() {
+        if name.as_str() != field {
+            rest.append(name, value);
+        }
+    }
+    Cow::Owned(rest)
 }
 
 /// Whether a reply says that the command was carried out.

@@ -120,7 +120,7 @@ impl Documents {
         limit: Limit,
     ) -> Result<RawDocumentBuf, StoreError> {
         if let Ok(ids) = command.get_array("cursors") {
-            for id in ids.into_iter().flatten().filter_map(|id| id.as_i64()) {
+            for id in ids.into_iter().flatten().filter_map(bson::RawBsonRef::as_i64) {
                 drop(self.cursors.take(id));
             }
         }

@@ -27,10 +27,7 @@ pub(crate) enum Applied {
 pub(crate) trait LockTransitions: Debug + Send + Sync {
     /// Looks whether a call that a commit is to make can be made as things stand, and gives it as the commit shall make it: a grant that is not
     /// named is the one that its holder has now.
-    fn look<'a>(
-        &'a self,
-        call: LockCall,
-    ) -> Later<'a, Result<Result<LockCall, Refusal>, StoreError>>;
+    fn look(&self, call: LockCall) -> Later<'_, Result<Result<LockCall, Refusal>, StoreError>>;
 
     /// Makes a call within the transaction of `session`, which is open.
     fn apply<'a>(

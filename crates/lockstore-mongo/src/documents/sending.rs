@@ -48,10 +48,10 @@ impl Documents {
         let (mut tries, mut may_be_done) = (limit.tries(), false);
         loop {
             let session = within.as_mut().map(|within| &mut *within.session);
-            let Some(tried) = limit.bound(self.try_once(database, &body, session)).await else {
+            let Some(come) = limit.bound(self.try_once(database, &body, session)).await else {
                 return Err(if writes { unknown() } else { self.unreachable("no reply in time") });
             };
-            let why = match tried? {
+            let why = match come? {
                 Came::Reply(reply) if may_be_done && tells_nothing(&reply, again) => {
                     return Err(unknown());
                 }

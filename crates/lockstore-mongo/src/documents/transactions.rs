@@ -11,17 +11,16 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bson::{Binary, RawDocument, RawDocumentBuf, Uuid, rawdoc};
-use lockcore::Outcome;
-use lockstore::remote::{LockCall, serving};
-use lockstore::{DocumentError, ErrorCode, Fence, Refusal, StoreError, TransactionEnd};
+use lockstore::remote::serving;
+use lockstore::{DocumentError, ErrorCode, StoreError, TransactionEnd};
 use mongodb::ClientSession;
 use tokio::sync::Mutex;
 use tokio::time::Instant as Moment;
 
-use super::body::{has_field, name_of, number};
+use super::body::{has_field, name_of, number, without};
+use super::committing::Work;
 use super::fenced::Failed;
 use super::limit::Limit;
-use super::lock_transitions::Applied;
 use super::{Documents, refused};
 
 /// The client sessions in which transactions are, by name.
@@ -32,27 +31,20 @@ pub(super) struct Transactions {
 
 /// A client session, and its last transaction. One command at a time has it.
 #[derive(Debug)]
-struct Named {
-    session: ClientSession,
+pub(super) struct Named {
+    pub(super) session: ClientSession,
     /// The number that the transaction has for who asks.
     number: i64,
-    phase: Phase,
+    pub(super) phase: Phase,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     Open(Work),
     /// What the commit has told.
     Committed(RawDocumentBuf),
     /// What everybody is told from now on.
     Over(RawDocumentBuf),
-}
-
-/// What is kept of an open transaction until its commit.
-#[derive(Debug, Default)]
-struct Work {
-    fences: Vec<Fence>,
-    locks: Vec<LockCall>,
 }
 
 impl Transactions {
@@ -67,7 +59,7 @@ impl Transactions {
 
 impl Named {
     /// Gives up what is open. What MongoDB is not told of ends there by itself.
-    async fn abort(&mut self, why: RawDocumentBuf) {
+    pub(super) async fn abort(&mut self, why: RawDocumentBuf) {
         self.phase = Phase::Over(why);
         if let Err(error) = self.session.abort_transaction().await {
             tracing::debug!(error = %error.kind, "a transaction was not aborted");
@@ -76,12 +68,12 @@ impl Named {
 }
 
 /// A command of a transaction.
-struct Part<'c> {
-    name: &'c str,
-    database: &'c str,
-    command: &'c RawDocument,
-    number: i64,
-    limit: Limit,
+pub(super) struct Part<'c> {
+    pub(super) name: &'c str,
+    pub(super) database: &'c str,
+    pub(super) command: &'c RawDocument,
+    pub(super) number: i64,
+    pub(super) limit: Limit,
 }
 
 impl Documents {
@@ -190,10 +182,12 @@ impl Documents {
     async fn go_on(&self, it: &mut Named, part: &Part<'_>) -> Result<RawDocumentBuf, StoreError> {
         let Phase::Open(work) = &mut it.phase else { return Ok(aborted(part.number)) };
         match serving::fences(part.command) {
-            Ok(fences) => add(&mut work.fences, fences),
+            Ok(fences) => work.rely_on(fences),
             Err(error) => return Ok(serving::failed_in_transaction(&error.into())),
         }
-        let run = self.run_in(&mut it.session, part.database, part.command);
+        // What it asks to read it gets, and more: what most members had at one moment.
+        let command = without(part.command, "readConcern");
+        let run = self.run_in(&mut it.session, part.database, &command);
         let failed = match part.limit.bound(run).await {
             Some(Ok(reply)) => return Ok(reply),
             Some(Err(failed)) => failed,
@@ -201,90 +195,6 @@ impl Documents {
         };
         it.abort(aborted(part.number)).await;
         failed.reply()
-    }
-
-    /// Keeps a call about a lock for the commit, unless it is known by now that it cannot be made.
-    async fn note(&self, it: &mut Named, part: &Part<'_>) -> Result<RawDocumentBuf, StoreError> {
-        let now = self.clock.now();
-        let own = super::body::stripped(part.command);
-        let parsed = serving::fences(part.command).and_then(|fences| {
-            let call = serving::call_in_transaction(&own, now).transpose()?;
-            let nothing = || Refusal::new(ErrorCode::COMMAND_NOT_FOUND, "no call about a lock");
-            Ok((call.ok_or_else(nothing)?, fences))
-        });
-        let (call, fences) = match parsed {
-            Ok(parsed) => parsed,
-            Err(error) => return Ok(serving::failed_in_transaction(&error.into())),
-        };
-        let Phase::Open(work) = &mut it.phase else { return Ok(aborted(part.number)) };
-        add(&mut work.fences, fences);
-        if work.locks.iter().any(|noted| noted.key() == call.key())
-            && let Some(key) = call.key()
-        {
-            return Ok(serving::failed_in_transaction(&serving::changed_already(key)));
-        }
-        let looked = match part.limit.bound(self.locks.look(call.clone())).await {
-            Some(looked) => looked?,
-            None => return Err(self.unreachable("no reply in time")),
-        };
-        match looked {
-            Ok(call) => {
-                work.locks.push(call);
-                Ok(serving::noted())
-            }
-            Err(refusal) => Ok(serving::refused(&call, refusal, self.clock.now())),
-        }
-    }
-
-    /// Commits, with all that was kept for that.
-    async fn end(&self, it: &mut Named, part: &Part<'_>) -> Result<RawDocumentBuf, StoreError> {
-        let Phase::Open(work) = &mut it.phase else { return Ok(aborted(part.number)) };
-        match serving::fences(part.command) {
-            Ok(fences) => add(&mut work.fences, fences),
-            Err(error) => return Ok(serving::failed_in_transaction(&error.into())),
-        }
-        let work = std::mem::take(work);
-        let bound = part.limit.bound(self.change_locks(&mut it.session, &work));
-        let changed = match bound.await {
-            Some(changed) => changed,
-            None => Err(Failed::Store(self.unreachable("no reply in time"))),
-        };
-        let outcomes = match changed {
-            Ok(outcomes) => outcomes,
-            Err(failed) => {
-                it.abort(aborted(part.number)).await;
-                return failed.reply();
-            }
-        };
-        let Named { session, .. } = it;
-        if let Err(failed) = self.commit(session, part.limit, part.command).await {
-            it.phase = Phase::Over(aborted(part.number));
-            return failed.reply();
-        }
-        let reply = serving::committed(&outcomes);
-        it.phase = Phase::Committed(reply.clone());
-        Ok(reply)
-    }
-
-    /// Does in a transaction what its commit is to do to locks, after it has made sure of what it relies on.
-    async fn change_locks(
-        &self,
-        session: &mut ClientSession,
-        work: &Work,
-    ) -> Result<Vec<Outcome>, Failed> {
-        self.touch(&work.fences, session).await?;
-        let mut outcomes = Vec::with_capacity(work.locks.len());
-        for call in &work.locks {
-            match self.locks.apply(session, call).await.map_err(Failed::Store)? {
-                Applied::Done(outcome) => outcomes.push(outcome),
-                Applied::Refused(refusal) => {
-                    let error = serving::commit_refused(call, refusal, self.clock.now());
-                    return Err(Failed::Reply(serving::failed_in_transaction(&error)));
-                }
-                Applied::Conflict(why) => return Err(Failed::conflict(&why)),
-            }
-        }
-        Ok(outcomes)
     }
 }
 
@@ -299,12 +209,16 @@ impl Part<'_> {
         u64::try_from(number(options, "lifetimeMS")?).ok().map(Duration::from_millis)
     }
 
-    /// The refusal of what no command in a transaction may say.
+    /// The refusal of what cannot be in a transaction. MongoDB would end the transaction for it.
     fn refusal(&self) -> Option<RawDocumentBuf> {
+        if !IN_TRANSACTIONS.contains(&self.name) {
+            let message = format!("Cannot run '{}' in a multi-document transaction.", self.name);
+            return Some(refused(ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION, message));
+        }
         let message = if has_field(self.command, "writeConcern") {
-            "a transaction's commit is on most members: leave 'writeConcern' out"
-        } else if has_field(self.command, "readConcern") {
-            "a transaction reads what most members had at one moment: leave 'readConcern' out"
+            "writeConcern is not allowed within a multi-statement transaction"
+        } else if has_field(self.command, "readConcern") && !self.starts() {
+            "Only the first command in a transaction may specify a readConcern"
         } else {
             return None;
         };
@@ -333,17 +247,8 @@ async fn expire(named: Weak<Mutex<Named>>, number: i64, lifetime: Duration, at: 
     }
 }
 
-/// Adds fences that are not there yet.
-fn add(fences: &mut Vec<Fence>, more: Vec<Fence>) {
-    for fence in more {
-        if !fences.contains(&fence) {
-            fences.push(fence);
-        }
-    }
-}
-
 /// What a transaction that has been aborted tells, whose whole is not run again.
-fn aborted(number: i64) -> RawDocumentBuf {
+pub(super) fn aborted(number: i64) -> RawDocumentBuf {
     let message = format!("Transaction with {{ txnNumber: {number} }} has been aborted.");
     refused(ErrorCode::NO_SUCH_TRANSACTION, message)
 }
@@ -352,6 +257,25 @@ fn lsid_of(lsid: &RawDocument) -> Option<Uuid> {
     let id = lsid.get_binary("id").ok()?;
     Some(Uuid::from_bytes(id.bytes.try_into().ok()?))
 }
+
+/// The commands of transactions: MongoDB's, but for those that make collections and indexes, and ours that are for the commit.
+const IN_TRANSACTIONS: [&str; 15] = [
+    "abortTransaction",
+    "aggregate",
+    "commitTransaction",
+    "delete",
+    "distinct",
+    "find",
+    "findAndModify",
+    "findandmodify",
+    "getMore",
+    "insert",
+    "killCursors",
+    "lockAcquire",
+    "lockRelease",
+    "lockRenew",
+    "update",
+];
 
 /// How many client sessions may be open at a time.
 const OPEN_MAX: usize = 10_000;

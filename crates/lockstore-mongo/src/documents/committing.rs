@@ -1,0 +1,125 @@
+//! What a transaction keeps for its commit, and the commit.
+
+use bson::RawDocumentBuf;
+use lockcore::Outcome;
+use lockstore::remote::{LockCall, serving};
+use lockstore::{ErrorCode, Fence, Refusal, StoreError};
+use mongodb::ClientSession;
+
+use super::Documents;
+use super::body::stripped;
+use super::fenced::Failed;
+use super::lock_transitions::Applied;
+use super::transactions::{Named, Part, Phase, aborted};
+
+/// What is kept of an open transaction until its commit.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    fences: Vec<Fence>,
+    locks: Vec<LockCall>,
+}
+
+impl Work {
+    /// Adds fences, unless they are there.
+    pub(super) fn rely_on(&mut self, fences: Vec<Fence>) {
+        for fence in fences {
+            if !self.fences.contains(&fence) {
+                self.fences.push(fence);
+            }
+        }
+    }
+}
+
+impl Documents {
+    /// Keeps a call about a lock for the commit, unless it is known by now that it cannot be made.
+    pub(super) async fn note(
+        &self,
+        it: &mut Named,
+        part: &Part<'_>,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let now = self.clock.now();
+        let own = stripped(part.command);
+        let parsed = serving::fences(part.command).and_then(|fences| {
+            let call = serving::call_in_transaction(&own, now).transpose()?;
+            let nothing = || Refusal::new(ErrorCode::COMMAND_NOT_FOUND, "no call about a lock");
+            Ok((call.ok_or_else(nothing)?, fences))
+        });
+        let (call, fences) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(serving::failed_in_transaction(&error.into())),
+        };
+        let Phase::Open(work) = &mut it.phase else { return Ok(aborted(part.number)) };
+        work.rely_on(fences);
+        if work.locks.iter().any(|noted| noted.key() == call.key())
+            && let Some(key) = call.key()
+        {
+            return Ok(serving::failed_in_transaction(&serving::changed_already(key)));
+        }
+        let looked = match part.limit.bound(self.locks.look(call.clone())).await {
+            Some(looked) => looked?,
+            None => return Err(self.unreachable("no reply in time")),
+        };
+        match looked {
+            Ok(call) => {
+                work.locks.push(call);
+                Ok(serving::noted())
+            }
+            Err(refusal) => Ok(serving::refused(&call, refusal, self.clock.now())),
+        }
+    }
+
+    /// Commits, with all that was kept for that.
+    pub(super) async fn end(
+        &self,
+        it: &mut Named,
+        part: &Part<'_>,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let Phase::Open(work) = &mut it.phase else { return Ok(aborted(part.number)) };
+        match serving::fences(part.command) {
+            Ok(fences) => work.rely_on(fences),
+            Err(error) => return Ok(serving::failed_in_transaction(&error.into())),
+        }
+        let work = std::mem::take(work);
+        let bound = part.limit.bound(self.change_locks(&mut it.session, &work));
+        let changed = match bound.await {
+            Some(changed) => changed,
+            None => Err(Failed::Store(self.unreachable("no reply in time"))),
+        };
+        let outcomes = match changed {
+            Ok(outcomes) => outcomes,
+            Err(failed) => {
+                it.abort(aborted(part.number)).await;
+                return failed.reply();
+            }
+        };
+        let Named { session, .. } = it;
+        if let Err(failed) = self.commit(session, part.limit, part.command).await {
+            it.phase = Phase::Over(aborted(part.number));
+            return failed.reply();
+        }
+        let reply = serving::committed(&outcomes);
+        it.phase = Phase::Committed(reply.clone());
+        Ok(reply)
+    }
+
+    /// Does in a transaction what its commit is to do to locks, after it has made sure of what it relies on.
+    async fn change_locks(
+        &self,
+        session: &mut ClientSession,
+        work: &Work,
+    ) -> Result<Vec<Outcome>, Failed> {
+        self.touch(&work.fences, session).await?;
+        let mut outcomes = Vec::with_capacity(work.locks.len());
+        for call in &work.locks {
+            match self.locks.apply(session, call).await.map_err(Failed::Store)? {
+                Applied::Done(outcome) => outcomes.push(outcome),
+                Applied::Refused(refusal) => {
+                    let error = serving::commit_refused(call, refusal, self.clock.now());
+                    return Err(Failed::Reply(serving::failed_in_transaction(&error)));
+                }
+                Applied::Conflict(why) => return Err(Failed::conflict(&why)),
+            }
+        }
+        Ok(outcomes)
+    }
+}
