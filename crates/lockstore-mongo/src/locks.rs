@@ -12,6 +12,7 @@
 //! | `audit` | a document for each break |
 
 mod acquiring;
+mod at_once;
 mod attempts;
 mod audit;
 mod calls;

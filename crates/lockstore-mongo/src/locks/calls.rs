@@ -67,6 +67,13 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, what, Wait::No);
         let request = Uuid::new();
+        if let Command::Release(release) = &command {
+            match self.release_at_once(release, request).await {
+                Ok(true) => return Ok(LockAnswer::Done(Outcome::Ended)),
+                Ok(false) => {}
+                Err(failure) => attempts.failed(failure, self).await?,
+            }
+        }
         let decide = |standing: &mut Standing| {
             // An attempt of which we were not told has done it.
             let last = standing.document().last_of(request);

@@ -381,7 +381,8 @@ pub(crate) fn number_of(session: SessionId) -> i64 {
     i64::try_from(session.get()).unwrap_or(i64::MAX)
 }
 
-fn millis(ttl: Ttl) -> i64 {
+/// A TTL as it is stored.
+pub(super) fn millis(ttl: Ttl) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -396,4 +397,4 @@ const LIMITS: Limits = Limits {
 };
 
 /// How many writes a lock remembers: so long can be told what has become of a call whose reply was lost.
-const LOG_MAX: i64 = 32;
+pub(super) const LOG_MAX: i64 = 32;

@@ -29,7 +29,7 @@ pub(super) fn written(document: Document, new_grants: i64) -> Vec<Document> {
 }
 
 /// One less than the first new token.
-fn before_the_first() -> Bson {
+pub(super) fn before_the_first() -> Bson {
     bson!({ "$max": [{ "$ifNull": ["$last", 0_i64] }, cluster_time()] })
 }
 
