@@ -18,7 +18,7 @@ impl LockTransitions for Locks {
             let (key, mut command) = asked(&call)?;
             let seen = self.seen_for(key, &command).await;
             let look = seen.map_err(|failure| failure.told("a look at a lock", &self.address))?;
-            let mut standing = Standing::new(&look, None)?;
+            let mut standing = Standing::new(&look)?;
             if let Command::Renew(Renew { holder, token, .. })
             | Command::Release(Release { holder, token, .. }) = &mut command
             {
@@ -59,27 +59,15 @@ impl Locks {
     ) -> Result<Applied, Failure> {
         let (key, command) = asked(call)?;
         let (look, request) = (self.seen_for(key, &command).await?, Uuid::new());
-        let mut standing = Standing::new(&look, None)?;
-        let mut done = standing.execute(&command, request);
-        if done.is_ok() && standing.tokens() > 0 {
-            // Drawn outside of the transaction, which sees the counter as it was when it began. Drawn behind the look, it is above all
-            // tokens that the lock has had.
-            let first = self.draw(standing.tokens(), None).await?;
-            standing = Standing::new(&look, Some(first))?;
-            done = standing.execute(&command, request);
-        }
-        let outcome = match done {
-            Ok(outcome) => outcome,
-            Err(refusal) => return Ok(Applied::Refused(look.moment.refusal(refusal))),
-        };
-        if standing.has_changed() {
-            self.write(&look, &standing.into_document(), Some(session)).await?;
-        }
-        Ok(Applied::Done(match outcome {
-            Outcome::Granted(granted) => Outcome::Granted(look.moment.granted(granted)),
-            Outcome::Renewed(granted) => Outcome::Renewed(look.moment.granted(granted)),
-            outcome => outcome,
-        }))
+        let decide = |standing: &mut Standing| standing.execute(&command, request);
+        Ok(match self.change_in(session, &look, None, decide).await? {
+            Ok(changed) => Applied::Done(match changed.outcome {
+                Outcome::Granted(granted) => Outcome::Granted(look.moment.granted(granted)),
+                Outcome::Renewed(granted) => Outcome::Renewed(look.moment.granted(granted)),
+                outcome => outcome,
+            }),
+            Err(refusal) => Applied::Refused(look.moment.refusal(refusal)),
+        })
     }
 
     async fn seen_for(&self, key: &Key, command: &Command) -> Result<Look, Failure> {
