@@ -33,7 +33,7 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
         assert!(order.is_sorted_by_key(|(i, _)| *i), "{order:?}");
         assert!(order.is_sorted_by_key(|(_, token)| *token), "{order:?}");
         assert!(!store.is_locked("a").unwrap());
-        assert!(store.check().unwrap().is_sound());
+        deployment.assert_sound(&store);
     });
 }
 
@@ -55,7 +55,7 @@ fn many_threads_never_hold_at_once() {
                 });
             }
         });
-        assert!(store.check().unwrap().is_sound());
+        deployment.assert_sound(&store);
     });
 }
 
