@@ -23,5 +23,5 @@ mod replica_set;
 mod runtime;
 mod time;
 
-pub use connect::{ConnectError, connect, is_replica_set};
+pub use connect::{ConnectError, connect, is_replica_set, without_secrets};
 pub use options::{Reads, ReplicaSetOptions};
