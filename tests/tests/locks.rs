@@ -81,7 +81,9 @@ fn a_lease_ends_by_itself() {
     on_all_deployments(|deployment| {
         let store = deployment.in_memory();
         let guard = store.lock("k").ttl(Duration::from_millis(50)).acquire().unwrap();
-        assert!(!store.wait_until_free("k", Some(Duration::from_millis(10))).unwrap());
+        // However slow everything is, it is not free before the lease is over.
+        let is_free = store.wait_until_free("k", Some(Duration::from_millis(10))).unwrap();
+        assert!(!is_free || guard.is_lost());
         assert!(store.wait_until_free("k", Some(Duration::from_secs(10))).unwrap());
         assert!(guard.is_lost());
         assert!(guard.renew().is_err());
