@@ -1,13 +1,13 @@
 //! Keyed locks on a replica set.
 //!
 //! A lock is one document, and a change of it one conditional write: [`look`] at it, let lockcore decide how it stands
-//! ([`standing`]), write it if it is still as it was seen ([`transition`]). What gives out fencing tokens draws them from one counter in
-//! the same transaction. Time is the primary's.
+//! ([`standing`]), write it if it is still as it was seen ([`transition`]). The primary gives out fencing [`tokens`] in that write. Time is
+//! the primary's.
 //!
 //! | collection | what |
 //! | --- | --- |
 //! | `locks` | a document for each key: who holds it, who waits, what has changed last |
-//! | `counters` | the next token |
+//! | `counters` | the last number of a session or a break |
 //! | `sessions` | a document for each session: until when it lives |
 //! | `audit` | a document for each break |
 
@@ -23,6 +23,7 @@ mod look;
 mod reading;
 mod sessions;
 mod standing;
+mod tokens;
 mod transition;
 mod watching;
 
@@ -130,7 +131,5 @@ pub(crate) const LOCKS: &str = "locks";
 pub(crate) const SESSIONS: &str = "sessions";
 /// The collection of breaks.
 pub(crate) const AUDIT: &str = "audit";
-/// The collection with the counter.
+/// The collection of the counter.
 pub(crate) const COUNTERS: &str = "counters";
-/// The `_id` of the counter that tokens, sessions and records of breaks are numbered by.
-pub(crate) const NUMBERS: &str = "numbers";

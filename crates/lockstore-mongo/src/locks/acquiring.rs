@@ -10,8 +10,8 @@ use lockstore::remote::LockAnswer;
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
-use super::lock_document::{Happened, LockDocument};
-use super::standing::{Standing, number_of, token};
+use super::lock_document::{Happened, StoredGrant};
+use super::standing::{Standing, number_of};
 use super::transition::Changed;
 use super::watching::Watch;
 use crate::time::Moment;
@@ -47,7 +47,7 @@ impl Locks {
             let decided = match self.look_at(wanted.key.as_str(), session, now).await {
                 Ok(look) => {
                     let decide = |standing: &mut Standing| acquiring.decide(standing, may_wait);
-                    self.change(&look, None, decide).await.map(|decided| (look.moment, decided))
+                    self.change(&look, decide).await.map(|decided| (look.moment, decided))
                 }
                 Err(failure) => Err(failure),
             };
@@ -96,7 +96,7 @@ impl Locks {
 impl Acquiring {
     /// What becomes of it as the lock stands.
     fn decide(&self, standing: &mut Standing, may_wait: bool) -> Result<Outcome, Refusal> {
-        if let Some(granted) = self.granted(standing.document()) {
+        if let Some(granted) = self.granted(standing) {
             return self.claim(standing, granted);
         }
         if let Some(place) = standing.document().place_of(self.request) {
@@ -126,19 +126,21 @@ impl Acquiring {
     }
 
     /// What it was granted already.
-    fn granted(&self, document: &LockDocument) -> Option<Granted> {
-        let (grant, rejoined) = match document.granted_to(self.request) {
-            Some(grant) => (grant, false),
-            None => match document.last_of(self.request)? {
-                Happened::Renewed { holder, token, acquired: true, .. } => {
-                    let grants = &mut document.grants.iter();
-                    (grants.find(|grant| grant.holder == *holder && grant.token == *token)?, true)
-                }
-                _ => return None,
-            },
-        };
-        let lease = grant.lease.map(|lease| lease.lease()).transpose().ok()?;
-        Some(Granted { token: token(grant.token).ok()?, lease, rejoined })
+    fn granted(&self, standing: &Standing) -> Option<Granted> {
+        let document = standing.document();
+        let rejoined = document.granted_to(self.request).is_none();
+        if rejoined {
+            let joined = document.last_of(self.request)?;
+            let is_it = |grant: &StoredGrant| {
+                joined.holder.as_ref() == Some(&grant.holder) && joined.token == Some(grant.token)
+            };
+            let is_joined = matches!(joined.what, Happened::Renewed { acquired: true, .. });
+            if !is_joined || !document.grants.iter().any(is_it) {
+                return None;
+            }
+        }
+        let grant = standing.lock()?.grant_of(&self.wanted.holder)?;
+        Some(Granted { token: grant.token, lease: grant.lease, rejoined })
     }
 
     /// Whoever was handed a lock that is to have no end says so before it relies on it: else one that died while it waited would hold

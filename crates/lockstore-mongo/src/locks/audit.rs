@@ -16,7 +16,7 @@ use crate::time::instant;
 /// A break, as its document in the collection `audit` has it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredBreak {
-    /// From the counter of the tokens.
+    /// From the counter.
     #[serde(rename = "_id")]
     number: i64,
     key: String,
@@ -32,13 +32,13 @@ impl Locks {
     /// Records a break in the transaction that breaks.
     pub(super) async fn record(
         &self,
-        number: u64,
+        number: i64,
         key: &str,
         audit: &Audit,
         session: &mut ClientSession,
     ) -> Result<(), Failure> {
         let record = StoredBreak {
-            number: i64::try_from(number).unwrap_or(i64::MAX),
+            number,
             key: key.into(),
             holder: audit.holder.clone(),
             token: audit.token,

@@ -69,7 +69,8 @@ impl Locks {
         let request = Uuid::new();
         let decide = |standing: &mut Standing| {
             // An attempt of which we were not told has done it.
-            if let Some(Happened::Ended { .. }) = standing.document().last_of(request) {
+            let last = standing.document().last_of(request);
+            if last.is_some_and(|entry| matches!(entry.what, Happened::Ended { .. })) {
                 return Ok(Outcome::Ended);
             }
             standing.execute(&command, request)
@@ -77,7 +78,7 @@ impl Locks {
         loop {
             let looked = self.look_at(key.as_str(), None, self.now()).await;
             let decided = match looked {
-                Ok(look) => self.change(&look, None, decide).await.map(|it| (look.moment, it)),
+                Ok(look) => self.change(&look, decide).await.map(|it| (look.moment, it)),
                 Err(failure) => Err(failure),
             };
             match decided {
@@ -117,7 +118,7 @@ impl Locks {
         };
         loop {
             let handed_on = match self.look_at(key.as_str(), None, self.now()).await {
-                Ok(look) => self.change(&look, None, decide).await,
+                Ok(look) => self.change(&look, decide).await,
                 Err(failure) => Err(failure),
             };
             match handed_on {
@@ -169,10 +170,12 @@ impl Locks {
             request,
             at: look.moment.date(),
         });
-        let refused = match self.change(&look, audit.as_ref(), decide).await? {
-            Ok(_) => None,
-            Err(refusal) => Some(refusal),
+        let decided = match &audit {
+            Some(audit) => self.change_on_record(&look, audit, decide).await?,
+            // Nothing is there to be broken.
+            None => self.change(&look, decide).await?,
         };
+        let refused = decided.err();
         // An attempt of which we were not told may have done it.
         match (self.recorded(request).await?, refused) {
             (Some(record), _) => Ok(LockAnswer::Broken(Box::new(record))),
@@ -198,7 +201,7 @@ impl Locks {
                     continue;
                 }
             };
-            let mut standing = Standing::new(&look, None)?;
+            let mut standing = Standing::new(&look)?;
             // Whoever waits is told by the watch, not by the table.
             let once = WaitUntilFree { wait: Wait::No, ..wanted.clone() };
             let decided = standing.execute(&Command::WaitUntilFree(once), Uuid::new());

@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bson::{RawDocumentBuf, Uuid};
-use lockcore::{EndCause, Instant, LeaveCause, Mode, WaiterId};
+use lockcore::{EndCause, LeaveCause, WaiterId};
 use lockstore::remote::OnEvents;
 use lockstore::{Event, EventKind, StoreError};
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 
-use super::lock_document::{Cause, Entry, Happened, LockDocument, StoredLease};
+use super::lock_document::{Cause, Entry, Happened, Page, StoredLease};
 use super::standing::{holder, key, session, token};
 use crate::time::{Moment, instant};
 
@@ -108,7 +108,8 @@ impl Subscriptions {
     pub(super) fn lock_changed(
         &self,
         event: &ChangeStreamEvent<RawDocumentBuf>,
-        lock: &LockDocument,
+        key: &str,
+        page: &Page,
     ) {
         let mut state = self.lock();
         if state.open.is_empty() {
@@ -116,7 +117,7 @@ impl Subscriptions {
         }
         let Some(moment) = state.moment else { return };
         let kinds: Vec<EventKind> =
-            lock.news().filter_map(|entry| kind(lock, entry, moment)).collect();
+            page.entries.iter().filter_map(|entry| kind(key, entry, moment)).collect();
         state.tell(sequence(event), kinds);
     }
 
@@ -189,30 +190,28 @@ impl std::fmt::Debug for Subscribed {
 }
 
 /// What an entry of a lock's log is called as an event.
-fn kind(lock: &LockDocument, entry: &Entry, moment: Moment) -> Option<EventKind> {
-    let key = key(&lock.key).ok()?;
-    let ends = |lease: &Option<StoredLease>| {
-        lease.map(|lease| -> Instant { moment.here_at(instant(lease.expires_at)) })
-    };
-    Some(match &entry.what {
-        Happened::Granted { holder: by, token: with, lease, waited } => EventKind::Granted {
+fn kind(name: &str, entry: &Entry, moment: Moment) -> Option<EventKind> {
+    let key = key(name).ok()?;
+    let by = || holder(entry.holder.as_deref()?).ok();
+    let with = || token(entry.token?).ok();
+    let ends =
+        |lease: Option<StoredLease>| lease.map(|lease| moment.here_at(instant(lease.expires_at)));
+    Some(match entry.what {
+        Happened::Granted { mode, lease, waited } => EventKind::Granted {
             key,
-            holder: holder(by).ok()?,
-            token: token(*with).ok()?,
-            mode: mode(lock),
+            holder: by()?,
+            token: with()?,
+            mode,
             expires_at: ends(lease),
-            waiter: entry.request.filter(|_| *waited).and_then(waiter),
+            waiter: entry.request.filter(|_| waited).and_then(waiter),
         },
-        Happened::Renewed { holder: by, token: with, lease, .. } => EventKind::Renewed {
+        Happened::Renewed { lease, .. } => {
+            EventKind::Renewed { key, holder: by()?, token: with()?, expires_at: ends(lease) }
+        }
+        Happened::Ended { cause } => EventKind::Ended {
             key,
-            holder: holder(by).ok()?,
-            token: token(*with).ok()?,
-            expires_at: ends(lease),
-        },
-        Happened::Ended { holder: by, token: with, cause } => EventKind::Ended {
-            key,
-            holder: holder(by).ok()?,
-            token: token(*with).ok()?,
+            holder: by()?,
+            token: with()?,
             cause: match cause {
                 Cause::Expired => EndCause::Expired,
                 Cause::Broken => EndCause::Broken,
@@ -233,10 +232,6 @@ fn kind(lock: &LockDocument, entry: &Entry, moment: Moment) -> Option<EventKind>
             },
         },
     })
-}
-
-fn mode(lock: &LockDocument) -> Mode {
-    lock.mode
 }
 
 /// The number of a wait: a part of its call's id.

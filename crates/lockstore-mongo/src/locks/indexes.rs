@@ -8,7 +8,8 @@ use mongodb::error::Result;
 use mongodb::options::IndexOptions;
 
 use super::sessions::FORGOTTEN_AFTER_SECONDS;
-use super::{AUDIT, COUNTERS, LOCKS, Locks, NUMBERS, SESSIONS};
+use super::tokens::NUMBERS;
+use super::{AUDIT, COUNTERS, LOCKS, Locks, SESSIONS};
 
 impl Locks {
     /// Makes what is not there yet. A transaction makes no collections of ours then.
@@ -31,8 +32,9 @@ impl Locks {
             });
             self.database.collection::<Document>(collection).create_indexes(models).await?;
         }
+        // In a transaction it would be made by the first record of a break.
         let counters = self.database.collection::<Document>(COUNTERS);
-        let begins = doc! { "$setOnInsert": { "next": 0_i64 } };
+        let begins = doc! { "$setOnInsert": { "last": 0_i64 } };
         let begun = counters.update_one(doc! { "_id": NUMBERS }, begins).upsert(true);
         begun.write_concern(self.majority.clone()).await.map(drop)
     }

@@ -1,5 +1,7 @@
 //! The document of a lock.
 
+use std::collections::BTreeMap;
+
 use bson::oid::ObjectId;
 use bson::{DateTime, Uuid};
 use lockcore::{EndCause, Mode};
@@ -21,8 +23,14 @@ pub(crate) struct LockDocument {
     pub(crate) grants: Vec<StoredGrant>,
     /// Those who wait, first come, first served.
     pub(crate) waiters: Vec<StoredWaiter>,
-    /// What has changed last, the latest at the end.
-    pub(crate) log: Vec<Entry>,
+    /// What has changed last, by the `rev` of the state that it made: so each write puts one new field there, which a change stream
+    /// tells whole.
+    pub(crate) log: BTreeMap<String, Page>,
+    /// How often it was written.
+    pub(crate) writes: i64,
+    /// The highest token that it was ever granted with.
+    #[serde(default)]
+    pub(crate) last: i64,
     /// When the first of its leases runs out, if any does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) due: Option<DateTime>,
@@ -78,15 +86,29 @@ pub(crate) struct StoredWaiter {
     pub(crate) until: DateTime,
 }
 
+/// What one write has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Page {
+    /// Which of the lock's writes it was.
+    pub(crate) write: i64,
+    /// Whether nobody holds it since.
+    pub(crate) is_free: bool,
+    pub(crate) entries: Vec<Entry>,
+}
+
 /// Something that has changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
-    /// The state that it made.
-    pub(crate) rev: ObjectId,
     /// The call that it was done for, or that had waited for it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) request: Option<Uuid>,
+    /// Whose grant it is about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) holder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) token: Option<i64>,
     pub(crate) what: Happened,
 }
 
@@ -95,23 +117,19 @@ pub(crate) struct Entry {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Happened {
     Granted {
-        holder: String,
-        token: i64,
+        #[serde(with = "mode_name")]
+        mode: Mode,
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lease: Option<StoredLease>,
         waited: bool,
     },
     Renewed {
-        holder: String,
-        token: i64,
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lease: Option<StoredLease>,
         /// Whether the holder has acquired it again.
         acquired: bool,
     },
     Ended {
-        holder: String,
-        token: i64,
         cause: Cause,
     },
     Waiting,
@@ -141,7 +159,9 @@ impl LockDocument {
             mode: Mode::Exclusive,
             grants: Vec::new(),
             waiters: Vec::new(),
-            log: Vec::new(),
+            log: BTreeMap::new(),
+            writes: 0,
+            last: 0,
             due: None,
             freed_at: None,
         }
@@ -163,13 +183,10 @@ impl LockDocument {
     }
 
     /// What has changed last for a call.
-    pub(crate) fn last_of(&self, request: Uuid) -> Option<&Happened> {
-        self.log.iter().rev().find(|entry| entry.request == Some(request)).map(|entry| &entry.what)
-    }
-
-    /// What this state has changed.
-    pub(crate) fn news(&self) -> impl Iterator<Item = &Entry> {
-        self.log.iter().filter(|entry| entry.rev == self.rev)
+    pub(crate) fn last_of(&self, request: Uuid) -> Option<&Entry> {
+        let of_it = |page: &Page| page.entries.iter().any(|entry| entry.request == Some(request));
+        let page = self.log.values().filter(|page| of_it(page)).max_by_key(|page| page.write)?;
+        page.entries.iter().rev().find(|entry| entry.request == Some(request))
     }
 }
 

@@ -70,7 +70,7 @@ impl Locks {
     ) -> Result<bool, StoreError> {
         self.read("looking at a lock", || async {
             let look = self.look_at(key.as_str(), None, self.now()).await?;
-            let standing = Standing::new(&look, None)?;
+            let standing = Standing::new(&look)?;
             let lock = standing.lock();
             Ok(lock.is_some_and(|lock| holder.is_none_or(|holder| lock.grant_of(holder).is_some())))
         })
@@ -80,7 +80,7 @@ impl Locks {
     pub(crate) async fn inspect(&self, key: &Key) -> Result<Option<LockInfo>, StoreError> {
         self.read("looking at a lock", || async {
             let look = self.look_at(key.as_str(), None, self.now()).await?;
-            Ok(info(&Standing::new(&look, None)?, look.moment))
+            Ok(info(&Standing::new(&look)?, look.moment))
         })
         .await
     }
@@ -147,7 +147,7 @@ impl Locks {
                 wanted_session: None,
                 moment,
             };
-            let standing = Standing::new(&look, None)?;
+            let standing = Standing::new(&look)?;
             // The store's own are not listed.
             let is_own = key.starts_with(OWN_KEYS) && !prefix.starts_with(OWN_KEYS);
             locks.push((key, info(&standing, moment).filter(|_| !is_own)));

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::attempts::Attempts;
 use super::look::{StoredSession, concern};
-use super::standing::{number, number_of, session};
+use super::standing::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
 use crate::failure::Failure;
 
@@ -85,7 +85,7 @@ impl Locks {
     }
 
     async fn insert_session(&self) -> Result<SessionId, Failure> {
-        let drawn = number(self.draw(1, None).await?);
+        let drawn = self.draw(None).await?;
         // An upsert, so that the time is the primary's.
         let until = self.lives_from_now();
         let born = vec![doc! { "$set": {
@@ -138,7 +138,7 @@ impl Locks {
     /// Writes what has run out by now.
     pub(super) async fn settle(&self, key: &str) -> Result<(), Failure> {
         let look = self.look_at(key, None, self.now()).await?;
-        self.change(&look, None, |_| Ok(Outcome::Ended)).await.map(drop)
+        self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
     }
 
     fn lives_from_now(&self) -> Bson {

@@ -12,7 +12,7 @@ use lockcore::{
 use lockstore::StoreError;
 
 use super::lock_document::{
-    Cause, Entry, Happened, LockDocument, StoredGrant, StoredLease, StoredWaiter,
+    Cause, Entry, Happened, LockDocument, Page, StoredGrant, StoredLease, StoredWaiter,
 };
 use super::look::Look;
 use crate::failure::damaged;
@@ -31,14 +31,15 @@ pub(crate) struct Standing {
     /// Whether that is an acquisition.
     acquires: bool,
     first_token: Token,
-    /// The state that the changes make.
-    rev: ObjectId,
-    changes: usize,
+    /// What has changed.
+    entries: Vec<Entry>,
+    /// Whether anything is to be written that is not told.
+    has_stayed: bool,
 }
 
 impl Standing {
-    /// What a look has seen. New grants get tokens from `first_token` on.
-    pub(crate) fn new(look: &Look, first_token: Option<Token>) -> Result<Self, StoreError> {
+    /// What a look has seen.
+    pub(crate) fn new(look: &Look) -> Result<Self, StoreError> {
         let now = look.moment.there;
         let mut standing = Self {
             table: Table::new(LIMITS, 0, now),
@@ -48,16 +49,10 @@ impl Standing {
             request: None,
             acquires: false,
             first_token: Token::FIRST,
-            rev: ObjectId::new(),
-            changes: 0,
+            entries: Vec::new(),
+            has_stayed: false,
         };
         standing.restore(look)?;
-        if let Some(first_token) = first_token {
-            if first_token < standing.table.next_token() {
-                return Err(damaged("the counter of tokens stands below a token that is held"));
-            }
-            standing.table.reserve_tokens(first_token);
-        }
         standing.first_token = standing.table.next_token();
         standing.settle();
         Ok(standing)
@@ -84,7 +79,7 @@ impl Standing {
         let waiter = &mut self.document.waiters[place];
         if instant(waiter.until).saturating_since(self.now) < ttl.mul_f32(0.7) {
             waiter.until = date(self.now.saturating_add(ttl));
-            self.changes += 1;
+            self.has_stayed = true;
         }
     }
 
@@ -115,12 +110,18 @@ impl Standing {
 
     /// Whether anything is to be written.
     pub(crate) fn has_changed(&self) -> bool {
-        self.changes > 0
+        self.has_stayed || !self.entries.is_empty()
     }
 
-    /// How many tokens the new grants have taken.
-    pub(crate) fn tokens(&self) -> u64 {
-        self.table.next_token().get() - self.first_token.get()
+    /// How many new grants there are. Their tokens are not known before they are written: until then they count from -1 downwards.
+    pub(crate) fn new_grants(&self) -> i64 {
+        i64::try_from(self.table.next_token().get() - self.first_token.get()).unwrap_or(i64::MAX)
+    }
+
+    /// Which of the new grants a token of the table is: 1 for the first, as it is written below 0; `None` for one that was there.
+    pub(crate) fn new_grant(&self, token: Token) -> Option<i64> {
+        let before = token.get().checked_sub(self.first_token.get())?;
+        Some(i64::try_from(before).unwrap_or(i64::MAX) + 1)
     }
 
     /// When something runs out next.
@@ -130,8 +131,13 @@ impl Standing {
 
     /// The document to write.
     pub(crate) fn into_document(self) -> LockDocument {
-        let Self { mut document, now, rev, table, .. } = self;
-        document.rev = rev;
+        let has_changed = self.has_changed();
+        let Self { mut document, now, table, entries, .. } = self;
+        if !has_changed {
+            return document;
+        }
+        document.rev = ObjectId::new();
+        document.writes += 1;
         let is_free = document.grants.is_empty();
         document.freed_at = is_free.then(|| document.freed_at.unwrap_or_else(|| date(now)));
         let leases = document.grants.iter().filter_map(|grant| grant.lease);
@@ -139,9 +145,9 @@ impl Standing {
         if let Some(lock) = table.lock(&document.key) {
             document.mode = lock.mode();
         }
-        let news = document.news().count();
-        let old = document.log.len().saturating_sub(news.max(LOG_MAX));
-        document.log.drain(..old);
+        let write = document.writes;
+        document.log.retain(|_, page| page.write > write - LOG_MAX);
+        document.log.insert(document.rev.to_hex(), Page { write, is_free, entries });
         document
     }
 
@@ -219,16 +225,15 @@ impl Standing {
                 self.document.mode = *mode;
                 self.document.grants.push(StoredGrant {
                     holder: grant.holder.as_str().into(),
-                    token: number(grant.token),
+                    token: self.written(grant.token),
                     request: request.unwrap_or_default(),
                     since: date(self.now),
                     lease,
                     session: grant.session.map(number_of),
                     joined: false,
                 });
-                let (holder, token) = (grant.holder.as_str().into(), number(grant.token));
-                let waited = waited.is_some();
-                self.log(request, Happened::Granted { holder, token, lease, waited });
+                let what = Happened::Granted { mode: *mode, lease, waited: waited.is_some() };
+                self.log(request, Some((&grant.holder, grant.token)), what);
             }
             Change::Renewed { holder, token, lease, waiter, .. } => {
                 let waited = waiter.and_then(|id| self.leave(id));
@@ -239,13 +244,13 @@ impl Standing {
                     grant.lease = lease;
                     grant.joined |= acquired;
                 }
-                let (holder, token) = (holder.as_str().into(), number(*token));
-                self.log(request, Happened::Renewed { holder, token, lease, acquired });
+                let what = Happened::Renewed { lease, acquired };
+                self.log(request, Some((holder, *token)), what);
             }
             Change::Ended { holder, token, cause, .. } => {
                 self.document.grants.retain(|grant| grant.holder != holder.as_str());
-                let (holder, token) = (holder.as_str().into(), number(*token));
-                self.log(self.request, Happened::Ended { holder, token, cause: (*cause).into() });
+                let what = Happened::Ended { cause: (*cause).into() };
+                self.log(self.request, Some((holder, *token)), what);
             }
             Change::Queued { waiter, .. } => {
                 let Want::Grant { holder, mode, ttl } = &waiter.want else { return };
@@ -263,7 +268,7 @@ impl Standing {
                         Wait::No | Wait::Forever => date(self.now),
                     },
                 });
-                self.log(Some(request), Happened::Waiting);
+                self.log(Some(request), None, Happened::Waiting);
             }
             Change::Left { waiter, cause, .. } => {
                 let left = self.leave(*waiter).map(|waiter| waiter.request);
@@ -272,7 +277,7 @@ impl Standing {
                     LeaveCause::TimedOut => Cause::TimedOut,
                     LeaveCause::SessionEnded => Cause::SessionEnded,
                 };
-                self.log(left, Happened::Left { cause });
+                self.log(left, None, Happened::Left { cause });
             }
             Change::SessionOpened { .. }
             | Change::SessionLost { .. }
@@ -295,9 +300,15 @@ impl Standing {
         Some(self.document.waiters.remove(place))
     }
 
-    fn log(&mut self, request: Option<Uuid>, what: Happened) {
-        self.changes += 1;
-        self.document.log.push(Entry { rev: self.rev, request, what });
+    fn log(&mut self, request: Option<Uuid>, of: Option<(&Holder, Token)>, what: Happened) {
+        let holder = of.map(|(holder, _)| holder.as_str().to_owned());
+        let token = of.map(|(_, token)| self.written(token));
+        self.entries.push(Entry { request, holder, token, what });
+    }
+
+    /// A token as it is written.
+    fn written(&self, token: Token) -> i64 {
+        self.new_grant(token).map_or_else(|| number(token), |new| -new)
     }
 }
 
@@ -384,5 +395,5 @@ const LIMITS: Limits = Limits {
     locks_per_session_max: 20_001,
 };
 
-/// How many changes a lock remembers at least: so long can be told what has become of a call whose reply was lost.
-const LOG_MAX: usize = 32;
+/// How many writes a lock remembers: so long can be told what has become of a call whose reply was lost.
+const LOG_MAX: i64 = 32;

@@ -1,7 +1,7 @@
 //! One change of a lock: decided on what was seen, and written if nothing has changed since.
 
 use bson::{Bson, DateTime, Document, doc};
-use lockcore::{Instant, Outcome, Refusal, Token};
+use lockcore::{Granted, Instant, Outcome, Refusal};
 use mongodb::ClientSession;
 use mongodb::error::UNKNOWN_TRANSACTION_COMMIT_RESULT;
 use mongodb::options::ReturnDocument;
@@ -9,7 +9,8 @@ use mongodb::options::ReturnDocument;
 use super::lock_document::LockDocument;
 use super::look::Look;
 use super::standing::{Standing, token};
-use super::{COUNTERS, Locks, NUMBERS};
+use super::tokens::{self, NUMBERS};
+use super::{COUNTERS, Locks};
 use crate::failure::{Failure, damaged};
 
 /// What a change has come to.
@@ -23,13 +24,6 @@ pub(crate) struct Changed {
     pub(crate) document: LockDocument,
     /// When something of it runs out next, by the primary's time.
     pub(crate) next_deadline: Option<Instant>,
-}
-
-impl Changed {
-    fn new(outcome: Outcome, standing: Standing) -> Self {
-        let next_deadline = standing.next_deadline();
-        Self { outcome, document: standing.into_document(), next_deadline }
-    }
 }
 
 /// What goes with a change into the same transaction.
@@ -47,35 +41,31 @@ impl Locks {
     pub(super) async fn change(
         &self,
         look: &Look,
-        audit: Option<&Audit>,
         decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
     ) -> Result<Decided, Failure> {
-        let mut standing = Standing::new(look, None)?;
-        let outcome = match decide(&mut standing) {
-            Ok(outcome) => outcome,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if !standing.has_changed() {
-            return Ok(Ok(Changed::new(outcome, standing)));
+        let mut standing = Standing::new(look)?;
+        match decide(&mut standing) {
+            Ok(outcome) => self.written(look, standing, outcome, None).await.map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
         }
-        if standing.tokens() == 0 && audit.is_none() {
-            let changed = Changed::new(outcome, standing);
-            self.write(look, &changed.document, None).await?;
-            return Ok(Ok(changed));
-        }
+    }
+
+    /// The same, and a record of it in the same transaction.
+    pub(super) async fn change_on_record(
+        &self,
+        look: &Look,
+        audit: &Audit,
+        decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
+    ) -> Result<Decided, Failure> {
         let mut session = self.begin().await?;
-        let changed = self.change_in(&mut session, look, standing.tokens(), audit, decide).await;
-        match changed {
-            Ok(Ok(changed)) => {
-                self.commit(&mut session).await?;
-                Ok(Ok(changed))
-            }
-            changed => {
-                // One that is not aborted is, by the server, after a minute at the latest.
-                let _ = session.abort_transaction().await;
-                changed
-            }
+        let changed = self.change_in(&mut session, look, Some(audit), decide).await;
+        if let Ok(Ok(_)) = changed {
+            self.commit(&mut session).await?;
+        } else {
+            // One that is not aborted is, by the server, after a minute at the latest.
+            let _ = session.abort_transaction().await;
         }
+        changed
     }
 
     /// The same within a transaction, which somebody else commits.
@@ -83,21 +73,17 @@ impl Locks {
         &self,
         session: &mut ClientSession,
         look: &Look,
-        tokens: u64,
         audit: Option<&Audit>,
         decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
     ) -> Result<Decided, Failure> {
-        let numbers = tokens + u64::from(audit.is_some());
-        let first = self.draw(numbers, Some(session)).await?;
-        let mut standing = Standing::new(look, Some(first))?;
+        let mut standing = Standing::new(look)?;
         let outcome = match decide(&mut standing) {
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let changed = Changed::new(outcome, standing);
-        self.write(look, &changed.document, Some(session)).await?;
+        let changed = self.written(look, standing, outcome, Some(session)).await?;
         if let Some(audit) = audit {
-            let number = first.get() + tokens;
+            let number = self.draw(Some(session)).await?;
             self.record(number, &look.key, audit, session).await?;
         }
         Ok(Ok(changed))
@@ -122,17 +108,11 @@ impl Locks {
         session.commit_transaction().await.map_err(Failure::of)
     }
 
-    /// Draws so many numbers, which nobody had before, and gives the first.
-    pub(super) async fn draw(
-        &self,
-        numbers: u64,
-        session: Option<&mut ClientSession>,
-    ) -> Result<Token, Failure> {
+    /// Draws a number that nobody had before: of a session, or of a record.
+    pub(super) async fn draw(&self, session: Option<&mut ClientSession>) -> Result<i64, Failure> {
         let counters = self.database.collection::<Document>(COUNTERS);
-        let by = i64::try_from(numbers).unwrap_or(i64::MAX);
-        let change = doc! { "$inc": { "next": by } };
         let drawn = counters
-            .find_one_and_update(doc! { "_id": NUMBERS }, change)
+            .find_one_and_update(doc! { "_id": NUMBERS }, doc! { "$inc": { "last": 1_i64 } })
             .upsert(true)
             .return_document(ReturnDocument::After);
         let drawn = match session {
@@ -140,38 +120,64 @@ impl Locks {
             None => drawn.write_concern(self.majority.clone()).await,
         };
         let counter = drawn.map_err(Failure::of)?;
-        let next = counter.and_then(|counter| counter.get("next").and_then(Bson::as_i64));
-        // Numbers begin at 1.
-        let first = next.and_then(|next| next.checked_sub(by)).map(|before| before + 1);
-        let first = first.ok_or_else(|| damaged("the counter of tokens is no number"))?;
-        Ok(token(first)?)
+        let last = counter.and_then(|counter| counter.get("last").and_then(Bson::as_i64));
+        Ok(last.ok_or_else(|| damaged("the counter is no number"))?)
     }
 
-    /// Writes the document of a lock, if it is still as it was seen.
+    /// Writes a lock as it stands, if it is still as it was seen and anything has changed.
+    async fn written(
+        &self,
+        look: &Look,
+        standing: Standing,
+        outcome: Outcome,
+        session: Option<&mut ClientSession>,
+    ) -> Result<Changed, Failure> {
+        let next_deadline = standing.next_deadline();
+        let (has_changed, new_grants) = (standing.has_changed(), standing.new_grants());
+        let new_grant = match &outcome {
+            Outcome::Granted(granted) => standing.new_grant(granted.token),
+            _ => None,
+        };
+        let mut document = standing.into_document();
+        if has_changed {
+            document = self.write(look, document, new_grants, session).await?;
+        }
+        let outcome = match (outcome, new_grant) {
+            (Outcome::Granted(granted), Some(which)) => {
+                let token = token(document.last - new_grants + which)?;
+                Outcome::Granted(Granted { token, ..granted })
+            }
+            (outcome, _) => outcome,
+        };
+        Ok(Changed { outcome, document, next_deadline })
+    }
+
+    /// Writes the document of a lock, if it is still as it was seen, and gives it as it is now.
     async fn write(
         &self,
         look: &Look,
-        document: &LockDocument,
+        document: LockDocument,
+        new_grants: i64,
         session: Option<&mut ClientSession>,
-    ) -> Result<(), Failure> {
-        let Some(seen) = &look.document else {
-            let inserted = self.locks.insert_one(document);
-            let inserted = match session {
-                Some(session) => inserted.session(session).await,
-                None => inserted.write_concern(self.majority.clone()).await,
-            };
-            return inserted.map(drop).map_err(Failure::of);
+    ) -> Result<LockDocument, Failure> {
+        // Of one that is not there, an insertion comes of it, which fails if it is there by now.
+        let seen = look
+            .document
+            .as_ref()
+            .map_or(doc! { "$exists": false }, |seen| doc! { "$eq": seen.rev });
+        let as_seen = doc! { "_id": &document.key, "rev": seen };
+        let written = bson::serialize_to_document(&document)
+            .map_err(|error| damaged(format_args!("{:?}: {error}", document.key)))?;
+        let update = self
+            .locks
+            .find_one_and_update(as_seen, tokens::written(written, new_grants))
+            .upsert(look.document.is_none())
+            .return_document(ReturnDocument::After);
+        let updated = match session {
+            Some(session) => update.session(session).await,
+            None => update.write_concern(self.majority.clone()).await,
         };
-        let as_seen = doc! { "_id": &document.key, "rev": seen.rev };
-        let replaced = self.locks.replace_one(as_seen, document);
-        let replaced = match session {
-            Some(session) => replaced.session(session).await,
-            None => replaced.write_concern(self.majority.clone()).await,
-        };
-        match replaced.map_err(Failure::of)?.matched_count {
-            0 => Err(Failure::Conflict),
-            _ => Ok(()),
-        }
+        updated.map_err(Failure::of)?.ok_or(Failure::Conflict)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::events::Subscriptions;
 use super::given_up::GivenUp;
-use super::lock_document::LockDocument;
+use super::lock_document::{LockDocument, Page};
 use super::{LOCKS, SESSIONS};
 
 /// Who is told of which changes.
@@ -180,37 +180,46 @@ impl Seen {
         let Some(key) = event.document_key.as_ref().and_then(|key| key.get_str("_id").ok()) else {
             return;
         };
-        let lock: Option<LockDocument> = event
-            .full_document
-            .as_ref()
-            .and_then(|document| bson::deserialize_from_slice(document.as_bytes()).ok());
-        if let Some(watched) = self::lock(&self.watched).get(key) {
-            for watched in watched {
-                watched.take(lock.as_ref());
+        let page = page(event);
+        if let Some(watched) = lock(&self.watched).get(key) {
+            for (place, watched) in watched.iter().enumerate() {
+                // The first here sees to what runs out, which may have become earlier.
+                watched.take(page.as_ref(), place == 0);
             }
         }
-        if let Some(lock) = &lock {
-            self.subscriptions.lock_changed(event, lock);
+        if let Some(page) = &page {
+            self.subscriptions.lock_changed(event, key, page);
         }
     }
 }
 
 impl Watched {
-    fn take(&self, lock: Option<&LockDocument>) {
-        let Some(lock) = lock else { return self.news.notify_one() };
-        let is_free = lock.grants.is_empty();
+    fn take(&self, page: Option<&Page>, is_first: bool) {
+        // A document that was removed, or one that somebody else has written.
+        let Some(page) = page else { return self.news.notify_one() };
         let concerns = match self.request {
-            // The first sees to what runs out; the others need only know when they wait no longer.
-            Some(request) => lock.place_of(request).is_none_or(|place| place == 0),
-            None => is_free,
+            Some(request) => page.entries.iter().any(|entry| entry.request == Some(request)),
+            None => page.is_free,
         };
-        if is_free {
+        if page.is_free {
             self.freed.store(true, Ordering::SeqCst);
         }
-        if concerns {
+        if concerns || is_first || page.is_free {
             self.news.notify_one();
         }
     }
+}
+
+/// What a write has put into a lock's log.
+fn page(event: &Event) -> Option<Page> {
+    if let Some(document) = &event.full_document {
+        let lock: LockDocument = bson::deserialize_from_slice(document.as_bytes()).ok()?;
+        let rev = lock.rev.to_hex();
+        return lock.log.into_iter().find(|(of, _)| *of == rev).map(|(_, page)| page);
+    }
+    let update = event.update_description.as_ref()?;
+    let news = update.updated_fields.iter().find(|(field, _)| field.starts_with("log."));
+    bson::deserialize_from_bson(news?.1.clone()).ok()
 }
 
 /// Follows the stream for as long as the store is open.
