@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -17,6 +17,11 @@ where
     F::Output: Send,
 {
     let mut future = pin!(future);
+    // What is there already needs no bell.
+    let mut at_once = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(output) = py.detach(&mut at_once) {
+        return Ok(output);
+    }
     let bell = Bell::hang()?;
     let waker = bell.rope(0);
     loop {

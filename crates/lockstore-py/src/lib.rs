@@ -12,6 +12,8 @@ mod errors;
 mod events;
 mod holding;
 mod lock;
+mod once;
+mod opening;
 mod program;
 mod records;
 mod seconds;
@@ -34,6 +36,8 @@ mod _native {
     use crate::events::Events;
     #[pymodule_export]
     use crate::lock::Lock;
+    #[pymodule_export]
+    use crate::opening::Opening;
     #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]

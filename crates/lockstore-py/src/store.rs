@@ -1,6 +1,6 @@
 //! A store, as Python opens it.
 
-use std::path::{self, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::errors::{Class, Error};
 use crate::events::Events;
 use crate::lock::{Lock, parse_token};
+use crate::once::Once;
 use crate::records;
 use crate::seconds::Seconds;
 use crate::shared::{Options, Shared};
@@ -45,12 +46,14 @@ impl Store {
         idle_exit: Seconds,
         start_timeout: Seconds,
     ) -> PyResult<Self> {
-        let path = path::absolute(&path).map_err(|error| {
-            let message = format!("{} is no path to a store: {error}", path.display());
-            Error::new(Class::InvalidArgument, message)
-        })?;
-        let options = Options { path, idle_exit: idle_exit.0, start_timeout: start_timeout.0 };
-        Ok(Self { shared: Arc::new(Shared::connect(py, options)?) })
+        let options = Options {
+            path: absolute(&path)?,
+            idle_exit: idle_exit.0,
+            start_timeout: start_timeout.0,
+        };
+        // On a thread of its own, so that Ctrl-C is heard meanwhile.
+        let connected = Once::default().get(Shared::connecting(py, options)?);
+        Ok(Self { shared: block_on(py, connected)?? })
     }
 
     /// The lock of `key`, not acquired yet: a context manager, for `with` and for `async with`.
@@ -298,11 +301,26 @@ impl Store {
 }
 
 impl Store {
+    /// The store, which is open.
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
 
-const IDLE_EXIT: Duration = Duration::from_secs(60);
+/// An absolute path to a store.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    path::absolute(path).map_err(|error| {
+        let message = format!("{} is no path to a store: {error}", path.display());
+        Error::new(Class::InvalidArgument, message)
+    })
+}
 
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is usual.
+pub(crate) const IDLE_EXIT: Duration = Duration::from_secs(60);
+
+/// What is usual.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 from datetime import timedelta
 
 import pytest
-from support import wait_until
+from support import LEASE, PATIENCE, end_server, wait_until
 
 import lockstore
 from lockstore import _kept
@@ -114,13 +116,13 @@ def test_any_string_is_a_key(store, key):
 
 
 def test_a_lease_is_renewed_while_it_is_held_and_no_longer(store, path):
-    with store.lock("k", ttl=0.3) as lock:
-        assert 0 < lock.remaining <= 0.3
+    with store.lock("k", ttl=LEASE) as lock:
+        assert 0 < lock.remaining <= LEASE
         events = store.subscribe("k")
-        assert [next(events).kind for _ in range(3)] == ["renewed"] * 3
+        assert [next(events).kind for _ in range(2)] == ["renewed"] * 2
         assert lock.is_valid()
-    lock = store.lock("k", ttl=0.3, keep_alive=False).acquire()
-    assert store.wait_until_free("k", 60)
+    lock = store.lock("k", ttl=0.1, keep_alive=False).acquire()
+    assert store.wait_until_free("k", PATIENCE)
     wait_until(lambda: not lock.is_valid())
     with pytest.raises(lockstore.LeaseLost):
         lock.renew()
@@ -166,7 +168,7 @@ def test_a_lock_that_is_forgotten_is_released_unless_it_outlives_the_process(sto
     store.lock("bound").acquire()
     store.lock("free", session=False).acquire()
     gc.collect()
-    assert store.wait_until_free("bound", 60)
+    assert store.wait_until_free("bound", PATIENCE)
     assert store.is_locked("free")
 
 
@@ -186,7 +188,7 @@ def test_who_waits_comes_first_served_and_other_threads_run_meanwhile(store):
         wait_until(lambda: store.inspect("k").waiters == number + 1)
     first.release()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert order == list(range(5))
 
 
@@ -250,7 +252,7 @@ def test_a_closed_store_says_so(store):
     wait_until(lambda: store.inspect("k").waiters == 1)
     store.close()
     store.close()
-    waiting.join(60)
+    waiting.join(PATIENCE)
     assert len(told) == 1
     for closed in (lock.release, store.stats, lambda: store.is_locked("k"), lambda: store.lock("k").acquire()):
         with pytest.raises(lockstore.StoreClosed):
@@ -264,24 +266,30 @@ def test_a_place_without_a_folder_is_no_store(tmp_path):
         lockstore.Store(7)
 
 
-def test_a_store_that_is_open_is_found_while_another_is_opened(path):
+def test_a_store_that_is_open_is_found_while_another_is_opened(path, tmp_path, monkeypatch):
     store = _kept.kept_store(path)
-    opening, opened = threading.Event(), threading.Event()
+    # A server that says nothing for as long as it is let.
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/started.new; mv {tmp_path}/started.new {tmp_path}/started; exec sleep 3600\n")
+    slow.chmod(0o700)
+    monkeypatch.setenv("LOCKSTORE_PROGRAM", str(slow))
+    failed = []
 
-    def slow():
-        with _kept._lock:
-            opening.set()
-            opened.wait(60)
+    def open_another():
+        try:
+            _kept.kept_store(tmp_path / "another.redb")
+        except lockstore.ServerUnavailable as error:
+            failed.append(error)
 
-    thread = threading.Thread(target=slow)
+    thread = threading.Thread(target=open_another)
     thread.start()
-    opening.wait(60)
-    found = []
-    finder = threading.Thread(target=lambda: found.append(_kept.kept_store(path)), daemon=True)
-    finder.start()
-    finder.join(10)
-    assert found == [store]
-    opened.set()
-    thread.join(60)
-    with _kept._lock:
-        assert _kept.uri(path) == store.uri, "as from a signal's handler"
+    wait_until((tmp_path / "started").exists)
+    assert _kept.kept_store(path) is store
+    assert _kept.uri(path) == store.uri
+    os.kill(int((tmp_path / "started").read_text()), signal.SIGKILL)
+    thread.join(PATIENCE)
+    assert len(failed) == 1
+    monkeypatch.undo()
+    with _kept.kept_store(tmp_path / "another.redb") as another:
+        assert another.list() == [], "who asks next tries again"
+    end_server(tmp_path / "another.redb")
