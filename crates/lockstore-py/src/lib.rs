@@ -20,6 +20,7 @@ mod seconds;
 mod shared;
 mod store;
 mod terms;
+mod token;
 
 use pyo3::prelude::*;
 

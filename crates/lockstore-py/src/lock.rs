@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockstore::{Instant, LockGuard, ReleaseError, Token};
+use lockstore::{Holder, Instant, LockGuard, ReleaseError, Token};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -14,6 +14,7 @@ use crate::holding::{Attempt, Holding, Known};
 use crate::seconds::{Seconds, Timeout};
 use crate::shared::{Shared, in_background};
 use crate::terms::{Asker, Terms};
+use crate::token::Given;
 
 /// A lock of one key, held by this object or not. Made by `Store.lock`.
 #[pyclass(frozen, weakref, module = "lockstore")]
@@ -58,13 +59,16 @@ impl Lock {
     }
 
     /// The error of who released a grant that was over.
-    fn lost(&self, error: ReleaseError, token: Token) -> Error {
+    fn lost(&self, error: ReleaseError, holder: &Holder, token: Token) -> Error {
         match error {
             ReleaseError::NotHeld { .. }
             | ReleaseError::OtherToken { .. }
             | ReleaseError::HeldByOther { .. } => {
                 let message = format!("the lock was lost before it was released: {error}");
-                Error::new(Class::LeaseLost, message).key(&self.terms.key).token(token)
+                Error::new(Class::LeaseLost, message)
+                    .key(&self.terms.key)
+                    .holder(holder.as_str())
+                    .token(token)
             }
             error => error.into(),
         }
@@ -74,8 +78,8 @@ impl Lock {
     async fn released(&self) -> Result<(), Error> {
         self.shared.store()?;
         let guard = self.holding.take().ok_or_else(|| self.not_held())?;
-        let token = guard.token();
-        guard.release_async().await.map_err(|error| self.lost(error, token))
+        let (holder, token) = (guard.holder().clone(), guard.token());
+        guard.release_async().await.map_err(|error| self.lost(error, &holder, token))
     }
 
     /// When a wait that begins now is over; `None` when it has no end.
@@ -144,12 +148,11 @@ impl Lock {
     /// returns this object. Its lease begins anew.
     ///
     /// Raises `LeaseLost` when that grant is over, and `InvalidArgument` when this lock was made without a holder.
-    fn resume(slf: Bound<'_, Self>, token: u64) -> PyResult<Bound<'_, Self>> {
+    fn resume(slf: Bound<'_, Self>, token: Given) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
         let attempt = this.begin()?;
-        let token = parse_token(token)?;
         let request = this.terms.request(this.shared.store()?, None);
-        let guard = slf.py().detach(|| request.resume(token)).map_err(Error::from)?;
+        let guard = slf.py().detach(|| request.resume(token.0)).map_err(Error::from)?;
         attempt.win(guard, this.terms.keep_alive);
         Ok(slf)
     }
@@ -174,8 +177,8 @@ impl Lock {
     /// `NotHeld` when it did not before.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         let guard = self.take(py)?;
-        let token = guard.token();
-        py.detach(|| guard.release()).map_err(|error| self.lost(error, token))?;
+        let (holder, token) = (guard.holder().clone(), guard.token());
+        py.detach(|| guard.release()).map_err(|error| self.lost(error, &holder, token))?;
         Ok(())
     }
 
@@ -290,11 +293,4 @@ impl Drop for Lock {
             guard.leak();
         }
     }
-}
-
-/// A token, from its number.
-pub(crate) fn parse_token(token: u64) -> Result<Token, Error> {
-    Token::new(token).ok_or_else(|| {
-        Error::new(Class::InvalidArgument, "a token is 1 or more; this one is 0".to_owned())
-    })
 }

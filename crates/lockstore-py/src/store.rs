@@ -12,12 +12,13 @@ use crate::blocking::block_on;
 use crate::call::Call;
 use crate::errors::{Class, Error};
 use crate::events::Events;
-use crate::lock::{Lock, parse_token};
+use crate::lock::Lock;
 use crate::once::Once;
 use crate::records;
 use crate::seconds::Seconds;
 use crate::shared::{Options, Shared};
 use crate::terms::Terms;
+use crate::token::Given;
 
 /// A file of locks and documents that processes share. Joins the file's server, or starts it: a process of its own, which ends
 /// when nobody has been connected for `idle_exit` seconds. The file is made if it is not there; its folder must be.
@@ -152,11 +153,11 @@ impl Store {
         py: Python<'_>,
         key: &str,
         holder: &str,
-        token: Option<u64>,
+        token: Option<Given>,
         ttl: Option<Seconds>,
     ) -> PyResult<Option<f64>> {
         let store = self.shared.store()?;
-        let token = token.map(parse_token).transpose()?;
+        let token = token.map(|token| token.0);
         let ttl = ttl.map(|ttl| ttl.0);
         let renewed = py.detach(|| store.renew(key, holder, token, ttl)).map_err(Error::from)?;
         Ok(renewed.map(|lease| lease.as_secs_f64()))
@@ -167,9 +168,15 @@ impl Store {
     /// Raises `NotHeld` (a `KeyError`) when nobody holds it, `HeldByOther` (a `ValueError`) when somebody else does, and `LeaseLost` when
     /// the holder has it by another grant.
     #[pyo3(signature = (key, holder, token = None))]
-    fn release(&self, py: Python<'_>, key: &str, holder: &str, token: Option<u64>) -> PyResult<()> {
+    fn release(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        holder: &str,
+        token: Option<Given>,
+    ) -> PyResult<()> {
         let store = self.shared.store()?;
-        let token = token.map(parse_token).transpose()?;
+        let token = token.map(|token| token.0);
         Ok(py.detach(|| store.release(key, holder, token)).map_err(Error::from)?)
     }
 
@@ -204,12 +211,11 @@ impl Store {
         &self,
         py: Python<'py>,
         key: &str,
-        token: u64,
+        token: Given,
         reason: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         let store = self.shared.store()?;
-        let token = parse_token(token)?;
-        let record = py.detach(|| store.break_lock(key, token, reason)).map_err(Error::from)?;
+        let record = py.detach(|| store.break_lock(key, token.0, reason)).map_err(Error::from)?;
         records::break_record(py, &record)
     }
 

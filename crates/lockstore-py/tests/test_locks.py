@@ -86,7 +86,7 @@ def test_what_is_not_held_is_not_released(store):
         assert lock.is_valid()
 
 
-@pytest.mark.parametrize("time", [-1, float("nan"), timedelta(seconds=-1)])
+@pytest.mark.parametrize("time", [-1, float("nan"), float("-inf"), -(10**309), timedelta(seconds=-1)], ids=lambda time: str(time)[:5])
 def test_a_time_that_is_none_is_refused(store, time):
     for bad in (
         lambda: store.lock("k", ttl=time),
@@ -96,6 +96,21 @@ def test_a_time_that_is_none_is_refused(store, time):
         with pytest.raises(ValueError) as raised:
             bad()
         assert isinstance(raised.value, lockstore.InvalidArgument)
+
+
+@pytest.mark.parametrize("time", [float("inf"), 10**309, 1e300], ids=lambda time: f"{len(str(time))} digits")
+def test_what_is_longer_than_any_time_is_for_ever(store, time):
+    assert store.lock("k", timeout=time).try_acquire()
+    assert store.wait_until_free("other", time)
+    with pytest.raises(lockstore.InvalidArgument, match="3650 days"):
+        store.lock("other", ttl=time).acquire()
+
+
+def test_minus_0_is_0(store):
+    with store.lock("k"), pytest.raises(TimeoutError):
+        store.lock("k", timeout=-0.0).acquire()
+    with pytest.raises(lockstore.InvalidArgument):
+        store.lock("k", ttl=-0.0).acquire()
 
 
 def test_bad_arguments_are_refused_and_nothing_is_done(store):
@@ -126,9 +141,10 @@ def test_a_lease_is_renewed_while_it_is_held_and_no_longer(store, path):
     wait_until(lambda: not lock.is_valid())
     with pytest.raises(lockstore.LeaseLost):
         lock.renew()
+    holder, token = lock.holder, lock.token
     with pytest.raises(lockstore.LeaseLost) as raised:
         lock.release()
-    assert raised.value.key == "k"
+    assert (raised.value.key, raised.value.holder, raised.value.token) == ("k", holder, token)
 
 
 def test_a_lease_gets_another_time_by_a_renewal(store):
@@ -140,6 +156,19 @@ def test_a_lease_gets_another_time_by_a_renewal(store):
         assert store.inspect("k").holders[0].remaining <= 100.001
         with pytest.raises(lockstore.LeaseLost):
             store.renew("k", "somebody")
+
+
+@pytest.mark.parametrize("token", [0, -1, 2**64])
+def test_a_token_that_is_none_is_refused(store, token):
+    for bad in (
+        lambda: store.lock("k", "me").resume(token),
+        lambda: store.renew("k", "me", token),
+        lambda: store.release("k", "me", token),
+        lambda: store.break_lock("k", token),
+    ):
+        with pytest.raises(lockstore.InvalidArgument) as raised:
+            bad()
+        assert str(raised.value).endswith(f"this one is {token}")
 
 
 def test_what_is_lost_in_the_body_is_told_behind_it(store):

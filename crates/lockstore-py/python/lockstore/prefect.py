@@ -282,7 +282,10 @@ def _seconds(name: str, given: Seconds | None) -> float | None:
         return None
     if isinstance(given, (str, bytes)):
         raise TypeError(f"{name} is a number of seconds or a timedelta; this one is a {type(given).__name__}")
-    seconds = float(given.total_seconds() if isinstance(given, timedelta) else given)
+    try:
+        seconds = float(given.total_seconds() if isinstance(given, timedelta) else given)
+    except OverflowError:
+        seconds = math.inf if given > 0 else -math.inf  # type: ignore[operator]
     if math.isnan(seconds) or seconds < 0:
         raise InvalidArgument(f"{name} is 0 seconds or more; this one is {given!r}")
     return seconds
