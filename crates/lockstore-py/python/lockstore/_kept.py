@@ -37,11 +37,19 @@ async def kept_store_async(path: str | os.PathLike[str]) -> Store:
 
 def _opening(path: str | os.PathLike[str]) -> Opening:
     # Nothing is locked here: a signal's handler may come at any time, and a fork.
-    key = (os.getpid(), os.path.realpath(path))
-    return _openings.get(key) or _openings.setdefault(key, Opening(path))
+    spelled = (os.getpid(), os.fspath(path))
+    opening = _by_spelling.get(spelled)
+    if opening is None:
+        key = (spelled[0], os.path.realpath(path))
+        opening = _openings.get(key) or _openings.setdefault(key, Opening(path))
+        if os.path.isabs(path):
+            _by_spelling[spelled] = opening
+    return opening
 
 
 _openings: dict[tuple[int, str], Opening] = {}
+#: The same by absolute paths as they are written, which costs no look at the disk.
+_by_spelling: dict[tuple[int, str], Opening] = {}
 _watches: dict[tuple[int, str], Subscription] = {}
 
 #: A prefix that no key has: only what concerns no lock is told.
