@@ -231,15 +231,16 @@ fn has_paused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// What must be done with by some time: whoever sends a byte now and then is too slow all the same.
-struct Hurried<S> {
-    inner: S,
+/// What must have come by some time: whoever sends a byte now and then is too slow all the same. What has come is read, though this thread be
+/// late.
+struct Hurried<'r, R> {
+    inner: &'r mut BufReader<R>,
     until: Instant,
 }
 
-impl<R: Read> Read for Hurried<R> {
+impl<R: Read> Read for Hurried<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() >= self.until {
+        if self.inner.buffer().is_empty() && Instant::now() >= self.until {
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.inner.read(buffer)
