@@ -58,7 +58,7 @@ fn a_lock_that_is_broken_before_its_command_has_started_is_lost_all_the_same() {
 fn a_command_that_does_not_end_is_killed_after_its_grace() {
     let sandbox = Sandbox::new();
     let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
-    let run = ["run", "k", "--ttl", "3s", "--grace", "100ms", "--", "sh", "-c", script];
+    let run = ["run", "k", "--grace", "100ms", "--", "sh", "-c", script];
     let mut run = sandbox.start(&run);
     run.printed("ready");
     sandbox.ok(&["break", "k"]);
@@ -91,7 +91,7 @@ fn a_lock_without_end_can_be_lost_too() {
 #[test]
 fn a_command_does_not_run_on_when_its_lease_cannot_be_renewed() {
     let sandbox = Sandbox::new();
-    let run = ["run", "k", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
+    let run = ["run", "k", "--ttl", "9s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
     let mut run = sandbox.start(&run);
     run.printed("ready");
     let server = sandbox.server();

@@ -33,7 +33,8 @@ impl Shared {
     }
 
     pub(crate) fn options() -> ConnectOptions {
-        ConnectOptions::new().program(PROGRAM).grace(Duration::from_millis(100))
+        let options = ConnectOptions::new().program(PROGRAM).start_timeout(LONG);
+        options.grace(Duration::from_millis(100))
     }
 
     fn connect(&self) -> Transport {
@@ -116,7 +117,7 @@ fn soon(time: Duration) -> lockstore::Instant {
     SystemClock::new().unwrap().now().saturating_add(time)
 }
 
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
 
 #[test]
 fn the_first_starts_the_server_and_the_others_join_it_by_any_name_of_the_file() {
