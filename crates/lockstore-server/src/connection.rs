@@ -64,11 +64,20 @@ enum Kind<'s> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
     #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error(transparent)]
     Wire(#[from] WireError),
-    #[error("the client hung up while it waited for a reply")]
+    #[error("the client hung up before it had its reply")]
     HungUp,
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::HungUp,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// Answers message by message, until the client hangs up.
