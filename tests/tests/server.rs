@@ -1,5 +1,7 @@
 //! A server and its clients, over a real socket.
 
+#[path = "server/in_sessions.rs"]
+mod in_sessions;
 #[path = "server/stopping.rs"]
 mod stopping;
 
