@@ -92,6 +92,11 @@ impl ReplicaSetOptions {
             Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         options.max_pool_size = self.pool_max.or(options.max_pool_size);
         options.connect_timeout = self.connect_timeout.or(options.connect_timeout);
+        // The driver's own is 30 s.
+        let patience = options
+            .server_selection_timeout
+            .map_or(self.patience, |timeout| timeout.min(self.patience));
+        options.server_selection_timeout = Some(patience);
         options.app_name.get_or_insert_with(|| "lockstore".into());
         let unusable = |reason: String| ConnectError::Unusable { address: shown.clone(), reason };
         // The driver looks at its members on these threads from here on.
@@ -104,13 +109,21 @@ impl ReplicaSetOptions {
     }
 }
 
-/// An address without its user and password, and without its options, which may have secrets too.
-fn without_secrets(address: &str) -> String {
+/// What may be shown of an address: scheme and hosts. A user is nobody's business, and options may have secrets too.
+pub fn without_secrets(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("mongodb", address));
-    let rest = rest.split(['/', '?']).next().unwrap_or_default();
-    // A password may have an @ in it that should have been escaped.
-    let hosts = rest.rsplit('@').next().unwrap_or_default();
+    // A password may have anything in it, if it was not escaped as it should be.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let hosts = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = if hosts.split(',').all(is_host) { hosts } else { "..." };
     format!("{scheme}://{hosts}")
+}
+
+/// A name, and perhaps a port.
+fn is_host(host: &str) -> bool {
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, "0"));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+    name.chars().all(is_name) && port.chars().all(|c| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -123,6 +136,10 @@ mod tests {
             ("mongodb://a,b:27018/?replicaSet=rs0", "mongodb://a,b:27018"),
             ("mongodb://user:secret@a/db?authSource=admin", "mongodb://a"),
             ("mongodb://user:sec@ret@a,b", "mongodb://a,b"),
+            ("mongodb://user:sec/ret@a,[::1]:3/", "mongodb://a,[::1]:3"),
+            ("mongodb://us/er:secret?@a", "mongodb://a"),
+            ("mongodb://user:secret", "mongodb://..."),
+            ("mongodb://user%40secret:secret/", "mongodb://..."),
             (
                 "mongodb+srv://user:secret@cluster.example.org/?tlsCertificateKeyFilePassword=x",
                 "mongodb+srv://cluster.example.org",

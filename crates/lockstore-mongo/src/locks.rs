@@ -115,6 +115,7 @@ impl Locks {
             tracing::warn!("a store is closed with calls under way");
         }
         self.close_sessions().await;
+        self.watching.subscriptions().close_all();
     }
 
     /// Our own time.
