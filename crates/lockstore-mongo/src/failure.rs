@@ -87,9 +87,10 @@ fn is_unknown(error: &Error) -> bool {
         return true;
     }
     match error.kind.as_ref() {
-        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+        ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
         // It stands on the primary, and not yet on most members.
-        ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
+        | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
         ErrorKind::Command(error) => MAY_BE_DONE.contains(&error.code),
         _ => false,
     }

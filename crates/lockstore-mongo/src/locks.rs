@@ -27,6 +27,7 @@ mod sessions;
 mod standing;
 mod tokens;
 mod transition;
+mod turns;
 mod watching;
 
 use std::path::Path;
@@ -43,6 +44,7 @@ use crate::options::{Reads, ReplicaSetOptions};
 pub(crate) use given_up::{give_up, never};
 use lock_document::LockDocument;
 use sessions::Heart;
+use turns::Turns;
 use watching::Watching;
 
 /// The locks of a replica set, and what this process does for those that it holds and waits for.
@@ -50,7 +52,7 @@ use watching::Watching;
 pub(crate) struct Locks {
     client: Client,
     database: Database,
-    locks: Collection<LockDocument>,
+    collection: Collection<LockDocument>,
     majority: WriteConcern,
     reads: Reads,
     /// What it is called in errors.
@@ -62,6 +64,7 @@ pub(crate) struct Locks {
     patience: Duration,
     watching: Watching,
     heart: Heart,
+    turns: Turns,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
 }
@@ -79,7 +82,7 @@ impl Locks {
             .w_timeout(options.write_timeout)
             .build();
         Self {
-            locks: database.collection(LOCKS),
+            collection: database.collection(LOCKS),
             watching: Watching::new(database.clone()),
             client,
             database,
@@ -92,6 +95,7 @@ impl Locks {
             look_again: options.look_again,
             patience: options.patience,
             heart: Heart::default(),
+            turns: Turns::default(),
             under_way: watch::Sender::new(0),
         }
     }

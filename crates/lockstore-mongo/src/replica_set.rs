@@ -169,14 +169,14 @@ impl Remote for ReplicaSet {
             return Outstanding::answered();
         }
         let locks = Arc::clone(&self.locks);
-        let (give_up, mut given_up) = give_up();
+        let (caller, mut given_up) = give_up();
         locks.begun();
         self.threads.spawn(async move {
             let answer = locks.answer(call, &mut given_up).await;
             locks.done();
             on_answer(answer);
         });
-        Outstanding::telling(move |left| give_up.left(left))
+        Outstanding::telling(move |left| caller.left(left))
     }
 
     fn is_held(&self, key: &Key, holder: Option<&Holder>) -> Result<bool, StoreError> {

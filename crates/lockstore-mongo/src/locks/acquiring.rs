@@ -49,6 +49,7 @@ impl Locks {
         let mut watch = None;
         loop {
             let wanted = &acquiring.wanted;
+            let turn = self.turns.turn(wanted.key.as_str()).await;
             let (now, session) = (self.now(), wanted.session.map(number_of));
             let is_over = given_up.is_given_up() || wanted.wait.is_over(now);
             // At first as if it did not want to wait: most need not, and those need nobody to tell them of changes.
@@ -60,6 +61,7 @@ impl Locks {
                 }
                 Err(failure) => Err(failure),
             };
+            drop(turn);
             let (moment, decided) = match decided {
                 Ok(decided) => decided,
                 Err(failure) => {

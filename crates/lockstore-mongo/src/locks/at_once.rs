@@ -28,7 +28,7 @@ impl Locks {
             "waiters.0": { "$exists": false },
         };
         let granted = self
-            .locks
+            .collection
             .find_one_and_update(free, granted(wanted, request))
             .upsert(true)
             .return_document(ReturnDocument::After)
@@ -68,7 +68,7 @@ impl Locks {
             held.insert("grants.0.token", number(token));
         }
         let released = self
-            .locks
+            .collection
             .update_one(held, released(release, request))
             .write_concern(self.majority.clone());
         Ok(released.await.map_err(Failure::of)?.matched_count > 0)

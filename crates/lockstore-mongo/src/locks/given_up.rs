@@ -44,6 +44,6 @@ impl GivenUp {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -169,7 +169,7 @@ impl Locks {
         let written = bson::serialize_to_document(&document)
             .map_err(|error| damaged(format_args!("{:?}: {error}", document.key)))?;
         let update = self
-            .locks
+            .collection
             .find_one_and_update(as_seen, tokens::written(written, new_grants))
             .upsert(look.document.is_none())
             .return_document(ReturnDocument::After);
