@@ -41,7 +41,7 @@ use mongodb::{Client, Collection, Database};
 use tokio::sync::watch;
 
 use crate::options::{Reads, ReplicaSetOptions};
-pub(crate) use given_up::{give_up, never};
+use given_up::{GiveUp, GivenUp};
 use lock_document::LockDocument;
 use sessions::Heart;
 use turns::Turns;
@@ -67,6 +67,7 @@ pub(crate) struct Locks {
     turns: Turns,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
+    closing: watch::Sender<bool>,
 }
 
 impl Locks {
@@ -97,6 +98,7 @@ impl Locks {
             heart: Heart::default(),
             turns: Turns::default(),
             under_way: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -110,9 +112,20 @@ impl Locks {
         self.under_way.send_modify(|calls| *calls -= 1);
     }
 
-    /// Ends what this process has open, once what it has started is done: releases that nobody waits for. What waits for a lock is not
-    /// waited for.
+    /// What a call is told by when its caller gives it up.
+    pub(crate) fn given_up(&self) -> (GiveUp, GivenUp) {
+        GivenUp::by_caller(self.closing.subscribe())
+    }
+
+    /// The same of a caller who does not give up.
+    pub(crate) fn never_given_up(&self) -> GivenUp {
+        GivenUp::never(self.closing.subscribe())
+    }
+
+    /// Ends what this process has open, once what it has started is done: releases that nobody waits for, and waits, which end as
+    /// `Closed`.
     pub(crate) async fn close(self: &Arc<Self>) {
+        self.closing.send_replace(true);
         let mut under_way = self.under_way.subscribe();
         let all_done = under_way.wait_for(|calls| *calls == 0);
         if tokio::time::timeout(CLOSE_PATIENCE, all_done).await.is_err() {

@@ -9,6 +9,7 @@ use lockcore::{Acquire, Granted, Instant, Mode, Release};
 use mongodb::options::ReturnDocument;
 
 use super::Locks;
+use super::lock_document::new_rev;
 use super::standing::{LOG_MAX, millis, number, token};
 use super::tokens::before_the_first;
 use crate::failure::Failure;
@@ -96,7 +97,7 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
     let entry = doc! {
         "request": request, "holder": holder, "token": "$last", "what": { "granted": what },
     };
-    let rev = ObjectId::new();
+    let rev = new_rev();
     vec![
         numbered(rev, doc! { "mode": mode, "last": { "$add": [before_the_first(), 1_i64] } }),
         doc! { "$set": {
@@ -117,7 +118,7 @@ fn released(release: &Release, request: Uuid) -> Vec<Document> {
         "token": { "$first": "$grants.token" },
         "what": { "ended": { "cause": "released" } },
     };
-    let rev = ObjectId::new();
+    let rev = new_rev();
     vec![
         numbered(rev, Document::new()),
         doc! { "$set": {
