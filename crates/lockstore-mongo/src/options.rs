@@ -52,8 +52,7 @@ impl ReplicaSetOptions {
     }
 
     /// How long a session outlives the last sign of life of its process, which gives one each third of that time. Default 30 s, for an
-    /// election takes up to 15 s; at
-    /// least 1 s.
+    /// election takes up to 15 s; at least 1 s.
     pub fn session_ttl(self, ttl: Duration) -> Self {
         Self { session_ttl: ttl.max(Duration::from_secs(1)), ..self }
     }

@@ -306,7 +306,10 @@ impl Locks {
                 match self.settle(key).await {
                     // Somebody else has seen to it.
                     Ok(()) | Err(Failure::Conflict) => {}
-                    Err(failure) => return Err(failure),
+                    // One that cannot be settled does not hold up the others.
+                    Err(failure) => {
+                        tracing::debug!(?failure, key, "a lease that has run out was not ended")
+                    }
                 }
             }
         }

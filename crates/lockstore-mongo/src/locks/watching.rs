@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use mongodb::Database;
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType, ResumeToken};
+use mongodb::error::{Error, ErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -110,7 +111,7 @@ impl Watching {
     /// Has the stream followed, if it is not already.
     pub(super) fn follow(&self, threads: &Handle) {
         let mut follower = lock(&self.follower);
-        if follower.is_none() {
+        if follower.as_ref().is_none_or(JoinHandle::is_finished) {
             *follower = Some(threads.spawn(follow(Arc::clone(&self.seen))));
         }
     }
@@ -176,6 +177,20 @@ impl Seen {
         }
     }
 
+    /// Takes what a stream tells until it ends; by an error, or because what it is about is gone.
+    async fn take_all(&self, stream: &mut ChangeStream<Event>) -> Option<Error> {
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => self.take(&event),
+                Err(error) => {
+                    tracing::debug!(%error, "the change stream has ended");
+                    return Some(error);
+                }
+            }
+        }
+        None
+    }
+
     fn take_lock(&self, event: &Event) {
         let Some(key) = event.document_key.as_ref().and_then(|key| key.get_str("_id").ok()) else {
             return;
@@ -230,37 +245,41 @@ fn page(event: &Event) -> Option<Page> {
 /// Follows the stream for as long as the store is open.
 async fn follow(seen: Arc<Seen>) {
     let mut after: Option<ResumeToken> = None;
+    // Whether something may have happened since then that nobody is going to tell.
+    let mut is_gap = false;
     loop {
         match open(&seen.database, after.clone()).await {
             Ok(mut stream) => {
+                if std::mem::take(&mut is_gap) {
+                    seen.subscriptions.miss();
+                }
                 seen.is_live.store(true, Ordering::SeqCst);
                 seen.came_live.notify_waiters();
                 // What happened before this was not told.
                 seen.wake_all();
-                while let Some(event) = stream.next().await {
-                    match event {
-                        Ok(event) => seen.take(&event),
-                        Err(error) => {
-                            tracing::debug!(%error, "the change stream has ended");
-                            break;
-                        }
-                    }
-                    after = stream.resume_token();
-                }
+                let error = seen.take_all(&mut stream).await;
                 after = stream.resume_token().or(after);
+                is_gap |= error.is_none_or(|error| cannot_go_on(&error));
             }
             Err(error) => {
                 tracing::debug!(%error, "there is no change stream");
-                // Where it stood may be gone from the oplog.
-                if after.take().is_some() {
-                    seen.subscriptions.miss();
-                }
+                is_gap |= after.is_some() && cannot_go_on(&error);
             }
+        }
+        if is_gap {
+            after = None;
         }
         seen.is_live.store(false, Ordering::SeqCst);
         seen.wake_all();
         tokio::time::sleep(OPEN_AGAIN).await;
     }
+}
+
+/// Whether a stream cannot be resumed where it stood: its place is gone from the oplog, or what stands there cannot be told.
+fn cannot_go_on(error: &Error) -> bool {
+    /// `InvalidResumeToken`, `ChangeStreamFatalError`, `ChangeStreamHistoryLost`, `BSONObjectTooLarge`.
+    const CODES: [i32; 4] = [260, 280, 286, 10_334];
+    matches!(error.kind.as_ref(), ErrorKind::Command(error) if CODES.contains(&error.code))
 }
 
 async fn open(
