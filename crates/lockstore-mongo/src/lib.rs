@@ -10,6 +10,7 @@
 //! ```
 
 mod connect;
+mod document_locks;
 mod documents;
 mod failure;
 mod locks;

@@ -40,9 +40,14 @@ use mongodb::{Client, Collection, Database};
 use tokio::sync::watch;
 
 use crate::options::{Reads, ReplicaSetOptions};
-pub(crate) use given_up::{give_up, never};
+pub(crate) use given_up::{GivenUp, give_up, never};
 use lock_document::LockDocument;
+pub(crate) use lock_document::{Happened, StoredGrant};
+pub(crate) use look::Look;
+pub(crate) use reading::{OWN_KEYS, behind_all};
 use sessions::Heart;
+pub(crate) use standing::{Standing, number, number_of};
+pub(crate) use transition::Audit;
 use watching::Watching;
 
 /// The locks of a replica set, and what this process does for those that it holds and waits for.
@@ -96,6 +101,16 @@ impl Locks {
         }
     }
 
+    /// The driver's client.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How often whoever waits looks while nothing is told.
+    pub(crate) fn look_again(&self) -> Duration {
+        self.look_again
+    }
+
     /// A call is started.
     pub(crate) fn begun(&self) {
         self.under_way.send_modify(|calls| *calls += 1);
@@ -118,7 +133,7 @@ impl Locks {
     }
 
     /// Our own time.
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
 }

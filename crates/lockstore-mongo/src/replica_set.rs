@@ -19,6 +19,7 @@ use lockstore::{
 };
 use mongodb::Client;
 
+use crate::document_locks::DocumentLocks;
 use crate::documents::Documents;
 use crate::locks::{Locks, give_up, never};
 use crate::options::ReplicaSetOptions;
@@ -29,6 +30,7 @@ pub(crate) struct ReplicaSet {
     threads: Threads,
     locks: Arc<Locks>,
     documents: Arc<Documents>,
+    document_locks: Arc<DocumentLocks>,
     clock: Arc<dyn Clock>,
     client_sessions: ClientSessions,
     strict_release: bool,
@@ -52,10 +54,14 @@ impl ReplicaSet {
         let (own_clock, own_address) = (Arc::clone(&clock), Arc::clone(&address));
         let transitions = Arc::clone(&locks);
         let documents = Documents::new(client, own_clock, own_address, options, transitions);
+        let documents = Arc::new(documents);
+        let (of_locks, of_documents) = (Arc::clone(&locks), Arc::clone(&documents));
+        let document_locks = DocumentLocks::new(of_locks, of_documents, Arc::clone(&clock));
         Ok(Self {
             threads,
             locks,
-            documents: Arc::new(documents),
+            documents,
+            document_locks: Arc::new(document_locks),
             clock,
             client_sessions: ClientSessions::default(),
             strict_release: options.strict_release,
@@ -80,6 +86,26 @@ impl ReplicaSet {
     {
         self.check_usable()?;
         self.threads.run(work(Arc::clone(&self.locks)))?
+    }
+
+    /// Starts a command about locks of documents. One that is given up ends after its look: what it has locked by then, its reply tells, for
+    /// whoever has given up to release.
+    fn start_document_lock(
+        &self,
+        database: String,
+        command: RawDocumentBuf,
+        on_reply: OnReply,
+    ) -> Outstanding {
+        let document_locks = Arc::clone(&self.document_locks);
+        let locks = Arc::clone(&self.locks);
+        let (give_up, mut given_up) = give_up();
+        locks.begun();
+        self.threads.spawn(async move {
+            let reply = document_locks.run(&database, &command, &mut given_up).await;
+            locks.done();
+            on_reply(reply);
+        });
+        Outstanding::telling(move |left| give_up.left(left))
     }
 
     fn not_here(&self, what: &str) -> StoreError {
@@ -112,8 +138,13 @@ impl Remote for ReplicaSet {
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         self.check_usable()?;
-        let documents = Arc::clone(&self.documents);
         let (database, command) = (database.to_owned(), command.to_owned());
+        if self.document_locks.answers(&command) {
+            let document_locks = Arc::clone(&self.document_locks);
+            let run = async move { document_locks.run(&database, &command, &mut never()).await };
+            return self.threads.run(run)?;
+        }
+        let documents = Arc::clone(&self.documents);
         self.threads.run(async move { documents.run(&database, &command, deadline).await })?
     }
 
@@ -128,7 +159,11 @@ impl Remote for ReplicaSet {
             on_reply(Err(error));
             return Outstanding::answered();
         }
-        let (documents, database) = (Arc::clone(&self.documents), database.to_owned());
+        let database = database.to_owned();
+        if self.document_locks.answers(&command) {
+            return self.start_document_lock(database, command, on_reply);
+        }
+        let documents = Arc::clone(&self.documents);
         let running = self.threads.spawn(async move {
             on_reply(documents.run(&database, &command, deadline).await);
         });

@@ -33,12 +33,12 @@ impl GiveUp {
 }
 
 impl GivenUp {
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.0.as_ref().is_some_and(|told| *told.borrow())
     }
 
     /// Waits until the caller gives up, which it may never do.
-    pub(super) async fn given_up(&mut self) {
+    pub(crate) async fn given_up(&mut self) {
         if let Some(told) = &mut self.0
             && told.wait_for(|given_up| *given_up).await.is_ok()
         {
