@@ -98,10 +98,10 @@ impl ReplicaSet {
     ) -> Outstanding {
         let document_locks = Arc::clone(&self.document_locks);
         let locks = Arc::clone(&self.locks);
-        let (give_up, mut given_up) = give_up();
+        let (give_up, mut waits) = give_up();
         locks.begun();
         self.threads.spawn(async move {
-            let reply = document_locks.run(&database, &command, &mut given_up).await;
+            let reply = document_locks.run(&database, &command, &mut waits).await;
             locks.done();
             on_reply(reply);
         });

@@ -1,11 +1,13 @@
 //! Locks of documents on a replica set, through the same interface as anywhere, and beside jobflow-remote's own.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::future::Future;
 use std::sync::mpsc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::{Bson, DateTime, Document, doc};
+use bson::{Bson, DateTime, Document, cstr, doc, rawdoc};
 use lockstore::{Collection, DocumentError, LockDocumentError, ReleaseDocumentError, Store};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
@@ -395,7 +397,9 @@ fn who_waits_gets_what_the_original_class_releases_and_what_runs_out() {
         let waiters = [0, 1].map(|id| scope.spawn(move || wait(id)));
         thread::sleep(SHORT);
         assert!(their_release(&jobs, 0, "theirs"));
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
     });
     assert!(begin.elapsed() < MINUTE);
     drop(held);
@@ -457,4 +461,94 @@ fn locked_documents_are_listed_and_unlocked_by_force_on_record() {
     assert_eq!(recorded, broken);
     assert!(!lock.holds());
     assert!(their_lock(&jobs, 0, "next"));
+}
+
+#[test]
+fn who_gives_up_a_wait_holds_nothing_up() {
+    let own = Own::filled(1);
+    let jobs = own.jobs();
+    let held = jobs.lock_document(doc! {}).acquire().unwrap();
+    let mut waiting = Box::pin(jobs.lock_document(doc! {}).sleep(MINUTE).acquire_async());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    drop(waiting);
+    held.release().unwrap();
+    // If it had just locked it all the same, it is released.
+    let next = jobs.lock_document(doc! {}).sleep(MINUTE).acquire().unwrap();
+    assert!(next.locked_document().is_some());
+    next.release().unwrap();
+}
+
+#[test]
+fn a_command_that_comes_again_tells_of_what_it_has_locked() {
+    let own = Own::filled(2);
+    let command = |retry: bool| {
+        let mut command = rawdoc! {
+            "lockDocument": "jobs", "filter": { "n": 0 }, "sort": { "_id": 1 }, "lockId": "new",
+            "newLockId": true, "update": { "$inc": { "n": 1 } },
+        };
+        if retry {
+            command.append(cstr!("lockRetry"), true);
+        }
+        own.store.database(&own.database).run_command(&command)
+    };
+    let first = command(false);
+    let again = command(true);
+    for part in ["lockedDocument", "fence"] {
+        assert_eq!(again.get_document(part).unwrap(), first.get_document(part).unwrap());
+    }
+    assert_eq!(own.jobs().count_documents(doc! { "n": 0 }).run().unwrap(), 1);
+    // Of what is not locked any more, another is locked.
+    assert!(their_release(&own.jobs(), 0, "new"));
+    let third = command(true);
+    let id = third.get_document("lockedDocument").unwrap().get_i32("_id").unwrap();
+    assert_eq!(id, 1);
+}
+
+#[test]
+fn documents_are_found_as_mongodb_finds_them() {
+    let own = Own::new();
+    let jobs = own.jobs();
+    jobs.insert_many([doc! { "_id": "a", "n": 1 }, doc! { "_id": "A", "n": 2 }]).run().unwrap();
+    for (break_lock, get_locked_doc) in [(false, false), (false, true), (true, false)] {
+        let command = rawdoc! {
+            "lockDocument": "jobs",
+            "filter": { "_id": "A", "$expr": { "$lt": ["$n", "$$most"] } },
+            "sort": { "n": 1 },
+            "collation": { "locale": "en", "strength": 2 },
+            "hint": { "$natural": 1 },
+            "let": { "most": 2 },
+            "update": [{ "$set": { "most": "$$most" } }],
+            "ttlMS": 60_000_i64,
+            "breakLock": break_lock,
+            "getLockedDoc": get_locked_doc,
+        };
+        let reply = own.store.database(&own.database).run_command(&command);
+        let locked = reply.get_document("lockedDocument").unwrap();
+        assert_eq!(locked.get_str("_id").unwrap(), "a");
+        assert_eq!(locked.get_i32("most").unwrap(), 2);
+        let fence = reply.get_document("fence").unwrap().to_owned();
+        let unlock = rawdoc! { "unlockDocument": "jobs", "fence": fence };
+        let reply = own.store.database(&own.database).run_command(&unlock);
+        assert!(reply.get_f64("ok").unwrap() > 0.0, "{reply:?}");
+    }
+    assert_eq!(jobs.count_documents(doc! { "lock_id": null }).run().unwrap(), 2);
+}
+
+#[test]
+fn of_several_at_once_each_gets_a_document_of_its_own() {
+    let own = Own::filled(16);
+    let jobs = own.jobs();
+    let locked: Vec<_> = thread::scope(|scope| {
+        let lock = || {
+            let asked = jobs.lock_document(doc! {}).sort(doc! { "_id": 1 });
+            std::mem::ManuallyDrop::new(asked.acquire().unwrap())
+        };
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(lock)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut ids: Vec<_> =
+        locked.iter().map(|lock| lock.locked_document().unwrap().get_i32("_id").unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..16).collect::<Vec<_>>());
 }

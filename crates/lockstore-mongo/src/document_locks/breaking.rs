@@ -10,7 +10,7 @@ use mongodb::ClientSession;
 
 use super::DocumentLocks;
 use super::side_grant::{Place, by_id};
-use super::transaction::{Ended, find, modify, narrowed, refused};
+use super::transaction::{Ended, find, modify, narrowed, of_lock, refused};
 use super::update::unlocking;
 use crate::documents::{Failed, number};
 use crate::failure::damaged;
@@ -139,10 +139,10 @@ impl DocumentLocks {
         let holder = Holder::new(holder).map_err(|error| Failed::Store(damaged(error)))?;
         let key = place.key(&before).map_err(|error| refused(&error))?;
         let look = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
-        let look = look.map_err(|failure| self.of_lock(failure))?;
+        let look = look.map_err(of_lock)?;
         let decide = |standing: &mut Standing| end(standing, &key, &holder, &lock_id, request);
         let changed = self.locks.change_in(session, &look, None, decide).await;
-        let changed = changed.map_err(|failure| self.of_lock(failure))?;
+        let changed = changed.map_err(of_lock)?;
         let Ok(changed) = changed else {
             return Err(Failed::conflict("the side grant cannot be ended"));
         };
@@ -161,7 +161,7 @@ impl DocumentLocks {
             let name = document_name(&place.namespace(), &before);
             self.locks.record(number, name.as_str(), &audit, session).await
         };
-        recorded.await.map_err(|failure| self.of_lock(failure))?;
+        recorded.await.map_err(of_lock)?;
         Ok(true)
     }
 }

@@ -1,6 +1,6 @@
 //! `renewDocumentLock` and `inspectDocumentLock`: about a lock that is held.
 
-use bson::{Bson, DateTime, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
+use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
 use lockcore::{Command, Outcome, Renew, Ttl};
 use lockstore::remote::serving::document_locks::{holds, inspect, renew, renewed};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
@@ -9,7 +9,7 @@ use mongodb::ClientSession;
 use super::DocumentLocks;
 use super::releasing::lost;
 use super::side_grant::{Place, locked_by};
-use super::transaction::{Ended, alone, find, simple};
+use super::transaction::{Ended, alone, find, of_lock, simple};
 use crate::documents::{Failed, number};
 use crate::locks::Standing;
 use crate::time::date;
@@ -80,25 +80,23 @@ impl DocumentLocks {
         ttl: Option<Ttl>,
     ) -> Result<Tried, Failed> {
         self.documents.begin(session).await?;
-        let look = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
-        let look = look.map_err(|failure| self.of_lock(failure))?;
+        let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
+        let seen = seen.map_err(of_lock)?;
         let (key, holder, token) = (lock.key().clone(), lock.holder().clone(), lock.token());
         let command = Command::Renew(Renew { key, holder, token: Some(token), ttl });
         let request = Uuid::new();
         let decide = |standing: &mut Standing| standing.execute(&command, request);
-        let changed = self.locks.change_in(session, &look, None, decide).await;
-        let Ok(changed) = changed.map_err(|failure| self.of_lock(failure))? else {
+        let changed = self.locks.change_in(session, &seen, None, decide).await;
+        let Ok(changed) = changed.map_err(of_lock)? else {
             return Ok(Tried::Lost);
         };
         let Outcome::Renewed(granted) = changed.outcome else {
             return Err(Failed::conflict("a lock has changed"));
         };
-        let update = match granted.lease {
-            Some(lease) => {
-                let at: DateTime = date(lease.expires_at);
-                rawdoc! { "$set": { "lock_expires_at": at } }
-            }
-            None => rawdoc! { "$unset": { "lock_expires_at": 1 } },
+        let update = if let Some(lease) = granted.lease {
+            rawdoc! { "$set": { "lock_expires_at": date(lease.expires_at) } }
+        } else {
+            rawdoc! { "$unset": { "lock_expires_at": 1 } }
         };
         let mut updates = RawArrayBuf::new();
         let locked = locked_by(id, lock.holder().as_str());
@@ -129,9 +127,9 @@ impl DocumentLocks {
 
     async fn is_held(&self, place: &Place, lock: &Fence) -> Result<bool, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(false) };
-        let look = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
-        let look = look.map_err(|failure| Ended::Store(self.told(failure)))?;
-        let standing = Standing::new(&look)?;
+        let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
+        let seen = seen.map_err(|failure| Ended::Store(self.told(failure)))?;
+        let standing = Standing::new(&seen)?;
         let grant = standing.lock().and_then(|standing| standing.grant_with(lock.token()));
         if grant.is_none_or(|grant| grant.holder != *lock.holder()) {
             return Ok(false);

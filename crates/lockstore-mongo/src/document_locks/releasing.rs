@@ -8,7 +8,7 @@ use mongodb::ClientSession;
 
 use super::DocumentLocks;
 use super::side_grant::{self, Place, by_id};
-use super::transaction::{Ended, alone, find, simple};
+use super::transaction::{Ended, alone, find, of_lock, simple};
 use super::update::unlocking;
 use crate::documents::{Failed, number};
 use crate::locks::{Standing, StoredGrant, number as stored};
@@ -139,13 +139,13 @@ impl DocumentLocks {
         };
         if !matches!(asked.release, Release::HandOn) {
             let at_once = self.locks.release_at_once(&ends, asked.request, Some(session)).await;
-            if at_once.map_err(|failure| self.of_lock(failure))? {
+            if at_once.map_err(of_lock)? {
                 return Ok(Tried::Done);
             }
         }
-        let look = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
-        let look = look.map_err(|failure| self.of_lock(failure))?;
-        let grants = look.document.iter().flat_map(|lock| &lock.grants);
+        let seen = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
+        let seen = seen.map_err(of_lock)?;
+        let grants = seen.document.iter().flat_map(|lock| &lock.grants);
         let is_shared =
             |grant: &StoredGrant| grant.token == stored(asked.lock.token()) && grant.joined;
         if matches!(asked.release, Release::HandOn) && grants.into_iter().any(is_shared) {
@@ -153,8 +153,8 @@ impl DocumentLocks {
         }
         let command = Command::Release(ends);
         let decide = |standing: &mut Standing| standing.execute(&command, asked.request);
-        let changed = self.locks.change_in(session, &look, None, decide).await;
-        Ok(match changed.map_err(|failure| self.of_lock(failure))? {
+        let changed = self.locks.change_in(session, &seen, None, decide).await;
+        Ok(match changed.map_err(of_lock)? {
             Ok(_) => Tried::Done,
             Err(_) => Tried::Lost,
         })
@@ -170,11 +170,11 @@ impl DocumentLocks {
         let document = self.read(place, &find(place, &alone(by_id(&id)))).await?;
         let holder = document.as_deref().and_then(locked_by);
         if holder.is_some() {
-            let look = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
-            let look = look.map_err(|failure| Ended::Store(self.told(failure)))?;
+            let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
+            let seen = seen.map_err(|failure| Ended::Store(self.told(failure)))?;
             let had = |grant: &&StoredGrant| Some(&grant.holder) == holder.as_ref();
-            let stood = look.document.iter().flat_map(|lock| &lock.grants).any(|it| had(&it));
-            let standing = Standing::new(&look)?;
+            let stood = seen.document.iter().flat_map(|lock| &lock.grants).any(|it| had(&it));
+            let standing = Standing::new(&seen)?;
             if stood && !standing.document().grants.iter().any(|it| had(&it)) {
                 return Ok(None);
             }

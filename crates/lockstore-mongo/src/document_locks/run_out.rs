@@ -60,9 +60,8 @@ impl DocumentLocks {
                 continue;
             }
             match free(&self.locks, &look).await {
-                Ok(()) => freed += 1,
-                // Somebody else has seen to it.
-                Err(Failure::Conflict) => freed += 1,
+                // Or somebody else has seen to it.
+                Ok(()) | Err(Failure::Conflict) => freed += 1,
                 Err(failure) => tracing::debug!(?failure, key = look.key, "a lock was not freed"),
             }
         }

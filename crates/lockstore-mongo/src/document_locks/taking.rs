@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::DocumentLocks;
 use super::side_grant::Place;
-use super::transaction::{Ended, add, alone, find, modify, narrowed, refused};
+use super::transaction::{Ended, add, alone, find, modify, narrowed, of_lock, refused};
 use super::update::{self, Update};
 use crate::documents::Failed;
 use crate::failure::damaged;
@@ -46,6 +46,7 @@ struct Taken {
 }
 
 /// A grant within a transaction.
+#[derive(Clone, Copy)]
 struct NewGrant {
     granted: Granted,
     /// By the primary's time.
@@ -242,7 +243,7 @@ impl DocumentLocks {
         let acquire = acquire(wanted, key);
         if one.is_easy && look.is_none() && wanted.session.is_none() {
             let granted = self.locks.acquire_at_once_in(session, &acquire, request).await;
-            let (granted, moment) = granted.map_err(|failure| self.of_lock(failure))?;
+            let (granted, moment) = granted.map_err(of_lock)?;
             let expires_at = granted.lease.map(|lease| date(lease.expires_at));
             return Ok(NewGrant { granted: moment.granted(granted), expires_at });
         }
@@ -265,7 +266,7 @@ impl DocumentLocks {
         decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
     ) -> Result<NewGrant, Failed> {
         let changed = self.locks.change_in(session, look, None, decide).await;
-        match changed.map_err(|failure| self.of_lock(failure))? {
+        match changed.map_err(of_lock)? {
             Ok(changed) => {
                 let Outcome::Granted(granted) = changed.outcome else {
                     return Err(Failed::conflict("a lock has changed"));
@@ -328,7 +329,7 @@ impl DocumentLocks {
     async fn look_at_key(&self, key: &Key, wanted: &LockDocument) -> Result<Look, Failed> {
         let session = wanted.session.map(number_of);
         let seen = self.locks.look_at(key.as_str(), session, self.locks.now()).await;
-        seen.map_err(|failure| self.of_lock(failure))
+        seen.map_err(of_lock)
     }
 }
 

@@ -98,23 +98,23 @@ impl DocumentLocks {
 
     /// What went wrong with a look at a lock.
     pub(super) fn told(&self, failure: Failure) -> StoreError {
-        match self.of_lock(failure) {
+        match of_lock(failure) {
             Failed::Store(error) => error,
             Failed::Lost(why) => self.documents.unreachable(&why),
             Failed::Reply(_) => self.documents.unreachable("others have changed the same lock"),
         }
     }
+}
 
-    /// What went wrong with a lock within a transaction.
-    pub(super) fn of_lock(&self, failure: Failure) -> Failed {
-        match failure {
-            Failure::Conflict => Failed::conflict("a lock has changed"),
-            Failure::Unknown(error) | Failure::Unreachable(error) => {
-                Failed::Lost(error.kind.to_string())
-            }
-            Failure::Refused(error) => Failed::Store(crate::failure::elsewhere(&error)),
-            Failure::Store(error) => Failed::Store(error),
+/// What went wrong with a lock within a transaction.
+pub(super) fn of_lock(failure: Failure) -> Failed {
+    match failure {
+        Failure::Conflict => Failed::conflict("a lock has changed"),
+        Failure::Unknown(error) | Failure::Unreachable(error) => {
+            Failed::Lost(error.kind.to_string())
         }
+        Failure::Refused(error) => Failed::Store(crate::failure::elsewhere(&error)),
+        Failure::Store(error) => Failed::Store(error),
     }
 }
 

@@ -56,7 +56,7 @@ fn with(update: Option<&LockUpdate>, stage: &RawDocument, operators: RawDocument
             let mut pipeline = RawArrayBuf::new();
             pipeline.push(stage.to_owned());
             for own in stages.into_iter().flatten() {
-                pipeline.push(own.to_owned());
+                pipeline.push(own);
             }
             pipeline.push(stage.to_owned());
             pipeline.into()

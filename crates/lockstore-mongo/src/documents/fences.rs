@@ -57,13 +57,11 @@ impl Documents {
         let (key, holder) = (fence.key().as_str(), fence.holder().as_str());
         let Some((database, command)) = finding_locked(key, holder) else { return Ok(()) };
         let found = self.run_in(session, &database, &command).await?;
-        match first_of(&found) {
-            Some(_) => Ok(()),
-            None => {
-                let lost = serving::lock_lost(fence, None);
-                Err(Failed::Reply(serving::failed_in_transaction(&lost)))
-            }
+        if first_of(&found).is_some() {
+            return Ok(());
         }
+        let lost = serving::lock_lost(fence, None);
+        Err(Failed::Reply(serving::failed_in_transaction(&lost)))
     }
 
     /// Looks at a grant as it is now, outside of the transaction that relies on it.

@@ -141,14 +141,14 @@ impl Locks {
         if let Some(end) = behind_all(prefix) {
             keys.insert("$lt", end);
         }
-        let looks = self.looks(vec![
+        let page = self.looks(vec![
             doc! { "$match": { "_id": keys, "grants.0": { "$exists": true } } },
             doc! { "$sort": { "_id": 1 } },
             doc! { "$limit": i64::try_from(limit).unwrap_or(i64::MAX) },
         ]);
-        let looks = looks.await?;
-        let mut locks = Vec::with_capacity(looks.len());
-        for look in looks {
+        let page = page.await?;
+        let mut locks = Vec::with_capacity(page.len());
+        for look in page {
             let standing = Standing::new(&look)?;
             let (key, moment) = (look.key, look.moment);
             // The store's own are not listed.
