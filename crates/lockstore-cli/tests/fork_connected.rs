@@ -55,7 +55,7 @@ fn a_forked_child_is_told_so_and_leaves_its_parents_connections_alone() {
             let status = loop {
                 match fork::waitpid_nohang(child).unwrap() {
                     Some(status) => break status,
-                    None => assert!(began.elapsed() < Duration::from_secs(60), "the child hangs"),
+                    None => assert!(began.elapsed() < Duration::from_secs(300), "the child hangs"),
                 }
                 std::thread::sleep(Duration::from_millis(1));
             };
@@ -67,7 +67,7 @@ fn a_forked_child_is_told_so_and_leaves_its_parents_connections_alone() {
         let (sender, told) = mpsc::channel();
         let on_reply = Box::new(move |reply| drop(sender.send(reply)));
         let _outstanding = transport.start("admin", ping(), None, on_reply);
-        told.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+        told.recv_timeout(Duration::from_secs(300)).unwrap().unwrap();
     }
     assert_eq!(transport.server_pid(), server);
     let server = Pid::from_raw(i32::try_from(server).unwrap()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lockstore::{Store, StoreError};
 use mongodb::Client;
@@ -44,12 +45,13 @@ pub fn is_replica_set(address: &str) -> bool {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address makes no sense.
-    #[error("{address} is no address of a replica set: {reason}")]
+    #[error(
+        "the address of the replica set makes no sense, or has an option that MongoDB does not have; are user and password \
+         percent-encoded, and the hosts {address}?"
+    )]
     Address {
-        /// The address, without user and password.
+        /// The address, without user, password and options.
         address: String,
-        /// Why not.
-        reason: String,
     },
     /// No member answers, or none is the primary.
     #[error("the replica set {address} cannot be used: {reason}")]
@@ -84,14 +86,20 @@ impl ReplicaSetOptions {
             let address = address.to_owned();
             threads.run(async move { ClientOptions::parse(address).await })?
         };
-        let mut options = parsed.map_err(|error| ConnectError::Address {
-            address: shown.clone(),
-            reason: error.kind.to_string().replace(address, &shown),
-        })?;
+        // The driver's words are not passed on: where a password is not percent-encoded they have parts of it.
+        let mut options = parsed.map_err(|_| ConnectError::Address { address: shown.clone() })?;
         options.selection_criteria =
             Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         options.max_pool_size = self.pool_max.or(options.max_pool_size);
-        options.connect_timeout = self.connect_timeout.or(options.connect_timeout);
+        // The driver's own are 10 s each: a primary that is cut off would be noticed after 20 s.
+        options.connect_timeout =
+            self.connect_timeout.or(options.connect_timeout).or(Some(CONNECT_TIMEOUT));
+        options.heartbeat_freq = options.heartbeat_freq.or(Some(HEARTBEAT));
+        // The driver's own is 30 s.
+        let patience = options
+            .server_selection_timeout
+            .map_or(self.patience, |timeout| timeout.min(self.patience));
+        options.server_selection_timeout = Some(patience);
         options.app_name.get_or_insert_with(|| "lockstore".into());
         let unusable = |reason: String| ConnectError::Unusable { address: shown.clone(), reason };
         // The driver looks at its members on these threads from here on.
@@ -104,14 +112,27 @@ impl ReplicaSetOptions {
     }
 }
 
-/// An address without its user and password, and without its options, which may have secrets too.
-fn without_secrets(address: &str) -> String {
+/// What may be shown of an address: scheme and hosts. A user is nobody's business, and options may have secrets too.
+pub fn without_secrets(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("mongodb", address));
-    let rest = rest.split(['/', '?']).next().unwrap_or_default();
-    // A password may have an @ in it that should have been escaped.
-    let hosts = rest.rsplit('@').next().unwrap_or_default();
+    // A password may have anything in it, if it was not escaped as it should be.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let hosts = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = if hosts.split(',').all(is_host) { hosts } else { "..." };
     format!("{scheme}://{hosts}")
 }
+
+/// A name, and perhaps a port.
+fn is_host(host: &str) -> bool {
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, "0"));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+    name.chars().all(is_name) && port.chars().all(|c| c.is_ascii_digit())
+}
+
+/// How often each member is asked how it is, where the address does not say.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long a connection may take to be made, and a member to say how it is, where nobody says.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -123,6 +144,10 @@ mod tests {
             ("mongodb://a,b:27018/?replicaSet=rs0", "mongodb://a,b:27018"),
             ("mongodb://user:secret@a/db?authSource=admin", "mongodb://a"),
             ("mongodb://user:sec@ret@a,b", "mongodb://a,b"),
+            ("mongodb://user:sec/ret@a,[::1]:3/", "mongodb://a,[::1]:3"),
+            ("mongodb://us/er:secret?@a", "mongodb://a"),
+            ("mongodb://user:secret", "mongodb://..."),
+            ("mongodb://user%40secret:secret/", "mongodb://..."),
             (
                 "mongodb+srv://user:secret@cluster.example.org/?tlsCertificateKeyFilePassword=x",
                 "mongodb+srv://cluster.example.org",
@@ -130,7 +155,16 @@ mod tests {
         ] {
             assert_eq!(without_secrets(address), shown);
         }
-        let refused = connect("mongodb://user:secret@a:notaport/").unwrap_err().to_string();
-        assert!(!refused.contains("secret"), "{refused}");
+        for address in [
+            "mongodb://user:secret@a:notaport/",
+            "mongodb://user:secret",
+            "mongodb://user:secret?x@h/",
+            "mongodb://h/?tlsCertificateKeyFilePassword=secret&notAnOption=secret",
+        ] {
+            let refused = connect(address).unwrap_err();
+            let told = format!("{refused} {refused:?}");
+            assert!(matches!(refused, ConnectError::Address { .. }), "{told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
     }
 }

@@ -87,9 +87,13 @@ fn is_unknown(error: &Error) -> bool {
         return true;
     }
     match error.kind.as_ref() {
-        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+        ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
+        // A reply that makes no sense tells nothing of what was done.
+        | ErrorKind::InvalidResponse { .. }
+        | ErrorKind::BsonDeserialization(_)
         // It stands on the primary, and not yet on most members.
-        ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
+        | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
         ErrorKind::Command(error) => MAY_BE_DONE.contains(&error.code),
         _ => false,
     }
@@ -109,6 +113,9 @@ const DUPLICATE_KEY: i32 = 11_000;
 const WRITE_CONFLICT: i32 = 112;
 
 /// MongoDB's codes of a primary that goes, or a time that is over: interrupted at shutdown, primary stepped down, not primary and its kin,
-/// `MaxTimeMSExpired`, `WriteConcernFailed`, `NoSuchTransaction`.
-const MAY_BE_DONE: [i32; 13] =
-    [11_600, 11_602, 10_107, 13_435, 13_436, 189, 91, 50, 64, 251, 6, 7, 89];
+/// `MaxTimeMSExpired`, `WriteConcernFailed`, `NoSuchTransaction`, errors of its connections; and a write that was done when it was sent first,
+/// whose result is not remembered.
+const MAY_BE_DONE: [i32; 19] = [
+    11_600, 11_602, 10_107, 13_435, 13_436, 189, 91, 50, 64, 251, 6, 7, 89, 134, 262, 9_001,
+    10_058, 217, 225,
+];

@@ -8,9 +8,14 @@
 //! guard.release()?; // on most members when it returns
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! What it costs to leave the file, and what a replica set promises instead, is compared in [`deployments`].
 
 mod connect;
 mod document_locks;
+/// The three deployments compared: what each promises, costs, and survives.
+#[doc = include_str!("../DEPLOYMENTS.md")]
+pub mod deployments {}
 mod documents;
 mod failure;
 mod locks;
@@ -19,5 +24,5 @@ mod replica_set;
 mod runtime;
 mod time;
 
-pub use connect::{ConnectError, connect, is_replica_set};
+pub use connect::{ConnectError, connect, is_replica_set, without_secrets};
 pub use options::{Reads, ReplicaSetOptions};

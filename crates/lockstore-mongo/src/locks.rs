@@ -27,6 +27,7 @@ mod sessions;
 mod standing;
 mod tokens;
 mod transition;
+mod turns;
 mod watching;
 
 use std::path::Path;
@@ -40,7 +41,7 @@ use mongodb::{Client, Collection, Database};
 use tokio::sync::watch;
 
 use crate::options::{Reads, ReplicaSetOptions};
-pub(crate) use given_up::{GivenUp, give_up, never};
+pub(crate) use given_up::{GiveUp, GivenUp};
 use lock_document::LockDocument;
 pub(crate) use lock_document::{Happened, StoredGrant};
 pub(crate) use look::Look;
@@ -48,6 +49,7 @@ pub(crate) use reading::{OWN_KEYS, behind_all};
 use sessions::Heart;
 pub(crate) use standing::{Standing, number, number_of};
 pub(crate) use transition::Audit;
+use turns::Turns;
 use watching::Watching;
 
 /// The locks of a replica set, and what this process does for those that it holds and waits for.
@@ -55,7 +57,7 @@ use watching::Watching;
 pub(crate) struct Locks {
     client: Client,
     database: Database,
-    locks: Collection<LockDocument>,
+    collection: Collection<LockDocument>,
     majority: WriteConcern,
     reads: Reads,
     /// What it is called in errors.
@@ -67,8 +69,10 @@ pub(crate) struct Locks {
     patience: Duration,
     watching: Watching,
     heart: Heart,
+    turns: Turns,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
+    closing: watch::Sender<bool>,
 }
 
 impl Locks {
@@ -84,7 +88,7 @@ impl Locks {
             .w_timeout(options.write_timeout)
             .build();
         Self {
-            locks: database.collection(LOCKS),
+            collection: database.collection(LOCKS),
             watching: Watching::new(database.clone()),
             client,
             database,
@@ -97,7 +101,9 @@ impl Locks {
             look_again: options.look_again,
             patience: options.patience,
             heart: Heart::default(),
+            turns: Turns::default(),
             under_way: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -121,15 +127,27 @@ impl Locks {
         self.under_way.send_modify(|calls| *calls -= 1);
     }
 
-    /// Ends what this process has open, once what it has started is done: releases that nobody waits for. What waits for a lock is not
-    /// waited for.
+    /// What a call is told by when its caller gives it up.
+    pub(crate) fn given_up(&self) -> (GiveUp, GivenUp) {
+        GivenUp::by_caller(self.closing.subscribe())
+    }
+
+    /// The same of a caller who does not give up.
+    pub(crate) fn never_given_up(&self) -> GivenUp {
+        GivenUp::never(self.closing.subscribe())
+    }
+
+    /// Ends what this process has open, once what it has started is done: releases that nobody waits for, and waits, which end as
+    /// `Closed`.
     pub(crate) async fn close(self: &Arc<Self>) {
+        self.closing.send_replace(true);
         let mut under_way = self.under_way.subscribe();
         let all_done = under_way.wait_for(|calls| *calls == 0);
         if tokio::time::timeout(CLOSE_PATIENCE, all_done).await.is_err() {
             tracing::warn!("a store is closed with calls under way");
         }
         self.close_sessions().await;
+        self.watching.subscriptions().close_all();
     }
 
     /// Our own time.

@@ -51,7 +51,8 @@ impl ReplicaSetOptions {
         Self { database: name.into(), ..self }
     }
 
-    /// How long a session outlives the last sign of life of its process, which gives one each third of that time. Default 15 s, at
+    /// How long a session outlives the last sign of life of its process, which gives one each third of that time. Default 30 s, for an
+    /// election takes up to 15 s; at
     /// least 1 s.
     pub fn session_ttl(self, ttl: Duration) -> Self {
         Self { session_ttl: ttl.max(Duration::from_secs(1)), ..self }
@@ -63,7 +64,7 @@ impl ReplicaSetOptions {
     }
 
     /// How long whoever waits keeps its place without a sign of life, and how long a lock that was handed to it stays its own before it
-    /// has said so. Default 15 s, at least 1 s.
+    /// has said so. Default 30 s, at least 1 s.
     pub fn waiter_ttl(self, ttl: Duration) -> Self {
         Self { waiter_ttl: ttl.max(Duration::from_secs(1)), ..self }
     }
@@ -89,7 +90,7 @@ impl ReplicaSetOptions {
         Self { pool_max: Some(connections), ..self }
     }
 
-    /// How long a connection may take to be made. Default what the address says, or 10 s.
+    /// How long a connection may take to be made. Default what the address says, or 5 s.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: Some(timeout), ..self }
     }
@@ -104,9 +105,9 @@ impl Default for ReplicaSetOptions {
     fn default() -> Self {
         Self {
             database: "lockstore".into(),
-            session_ttl: Duration::from_secs(15),
+            session_ttl: Duration::from_secs(30),
             look_again: Duration::from_secs(1),
-            waiter_ttl: Duration::from_secs(15),
+            waiter_ttl: Duration::from_secs(30),
             write_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(60),
             reads: Reads::default(),

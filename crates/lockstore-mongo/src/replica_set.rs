@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bson::{RawDocument, RawDocumentBuf};
 use lockcore::{Holder, Instant, Key};
@@ -20,8 +20,8 @@ use lockstore::{
 use mongodb::Client;
 
 use crate::document_locks::DocumentLocks;
-use crate::documents::Documents;
-use crate::locks::{Locks, give_up, never};
+use crate::documents::{Documents, name_of};
+use crate::locks::Locks;
 use crate::options::ReplicaSetOptions;
 use crate::runtime::Threads;
 
@@ -34,7 +34,7 @@ pub(crate) struct ReplicaSet {
     clock: Arc<dyn Clock>,
     client_sessions: ClientSessions,
     strict_release: bool,
-    is_closed: AtomicBool,
+    closing: AtomicU8,
     opened_by: u32,
     opened_in: forkguard::Guard,
     address: Arc<Path>,
@@ -65,7 +65,7 @@ impl ReplicaSet {
             clock,
             client_sessions: ClientSessions::default(),
             strict_release: options.strict_release,
-            is_closed: AtomicBool::new(false),
+            closing: AtomicU8::new(OPEN),
             opened_by: std::process::id(),
             opened_in: forkguard::new(),
             address,
@@ -97,15 +97,35 @@ impl ReplicaSet {
         on_reply: OnReply,
     ) -> Outstanding {
         let document_locks = Arc::clone(&self.document_locks);
-        let locks = Arc::clone(&self.locks);
-        let (give_up, mut waits) = give_up();
-        locks.begun();
+        let (caller, mut waits) = self.locks.given_up();
+        let answering = Answering::begin(&self.locks, on_reply, Err);
         self.threads.spawn(async move {
             let reply = document_locks.run(&database, &command, &mut waits).await;
-            locks.done();
-            on_reply(reply);
+            answering.tell(reply);
         });
-        Outstanding::telling(move |left| give_up.left(left))
+        Outstanding::telling(move |left| caller.left(left))
+    }
+
+    /// Whether a command may be run: what gives a document back also while the store is being closed.
+    fn check_takes(&self, command: &RawDocument) -> Result<(), StoreError> {
+        self.check_unless_giving_back(name_of(command) == "unlockDocument")
+    }
+
+    /// Whether a call about a lock may be made: what gives one back also while the store is being closed.
+    fn check_admits(&self, call: &LockCall) -> Result<(), StoreError> {
+        let gives_back = matches!(call, LockCall::Release(_) | LockCall::HandOn { .. });
+        self.check_unless_giving_back(gives_back)
+    }
+
+    fn check_unless_giving_back(&self, gives_back: bool) -> Result<(), StoreError> {
+        match self.check_usable() {
+            Err(StoreError::Closed)
+                if gives_back && self.closing.load(Ordering::SeqCst) == CLOSING =>
+            {
+                Ok(())
+            }
+            checked => checked,
+        }
     }
 
     fn not_here(&self, what: &str) -> StoreError {
@@ -125,7 +145,7 @@ impl Remote for ReplicaSet {
         if self.opened_in.clone().detected_fork() {
             return Err(StoreError::Forked { opened_by: self.opened_by });
         }
-        if self.is_closed.load(Ordering::SeqCst) {
+        if self.closing.load(Ordering::SeqCst) != OPEN {
             return Err(StoreError::Closed);
         }
         Ok(())
@@ -137,11 +157,12 @@ impl Remote for ReplicaSet {
         command: &RawDocument,
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        self.check_usable()?;
+        self.check_takes(command)?;
         let (database, command) = (database.to_owned(), command.to_owned());
         if self.document_locks.answers(&command) {
             let document_locks = Arc::clone(&self.document_locks);
-            let run = async move { document_locks.run(&database, &command, &mut never()).await };
+            let mut waits = self.locks.never_given_up();
+            let run = async move { document_locks.run(&database, &command, &mut waits).await };
             return self.threads.run(run)?;
         }
         let documents = Arc::clone(&self.documents);
@@ -155,7 +176,7 @@ impl Remote for ReplicaSet {
         deadline: Option<Instant>,
         on_reply: OnReply,
     ) -> Outstanding {
-        if let Err(error) = self.check_usable() {
+        if let Err(error) = self.check_takes(&command) {
             on_reply(Err(error));
             return Outstanding::answered();
         }
@@ -180,38 +201,40 @@ impl Remote for ReplicaSet {
 
     fn close(&self) -> Result<(), StoreError> {
         self.check_usable()?;
-        self.is_closed.store(true, Ordering::SeqCst);
+        self.closing.store(CLOSING, Ordering::SeqCst);
         let locks = Arc::clone(&self.locks);
         let documents = Arc::clone(&self.documents);
-        self.threads.run(async move {
+        let closed = self.threads.run(async move {
             documents.close().await;
             locks.close().await;
-        })
+        });
+        self.closing.store(CLOSED, Ordering::SeqCst);
+        closed
     }
 
     fn call(&self, call: LockCall) -> LockAnswer {
-        if let Err(error) = self.check_usable() {
+        if let Err(error) = self.check_admits(&call) {
             return LockAnswer::Failed(error);
         }
         let locks = Arc::clone(&self.locks);
-        let answered = self.threads.run(async move { locks.answer(call, &mut never()).await });
+        let mut given_up = locks.never_given_up();
+        let answered = self.threads.run(async move { locks.answer(call, &mut given_up).await });
         answered.unwrap_or_else(LockAnswer::Failed)
     }
 
     fn start(&self, call: LockCall, on_answer: OnAnswer) -> Outstanding {
-        if let Err(error) = self.check_usable() {
+        if let Err(error) = self.check_admits(&call) {
             on_answer(LockAnswer::Failed(error));
             return Outstanding::answered();
         }
         let locks = Arc::clone(&self.locks);
-        let (give_up, mut given_up) = give_up();
-        locks.begun();
+        let (caller, mut given_up) = locks.given_up();
+        let answering = Answering::begin(&locks, on_answer, LockAnswer::Failed);
         self.threads.spawn(async move {
             let answer = locks.answer(call, &mut given_up).await;
-            locks.done();
-            on_answer(answer);
+            answering.tell(answer);
         });
-        Outstanding::telling(move |left| give_up.left(left))
+        Outstanding::telling(move |left| caller.left(left))
     }
 
     fn is_held(&self, key: &Key, holder: Option<&Holder>) -> Result<bool, StoreError> {
@@ -283,6 +306,46 @@ impl Remote for ReplicaSet {
         Err(self.not_here("compacting (`compact`)"))
     }
 }
+
+/// Whoever has started a call is told of its answer, whatever comes between. What it does about that is begun before the call is over.
+struct Answering<A> {
+    locks: Arc<Locks>,
+    on_answer: Option<Box<dyn FnOnce(A) + Send>>,
+    failed: fn(StoreError) -> A,
+}
+
+impl<A> Answering<A> {
+    /// `failed` is the answer that a failure is.
+    fn begin(
+        locks: &Arc<Locks>,
+        on_answer: Box<dyn FnOnce(A) + Send>,
+        failed: fn(StoreError) -> A,
+    ) -> Self {
+        locks.begun();
+        Self { locks: Arc::clone(locks), on_answer: Some(on_answer), failed }
+    }
+
+    fn tell(mut self, answer: A) {
+        if let Some(on_answer) = self.on_answer.take() {
+            on_answer(answer);
+        }
+    }
+}
+
+impl<A> Drop for Answering<A> {
+    fn drop(&mut self) {
+        if let Some(on_answer) = self.on_answer.take() {
+            let what = "a call to the replica set ended without an answer".into();
+            on_answer((self.failed)(StoreError::Internal { what }));
+        }
+        self.locks.done();
+    }
+}
+
+const OPEN: u8 = 0;
+/// Only what gives locks back is done.
+const CLOSING: u8 = 1;
+const CLOSED: u8 = 2;
 
 impl fmt::Debug for ReplicaSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

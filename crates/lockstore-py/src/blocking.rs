@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -17,16 +17,26 @@ where
     F::Output: Send,
 {
     let mut future = pin!(future);
+    // What is there already needs no bell.
+    let mut at_once = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(output) = py.detach(&mut at_once) {
+        return Ok(output);
+    }
     let bell = Bell::hang()?;
     let waker = bell.rope(0);
+    let mut poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
+    let mut polled = py.detach(&mut poll);
     loop {
-        let mut poll_once = || future.as_mut().poll(&mut Context::from_waker(&waker));
-        if let Poll::Ready(output) = py.detach(&mut poll_once) {
+        if let Poll::Ready(output) = polled {
             return Ok(output);
         }
-        py.detach(|| bell.wait(MOMENT));
-        bell.look();
         py.check_signals()?;
+        // From the bell to the answer without a stop: the interpreter's lock may be long in coming.
+        polled = py.detach(|| {
+            bell.wait(MOMENT);
+            bell.look();
+            poll()
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 /// An exception of ours that is to be raised.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Error {
     class: Class,
     message: String,
@@ -41,6 +41,10 @@ pub(crate) enum Class {
 impl Error {
     pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), key: None, holder: None, token: None }
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        self.class
     }
 
     /// About this lock.

@@ -12,12 +12,15 @@ mod errors;
 mod events;
 mod holding;
 mod lock;
+mod once;
+mod opening;
 mod program;
 mod records;
 mod seconds;
 mod shared;
 mod store;
 mod terms;
+mod token;
 
 use pyo3::prelude::*;
 
@@ -34,6 +37,8 @@ mod _native {
     use crate::events::Events;
     #[pymodule_export]
     use crate::lock::Lock;
+    #[pymodule_export]
+    use crate::opening::Opening;
     #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]

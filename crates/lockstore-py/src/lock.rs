@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockstore::{AcquireError, LockGuard, ReleaseError, Token};
+use lockstore::{Holder, Instant, LockGuard, ReleaseError, Token};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -13,20 +13,21 @@ use crate::errors::{Class, Error};
 use crate::holding::{Attempt, Holding, Known};
 use crate::seconds::{Seconds, Timeout};
 use crate::shared::{Shared, in_background};
-use crate::terms::{Terms, within};
+use crate::terms::{Asker, Terms};
+use crate::token::Given;
 
 /// A lock of one key, held by this object or not. Made by `Store.lock`.
 #[pyclass(frozen, weakref, module = "lockstore")]
 #[derive(Debug)]
 pub(crate) struct Lock {
     shared: Arc<Shared>,
-    terms: Terms,
+    terms: Arc<Terms>,
     holding: Holding,
 }
 
 impl Lock {
     pub(crate) fn new(shared: Arc<Shared>, terms: Terms) -> Self {
-        Self { shared, terms, holding: Holding::default() }
+        Self { shared, terms: Arc::new(terms), holding: Holding::default() }
     }
 
     fn begin(&self) -> Result<Attempt, Error> {
@@ -58,13 +59,16 @@ impl Lock {
     }
 
     /// The error of who released a grant that was over.
-    fn lost(&self, error: ReleaseError, token: Token) -> Error {
+    fn lost(&self, error: ReleaseError, holder: &Holder, token: Token) -> Error {
         match error {
             ReleaseError::NotHeld { .. }
             | ReleaseError::OtherToken { .. }
             | ReleaseError::HeldByOther { .. } => {
                 let message = format!("the lock was lost before it was released: {error}");
-                Error::new(Class::LeaseLost, message).key(&self.terms.key).token(token)
+                Error::new(Class::LeaseLost, message)
+                    .key(&self.terms.key)
+                    .holder(holder.as_str())
+                    .token(token)
             }
             error => error.into(),
         }
@@ -74,25 +78,19 @@ impl Lock {
     async fn released(&self) -> Result<(), Error> {
         self.shared.store()?;
         let guard = self.holding.take().ok_or_else(|| self.not_held())?;
-        let token = guard.token();
-        guard.release_async().await.map_err(|error| self.lost(error, token))
+        let (holder, token) = (guard.holder().clone(), guard.token());
+        guard.release_async().await.map_err(|error| self.lost(error, &holder, token))
     }
 
-    /// Takes it if it is free, and otherwise waits.
-    fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<LockGuard> {
-        let store = self.shared.store()?;
-        let session = py.detach(|| self.terms.session(&self.shared))?;
-        let request = self.terms.request(store, session.as_ref());
-        // The time counts from here.
-        let waiting = within(request.clone(), timeout);
-        // This thread asks first: that is the quickest way to a lock that is free.
-        let acquired = match py.detach(|| request.try_acquire()) {
-            Err(AcquireError::Held { .. }) if timeout != Some(Duration::ZERO) => {
-                block_on(py, waiting)?
-            }
-            tried => tried,
-        };
-        Ok(self.shared.seen(py, acquired, session.as_ref()).map_err(Error::from)?)
+    /// When a wait that begins now is over; `None` when it has no end.
+    fn until(&self, timeout: Option<Duration>) -> Result<Option<Instant>, Error> {
+        let clock = self.shared.store()?.clock();
+        Ok(timeout.map(|timeout| clock.now().saturating_add(timeout)))
+    }
+
+    /// Takes it, or waits for it on this thread.
+    fn wait(&self, py: Python<'_>, until: Option<Instant>) -> PyResult<Result<LockGuard, Error>> {
+        block_on(py, self.terms.acquire(&self.shared, until, Asker::Thread))
     }
 }
 
@@ -109,7 +107,8 @@ impl Lock {
     fn acquire(slf: Bound<'_, Self>, timeout: Timeout) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
         let attempt = this.begin()?;
-        let guard = this.wait(slf.py(), timeout.or(this.terms.timeout))?;
+        let until = this.until(timeout.or(this.terms.timeout))?;
+        let guard = this.wait(slf.py(), until)??;
         attempt.win(guard, this.terms.keep_alive);
         Ok(slf)
     }
@@ -118,18 +117,14 @@ impl Lock {
     /// goes to the next.
     #[pyo3(signature = (timeout = Timeout::Unset), text_signature = "($self, timeout=...)")]
     fn acquire_async(slf: Bound<'_, Self>, timeout: Timeout) -> PyResult<Bound<'_, PyAny>> {
-        let py = slf.py();
         let this = slf.get();
         let attempt = this.begin()?;
-        // Once in a process it is begun, which takes as long as a commit.
-        let session = py.detach(|| this.terms.session(&this.shared))?;
-        let request = this.terms.request(this.shared.store()?, session.as_ref());
-        let waiting = within(request, timeout.or(this.terms.timeout));
+        let until = this.until(timeout.or(this.terms.timeout))?;
+        let (terms, shared) = (Arc::clone(&this.terms), Arc::clone(&this.shared));
+        let acquired = async move { terms.acquire(&shared, until, Asker::Coroutine).await };
         let lock = slf.clone().unbind();
-        Call::coroutine(py, waiting, move |py, acquired| {
-            let this = lock.get();
-            let guard = this.shared.seen(py, acquired, session.as_ref()).map_err(Error::from)?;
-            attempt.win(guard, this.terms.keep_alive);
+        Call::coroutine(slf.py(), acquired, move |_, acquired| {
+            attempt.win(acquired?, lock.get().terms.keep_alive);
             Ok(lock)
         })
     }
@@ -139,16 +134,13 @@ impl Lock {
     /// Raises what `acquire` raises, except `AcquireTimeout`.
     fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
         let attempt = self.begin()?;
-        let session = py.detach(|| self.terms.session(&self.shared))?;
-        let request = self.terms.request(self.shared.store()?, session.as_ref());
-        let acquired = py.detach(|| request.try_acquire());
-        match self.shared.seen(py, acquired, session.as_ref()) {
+        match self.wait(py, self.until(Some(Duration::ZERO))?)? {
             Ok(guard) => {
                 attempt.win(guard, self.terms.keep_alive);
                 Ok(true)
             }
-            Err(AcquireError::Held { .. }) => Ok(false),
-            Err(error) => Err(Error::from(error).into()),
+            Err(error) if error.class() == Class::AcquireTimeout => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -156,12 +148,11 @@ impl Lock {
     /// returns this object. Its lease begins anew.
     ///
     /// Raises `LeaseLost` when that grant is over, and `InvalidArgument` when this lock was made without a holder.
-    fn resume(slf: Bound<'_, Self>, token: u64) -> PyResult<Bound<'_, Self>> {
+    fn resume(slf: Bound<'_, Self>, token: Given) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
         let attempt = this.begin()?;
-        let token = parse_token(token)?;
         let request = this.terms.request(this.shared.store()?, None);
-        let guard = slf.py().detach(|| request.resume(token)).map_err(Error::from)?;
+        let guard = slf.py().detach(|| request.resume(token.0)).map_err(Error::from)?;
         attempt.win(guard, this.terms.keep_alive);
         Ok(slf)
     }
@@ -186,8 +177,8 @@ impl Lock {
     /// `NotHeld` when it did not before.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         let guard = self.take(py)?;
-        let token = guard.token();
-        py.detach(|| guard.release()).map_err(|error| self.lost(error, token))?;
+        let (holder, token) = (guard.holder().clone(), guard.token());
+        py.detach(|| guard.release()).map_err(|error| self.lost(error, &holder, token))?;
         Ok(())
     }
 
@@ -278,7 +269,7 @@ impl Lock {
     }
 
     fn __repr__(&self) -> String {
-        let Terms { key, .. } = &self.terms;
+        let Terms { key, .. } = &*self.terms;
         match self.known() {
             Ok(Some(Known { holder, token, .. })) => {
                 format!("<lockstore.Lock {key:?}, held by {holder:?} with token {token}>")
@@ -302,11 +293,4 @@ impl Drop for Lock {
             guard.leak();
         }
     }
-}
-
-/// A token, from its number.
-pub(crate) fn parse_token(token: u64) -> Result<Token, Error> {
-    Token::new(token).ok_or_else(|| {
-        Error::new(Class::InvalidArgument, "a token is 1 or more; this one is 0".to_owned())
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyEllipsis;
 
@@ -38,10 +38,15 @@ impl FromPyObject<'_, '_> for Seconds {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let seconds = match given.extract::<f64>() {
-            Ok(seconds) => seconds,
-            Err(_) => total_seconds(given)?,
-        };
+        let seconds =
+            match given.extract::<f64>() {
+                Ok(seconds) => seconds,
+                // What is longer than a float can be is as good as for ever.
+                Err(error) if error.is_instance_of::<PyOverflowError>(given.py()) => {
+                    if given.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY }
+                }
+                Err(_) => total_seconds(given)?,
+            };
         if seconds.is_nan() || seconds < 0.0 {
             let shown = given.repr()?;
             let message = format!("a time is 0 seconds or more; this one is {shown}");

@@ -1,18 +1,18 @@
 //! What all objects of one open store share.
 
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use lockstore::{AcquireError, Session, SessionId, Store, StoreError};
+use lockstore::{Session, SessionId, Store, StoreError};
 use lockstore_server::ConnectOptions;
 use pyo3::prelude::*;
 
 use crate::errors::Error;
+use crate::once::Once;
 use crate::program::started_by_python;
 
 /// A store that is connected to, the session of this process there, and what it was opened with.
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     store: Store,
     /// Begun by the first lock that is bound to it.
-    session: Mutex<Option<Session>>,
+    session: Once<SessionId>,
     /// Whether it was closed, or is being closed.
     closed: AtomicBool,
     opened_by: u32,
@@ -39,17 +39,19 @@ pub(crate) struct Options {
 }
 
 impl Shared {
-    pub(crate) fn connect(py: Python<'_>, options: Options) -> PyResult<Self> {
+    /// What connects to a store, on any thread, and may take as long as a server takes to start.
+    pub(crate) fn connecting(
+        py: Python<'_>,
+        options: Options,
+    ) -> PyResult<impl FnOnce() -> Result<Arc<Self>, Error> + Send + use<>> {
         let connect =
             ConnectOptions::new().idle_exit(options.idle_exit).start_timeout(options.start_timeout);
         let connect = started_by_python(py, connect)?;
-        let store = py.detach(|| connect.connect(&options.path)).map_err(Error::from)?;
-        Ok(Self {
-            options,
-            store,
-            session: Mutex::default(),
-            closed: AtomicBool::new(false),
-            opened_by: process::id(),
+        Ok(move || {
+            let store = connect.connect(&options.path)?;
+            let closed = AtomicBool::new(false);
+            let opened_by = process::id();
+            Ok(Arc::new(Self { options, store, session: Once::default(), closed, opened_by }))
         })
     }
 
@@ -71,48 +73,33 @@ impl Shared {
         self.opened_by != process::id()
     }
 
-    /// The session of this process, which is begun if need be.
-    pub(crate) fn session(&self) -> Result<SessionId, Error> {
+    /// A handle of the session of this process, which is begun if need be.
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
         let store = self.store()?;
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = &*session {
-            return Ok(session.id());
-        }
-        let begun = store.session()?;
-        let id = begun.id();
-        *session = Some(begun);
-        Ok(id)
+        let begins_in = store.clone();
+        let id = self.session.get(move || Ok(begins_in.session()?.leak())).await?;
+        Ok(store.session_with(id))
     }
 
-    /// Looks whether an acquisition bound to `session` has failed because that is over, as it is for a process that could not reach the
-    /// server for long. Then the next lock begins another.
-    pub(crate) fn seen<T>(
-        &self,
-        py: Python<'_>,
-        acquired: Result<T, AcquireError>,
-        session: Option<&Session>,
-    ) -> Result<T, AcquireError> {
-        if let (Err(AcquireError::SessionEnded), Some(ended)) = (&acquired, session) {
-            py.detach(|| self.forget(ended));
-            if self.closed.load(Ordering::Acquire) {
-                return Err(StoreError::Closed.into());
-            }
+    /// The session has ended, as it does for a process that could not reach the server for long: the next lock begins another.
+    ///
+    /// # Errors
+    ///
+    /// When the store was closed: then there is none.
+    pub(crate) fn forget(&self, ended: &Session) -> Result<(), Error> {
+        let _ = self.session.take_if(|session| *session == ended.id());
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed.into());
         }
-        acquired
-    }
-
-    /// The session is over: the next lock begins another. Never with Python's lock held: who begins a session has it meanwhile.
-    pub(crate) fn forget(&self, ended: &Session) {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let_go(session.take_if(|session| session.id() == ended.id()));
+        Ok(())
     }
 
     /// Ends the session, with all locks that are bound to it, and closes the store.
     pub(crate) fn close(&self) -> Result<(), Error> {
         let store = self.store()?.clone();
         self.closed.store(true, Ordering::Release);
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ended = session.map_or(Ok(()), Session::end);
+        let session = self.session.take_if(|_| true);
+        let ended = session.map_or(Ok(()), |session| store.session_with(session).end());
         match store.close() {
             Ok(()) => Ok(ended?),
             Err(StoreError::Closed) => Ok(()),
@@ -123,19 +110,14 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if self.is_inherited() {
-            mem::forget(session);
-        } else {
-            let_go(session);
+            return;
         }
-    }
-}
-
-/// Ends a session that nothing is bound to any more, or that is over. Whoever drops an object does not wait for that.
-fn let_go(session: Option<Session>) {
-    if let Some(session) = session {
-        in_background(move || drop(session));
+        // Whoever drops an object does not wait for that.
+        if let Some(session) = self.session.take_if(|_| true) {
+            let session = self.store.session_with(session);
+            in_background(move || drop(session.end()));
+        }
     }
 }
 

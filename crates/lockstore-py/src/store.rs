@@ -1,6 +1,6 @@
 //! A store, as Python opens it.
 
-use std::path::{self, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,13 @@ use crate::blocking::block_on;
 use crate::call::Call;
 use crate::errors::{Class, Error};
 use crate::events::Events;
-use crate::lock::{Lock, parse_token};
+use crate::lock::Lock;
+use crate::once::Once;
 use crate::records;
 use crate::seconds::Seconds;
 use crate::shared::{Options, Shared};
 use crate::terms::Terms;
+use crate::token::Given;
 
 /// A file of locks and documents that processes share. Joins the file's server, or starts it: a process of its own, which ends
 /// when nobody has been connected for `idle_exit` seconds. The file is made if it is not there; its folder must be.
@@ -45,12 +47,14 @@ impl Store {
         idle_exit: Seconds,
         start_timeout: Seconds,
     ) -> PyResult<Self> {
-        let path = path::absolute(&path).map_err(|error| {
-            let message = format!("{} is no path to a store: {error}", path.display());
-            Error::new(Class::InvalidArgument, message)
-        })?;
-        let options = Options { path, idle_exit: idle_exit.0, start_timeout: start_timeout.0 };
-        Ok(Self { shared: Arc::new(Shared::connect(py, options)?) })
+        let options = Options {
+            path: absolute(&path)?,
+            idle_exit: idle_exit.0,
+            start_timeout: start_timeout.0,
+        };
+        // On a thread of its own, so that Ctrl-C is heard meanwhile.
+        let connected = Once::default().get(Shared::connecting(py, options)?);
+        Ok(Self { shared: block_on(py, connected)?? })
     }
 
     /// The lock of `key`, not acquired yet: a context manager, for `with` and for `async with`.
@@ -149,11 +153,11 @@ impl Store {
         py: Python<'_>,
         key: &str,
         holder: &str,
-        token: Option<u64>,
+        token: Option<Given>,
         ttl: Option<Seconds>,
     ) -> PyResult<Option<f64>> {
         let store = self.shared.store()?;
-        let token = token.map(parse_token).transpose()?;
+        let token = token.map(|token| token.0);
         let ttl = ttl.map(|ttl| ttl.0);
         let renewed = py.detach(|| store.renew(key, holder, token, ttl)).map_err(Error::from)?;
         Ok(renewed.map(|lease| lease.as_secs_f64()))
@@ -164,9 +168,15 @@ impl Store {
     /// Raises `NotHeld` (a `KeyError`) when nobody holds it, `HeldByOther` (a `ValueError`) when somebody else does, and `LeaseLost` when
     /// the holder has it by another grant.
     #[pyo3(signature = (key, holder, token = None))]
-    fn release(&self, py: Python<'_>, key: &str, holder: &str, token: Option<u64>) -> PyResult<()> {
+    fn release(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        holder: &str,
+        token: Option<Given>,
+    ) -> PyResult<()> {
         let store = self.shared.store()?;
-        let token = token.map(parse_token).transpose()?;
+        let token = token.map(|token| token.0);
         Ok(py.detach(|| store.release(key, holder, token)).map_err(Error::from)?)
     }
 
@@ -201,12 +211,11 @@ impl Store {
         &self,
         py: Python<'py>,
         key: &str,
-        token: u64,
+        token: Given,
         reason: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         let store = self.shared.store()?;
-        let token = parse_token(token)?;
-        let record = py.detach(|| store.break_lock(key, token, reason)).map_err(Error::from)?;
+        let record = py.detach(|| store.break_lock(key, token.0, reason)).map_err(Error::from)?;
         records::break_record(py, &record)
     }
 
@@ -298,11 +307,26 @@ impl Store {
 }
 
 impl Store {
+    /// The store, which is open.
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
 
-const IDLE_EXIT: Duration = Duration::from_secs(60);
+/// An absolute path to a store.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    path::absolute(path).map_err(|error| {
+        let message = format!("{} is no path to a store: {error}", path.display());
+        Error::new(Class::InvalidArgument, message)
+    })
+}
 
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is usual.
+pub(crate) const IDLE_EXIT: Duration = Duration::from_secs(60);
+
+/// What is usual.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);

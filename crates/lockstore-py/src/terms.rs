@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockstore::{AcquireFuture, LockRequest, Session, Store};
+use lockstore::{AcquireError, Instant, LockGuard, LockRequest, Session, Store};
 
 use crate::errors::Error;
 use crate::shared::Shared;
@@ -44,19 +44,57 @@ impl Terms {
         request
     }
 
-    /// The session to bind it to.
-    pub(crate) fn session(&self, shared: &Shared) -> Result<Option<Session>, Error> {
-        if !self.session {
-            return Ok(None);
+    /// Acquires it, or waits `until` then; for ever if there is no end. A session that has ended, as it does when this process could not
+    /// reach the server for long, is followed by another, once.
+    pub(crate) async fn acquire(
+        &self,
+        shared: &Shared,
+        until: Option<Instant>,
+        asker: Asker,
+    ) -> Result<LockGuard, Error> {
+        let session = self.session(shared).await?;
+        let acquired = self.ask(shared.store()?, session.as_ref(), until, asker).await;
+        let (Err(AcquireError::SessionEnded), Some(ended)) = (&acquired, session) else {
+            return Ok(acquired?);
+        };
+        shared.forget(&ended)?;
+        let session = self.session(shared).await?;
+        Ok(self.ask(shared.store()?, session.as_ref(), until, asker).await?)
+    }
+
+    async fn ask(
+        &self,
+        store: &Store,
+        session: Option<&Session>,
+        until: Option<Instant>,
+        asker: Asker,
+    ) -> Result<LockGuard, AcquireError> {
+        let request = self.request(store, session);
+        let left = until.map(|until| until.saturating_since(store.clock().now()));
+        if asker == Asker::Thread {
+            match request.clone().try_acquire() {
+                Err(AcquireError::Held { .. }) if left != Some(Duration::ZERO) => {}
+                tried => return tried,
+            }
         }
-        Ok(Some(shared.store()?.session_with(shared.session()?)))
+        let waiting = match left {
+            Some(left) => request.acquire_timeout_async(left),
+            None => request.acquire_async(),
+        };
+        waiting.await
+    }
+
+    /// The session to bind it to.
+    async fn session(&self, shared: &Shared) -> Result<Option<Session>, Error> {
+        Ok(if self.session { Some(shared.session().await?) } else { None })
     }
 }
 
-/// Asks for it as a future, for so long.
-pub(crate) fn within(request: LockRequest<'_>, timeout: Option<Duration>) -> AcquireFuture {
-    match timeout {
-        Some(timeout) => request.acquire_timeout_async(timeout),
-        None => request.acquire_async(),
-    }
+/// Who asks for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// One who may be blocked for a moment. It asks first, before it waits: that is the quickest way to a lock that is free.
+    Thread,
+    /// One who may not.
+    Coroutine,
 }

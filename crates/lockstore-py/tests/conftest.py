@@ -17,8 +17,9 @@ def path(tmp_path):
     path = tmp_path / "locks.redb"
     yield path
     # What a process keeps open for as long as it lives would outlive the test.
-    for key in [key for key in _kept._stores if key[1] == os.path.realpath(path)]:
-        _kept._stores.pop(key).close()
+    for key in [key for key in _kept._openings if key[1] == os.path.realpath(path)]:
+        if store := _kept._openings.pop(key).opened:
+            store.close()
     end_server(path)
 
 

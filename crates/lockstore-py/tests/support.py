@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 
 def end_server(path):
@@ -30,12 +31,45 @@ def server_pid(path):
     return None
 
 
-def wait_until(holds, seconds=60):
-    """Waits until something holds; fails when that takes too long."""
-    end = time.monotonic() + seconds
+#: How long a lease is that is renewed in a test, in seconds. Renewals come every third of it: they are in time on a very slow machine too.
+LEASE = 9
+
+#: For how many seconds anything is waited for that is to come: long enough for a machine that is very slow.
+PATIENCE = 300
+
+
+def wait_until(holds, found=lambda: "it did not come about", pause=0.005):
+    """Waits until something holds; fails with what was `found` when that takes too long."""
+    end = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.005)
+        assert time.monotonic() < end, found()
+        time.sleep(pause)
+
+
+def let_go():
+    """Waits until everything has been let go of that this process lets go of in the background."""
+    wait_until(lambda: "lockstore-drop" not in thread_names())
+
+
+def thread_names():
+    """The names of this process's threads, Python's and others."""
+    names = []
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(OSError), open(f"/proc/self/task/{thread}/comm") as file:
+            names.append(file.read().strip())
+    return names
+
+
+def renewed(events):
+    """Waits for the next renewal that is told of."""
+    assert "renewed" in (event.kind for event in events if event.kind != "gap")
+
+
+def start(command, **options):
+    """Starts a program that is interrupted by SIGINT, as one that a terminal starts, even if these tests are not."""
+    return subprocess.Popen(
+        command, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options
+    )
 
 
 class Script:
@@ -44,9 +78,7 @@ class Script:
     def __init__(self, path, code):
         prelude = "import lockstore, os, signal, sys, time\npath = sys.argv[1]\n"
         command = [sys.executable, "-u", "-c", prelude + code, str(path)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        self.process = start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def line(self):
         line = self.process.stdout.readline().strip()
@@ -57,9 +89,9 @@ class Script:
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
 
-    def end(self, timeout=60):
+    def end(self):
         """What it has printed, once it has ended well."""
-        out, err = self.process.communicate(timeout=timeout)
+        out, err = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, err
         return out.splitlines()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
+import time
 import weakref
 
 import pytest
-from support import wait_until
+from support import PATIENCE, server_pid, wait_until
 
 import lockstore
 
@@ -24,7 +26,7 @@ async def waiters(store, number, key="k"):
         while (lock := store.inspect(key)) is None or lock.waiters != number:
             await asyncio.sleep(0.005)
 
-    await asyncio.wait_for(wait(), 60)
+    await asyncio.wait_for(wait(), PATIENCE)
 
 
 def test_a_lock_is_held_for_as_long_as_the_async_with(store):
@@ -81,6 +83,42 @@ def test_a_wait_ends_with_its_time(store):
     asyncio.run(main())
 
 
+def test_the_time_of_a_wait_counts_from_the_call(store):
+    async def main():
+        async with store.lock("k"):
+            waiting = store.lock("k").acquire_async(timeout=0.5)
+            time.sleep(0.6)
+            task = asyncio.create_task(waiting)
+            while not task.done():
+                assert store.inspect("k").waiters == 0, "its time is over"
+                await asyncio.sleep(0)
+            with pytest.raises(TimeoutError):
+                await task
+
+    asyncio.run(main())
+
+
+def test_the_loop_goes_on_while_the_first_lock_begins_the_session(store, path):
+    server = server_pid(path)
+
+    async def main():
+        before = threads()
+        os.kill(server, signal.SIGSTOP)
+        try:
+            tasks = [asyncio.create_task(store.lock(f"k{number}").acquire_async()) for number in range(200)]
+            # Each asks as soon as it runs.
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert threads() <= before + 3
+            assert not any(task.done() for task in tasks)
+        finally:
+            os.kill(server, signal.SIGCONT)
+        return await asyncio.gather(*tasks)
+
+    locks = asyncio.run(main())
+    assert len(store.list()) == len(locks) == 200 and store.stats()["sessions"] == 1
+
+
 def test_who_is_cancelled_waits_no_longer_and_the_next_comes(store):
     async def main():
         async with store.lock("k"):
@@ -118,7 +156,7 @@ def test_what_was_granted_to_who_is_cancelled_is_handed_on(store, pauses):
             await task
             first.release()
         # Nobody else could have it, if it had been lost on the way.
-        assert await store.wait_until_free_async("k", 60)
+        assert await store.wait_until_free_async("k", PATIENCE)
 
     asyncio.run(main())
 
@@ -190,7 +228,7 @@ def test_events_are_told_to_a_coroutine(store):
         while len(told) < 2:
             await asyncio.sleep(0.005)
         store.close()
-        await asyncio.wait_for(listening, 60)
+        await asyncio.wait_for(listening, PATIENCE)
         assert told == ["granted", "ended"]
 
     asyncio.run(main())
@@ -200,7 +238,7 @@ def test_a_loop_that_is_dropped_with_a_wait_is_collected(store):
     held = store.lock("k").acquire()
     loop = asyncio.new_event_loop()
     task = loop.create_task(store.lock("k").acquire_async())
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(waiters(store, 1))
     assert not task.done()
     task._log_destroy_pending = False
     gone = weakref.ref(loop)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 from datetime import timedelta
 
 import pytest
-from support import wait_until
+from support import LEASE, PATIENCE, end_server, wait_until
 
 import lockstore
 from lockstore import _kept
@@ -84,7 +86,7 @@ def test_what_is_not_held_is_not_released(store):
         assert lock.is_valid()
 
 
-@pytest.mark.parametrize("time", [-1, float("nan"), timedelta(seconds=-1)])
+@pytest.mark.parametrize("time", [-1, float("nan"), float("-inf"), -(10**309), timedelta(seconds=-1)], ids=lambda time: str(time)[:5])
 def test_a_time_that_is_none_is_refused(store, time):
     for bad in (
         lambda: store.lock("k", ttl=time),
@@ -94,6 +96,21 @@ def test_a_time_that_is_none_is_refused(store, time):
         with pytest.raises(ValueError) as raised:
             bad()
         assert isinstance(raised.value, lockstore.InvalidArgument)
+
+
+@pytest.mark.parametrize("time", [float("inf"), 10**309, 1e300], ids=lambda time: f"{len(str(time))} digits")
+def test_what_is_longer_than_any_time_is_for_ever(store, time):
+    assert store.lock("k", timeout=time).try_acquire()
+    assert store.wait_until_free("other", time)
+    with pytest.raises(lockstore.InvalidArgument, match="3650 days"):
+        store.lock("other", ttl=time).acquire()
+
+
+def test_minus_0_is_0(store):
+    with store.lock("k"), pytest.raises(TimeoutError):
+        store.lock("k", timeout=-0.0).acquire()
+    with pytest.raises(lockstore.InvalidArgument):
+        store.lock("k", ttl=-0.0).acquire()
 
 
 def test_bad_arguments_are_refused_and_nothing_is_done(store):
@@ -114,19 +131,20 @@ def test_any_string_is_a_key(store, key):
 
 
 def test_a_lease_is_renewed_while_it_is_held_and_no_longer(store, path):
-    with store.lock("k", ttl=0.3) as lock:
-        assert 0 < lock.remaining <= 0.3
+    with store.lock("k", ttl=LEASE) as lock:
+        assert 0 < lock.remaining <= LEASE
         events = store.subscribe("k")
-        assert [next(events).kind for _ in range(3)] == ["renewed"] * 3
+        assert [next(events).kind for _ in range(2)] == ["renewed"] * 2
         assert lock.is_valid()
-    lock = store.lock("k", ttl=0.3, keep_alive=False).acquire()
-    assert store.wait_until_free("k", 60)
+    lock = store.lock("k", ttl=0.1, keep_alive=False).acquire()
+    assert store.wait_until_free("k", PATIENCE)
     wait_until(lambda: not lock.is_valid())
     with pytest.raises(lockstore.LeaseLost):
         lock.renew()
+    holder, token = lock.holder, lock.token
     with pytest.raises(lockstore.LeaseLost) as raised:
         lock.release()
-    assert raised.value.key == "k"
+    assert (raised.value.key, raised.value.holder, raised.value.token) == ("k", holder, token)
 
 
 def test_a_lease_gets_another_time_by_a_renewal(store):
@@ -138,6 +156,19 @@ def test_a_lease_gets_another_time_by_a_renewal(store):
         assert store.inspect("k").holders[0].remaining <= 100.001
         with pytest.raises(lockstore.LeaseLost):
             store.renew("k", "somebody")
+
+
+@pytest.mark.parametrize("token", [0, -1, 2**64])
+def test_a_token_that_is_none_is_refused(store, token):
+    for bad in (
+        lambda: store.lock("k", "me").resume(token),
+        lambda: store.renew("k", "me", token),
+        lambda: store.release("k", "me", token),
+        lambda: store.break_lock("k", token),
+    ):
+        with pytest.raises(lockstore.InvalidArgument) as raised:
+            bad()
+        assert str(raised.value).endswith(f"this one is {token}")
 
 
 def test_what_is_lost_in_the_body_is_told_behind_it(store):
@@ -166,7 +197,7 @@ def test_a_lock_that_is_forgotten_is_released_unless_it_outlives_the_process(sto
     store.lock("bound").acquire()
     store.lock("free", session=False).acquire()
     gc.collect()
-    assert store.wait_until_free("bound", 60)
+    assert store.wait_until_free("bound", PATIENCE)
     assert store.is_locked("free")
 
 
@@ -186,7 +217,7 @@ def test_who_waits_comes_first_served_and_other_threads_run_meanwhile(store):
         wait_until(lambda: store.inspect("k").waiters == number + 1)
     first.release()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert order == list(range(5))
 
 
@@ -250,7 +281,7 @@ def test_a_closed_store_says_so(store):
     wait_until(lambda: store.inspect("k").waiters == 1)
     store.close()
     store.close()
-    waiting.join(60)
+    waiting.join(PATIENCE)
     assert len(told) == 1
     for closed in (lock.release, store.stats, lambda: store.is_locked("k"), lambda: store.lock("k").acquire()):
         with pytest.raises(lockstore.StoreClosed):
@@ -264,24 +295,30 @@ def test_a_place_without_a_folder_is_no_store(tmp_path):
         lockstore.Store(7)
 
 
-def test_a_store_that_is_open_is_found_while_another_is_opened(path):
+def test_a_store_that_is_open_is_found_while_another_is_opened(path, tmp_path, monkeypatch):
     store = _kept.kept_store(path)
-    opening, opened = threading.Event(), threading.Event()
+    # A server that says nothing for as long as it is let.
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/started.new; mv {tmp_path}/started.new {tmp_path}/started; exec sleep 3600\n")
+    slow.chmod(0o700)
+    monkeypatch.setenv("LOCKSTORE_PROGRAM", str(slow))
+    failed = []
 
-    def slow():
-        with _kept._lock:
-            opening.set()
-            opened.wait(60)
+    def open_another():
+        try:
+            _kept.kept_store(tmp_path / "another.redb")
+        except lockstore.ServerUnavailable as error:
+            failed.append(error)
 
-    thread = threading.Thread(target=slow)
+    thread = threading.Thread(target=open_another)
     thread.start()
-    opening.wait(60)
-    found = []
-    finder = threading.Thread(target=lambda: found.append(_kept.kept_store(path)), daemon=True)
-    finder.start()
-    finder.join(10)
-    assert found == [store]
-    opened.set()
-    thread.join(60)
-    with _kept._lock:
-        assert _kept.uri(path) == store.uri, "as from a signal's handler"
+    wait_until((tmp_path / "started").exists)
+    assert _kept.kept_store(path) is store
+    assert _kept.uri(path) == store.uri
+    os.kill(int((tmp_path / "started").read_text()), signal.SIGKILL)
+    thread.join(PATIENCE)
+    assert len(failed) == 1
+    monkeypatch.undo()
+    with _kept.kept_store(tmp_path / "another.redb") as another:
+        assert another.list() == [], "who asks next tries again"
+    end_server(tmp_path / "another.redb")

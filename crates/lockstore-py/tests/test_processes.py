@@ -10,7 +10,7 @@ import signal
 import threading
 
 import pytest
-from support import end_server, server_pid, wait_until
+from support import PATIENCE, end_server, server_pid, wait_until
 
 import lockstore
 
@@ -24,13 +24,13 @@ def test_a_lock_ends_with_its_process_unless_it_outlives_it(store, script):
     )
     assert other.line() == "held"
     other.kill()
-    assert store.wait_until_free("bound", 60)
+    assert store.wait_until_free("bound", PATIENCE)
     assert store.is_locked("free")
 
 
 def test_a_process_that_ends_without_a_word_leaves_nothing_locked(store, script):
     script("store = lockstore.Store(path)\nlock = store.lock('k').acquire()\n").end()
-    assert store.wait_until_free("k", 60)
+    assert store.wait_until_free("k", PATIENCE)
 
 
 def test_ctrl_c_ends_a_wait_and_the_place_in_the_queue(store, script):
@@ -152,7 +152,7 @@ def test_processes_that_are_started_in_any_way_keep_each_other_out(store, tmp_pa
     for one in [*processes, *threads]:
         one.start()
     for one in [*processes, *threads]:
-        one.join(120)
+        one.join(PATIENCE)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert counter.read_text() == str(5 * 25)
 

@@ -9,13 +9,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from support import wait_until
+from support import PATIENCE, start, wait_until
 
 import lockstore
 
 
 def run(*arguments, program=(sys.executable, "-m", "lockstore")):
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=PATIENCE)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -43,10 +43,20 @@ def test_a_command_runs_while_the_lock_is_held(store, path):
 def test_ctrl_c_ends_the_program(store, path):
     with store.lock("k"):
         command = [sys.executable, "-m", "lockstore", "wait", "k", "--store", str(path)]
-        waiting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        waiting = start(command)
         wait_until(lambda: Path(f"/proc/{waiting.pid}/comm").read_text().strip() == "lockstore")
         os.kill(waiting.pid, signal.SIGINT)
-        assert waiting.wait(60) == -signal.SIGINT
+        assert waiting.wait(PATIENCE) == -signal.SIGINT
+
+
+def test_a_program_that_is_to_ignore_ctrl_c_ignores_it(store, path):
+    """As one in the background of a script."""
+    with store.lock("k"):
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "lockstore", "wait", "k"]
+        waiting = subprocess.Popen([*command, "--store", str(path)])
+        wait_until(lambda: Path(f"/proc/{waiting.pid}/comm").read_text().strip() == "lockstore")
+        os.kill(waiting.pid, signal.SIGINT)
+    assert waiting.wait(PATIENCE) == 0
 
 
 def test_its_errors_are_those_of_the_package():

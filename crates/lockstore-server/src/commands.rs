@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::os::unix::net::UnixStream;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
-use lockstore::{Caller, ErrorCode, Started, Store, Waits};
+use lockstore::{Caller, ErrorCode, Started, Store, Waits, refusal_in_session};
 
 use crate::presence::{Joined, Presence, Presences};
 pub(crate) use presence::hello as greet;
@@ -66,7 +66,8 @@ pub(crate) fn start_in(context: Context<'_>, database: &str, command: &RawDocume
         _ => None,
     };
     if let Some((_, run)) = own {
-        return Started::Reply(run(context, command));
+        let refusal = refusal_in_session(command);
+        return Started::Reply(refusal.unwrap_or_else(|| run(context, command)));
     }
     let database = context.store.database(database);
     database.start_command_of(context.caller(), context.waits, command)

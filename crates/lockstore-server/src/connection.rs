@@ -64,11 +64,20 @@ enum Kind<'s> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
     #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error(transparent)]
     Wire(#[from] WireError),
-    #[error("the client hung up while it waited for a reply")]
+    #[error("the client hung up before it had its reply")]
     HungUp,
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::HungUp,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// Answers message by message, until the client hangs up.
@@ -231,15 +240,16 @@ fn has_paused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// What must be done with by some time: whoever sends a byte now and then is too slow all the same.
-struct Hurried<S> {
-    inner: S,
+/// What must have come by some time: whoever sends a byte now and then is too slow all the same. What has come is read, though this thread be
+/// late.
+struct Hurried<'r, R> {
+    inner: &'r mut BufReader<R>,
     until: Instant,
 }
 
-impl<R: Read> Read for Hurried<R> {
+impl<R: Read> Read for Hurried<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() >= self.until {
+        if self.inner.buffer().is_empty() && Instant::now() >= self.until {
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.inner.read(buffer)

@@ -17,7 +17,7 @@ use lockstore::{Store, StoreError};
 
 use crate::address::{AddressError, socket_path, uri_of};
 use crate::bell::Bell;
-use crate::connection::{self, Service};
+use crate::connection::{self, Ended, Service};
 use crate::memory::Memory;
 use crate::options::ServerOptions;
 use crate::presence::Presences;
@@ -304,6 +304,7 @@ impl Shared {
         }));
         match served {
             Ok(Ok(())) => tracing::debug!(number, "a client has hung up"),
+            Ok(Err(ended @ Ended::HungUp)) => tracing::debug!(number, %ended),
             Ok(Err(ended)) => tracing::info!(number, %ended, "a connection has ended"),
             Err(_) => tracing::error!(number, "a connection's thread panicked"),
         }

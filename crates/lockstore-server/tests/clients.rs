@@ -41,7 +41,7 @@ impl Place {
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it never came that {what}");
+        assert!(start.elapsed() < Duration::from_secs(300), "it never came that {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -174,7 +174,7 @@ fn the_subscriptions_of_clients_that_are_gone_are_gone_too() {
         eventually("it is gone", || server.connections() == 2);
     }
     drop(store.lock("k").acquire().unwrap());
-    let told = events.recv_timeout(Duration::from_secs(60));
+    let told = events.recv_timeout(Duration::from_secs(300));
     assert!(told.is_ok(), "who is there is told: {told:?}");
 }
 

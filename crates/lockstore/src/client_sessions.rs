@@ -6,17 +6,18 @@
 //! it for [`IDLE_MAX`].
 //!
 //! At most one command at a time writes in a session: it has [`taken`](ClientSessions::take) it. What it is sent twice, the second
-//! waits for the first.
+//! waits for the first. One that waits for a lock gives the session back meanwhile, which is in use for as long as something [`Waits`] in it.
 
 mod lsid;
 mod origin;
 mod restore;
 mod taken;
+mod waits;
 mod write;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use docquery::{Error, ErrorCode};
@@ -30,6 +31,7 @@ pub(crate) use lsid::Lsid;
 pub(crate) use origin::{Image, Memo, Origin, ReplyOf};
 pub(crate) use restore::check;
 pub(crate) use taken::Taken;
+use waits::Waits;
 pub(crate) use write::{Numbered, Past, RetryableWrite};
 
 /// The client sessions that anything is known of.
@@ -68,17 +70,25 @@ enum Afterwards {
 /// What a session has come to.
 #[derive(Debug, Default)]
 struct State {
-    rows: Rows,
+    memory: Memory,
     last: Option<Last>,
 }
 
+/// What is remembered of a session, and is to be.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    rows: Rows,
+    /// What waits in it, and is remembered when its wait is over.
+    waits: Weak<Waits>,
+}
+
 /// Whether anything is remembered of a session on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Rows {
     #[default]
     None,
-    /// A task that waits is remembered when its wait is over.
-    ToCome,
+    /// Something has waited in it: there are some if that was done.
+    MayBe,
     There,
 }
 
@@ -178,7 +188,8 @@ impl ClientSessions {
             match &mut entry.get_mut().place {
                 Place::Here(state) => {
                     state.abort(engine);
-                    with_rows.extend(state.rows.may_be().then_some(*lsid));
+                    state.memory.end();
+                    with_rows.extend(state.memory.may_have_rows().then_some(*lsid));
                     entry.remove();
                 }
                 Place::Taken(afterwards) => *afterwards = Afterwards::Ended,
@@ -191,8 +202,12 @@ impl ClientSessions {
     pub(crate) fn sweep(&self, now: Instant) -> Vec<Lsid> {
         let mut with_rows = Vec::new();
         self.lock().retain(|lsid, known| match &known.place {
+            Place::Here(state) if state.memory.is_awaited() => {
+                known.until = now.saturating_add(IDLE_MAX);
+                true
+            }
             Place::Here(state) if known.until <= now => {
-                with_rows.extend(state.rows.may_be().then_some(*lsid));
+                with_rows.extend(state.memory.may_have_rows().then_some(*lsid));
                 false
             }
             Place::Here(_) | Place::Taken(_) => true,
@@ -228,7 +243,10 @@ impl ClientSessions {
         if afterwards != Afterwards::Kept {
             state.abort(engine);
         }
-        let has_rows = state.rows.may_be();
+        if afterwards == Afterwards::Ended {
+            state.memory.end();
+        }
+        let has_rows = state.memory.may_have_rows();
         if afterwards == Afterwards::Ended || (!has_rows && state.last.is_none()) {
             known.remove(&lsid);
         } else {
@@ -245,9 +263,31 @@ impl ClientSessions {
     }
 }
 
-impl Rows {
-    fn may_be(self) -> bool {
-        self != Self::None
+impl Memory {
+    fn may_have_rows(&self) -> bool {
+        self.rows != Rows::None
+    }
+
+    /// Whether something waits in the session.
+    fn is_awaited(&self) -> bool {
+        self.waits.strong_count() > 0
+    }
+
+    /// What one more that waits holds for as long as it waits.
+    fn wait(&mut self) -> Arc<Waits> {
+        if self.rows == Rows::None {
+            self.rows = Rows::MayBe;
+        }
+        let waits = self.waits.upgrade().unwrap_or_default();
+        self.waits = Arc::downgrade(&waits);
+        waits
+    }
+
+    /// Nothing is remembered any more.
+    fn end(&self) {
+        if let Some(waits) = self.waits.upgrade() {
+            waits.forget();
+        }
     }
 }
 
@@ -271,7 +311,7 @@ fn too_many() -> Error {
     Error::new(ErrorCode::TOO_MANY_LOGICAL_SESSIONS, message)
 }
 
-/// How long a client session lives that nobody uses: what `hello` tells as `logicalSessionTimeoutMinutes`.
+/// How long a client session lives that nobody uses, and in which nothing waits: what `hello` tells as `logicalSessionTimeoutMinutes`.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// How many client sessions there may be in which something was written.

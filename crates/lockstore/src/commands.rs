@@ -28,6 +28,7 @@ pub(crate) mod locks;
 mod rename_collection;
 mod reply;
 mod session_fields;
+mod session_rules;
 mod sessions;
 mod started;
 mod statements;
@@ -57,6 +58,8 @@ use session_fields::{Part, SessionFields};
 
 pub(crate) use cursors::Cursors;
 pub(crate) use locks::Subscriptions;
+pub use session_rules::refusal_in_session;
+use session_rules::{IN_TRANSACTIONS, check_attached, check_in_transaction, check_retryable};
 pub use started::{CommandFuture, Started};
 
 /// One command on its way.
@@ -255,6 +258,7 @@ fn try_dispatch(
         check_in_transaction(name)?;
         return call.run(known);
     }
+    check_attached(name, command)?;
     let SessionFields { lsid, part } = SessionFields::parse(command)?;
     let owner = Owner { lsid, transaction: None };
     match part {
@@ -294,34 +298,6 @@ impl Within {
             Self::Nothing | Self::RetryableWrite | Self::Transaction | Self::End => Vec::new(),
         }
     }
-}
-
-/// Checks that a command may run in a transaction.
-fn check_in_transaction(name: &str) -> Result<(), Error> {
-    if IN_TRANSACTIONS.contains(&name) {
-        return Ok(());
-    }
-    let message = match name {
-        "ping" => "This command is not supported in transactions".to_owned(),
-        _ => format!("Cannot run '{name}' in a multi-document transaction."),
-    };
-    Err(Error::new(ErrorCode::OPERATION_NOT_SUPPORTED_IN_TRANSACTION, message))
-}
-
-/// Checks that a command may come again under its number.
-fn check_retryable(name: &str) -> Result<(), Error> {
-    if RETRYABLE.contains(&name) {
-        return Ok(());
-    }
-    if name == "ping" || name.ends_with("Session") || name.ends_with("Sessions") {
-        let message = "It is illegal to provide a txnNumber for this command";
-        return Err(Error::location(50889, message));
-    }
-    let message = format!(
-        "txnNumber may only be provided for multi-document transactions and retryable write commands. autocommit:false was not \
-         provided, and {name} is not a retryable write command."
-    );
-    Err(Error::new(ErrorCode::NOT_A_RETRYABLE_WRITE_COMMAND, message))
 }
 
 /// Checks the version of the interface that a command asks for: there is one.
@@ -446,36 +422,6 @@ const COMMANDS: &[Known] = &[
     known("renameCollection", Takes::WriteConcern, rename_collection::run),
     known("startSession", Takes::ReadConcern, sessions::start),
     known("update", Takes::WriteConcern, update::run),
-];
-
-/// The commands that may run in a transaction; these are MongoDB's, but for those that make collections and indexes, and of ours one
-/// that only reads, and those that are for the commit.
-const IN_TRANSACTIONS: [&str; 14] = [
-    "aggregate",
-    "delete",
-    "distinct",
-    "find",
-    "findAndModify",
-    "findandmodify",
-    "getMore",
-    "insert",
-    "killCursors",
-    "lockAcquire",
-    "lockRelease",
-    "lockRenew",
-    "lockedDocuments",
-    "update",
-];
-
-/// The commands that are done once under a number, however often they come.
-const RETRYABLE: [&str; 7] = [
-    "delete",
-    "findAndModify",
-    "findandmodify",
-    "insert",
-    "lockDocument",
-    "unlockDocument",
-    "update",
 ];
 
 /// The commands that MongoDB's API version 1 does not have.

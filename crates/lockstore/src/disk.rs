@@ -13,6 +13,7 @@ mod journal;
 mod open;
 mod own_pages;
 mod owner;
+mod plain_file;
 mod proofs;
 mod read;
 mod recover;

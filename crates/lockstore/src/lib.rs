@@ -150,7 +150,7 @@ pub use collection::{
     BulkWriteResult, Collection, Cursor, DeleteResult, DocumentLock, Hint, IndexModel,
     InsertManyResult, InsertOneResult, ReturnDocument, UpdateResult, WriteModel,
 };
-pub use commands::{Caller, CommandFuture, Started, Waits};
+pub use commands::{Caller, CommandFuture, Started, Waits, refusal_in_session};
 pub use database::{CollectionInfo, Database};
 pub use disk::{BackupError, DiskError, JournalError, JournalStorage, JournalUse, OpenError};
 pub use document_locks::fields::{

@@ -8,6 +8,7 @@ use lockstore::{
     TransactionEnd, WriteModel,
 };
 use lockstore_tests::deployment::Deployment;
+use lockstore_tests::patience::patient;
 
 fn jobs(store: &Store) -> Collection {
     store.database("factory").collection("jobs")
@@ -29,7 +30,7 @@ fn filled() -> Store {
 }
 
 fn begin(store: &Store) -> (Transaction, Collection) {
-    let transaction = store.begin_transaction().unwrap();
+    let transaction = store.begin_transaction_with(&patient()).unwrap();
     let inside = transaction.collection("factory", "jobs");
     (transaction, inside)
 }

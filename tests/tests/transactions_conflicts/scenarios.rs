@@ -5,11 +5,11 @@ mod locks;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use bson::{Document, doc};
 use lockstore::{Collection, DocumentError, ErrorCode, IndexModel, Store, TransactionOptions};
 use lockstore_tests::deployment::Deployment;
+use lockstore_tests::patience::patient;
 
 fn collection(store: &Store, name: &str) -> Collection {
     store.database("test").collection(name)
@@ -248,8 +248,7 @@ fn no_increment_is_lost_where_64_threads_read_modify_and_write() {
     let store = Deployment::of(module_path!()).in_memory();
     let counters = collection(&store, "counters");
     counters.insert_one(doc! { "_id": "c", "n": 0 }).unwrap();
-    let options =
-        TransactionOptions::new().attempts_max(u32::MAX).lifetime(Duration::from_secs(60));
+    let options = patient();
     thread::scope(|scope| {
         for thread in 0..threads {
             let (store, options) = (&store, &options);
@@ -305,7 +304,7 @@ fn readers_see_all_of_a_transaction_or_nothing() {
                             (thread * 3 + turn * 5 + 1) % accounts_len,
                         );
                         store
-                            .transaction(|tx| {
+                            .transaction_with(&patient(), |tx| {
                                 let accounts = inside(tx, "accounts");
                                 accounts
                                     .update_one(
@@ -339,7 +338,7 @@ fn readers_see_all_of_a_transaction_or_nothing() {
                         }
                         _ => {
                             // In a transaction, even two looks agree: by one index, and by another.
-                            let tx = store.begin_transaction().unwrap();
+                            let tx = store.begin_transaction_with(&patient()).unwrap();
                             let accounts = inside(&tx, "accounts");
                             let by_has = accounts
                                 .find(doc! { "has": { "$gte": -100_000 } })

@@ -4,7 +4,7 @@ use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Sandbox, stderr, wait_until};
+use crate::support::{Running, Sandbox, stderr, wait_until};
 
 fn sandbox() -> Sandbox {
     Sandbox::with_address(ReplicaSet::shared().uri())
@@ -25,9 +25,9 @@ fn a_lock_goes_from_hand_to_hand() {
     assert_eq!(listed["locks"][0]["holders"][0]["token"], token);
     assert_eq!(sandbox.json(&["show", "hand/1", "--json"])["mode"], "exclusive");
 
-    let waiting = sandbox.start(&["acquire", "hand/1", "--holder", "bob", "--json"]);
-    let waiters = || sandbox.json(&["show", "hand/1", "--json"])["waiters"].clone();
-    wait_until("it waits", || waiters() == 1);
+    let mut waiting = sandbox.command(&["acquire", "hand/1", "--holder", "bob", "--json"]);
+    let mut waiting = Running::start(waiting.env("LOCKSTORE_LOG", "debug"));
+    waiting.logged("waiting");
     sandbox.ok(&["release", "hand/1", "--holder", "ada", "--token", &token.to_string()]);
     let granted: Value = serde_json::from_slice(&waiting.ended().stdout).unwrap();
     assert!(granted["token"].as_u64() > Some(token), "{granted}");

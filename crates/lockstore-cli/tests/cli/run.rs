@@ -212,7 +212,7 @@ fn a_run_goes_on_with_the_next_server() {
 fn a_run_that_is_stopped_keeps_its_lock_until_its_lease_ends() {
     let sandbox = Sandbox::new();
     let server = sandbox.serve();
-    let run = ["run", "k", "--ttl", "2s", "--", "sh", "-c", "echo ready; read line"];
+    let run = ["run", "k", "--ttl", "6s", "--", "sh", "-c", "echo ready; read line"];
     let mut stopped = sandbox.start(&run);
     stopped.printed("ready");
     stopped.signal(Signal::STOP);

@@ -31,10 +31,34 @@ fn a_command_whose_lock_is_broken_is_ended_at_once() {
 }
 
 #[test]
+fn a_lock_that_is_broken_before_its_command_has_started_is_lost_all_the_same() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.connect();
+    for _ in 0..5 {
+        let held = store.lock("k").holder("first").acquire().unwrap();
+        // There is no renewal by which it could find out.
+        let run = ["run", "k", "--holder", "second", "--ttl", "none", "--", "sleep", "1000"];
+        let run = sandbox.start(&run);
+        wait_until("it waits", || store.stats().unwrap().waiters == 1);
+        // It reads of the grant when that is over.
+        run.signal(Signal::STOP);
+        held.release().unwrap();
+        let granted = store.inspect("k").unwrap().unwrap().holders[0].clone();
+        assert_eq!(granted.holder.as_str(), "second");
+        store.break_lock("k", granted.token, "maintenance").unwrap();
+        run.signal(Signal::CONT);
+        let output = run.ended();
+        let stderr = stderr(&output);
+        assert_eq!(output.status.code(), Some(122), "{stderr}");
+        assert!(stderr.contains("was lost: it was broken (maintenance)"), "{stderr}");
+    }
+}
+
+#[test]
 fn a_command_that_does_not_end_is_killed_after_its_grace() {
     let sandbox = Sandbox::new();
     let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
-    let run = ["run", "k", "--ttl", "3s", "--grace", "100ms", "--", "sh", "-c", script];
+    let run = ["run", "k", "--grace", "100ms", "--", "sh", "-c", script];
     let mut run = sandbox.start(&run);
     run.printed("ready");
     sandbox.ok(&["break", "k"]);
@@ -67,7 +91,7 @@ fn a_lock_without_end_can_be_lost_too() {
 #[test]
 fn a_command_does_not_run_on_when_its_lease_cannot_be_renewed() {
     let sandbox = Sandbox::new();
-    let run = ["run", "k", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
+    let run = ["run", "k", "--ttl", "9s", "--", "sh", "-c", "echo ready; exec sleep 1000"];
     let mut run = sandbox.start(&run);
     run.printed("ready");
     let server = sandbox.server();

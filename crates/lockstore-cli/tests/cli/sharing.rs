@@ -1,12 +1,14 @@
 //! Many processes on one store: they find its server or start it, and go on when it is killed, stopped or moved.
 
 use std::fs;
+use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,7 +35,8 @@ impl Shared {
     }
 
     pub(crate) fn options() -> ConnectOptions {
-        ConnectOptions::new().program(PROGRAM).grace(Duration::from_millis(100))
+        let options = ConnectOptions::new().program(PROGRAM).start_timeout(LONG);
+        options.grace(Duration::from_millis(100))
     }
 
     fn connect(&self) -> Transport {
@@ -116,7 +119,7 @@ fn soon(time: Duration) -> lockstore::Instant {
     SystemClock::new().unwrap().now().saturating_add(time)
 }
 
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
 
 #[test]
 fn the_first_starts_the_server_and_the_others_join_it_by_any_name_of_the_file() {
@@ -421,6 +424,42 @@ fn a_server_in_the_background_says_what_it_does_in_its_log() {
     assert!(!socket_path(shared.path()).unwrap().exists());
     assert_eq!(count(&client), 0, "and the next is started");
     shared.note(&client);
+}
+
+#[test]
+fn clients_that_close_leave_no_word_in_the_log() {
+    const ROUNDS: usize = 40;
+    let shared = Shared::new();
+    let stays = shared.connect();
+    let _held = stays.call("d", rawdoc! { "lockAcquire": "k", "holder": "stays" }, None).unwrap();
+    for round in 0..ROUNDS {
+        let store = Shared::options().connect(shared.path()).unwrap();
+        let _events = store.subscribe("").unwrap();
+        let session = store.session().unwrap();
+        let own = store.lock("own").session(&session).acquire().unwrap();
+        let mut waits = Box::pin(store.lock("k").session(&session).acquire_async());
+        let polled = waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        wait_until("it waits", || store.stats().unwrap().waiters == 1);
+        // Given up or released at the last moment, or left to the end.
+        if round % 2 == 0 {
+            drop(waits);
+            drop(own);
+        }
+        store.close().unwrap();
+    }
+    let server = stays.server_pid();
+    stays.close().unwrap();
+    signal(server, Signal::TERM);
+    wait_until("it ends", || !is_alive(server));
+    let log = shared.log();
+    // A goodbye waits for the server for a moment only: a busy one may see that the client has gone before it hears of that.
+    let (late, words): (Vec<_>, Vec<_>) = log
+        .lines()
+        .filter(|line| !["serving", "stopping"].iter().any(|word| line.contains(word)))
+        .partition(|line| line.contains("a client with sessions is gone"));
+    assert!(words.is_empty(), "{}", words.join("\n"));
+    assert!(late.len() < ROUNDS, "{}", late.join("\n"));
 }
 
 #[test]

@@ -66,8 +66,12 @@ impl Sandbox {
 
     /// Works with the store by its server, as any other program might.
     pub(crate) fn connect(&self) -> Store {
+        Self::options().connect(self.store()).unwrap()
+    }
+
+    fn options() -> ConnectOptions {
         let options = ConnectOptions::new().program(PROGRAM).idle_exit(Duration::from_secs(1));
-        options.connect(self.store()).unwrap()
+        options.start_timeout(PATIENCE)
     }
 
     /// Serves the store in this process. The sessions of clients that live go on for ever without them.
@@ -79,8 +83,7 @@ impl Sandbox {
 
     /// The process that has the store's file.
     pub(crate) fn server(&self) -> rustix::process::Pid {
-        let options = ConnectOptions::new().program(PROGRAM).idle_exit(Duration::from_secs(1));
-        let pid = options.transport(self.store()).unwrap().server_pid();
+        let pid = Self::options().transport(self.store()).unwrap().server_pid();
         rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
     }
 
@@ -263,7 +266,7 @@ impl Drop for Running {
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(120), "it never came that {what}");
+        assert!(start.elapsed() < PATIENCE, "it never came that {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -281,6 +284,9 @@ pub(crate) fn stdout(output: &Output) -> String {
 pub(crate) fn read(path: PathBuf) -> String {
     fs::read_to_string(path).unwrap()
 }
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lockstore");

@@ -136,4 +136,4 @@ pub(crate) fn kill_servers_of(path: &Path) {
 }
 
 /// How long anything may take on a busy machine before it counts as hung.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);

@@ -65,6 +65,9 @@ impl DocumentLocks {
                 Next::Look => continue,
                 Next::Wait(until) => until,
             };
+            if given_up.is_closing() {
+                return Err(StoreError::Closed.into());
+            }
             if given_up.is_given_up() {
                 return Ok(Found::Nothing);
             }

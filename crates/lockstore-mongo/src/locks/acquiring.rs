@@ -41,6 +41,9 @@ impl Locks {
         if acquiring.wanted.session.is_none() {
             let asked_at = self.now();
             match self.acquire_at_once(&acquiring.wanted, request, asked_at).await {
+                Ok(Some(granted)) if given_up.is_given_up() => {
+                    return self.give_back(&acquiring.wanted, granted, given_up).await;
+                }
                 Ok(Some(granted)) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
                 Ok(None) => {}
                 Err(failure) => attempts.failed(failure, self).await?,
@@ -49,17 +52,30 @@ impl Locks {
         let mut watch = None;
         loop {
             let wanted = &acquiring.wanted;
+            let turn = self.turns.turn(wanted.key.as_str(), given_up).await;
             let (now, session) = (self.now(), wanted.session.map(number_of));
             let is_over = given_up.is_given_up() || wanted.wait.is_over(now);
             // At first as if it did not want to wait: most need not, and those need nobody to tell them of changes.
             let may_wait = watch.is_some() && !is_over;
             let decided = match self.look_at(wanted.key.as_str(), session, now).await {
                 Ok(look) => {
-                    let decide = |standing: &mut Standing| acquiring.decide(standing, may_wait);
-                    self.change(&look, decide).await.map(|decided| (look.moment, decided))
+                    let decide =
+                        |standing: &mut Standing| acquiring.decide(standing, may_wait, is_over);
+                    let mut decided = self.change(&look, decide).await;
+                    // What may have been done need not be seen yet.
+                    if attempts.uncertain
+                        && !matches!(&decided, Ok(Ok(changed)) if changed.is_written)
+                    {
+                        decided = match self.confirm(&look).await {
+                            Ok(()) => decided,
+                            Err(failure) => Err(failure),
+                        };
+                    }
+                    decided.map(|decided| (look.moment, decided))
                 }
                 Err(failure) => Err(failure),
             };
+            drop(turn);
             let (moment, decided) = match decided {
                 Ok(decided) => decided,
                 Err(failure) => {
@@ -80,9 +96,12 @@ impl Locks {
             };
             match changed.outcome {
                 Outcome::Granted(granted) if given_up.is_given_up() && !granted.rejoined => {
+                    return self.give_back(&acquiring.wanted, granted, given_up).await;
+                }
+                Outcome::Granted(granted) if !self.is_bound_to_life(&acquiring.wanted).await? => {
                     self.hand_on(&acquiring.wanted.key, &acquiring.wanted.holder, granted.token)
                         .await?;
-                    return Ok(LockAnswer::Left(LeaveCause::Cancelled));
+                    return Ok(LockAnswer::Refused(Refusal::UnknownSession));
                 }
                 Outcome::Granted(granted) => {
                     let granted = moment.granted(granted);
@@ -92,6 +111,7 @@ impl Locks {
                         LockAnswer::Done(Outcome::Granted(granted))
                     });
                 }
+                Outcome::Cancelled if given_up.is_closing() => return Err(StoreError::Closed),
                 Outcome::Cancelled => return Ok(LockAnswer::Left(LeaveCause::TimedOut)),
                 _ => acquiring.waited = true,
             }
@@ -102,9 +122,36 @@ impl Locks {
     }
 }
 
+impl Locks {
+    /// Releases what was granted to somebody who is not there any more.
+    async fn give_back(
+        &self,
+        wanted: &Acquire,
+        granted: Granted,
+        given_up: &GivenUp,
+    ) -> Result<LockAnswer, StoreError> {
+        self.hand_on(&wanted.key, &wanted.holder, granted.token).await?;
+        if given_up.is_closing() {
+            return Err(StoreError::Closed);
+        }
+        Ok(LockAnswer::Left(LeaveCause::Cancelled))
+    }
+
+    /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again.
+    async fn is_bound_to_life(&self, wanted: &Acquire) -> Result<bool, StoreError> {
+        let Some(session) = wanted.session else { return Ok(true) };
+        self.read("looking at a session", || self.lives(number_of(session))).await
+    }
+}
+
 impl Acquiring {
     /// What becomes of it as the lock stands.
-    fn decide(&self, standing: &mut Standing, may_wait: bool) -> Result<Outcome, Refusal> {
+    fn decide(
+        &self,
+        standing: &mut Standing,
+        may_wait: bool,
+        is_over: bool,
+    ) -> Result<Outcome, Refusal> {
         if let Some(granted) = self.granted(standing) {
             return self.claim(standing, granted);
         }
@@ -116,11 +163,12 @@ impl Acquiring {
             standing.stay(place, self.waiter_ttl);
             return Ok(Outcome::Waiting(waiter));
         }
+        if is_over && self.waited {
+            return Ok(Outcome::Cancelled);
+        }
         let at_once = Acquire { wait: Wait::No, ..self.wanted.clone() };
         match standing.execute(&Command::Acquire(at_once), self.request) {
             Err(Refusal::Held(_)) if may_wait => {}
-            // Its place was lost, and now its time is over.
-            Err(Refusal::Held(_)) if self.waited => return Ok(Outcome::Cancelled),
             decided => return decided,
         }
         let is_endless = self.wants_no_end();

@@ -10,7 +10,7 @@ use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
 
 use super::Locks;
-use super::lock_document::LockDocument;
+use super::lock_document::{LockDocument, new_rev};
 use super::standing::{LOG_MAX, millis, number, token};
 use super::tokens::before_the_first;
 use crate::failure::Failure;
@@ -25,7 +25,7 @@ impl Locks {
         asked_at: Instant,
     ) -> Result<Option<Granted>, Failure> {
         let granted = self
-            .locks
+            .collection
             .find_one_and_update(free(wanted), granted(wanted, request))
             .upsert(true)
             .return_document(ReturnDocument::After)
@@ -50,7 +50,7 @@ impl Locks {
     ) -> Result<(Granted, Moment), Failure> {
         let asked_at = self.now();
         let granted = self
-            .locks
+            .collection
             .find_one_and_update(free(wanted), granted(wanted, request))
             .upsert(true)
             .return_document(ReturnDocument::After)
@@ -79,7 +79,7 @@ impl Locks {
         if let Some(token) = release.token {
             held.insert("grants.0.token", number(token));
         }
-        let released = self.locks.update_one(held, released(release, request));
+        let released = self.collection.update_one(held, released(release, request));
         let released = match session {
             Some(session) => released.session(session),
             None => released.write_concern(self.majority.clone()),
@@ -131,7 +131,7 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
     let entry = doc! {
         "request": request, "holder": holder, "token": "$last", "what": { "granted": what },
     };
-    let rev = ObjectId::new();
+    let rev = new_rev();
     vec![
         numbered(rev, doc! { "mode": mode, "last": { "$add": [before_the_first(), 1_i64] } }),
         doc! { "$set": {
@@ -152,7 +152,7 @@ fn released(release: &Release, request: Uuid) -> Vec<Document> {
         "token": { "$first": "$grants.token" },
         "what": { "ended": { "cause": "released" } },
     };
-    let rev = ObjectId::new();
+    let rev = new_rev();
     vec![
         numbered(rev, Document::new()),
         doc! { "$set": {

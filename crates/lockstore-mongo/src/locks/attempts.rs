@@ -15,6 +15,8 @@ pub(super) struct Attempts {
     what: &'static str,
     /// `None` for a call that waits for ever: it goes on when there is a primary again.
     ends_at: Option<Instant>,
+    /// How long it is looked for what has become of it.
+    patience: Instant,
     failed: u32,
     /// Whether an attempt may have been done without our having been told.
     pub(super) uncertain: bool,
@@ -26,10 +28,10 @@ impl Attempts {
         let patience = locks.now().saturating_add(locks.patience);
         let ends_at = match wait {
             Wait::No => Some(patience),
-            Wait::Until(deadline) => Some(deadline.max(patience)),
+            Wait::Until(deadline) => Some(deadline),
             Wait::Forever => None,
         };
-        Self { what, ends_at, failed: 0, uncertain: false }
+        Self { what, ends_at, patience, failed: 0, uncertain: false }
     }
 
     /// Takes that one has failed. When this returns, it is time for the next.
@@ -39,6 +41,7 @@ impl Attempts {
         locks: &Locks,
     ) -> Result<(), StoreError> {
         let pause = match &failure {
+            Failure::Refused(_) | Failure::Store(_) if self.uncertain => return Err(self.unknown()),
             Failure::Refused(_) | Failure::Store(_) => {
                 return Err(failure.told(self.what, &locks.address));
             }
@@ -54,7 +57,7 @@ impl Attempts {
             }
         };
         self.failed = self.failed.saturating_add(1);
-        if self.ends_at.is_some_and(|ends_at| locks.now() >= ends_at) {
+        if self.ends_at().is_some_and(|ends_at| locks.now() >= ends_at) {
             return Err(match failure {
                 _ if self.uncertain => self.unknown(),
                 Failure::Conflict => StoreError::Unreachable {
@@ -66,6 +69,12 @@ impl Attempts {
         }
         tokio::time::sleep(pause).await;
         Ok(())
+    }
+
+    /// Until when it is tried. What may have been done is looked for also behind the deadline.
+    fn ends_at(&self) -> Option<Instant> {
+        self.ends_at
+            .map(|ends_at| if self.uncertain { ends_at.max(self.patience) } else { ends_at })
     }
 
     /// That nobody knows what has become of it.

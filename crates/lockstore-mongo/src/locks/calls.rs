@@ -15,7 +15,7 @@ use super::given_up::GivenUp;
 use super::lock_document::{Happened, StoredGrant};
 use super::look::{Look, look};
 use super::standing::{Standing, number, number_of};
-use super::transition::Audit;
+use super::transition::{Audit, Decided};
 use crate::failure::Failure;
 
 impl Locks {
@@ -56,6 +56,13 @@ impl Locks {
         wanted_session: Option<i64>,
         asked_at: Instant,
     ) -> Result<Look, Failure> {
+        let seen = look(&self.database, key, wanted_session, self.reads, asked_at).await?;
+        let lapsed = seen.lapsed();
+        if lapsed.is_empty() {
+            return Ok(seen);
+        }
+        self.bury(&lapsed).await?;
+        // One that gave a sign of life meanwhile is not over; and what is written rests on what is seen now.
         look(&self.database, key, wanted_session, self.reads, asked_at).await
     }
 
@@ -86,7 +93,7 @@ impl Locks {
         loop {
             let looked = self.look_at(key.as_str(), None, self.now()).await;
             let decided = match looked {
-                Ok(look) => self.change(&look, decide).await.map(|it| (look.moment, it)),
+                Ok(look) => self.change_or_confirm(&look, decide).await.map(|it| (look.moment, it)),
                 Err(failure) => Err(failure),
             };
             match decided {
@@ -104,6 +111,19 @@ impl Locks {
                 Err(failure) => attempts.failed(failure, self).await?,
             }
         }
+    }
+
+    /// A change whose refusal rests on the latest state too.
+    async fn change_or_confirm(
+        &self,
+        look: &Look,
+        decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
+    ) -> Result<Decided, Failure> {
+        let decided = self.change(look, decide).await?;
+        if decided.is_err() {
+            self.confirm(look).await?;
+        }
+        Ok(decided)
     }
 
     /// Ends a grant whose caller has given up, unless another call of its holder has joined it.
@@ -225,6 +245,9 @@ impl Locks {
             };
             if !matches!(refusal, Refusal::Held(_)) || wanted.wait == Wait::No {
                 return Ok(LockAnswer::Refused(look.moment.refusal(refusal)));
+            }
+            if given_up.is_closing() {
+                return Err(StoreError::Closed);
             }
             if wanted.wait.is_over(now) || given_up.is_given_up() {
                 return Ok(LockAnswer::Left(LeaveCause::TimedOut));

@@ -69,6 +69,14 @@ impl Subscriptions {
         drop(closed);
     }
 
+    /// Ends all, since the store is closed.
+    pub(super) fn close_all(&self) {
+        let open = std::mem::take(&mut self.lock().open);
+        for on_events in open.into_values().filter_map(|subscribed| subscribed.on_events) {
+            on_events(Err(StoreError::Closed));
+        }
+    }
+
     /// Whether anybody has subscribed.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().open.is_empty()

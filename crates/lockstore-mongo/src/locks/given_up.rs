@@ -1,4 +1,4 @@
-//! Whether whoever has called still waits for the answer.
+//! Whether a call goes on: its caller may have given it up, or the store may be being closed.
 
 use lockstore::remote::Left;
 use tokio::sync::watch;
@@ -9,17 +9,9 @@ pub(crate) struct GiveUp(watch::Sender<bool>);
 
 /// The call's side.
 #[derive(Debug)]
-pub(crate) struct GivenUp(Option<watch::Receiver<bool>>);
-
-/// A call that can be given up.
-pub(crate) fn give_up() -> (GiveUp, GivenUp) {
-    let (tell, told) = watch::channel(false);
-    (GiveUp(tell), GivenUp(Some(told)))
-}
-
-/// A call whose caller waits until it has its answer.
-pub(crate) fn never() -> GivenUp {
-    GivenUp(None)
+pub(crate) struct GivenUp {
+    caller: Option<watch::Receiver<bool>>,
+    closing: watch::Receiver<bool>,
 }
 
 impl GiveUp {
@@ -33,17 +25,43 @@ impl GiveUp {
 }
 
 impl GivenUp {
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.0.as_ref().is_some_and(|told| *told.borrow())
+    /// Of a call that can be given up.
+    pub(super) fn by_caller(closing: watch::Receiver<bool>) -> (GiveUp, Self) {
+        let (tell, told) = watch::channel(false);
+        (GiveUp(tell), Self { caller: Some(told), closing })
     }
 
-    /// Waits until the caller gives up, which it may never do.
-    pub(crate) async fn given_up(&mut self) {
-        if let Some(told) = &mut self.0
-            && told.wait_for(|given_up| *given_up).await.is_ok()
-        {
-            return;
-        }
-        std::future::pending().await
+    /// Of a call whose caller waits until it has its answer.
+    pub(super) fn never(closing: watch::Receiver<bool>) -> Self {
+        Self { caller: None, closing }
     }
+
+    /// Whether nobody would be told of a grant, or nobody could release it.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_closing() || self.caller.as_ref().is_some_and(|told| *told.borrow())
+    }
+
+    /// Whether the store is being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Waits until it is given up, which it may never be.
+    pub(crate) async fn given_up(&mut self) {
+        let Self { caller, closing } = self;
+        tokio::select! {
+            () = told(Some(closing)) => {}
+            () = told(caller.as_mut()) => {}
+        }
+    }
+}
+
+/// Waits until that is told; for ever if nobody can tell it any more.
+async fn told(by: Option<&mut watch::Receiver<bool>>) {
+    if let Some(by) = by
+        && by.wait_for(|is_so| *is_so).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }

@@ -155,7 +155,7 @@ impl LockDocument {
     pub(crate) fn free(key: &str) -> Self {
         Self {
             key: key.into(),
-            rev: ObjectId::new(),
+            rev: new_rev(),
             mode: Mode::Exclusive,
             grants: Vec::new(),
             waiters: Vec::new(),
@@ -188,6 +188,13 @@ impl LockDocument {
         let page = self.log.values().filter(|page| of_it(page)).max_by_key(|page| page.write)?;
         page.entries.iter().rev().find(|entry| entry.request == Some(request))
     }
+}
+
+/// Names a state as nobody else does: all of it is random, unlike an id by time and counter, which a forked process counts on.
+pub(crate) fn new_rev() -> ObjectId {
+    let mut bytes = [0; 12];
+    bytes.copy_from_slice(&Uuid::new().bytes()[..12]);
+    ObjectId::from_bytes(bytes)
 }
 
 impl From<EndCause> for Cause {

@@ -1,5 +1,7 @@
 //! Looking at a lock: one round trip for the lock, the sessions that it depends on, and the time.
 
+use std::time::Duration;
+
 use bson::{DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
 use mongodb::Database;
@@ -49,11 +51,20 @@ struct Seen {
 }
 
 impl Look {
-    /// Until when a session lives; `None` if it is over.
+    /// Until when a session lives, if no sign of life comes before; `None` if it is over.
     pub(crate) fn lives_until(&self, number: i64) -> Option<Instant> {
         let session = self.sessions.iter().find(|session| session.number == number)?;
-        let until = instant(session.until);
-        (!session.closed && until > self.moment.there).then_some(until)
+        // One whose time has passed just now is over when somebody has closed it.
+        let later = self.moment.there.saturating_add(Duration::from_millis(1));
+        (!session.closed).then(|| instant(session.until).max(later))
+    }
+
+    /// The sessions whose time has passed, and that nobody has closed.
+    pub(crate) fn lapsed(&self) -> Vec<i64> {
+        let lapsed = |session: &&StoredSession| {
+            !session.closed && instant(session.until) <= self.moment.there
+        };
+        self.sessions.iter().filter(lapsed).map(|session| session.number).collect()
     }
 
     /// Whether something of the lock is bound to a session.

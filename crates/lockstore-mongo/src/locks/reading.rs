@@ -69,10 +69,11 @@ impl Locks {
         holder: Option<&Holder>,
     ) -> Result<bool, StoreError> {
         self.read("looking at a lock", || async {
-            let look = self.look_at(key.as_str(), None, self.now()).await?;
-            let standing = Standing::new(&look)?;
-            let lock = standing.lock();
-            Ok(lock.is_some_and(|lock| holder.is_none_or(|holder| lock.grant_of(holder).is_some())))
+            let seen = self.look_at(key.as_str(), None, self.now()).await?;
+            let standing = Standing::new(&seen)?;
+            Ok(standing
+                .lock()
+                .is_some_and(|lock| holder.is_none_or(|holder| lock.grant_of(holder).is_some())))
         })
         .await
     }
@@ -114,7 +115,7 @@ impl Locks {
         let here = self.now();
         found.push(doc! { "$project": { "_id": 0, "lock": "$$ROOT", "wanted": Bson::Null } });
         found.extend(sessions());
-        let listed = self.locks.aggregate(found).with_options(options(self.reads));
+        let listed = self.collection.aggregate(found).with_options(options(self.reads));
         let listed = listed.await.map_err(Failure::of_reading)?.with_type::<Listed>();
         let listed: Vec<Listed> = listed.try_collect().await.map_err(Failure::of_reading)?;
         let looks = listed.into_iter().map(|Listed { lock, holding, waiting, now }| {
@@ -241,7 +242,7 @@ impl Locks {
             doc! { "$match": { "waiters.0": { "$exists": true } } },
             doc! { "$group": { "_id": Bson::Null, "n": { "$sum": { "$size": "$waiters" } } } },
         ];
-        let waiters = self.locks.aggregate(waiters).with_options(options(self.reads));
+        let waiters = self.collection.aggregate(waiters).with_options(options(self.reads));
         let mut waiters = waiters.await.map_err(Failure::of_reading)?;
         if let Some(sum) = waiters.try_next().await.map_err(Failure::of_reading)? {
             let sum = sum.get_i32("n").ok().and_then(|n| usize::try_from(n).ok());

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use lockcore::{Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
+use mongodb::options::ReadConcern;
 use tokio::task::JoinHandle;
 
 use super::attempts::Attempts;
@@ -145,6 +146,28 @@ impl Locks {
         self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
     }
 
+    /// Whether a session lives.
+    pub(super) async fn lives(&self, number: i64) -> Result<bool, Failure> {
+        let sessions = self.database.collection::<Document>(SESSIONS);
+        let living = doc! {
+            "_id": number, "closed": false, "$expr": { "$gt": ["$until", "$$NOW"] },
+        };
+        let found = sessions.count_documents(living).read_concern(ReadConcern::majority()).await;
+        Ok(found.map_err(Failure::of_reading)? > 0)
+    }
+
+    /// Closes those of these sessions of which no sign of life has come in time. Only a closed one is over: who reads that its time has
+    /// passed may read what was so some seconds ago.
+    pub(super) async fn bury(&self, numbers: &[i64]) -> Result<(), Failure> {
+        let sessions = self.database.collection::<Document>(SESSIONS);
+        let lapsed = doc! {
+            "_id": { "$in": numbers }, "closed": false, "$expr": { "$lte": ["$until", "$$NOW"] },
+        };
+        let closed = doc! { "$set": { "closed": true } };
+        let buried = sessions.update_many(lapsed, closed).write_concern(self.majority.clone());
+        buried.await.map(drop).map_err(Failure::of_reading)
+    }
+
     fn lives_from_now(&self) -> Bson {
         let ttl = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
         bson!({ "$add": ["$$NOW", ttl] })
@@ -180,9 +203,16 @@ impl Locks {
         };
         let lives = vec![doc! { "$set": { "until": self.lives_from_now() } }];
         let beaten = sessions.update_many(living.clone(), lives);
-        let matched = match beaten.write_concern(self.majority.clone()).await {
-            Ok(beaten) => beaten.matched_count,
-            Err(error) => {
+        let beaten = beaten.write_concern(self.majority.clone()).into_future();
+        let matched = match tokio::time::timeout(self.session_ttl / 3, beaten).await {
+            Ok(Ok(beaten)) => beaten.matched_count,
+            Err(_) => {
+                tracing::warn!(
+                    "no sign of life of the sessions of this process was answered in time"
+                );
+                return;
+            }
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "no sign of life of the sessions of this process was taken");
                 return;
             }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bson::Uuid;
-use bson::oid::ObjectId;
 use lockcore::{
     Change, Command, Grant, Holder, Instant, Key, Lease, LeaveCause, Limits, Now, Outcome, Poll,
     Refusal, SessionId, Table, Token, Transition, Ttl, Wait, Waiter, WaiterId, Want,
@@ -12,7 +11,7 @@ use lockcore::{
 use lockstore::StoreError;
 
 use super::lock_document::{
-    Cause, Entry, Happened, LockDocument, Page, StoredGrant, StoredLease, StoredWaiter,
+    Cause, Entry, Happened, LockDocument, Page, StoredGrant, StoredLease, StoredWaiter, new_rev,
 };
 use super::look::Look;
 use crate::failure::damaged;
@@ -85,10 +84,11 @@ impl Standing {
 
     /// Has the grant of a call be the caller's, as if it had got it without a wait.
     pub(crate) fn claim(&mut self, acquire: &Command, request: Uuid) -> Result<(), Refusal> {
+        let was_joined = self.document.granted_to(request).is_some_and(|grant| grant.joined);
         self.execute(acquire, request)?;
         let claimed = self.document.grants.iter_mut().find(|grant| grant.request == request);
         if let Some(grant) = claimed {
-            grant.joined = false;
+            grant.joined = was_joined;
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Standing {
         if !has_changed {
             return document;
         }
-        document.rev = ObjectId::new();
+        document.rev = new_rev();
         document.writes += 1;
         let is_free = document.grants.is_empty();
         document.freed_at = is_free.then(|| document.freed_at.unwrap_or_else(|| date(now)));

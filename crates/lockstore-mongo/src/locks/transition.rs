@@ -4,13 +4,13 @@ use bson::{Bson, DateTime, Document, doc};
 use lockcore::{Granted, Instant, Outcome, Refusal};
 use mongodb::ClientSession;
 use mongodb::error::UNKNOWN_TRANSACTION_COMMIT_RESULT;
-use mongodb::options::ReturnDocument;
+use mongodb::options::{ReadConcern, ReturnDocument};
 
 use super::lock_document::LockDocument;
 use super::look::Look;
 use super::standing::{Standing, token};
 use super::tokens::{self, NUMBERS};
-use super::{COUNTERS, Locks};
+use super::{COUNTERS, LOCKS, Locks};
 use crate::failure::{Failure, damaged};
 
 /// What a change has come to.
@@ -24,6 +24,8 @@ pub(crate) struct Changed {
     pub(crate) document: LockDocument,
     /// When something of it runs out next, by the primary's time.
     pub(crate) next_deadline: Option<Instant>,
+    /// Whether anything was written.
+    pub(crate) is_written: bool,
 }
 
 /// What goes with a change into the same transaction.
@@ -45,8 +47,36 @@ impl Locks {
     ) -> Result<Decided, Failure> {
         let mut standing = Standing::new(look)?;
         match decide(&mut standing) {
-            Ok(outcome) => self.written(look, standing, outcome, None).await.map(Ok),
+            Ok(outcome) => {
+                let rests_on_look = match &outcome {
+                    Outcome::Granted(granted) => granted.rejoined,
+                    Outcome::Waiting(_) => false,
+                    _ => true,
+                };
+                if rests_on_look && !standing.has_changed() {
+                    self.confirm(look).await?;
+                }
+                self.written(look, standing, outcome, None).await.map(Ok)
+            }
             Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Makes sure that what was seen was the latest. A primary that is new may not show yet what the one before it has told, and one that
+    /// was cut off does not show what came after it; whoever writes finds that out, and whoever does not asks.
+    pub(super) async fn confirm(&self, look: &Look) -> Result<(), Failure> {
+        let locks = self.database.collection::<Document>(LOCKS);
+        let found = locks
+            .find_one(doc! { "_id": &look.key })
+            .projection(doc! { "rev": 1 })
+            .read_concern(ReadConcern::linearizable())
+            .await
+            .map_err(Failure::of_reading)?;
+        let latest = found.as_ref().and_then(|lock| lock.get_object_id("rev").ok());
+        if latest == look.document.as_ref().map(|lock| lock.rev) {
+            Ok(())
+        } else {
+            Err(Failure::Conflict)
         }
     }
 
@@ -149,7 +179,7 @@ impl Locks {
             }
             (outcome, _) => outcome,
         };
-        Ok(Changed { outcome, document, next_deadline })
+        Ok(Changed { outcome, document, next_deadline, is_written: has_changed })
     }
 
     /// Writes the document of a lock, if it is still as it was seen, and gives it as it is now.
@@ -169,7 +199,7 @@ impl Locks {
         let written = bson::serialize_to_document(&document)
             .map_err(|error| damaged(format_args!("{:?}: {error}", document.key)))?;
         let update = self
-            .locks
+            .collection
             .find_one_and_update(as_seen, tokens::written(written, new_grants))
             .upsert(look.document.is_none())
             .return_document(ReturnDocument::After);

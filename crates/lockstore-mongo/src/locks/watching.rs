@@ -9,7 +9,7 @@ use bson::{Document, RawDocumentBuf, Uuid, doc};
 use futures_util::StreamExt;
 use mongodb::Database;
 use mongodb::change_stream::ChangeStream;
-use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
+use mongodb::change_stream::event::{ChangeStreamEvent, OperationType, ResumeToken};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -181,6 +181,11 @@ impl Seen {
             return;
         };
         let page = page(event);
+        let is_update = matches!(event.operation_type, OperationType::Update);
+        if is_update && page.is_none() {
+            // A guarded write has only made sure that the lock is held.
+            return;
+        }
         if let Some(watched) = lock(&self.watched).get(key) {
             for (place, watched) in watched.iter().enumerate() {
                 // The first here sees to what runs out, which may have become earlier.
@@ -195,7 +200,7 @@ impl Seen {
 
 impl Watched {
     fn take(&self, page: Option<&Page>, is_first: bool) {
-        // A document that was removed, or one that somebody else has written.
+        // A document that was removed.
         let Some(page) = page else { return self.news.notify_one() };
         let concerns = match self.request {
             Some(request) => page.entries.iter().any(|entry| entry.request == Some(request)),

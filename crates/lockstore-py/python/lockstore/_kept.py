@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 
-from lockstore._native import Store, Subscription
+from lockstore._native import Opening, Store, Subscription
 
-__all__ = ["kept_store", "uri"]
+__all__ = ["kept_store", "kept_store_async", "uri"]
 
 
 def uri(path: str | os.PathLike[str]) -> str:
@@ -17,39 +16,41 @@ def uri(path: str | os.PathLike[str]) -> str:
     Raises ``ServerUnavailable`` (a ``ConnectionError``) when there is no way to a server.
     """
     store = kept_store(path)
-    with _lock:
-        if (key := (os.getpid(), str(store.path))) not in _watches:
-            # Who waits for events notices that a server has ended, and starts the next.
-            _watches[key] = store.subscribe(_NOTHING)
+    if (key := (os.getpid(), str(store.path))) not in _watches:
+        # Who waits for events notices that a server has ended, and starts the next.
+        _watches.setdefault(key, store.subscribe(_NOTHING))
     return store.uri
 
 
 def kept_store(path: str | os.PathLike[str]) -> Store:
     """The one store of this file in this process, which is opened if need be. A forked child opens its own, and never touches what it
     has inherited."""
-    key = (os.getpid(), os.path.realpath(path))
-    # Who finds it does not wait while another is opened, which may take long.
-    store = _stores.get(key)
-    if store is None:
-        with _lock:
-            store = _stores.get(key)
-            if store is None:
-                store = _stores[key] = Store(path)
-    return store
+    opening = _opening(path)
+    return opening.opened or opening.wait()
 
 
-def _in_forked_child() -> None:
-    # Another thread may have had it.
-    global _lock
-    _lock = threading.RLock()
+async def kept_store_async(path: str | os.PathLike[str]) -> Store:
+    """As ``kept_store``. The event loop goes on while the store is opened; however many wait for that, it takes one thread."""
+    opening = _opening(path)
+    return opening.opened or await opening.wait_async()
 
 
-# A signal's handler may come while this thread has it.
-_lock = threading.RLock()
-_stores: dict[tuple[int, str], Store] = {}
+def _opening(path: str | os.PathLike[str]) -> Opening:
+    # Nothing is locked here: a signal's handler may come at any time, and a fork.
+    spelled = (os.getpid(), os.fspath(path))
+    opening = _by_spelling.get(spelled)
+    if opening is None:
+        key = (spelled[0], os.path.realpath(path))
+        opening = _openings.get(key) or _openings.setdefault(key, Opening(path))
+        if os.path.isabs(path):
+            _by_spelling[spelled] = opening
+    return opening
+
+
+_openings: dict[tuple[int, str], Opening] = {}
+#: The same by absolute paths as they are written, which costs no look at the disk.
+_by_spelling: dict[tuple[int, str], Opening] = {}
 _watches: dict[tuple[int, str], Subscription] = {}
-
-os.register_at_fork(after_in_child=_in_forked_child)
 
 #: A prefix that no key has: only what concerns no lock is told.
 _NOTHING = "\0no key"

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, final
 from lockstore.collection import Collection
 from lockstore.records import BreakRecord, Event, LockInfo
 
-__all__ = ["Bell", "Call", "DocumentLock", "Documents", "Lock", "Store", "Subscription", "main"]
+__all__ = ["Bell", "Call", "DocumentLock", "Documents", "Lock", "Opening", "Store", "Subscription", "main"]
 
 # Seconds, or a timedelta.
 _Time: TypeAlias = float | timedelta
@@ -92,6 +92,14 @@ class Subscription:
     def __next__(self) -> Event: ...
     def __aiter__(self) -> Subscription: ...
     def __anext__(self) -> Coroutine[Any, Any, Event]: ...
+
+@final
+class Opening:
+    def __new__(cls, path: str | os.PathLike[str]) -> Opening: ...
+    @property
+    def opened(self) -> Store | None: ...
+    def wait(self) -> Store: ...
+    def wait_async(self) -> Coroutine[Any, Any, Store]: ...
 
 @final
 class Bell:

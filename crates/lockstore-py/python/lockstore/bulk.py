@@ -15,7 +15,7 @@ from lockstore.results import BulkWriteResult
 from lockstore.values import ObjectId
 
 if TYPE_CHECKING:
-    from lockstore.collection import Collection
+    from lockstore._commands import Commands
 
 __all__ = ["DeleteMany", "DeleteOne", "InsertOne", "ReplaceOne", "UpdateMany", "UpdateOne", "bulk_write"]
 
@@ -71,7 +71,7 @@ class DeleteMany(DeleteOne):
     """Deletes all documents that match."""
 
 
-def bulk_write(collection: Collection, requests: Iterable[Any], ordered: bool, options: Document) -> BulkWriteResult:
+def bulk_write(collection: Commands, requests: Iterable[Any], ordered: bool, options: Document) -> BulkWriteResult:
     """What `Collection.bulk_write` does."""
     statements = [_statement(request) for request in requests]
     if not statements:

@@ -9,7 +9,8 @@ from lockstore._keys import as_document, as_hint, as_projection
 from lockstore._replies import Document, checked
 
 if TYPE_CHECKING:
-    from lockstore.collection import Collection
+    from lockstore._commands import Commands
+    from lockstore._reads import Reads
 
 __all__ = ["CommandCursor", "Cursor"]
 
@@ -20,7 +21,7 @@ class CommandCursor:
     Closing it, or reading it to its end, gives it up at the server; so does not touching it for 10 minutes.
     """
 
-    def __init__(self, collection: Collection, begin: Callable[[], Document], batch_size: int = 0) -> None:
+    def __init__(self, collection: Commands, begin: Callable[[], Document], batch_size: int = 0) -> None:
         self._collection = collection
         self._begin: Callable[[], Document] | None = begin
         self._batch_size = batch_size
@@ -83,8 +84,9 @@ class CommandCursor:
 class Cursor(CommandCursor):
     """What `Collection.find` has found. Until the first document is read, it can still be told what to find."""
 
-    def __init__(self, collection: Collection, command: Document) -> None:
+    def __init__(self, collection: Reads, command: Document) -> None:
         super().__init__(collection, self._find)
+        self._reads = collection
         self._command = command
 
     def _find(self) -> Document:
@@ -135,7 +137,7 @@ class Cursor(CommandCursor):
 
     def distinct(self, key: str) -> list[Any]:
         """The values that ``key`` has in what is found."""
-        return self._collection.distinct(key, self._command.get("filter"))
+        return self._reads.distinct(key, self._command.get("filter"))
 
     def explain(self) -> Document:
         """How it is found, as MongoDB tells it."""

@@ -18,22 +18,15 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Union
+from typing import Any, Union
 
-from lockstore._kept import kept_store
+from lockstore._kept import kept_store, kept_store_async
 from lockstore._native import Lock, Store
-from lockstore.errors import (
-    AcquireTimeout,
-    HeldByOther,
-    HeldOtherwise,
-    InvalidArgument,
-    LeaseLost,
-    LockStoreError,
-    NotHeld,
-)
+from lockstore._renewals import Renewal
+from lockstore.errors import AcquireTimeout, HeldByOther, HeldOtherwise, InvalidArgument, LeaseLost, NotHeld
 
 __all__ = ["LockStoreManager"]
 
@@ -71,13 +64,11 @@ class LockStoreManager:
         strict_release: bool = False,
     ) -> None:
         self.path = os.path.abspath(os.fspath(path))
-        self.hold_timeout = _seconds("hold_timeout", hold_timeout)
+        self.hold_timeout = _hold(hold_timeout)
         self.acquire_timeout = _seconds("acquire_timeout", acquire_timeout)
         self.keep_alive = bool(keep_alive)
         self.session = bool(session)
         self.strict_release = bool(strict_release)
-        if self.hold_timeout == 0:
-            raise InvalidArgument("a lock is held for longer than 0 seconds; hold_timeout is 0")
 
     def acquire_lock(
         self,
@@ -93,52 +84,26 @@ class LockStoreManager:
         A holder that acquires again what it holds keeps its grant, which lasts as long as if it were new.
 
         Raises ``AcquireTimeout`` (a ``TimeoutError``) when this manager's ``acquire_timeout`` is over, ``InvalidArgument`` (a
-        ``ValueError``) for a time that is negative or not a number, for a hold of 0 seconds and for a key or a holder that is empty or
-        longer than 1,024 bytes, and any other ``LockStoreError``.
+        ``ValueError``) for a time that is negative or not a number, for a hold of 0 seconds or of more than 3,650 days, and for a key or
+        a holder that is empty or longer than 1,024 bytes, and any other ``LockStoreError``.
         """
-        deadline = self._deadline(acquire_timeout)
-        lock = self._lock(key, holder, hold_timeout)
-        try:
-            with self._renewals_end(key, holder):
-                while True:
-                    try:
-                        lock.acquire(_left(deadline))
-                        break
-                    except HeldOtherwise as error:
-                        if self._acquire_again(key, holder, hold_timeout, error):
-                            return True
-        except AcquireTimeout:
-            if acquire_timeout is None:
-                raise
-            return False
-        self._take_note(lock, key, holder, hold_timeout)
-        return True
+        asked = _Acquisition(self, key, holder, acquire_timeout, hold_timeout)
+        with asked.of(self._store()):
+            while not asked.is_had:
+                with asked.attempt():
+                    asked.lock.acquire(asked.left())
+        return asked.is_had
 
-    async def aacquire_lock(
+    def aacquire_lock(
         self,
         key: str,
         holder: str,
         acquire_timeout: Seconds | None = None,
         hold_timeout: Seconds | None = None,
-    ) -> bool:
-        """As ``acquire_lock``. No thread waits for it; when it is cancelled, its wait ends."""
-        deadline = self._deadline(acquire_timeout)
-        lock = self._lock(key, holder, hold_timeout)
-        try:
-            with self._renewals_end(key, holder):
-                while True:
-                    try:
-                        await lock.acquire_async(_left(deadline))
-                        break
-                    except HeldOtherwise as error:
-                        if self._acquire_again(key, holder, hold_timeout, error):
-                            return True
-        except AcquireTimeout:
-            if acquire_timeout is None:
-                raise
-            return False
-        self._take_note(lock, key, holder, hold_timeout)
-        return True
+    ) -> Coroutine[Any, Any, bool]:
+        """As ``acquire_lock``, as a coroutine, whose time counts from this call. No thread waits for it, and the first of a process does
+        not hold up the event loop while the store is opened; when it is cancelled, its wait ends."""
+        return self._acquire_async(_Acquisition(self, key, holder, acquire_timeout, hold_timeout))
 
     def release_lock(self, key: str, holder: str) -> None:
         """Releases the lock of ``key``, which ``holder`` holds. When this returns, that is durable.
@@ -146,7 +111,7 @@ class LockStoreManager:
         Raises ``HeldByOther`` (a ``ValueError``) when another holder has it, whose lock is left alone. Where nobody holds it, this does
         nothing, unless the manager is strict: then it raises ``NotHeld`` (a ``ValueError``).
         """
-        self._end_renewals(key, holder)
+        Renewal(self.path, key, holder).end()
         try:
             self._store().release(key, holder)
         except NotHeld as error:
@@ -167,11 +132,13 @@ class LockStoreManager:
     def wait_for_lock(self, key: str, timeout: Seconds | None = None) -> bool:
         """Waits until nobody holds the lock of ``key``, for at most ``timeout`` seconds (by default for ever), and returns whether that
         has come. The holder itself waits like anybody else."""
-        return self._store().wait_until_free(key, timeout)
+        deadline = _deadline(_seconds("timeout", timeout))
+        return self._store().wait_until_free(key, _left(deadline))
 
-    async def await_for_lock(self, key: str, timeout: Seconds | None = None) -> bool:
-        """As ``wait_for_lock``. No thread waits for it; when it is cancelled, its wait ends."""
-        return await self._store().wait_until_free_async(key, timeout)
+    def await_for_lock(self, key: str, timeout: Seconds | None = None) -> Coroutine[Any, Any, bool]:
+        """As ``wait_for_lock``, as a coroutine, whose time counts from this call. No thread waits for it; when it is cancelled, its wait
+        ends."""
+        return self._wait_async(key, _deadline(_seconds("timeout", timeout)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LockStoreManager) and self._options() == other._options()
@@ -200,77 +167,100 @@ class LockStoreManager:
     def _store(self) -> Store:
         return kept_store(self.path)
 
-    def _lock(self, key: str, holder: str, hold_timeout: Seconds | None) -> Lock:
-        hold = self._hold(hold_timeout)
-        if hold is not None and _seconds("hold_timeout", hold) == 0:
-            raise InvalidArgument("a lock is held for longer than 0 seconds; hold_timeout is 0")
-        return self._store().lock(
-            key, holder, ttl=hold, session=self.session, keep_alive=self._renews(hold_timeout)
-        )
+    async def _store_async(self) -> Store:
+        return await kept_store_async(self.path)
+
+    def _lock(self, store: Store, key: str, holder: str, hold: float | None, renews: bool) -> Lock:
+        return store.lock(key, holder, ttl=hold, session=self.session, keep_alive=renews)
+
+    async def _acquire_async(self, asked: _Acquisition) -> bool:
+        with asked.of(await self._store_async()):
+            while not asked.is_had:
+                with asked.attempt():
+                    await asked.lock.acquire_async(asked.left())
+        return asked.is_had
+
+    async def _wait_async(self, key: str, deadline: float | None) -> bool:
+        store = await self._store_async()
+        return await store.wait_until_free_async(key, _left(deadline))
+
+
+class _Acquisition:
+    """One call of ``acquire_lock``, all of it but how it waits. Its time counts from here."""
+
+    lock: Lock
+    #: Whether the holder has the lock by now.
+    is_had = False
+
+    def __init__(
+        self,
+        manager: LockStoreManager,
+        key: str,
+        holder: str,
+        acquire_timeout: Seconds | None,
+        hold_timeout: Seconds | None,
+    ) -> None:
+        patience = manager.acquire_timeout if acquire_timeout is None else _seconds("acquire_timeout", acquire_timeout)
+        self._deadline = _deadline(patience)
+        # Who has named a time is told by what is returned.
+        self._raises = acquire_timeout is None
+        self._hold = manager.hold_timeout if hold_timeout is None else _hold(hold_timeout)
+        self._renews = manager.keep_alive and hold_timeout is None and self._hold is not None
+        self._manager = manager
+        self._key = key
+        self._holder = holder
+        self._renewal = Renewal(manager.path, key, holder)
 
     @contextmanager
-    def _renewals_end(self, key: str, holder: str) -> Iterator[None]:
-        """Ends the renewals of what the holder has already, before it acquires that again: they are for another time than it is to be
-        held now, and would come in between. If it does not come to that, they go on."""
-        lock = _renewed.pop(self._place(key, holder), None)
-        if lock is None:
-            yield
-            return
-        token = lock.leak()
+    def of(self, store: Store) -> Iterator[None]:
+        """While it is asked for in this store."""
+        self._store = store
+        self.lock = self._manager._lock(store, self._key, self._holder, self._hold, self._renews)
+        try:
+            with self._renewal.ends():
+                yield
+        except AcquireTimeout:
+            if self._raises:
+                raise
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """While the lock is acquired."""
         try:
             yield
-        except BaseException:
-            # What cannot be resumed is over, or its store is.
-            with suppress(LockStoreError):
-                lock.resume(token)
-                if _renewed.setdefault(self._place(key, holder), lock) is not lock:
-                    lock.leak()
-            raise
-
-    def _take_note(self, lock: Lock, key: str, holder: str, hold_timeout: Seconds | None) -> None:
-        if self._renews(hold_timeout):
-            # Another acquisition by the same holder may have come in between: there is one grant, and one who renews it.
-            while _renewed.setdefault(self._place(key, holder), lock) is not lock:
-                self._end_renewals(key, holder)
+        except HeldOtherwise as error:
+            self.is_had = self._has_it_otherwise(error)
+            return
+        if self._renews:
+            self._renewal.begin(self.lock)
         else:
             # The protocol knows holders and no objects: nothing but a release ends it.
-            lock.leak()
+            self.lock.leak()
+        self.is_had = True
 
-    def _end_renewals(self, key: str, holder: str) -> None:
-        lock = _renewed.pop(self._place(key, holder), None)
-        if lock is not None:
-            lock.leak()
+    def left(self) -> float | None:
+        """For how many seconds to wait yet."""
+        return _left(self._deadline)
 
-    def _place(self, key: str, holder: str) -> tuple[int, str, str, str]:
-        return os.getpid(), self.path, key, holder
-
-    def _acquire_again(self, key: str, holder: str, hold_timeout: Seconds | None, otherwise: HeldOtherwise) -> bool:
+    def _has_it_otherwise(self, otherwise: HeldOtherwise) -> bool:
         """The holder has it by another process, or by a manager with another ``session``, with whose end it ends as before: whether it
         has it yet. If not, it is to be acquired like any other. A lock that it shares with others is none of ours."""
-        store = self._store()
-        hold = self._hold(hold_timeout)
-        info = store.inspect(key)
-        held = next((held for held in info.holders if held.holder == holder), None) if info is not None else None
+        info = self._store.inspect(self._key)
+        held = next((held for held in info.holders if held.holder == self._holder), None) if info is not None else None
         if info is None or held is None:
             return False
         if info.mode != "exclusive":
             raise otherwise
         try:
-            store.renew(key, holder, held.token, _FOR_EVER if hold is None else hold)
+            self._store.renew(self._key, self._holder, held.token, _FOR_EVER if self._hold is None else self._hold)
         except LeaseLost:
             return False
         return True
 
-    def _deadline(self, acquire_timeout: Seconds | None) -> float | None:
-        """When an acquisition that begins now has waited long enough."""
-        timeout = self.acquire_timeout if acquire_timeout is None else _seconds("acquire_timeout", acquire_timeout)
-        return None if timeout is None else time.monotonic() + timeout
 
-    def _hold(self, hold_timeout: Seconds | None) -> Seconds | None:
-        return self.hold_timeout if hold_timeout is None else hold_timeout
-
-    def _renews(self, hold_timeout: Seconds | None) -> bool:
-        return self.keep_alive and hold_timeout is None and self.hold_timeout is not None
+def _deadline(patience: float | None) -> float | None:
+    """When a wait that begins now has been long enough."""
+    return None if patience is None else time.monotonic() + patience
 
 
 def _left(deadline: float | None) -> float | None:
@@ -278,18 +268,28 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
+def _hold(given: Seconds | None) -> float | None:
+    seconds = _seconds("hold_timeout", given)
+    if seconds == 0:
+        raise InvalidArgument(f"a lock is held for longer than 0 seconds; hold_timeout is {given!r}")
+    if seconds is not None and seconds > _FOR_EVER:
+        raise InvalidArgument(f"a lock is held for 3,650 days at most, or without end (None); hold_timeout is {given!r}")
+    return seconds
+
+
 def _seconds(name: str, given: Seconds | None) -> float | None:
     if given is None:
         return None
-    seconds = float(given.total_seconds() if isinstance(given, timedelta) else given)
+    if isinstance(given, (str, bytes)):
+        raise TypeError(f"{name} is a number of seconds or a timedelta; this one is a {type(given).__name__}")
+    try:
+        seconds = float(given.total_seconds() if isinstance(given, timedelta) else given)
+    except OverflowError:
+        seconds = math.inf if given > 0 else -math.inf  # type: ignore[operator]
     if math.isnan(seconds) or seconds < 0:
         raise InvalidArgument(f"{name} is 0 seconds or more; this one is {given!r}")
     return seconds
 
-
-#: The locks that are renewed, by process, store, key and holder: managers come and go as Prefect copies them. What a forked child has
-#: inherited stays here untouched, for it is its parent's.
-_renewed: dict[tuple[int, str, str, str], Lock] = {}
 
 #: The longest hold that there is, in seconds: 3,650 days.
 _FOR_EVER = 3_650 * 24 * 3_600.0

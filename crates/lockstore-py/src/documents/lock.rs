@@ -60,28 +60,12 @@ impl DocumentLock {
         documents: &Documents,
         request: Request<'_>,
     ) -> PyResult<Self> {
-        let store = documents.shared.store()?;
-        let collection: Collection<RawDocumentBuf> =
-            store.database(&documents.database).collection(&documents.name);
-        let session = if request.session {
-            Some(store.session_with(py.detach(|| documents.shared.session())?))
-        } else {
-            None
-        };
-        let asked = request.asked(&collection, session.as_ref())?;
-        let found = match request.patience() {
-            Some((sleep, max_wait)) => {
-                let waiting = asked.clone().sleep(sleep).max_wait(max_wait).acquire_async();
-                // This thread asks first: that is the quickest way to a document that is free.
-                match py.detach(|| asked.get_locked_doc(true).acquire()) {
-                    Ok(met) if met.unavailable_document().is_some() => block_on(py, waiting)?,
-                    met => met,
-                }
-            }
-            None => py.detach(|| asked.acquire()),
-        };
-        if let (Err(LockDocumentError::SessionEnded), Some(ended)) = (&found, &session) {
-            py.detach(|| documents.shared.forget(ended));
+        let session = request.begun_session(py, &documents.shared)?;
+        let mut found = request.find(py, documents, session.as_ref())?;
+        if let (Err(LockDocumentError::SessionEnded), Some(ended)) = (&found, session) {
+            documents.shared.forget(&ended)?;
+            let session = request.begun_session(py, &documents.shared)?;
+            found = request.find(py, documents, session.as_ref())?;
         }
         let found = found.map_err(not_locked)?;
         if request.keep_alive {
@@ -178,6 +162,31 @@ impl Request<'_> {
     fn patience(&self) -> Option<(Duration, Duration)> {
         let sleep = self.sleep.filter(|sleep| !sleep.0.is_zero() && !self.break_lock)?;
         Some((sleep.0, self.max_wait.0))
+    }
+
+    /// The session to bind the lock to.
+    fn begun_session(&self, py: Python<'_>, shared: &Shared) -> PyResult<Option<Session>> {
+        Ok(if self.session { Some(block_on(py, shared.session())??) } else { None })
+    }
+
+    fn find(
+        &self,
+        py: Python<'_>,
+        documents: &Documents,
+        session: Option<&Session>,
+    ) -> PyResult<Result<Held, LockDocumentError>> {
+        let database = documents.shared.store()?.database(&documents.database);
+        let collection: Collection<RawDocumentBuf> = database.collection(&documents.name);
+        let asked = self.asked(&collection, session)?;
+        let Some((sleep, max_wait)) = self.patience() else {
+            return Ok(py.detach(|| asked.acquire()));
+        };
+        let waiting = asked.clone().sleep(sleep).max_wait(max_wait).acquire_async();
+        // This thread asks first: that is the quickest way to a document that is free.
+        match py.detach(|| asked.get_locked_doc(true).acquire()) {
+            Ok(met) if met.unavailable_document().is_some() => block_on(py, waiting),
+            met => Ok(met),
+        }
     }
 
     fn asked<'c>(

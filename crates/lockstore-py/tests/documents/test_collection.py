@@ -201,6 +201,22 @@ def test_a_document_without_an_id_is_given_one(jobs):
         jobs.insert_one([("n", 1)])
 
 
+def test_an_argument_that_is_none_is_refused_and_nothing_is_written(jobs):
+    for call in (
+        lambda: jobs.insert_one({"_id": 1}, session=None),
+        lambda: jobs.update_one({}, {"$set": {"x": 1}}, upsert=True, maxTimeMS=1),
+        lambda: jobs.replace_one({}, {"x": 1}, upsert=True, array_filters=[]),
+        lambda: jobs.delete_many({}, limit=1),
+        lambda: jobs.find_one_and_delete({}, array_filters=[]),
+        lambda: jobs.count_documents({}, let={}),
+        lambda: jobs.distinct("x", hint="_id_"),
+        lambda: jobs.aggregate([{"$out": "jobs"}], batch_size=1),
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            call()
+    assert jobs.count_documents({}) == 0
+
+
 def test_a_cursor_can_be_closed_and_begun_again(jobs):
     jobs.insert_many([{"_id": n} for n in range(10)])
     with jobs.find(batch_size=2) as cursor:

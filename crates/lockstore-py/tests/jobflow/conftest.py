@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+from support import PATIENCE, wait_until
 
 import lockstore
 
@@ -36,15 +36,40 @@ class Project:
         self.file = home / "jobs.redb"
         (home / "projects").mkdir()
         (home / "jobs").mkdir()
-        (home / "projects" / "std.yaml").write_text(yaml)
+        self.configure(yaml)
         self.environment = {
             **os.environ,
             "JFREMOTE_PROJECTS_FOLDER": str(home / "projects"),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{home}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}",
             "PYTHONWARNINGS": "ignore",
             "COLUMNS": "150",
         }
+
+    def configure(self, yaml: str) -> None:
+        (self.home / "projects" / "std.yaml").write_text(yaml)
+
+    def submits_for_ever(self) -> str:
+        """Has the worker hand its jobs to a Slurm that does not answer, while the runner holds the lock of the job. Gives the
+        configuration as it was."""
+        (self.home / "bin").mkdir()
+        sbatch = self.home / "bin" / "sbatch"
+        sbatch.write_text(f"#!/bin/sh\ntouch {self.home}/submitting\nexec sleep 100000\n")
+        sbatch.chmod(0o700)
+        before = (self.home / "projects" / "std.yaml").read_text()
+        self.configure(before.replace("scheduler_type: shell", "scheduler_type: slurm, timeout_execute: 100000"))
+        return before
+
+    def kill_runners(self) -> None:
+        """Kills the runner, all of its processes and what they have started."""
+        supervisor = psutil.Process(int((self.home / "projects/std/daemon/supervisord.pid").read_text()))
+        # None of them can start another meanwhile.
+        supervisor.suspend()
+        processes = [supervisor, *supervisor.children(recursive=True)]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes)
+        assert not self.runners()
 
     def python(self, *arguments: str) -> str:
         return self._run(sys.executable, *arguments)
@@ -63,14 +88,19 @@ class Project:
         """The states of all jobs, as `jf job list` shows them."""
         return dict(re.findall(r"│ (\d+) +│ \w+ +│ ([A-Z_]+) +│", self.jf("job", "list", "-m", "100")))
 
-    def wait_for(self, states: dict[str, str], seconds: float = 300) -> None:
-        """Waits until jobs have these states."""
-        deadline = time.monotonic() + seconds
+    def wait_for(self, states: dict[str, str]) -> None:
+        """Waits until jobs have these states, for as long as something goes on."""
         with lockstore.Store(self.file) as store:
             jobs = store.collection("jobs", database="jobflow")
-            while (now := {job["db_id"]: job["state"] for job in jobs.find()}) != states:
-                assert time.monotonic() < deadline, f"{now}\n{self.logs()}"
-                time.sleep(0.2)
+            now = None
+            while now != states:
+                before = now
+                wait_until(lambda: self._states(jobs) != before, lambda: f"{before}\n{self.logs()}", pause=0.2)
+                now = self._states(jobs)
+
+    @staticmethod
+    def _states(jobs: lockstore.Collection) -> dict[str, str]:
+        return {job["db_id"]: job["state"] for job in jobs.find()}
 
     def output(self, job: str) -> object:
         return eval(self.jf("job", "output", job).split("\n\n", 1)[1])
@@ -96,7 +126,7 @@ class Project:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert ran.returncode == 0, f"{command} has ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}"
         return ran.stdout

@@ -3,6 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
+# Each step of it may take as long as any, and there are many.
+pytestmark = pytest.mark.timeout(3600)
+
 README = Path(__file__).parents[2] / "README.md"
 (YAML,) = re.findall(r"^```yaml\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 
 import pytest
+from support import PATIENCE
 
 # Prefect looks at these when it is imported.
 _home = tempfile.TemporaryDirectory(prefix="prefect-home-")
@@ -18,5 +19,5 @@ from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 @pytest.fixture(scope="session")
 def prefect():
     """A server of Prefect's for all tests, and the environment of programs that use it."""
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=PATIENCE):
         yield {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)}

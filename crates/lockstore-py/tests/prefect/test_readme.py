@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import end_server
+from support import PATIENCE, end_server
 
 README = Path(__file__).parents[2] / "README.md"
 STORIES = re.findall(
@@ -28,7 +28,7 @@ def test_a_story_of_the_readme(title, code, tmp_path, prefect):
     tmp_path.chmod(0o700)
     story = tmp_path / "story.py"
     story.write_text(code)
-    done = subprocess.run([sys.executable, story], cwd=tmp_path, env=prefect, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, story], cwd=tmp_path, env=prefect, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(SAYS[title], done.stdout + done.stderr)) == 1
     for file in ("locks.redb", "jobs.redb"):

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support import wait_until
+from support import PATIENCE, wait_until
 from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
 from prefect.transactions import CommitMode, IsolationLevel, transaction
@@ -108,7 +108,7 @@ def test_threads_of_one_key_run_one_after_the_other(results):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert len(bodies) == 1
 
 
@@ -123,7 +123,7 @@ def start(what, path, folder, environment):
 def test_four_tasks_of_one_key_in_a_process_pool_run_the_body_once(path, tmp_path, prefect, store):
     events = store.subscribe()
     done = start("four", path, tmp_path, prefect)
-    done.communicate(timeout=240)
+    done.communicate(timeout=PATIENCE)
     assert done.returncode == 0
     assert len((tmp_path / "log").read_text().splitlines()) == 1
     store.close()
@@ -141,6 +141,6 @@ def test_a_flow_that_is_killed_in_a_transaction_does_not_block_the_next(path, tm
     killed.wait()
     wait_until(lambda: store.list() == [])
     again = start("again", path, tmp_path, prefect)
-    again.communicate(timeout=240)
+    again.communicate(timeout=PATIENCE)
     assert again.returncode == 0
     assert len((tmp_path / "log").read_text().splitlines()) == 2

@@ -163,26 +163,41 @@ impl Control {
         }
     }
 
-    /// Ends the connection and its threads, and tells all calls. Answers whether there was one, by which this client was present.
-    pub(super) fn close(&self) -> bool {
+    /// Ends the threads of the connection, and tells all calls. Answers what is left if there was one, by which this client was present.
+    pub(super) fn close(&self) -> Option<Presence> {
         let mut state = self.state();
         let phase = std::mem::replace(&mut state.phase, Phase::Closed);
         let told = state.calls.take_all();
         drop(state);
         self.changed.notify_all();
-        let was_present = matches!(phase, Phase::Down { .. } | Phase::Up { .. });
-        if let Phase::Up { sender, .. } = phase {
-            // The reader wakes up.
-            let _ = sender.shutdown(std::net::Shutdown::Both);
-        }
         for on_reply in told {
             on_reply(Err(StoreError::Closed));
         }
-        was_present
+        match phase {
+            Phase::Down { .. } => Some(Presence { sender: None }),
+            Phase::Up { sender, .. } => Some(Presence { sender: Some(sender) }),
+            Phase::Unused | Phase::Closed => None,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The presence of a client that is closed, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Presence {
+    /// The connection, if it was not broken.
+    sender: Option<Arc<UnixStream>>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(sender) = &self.sender {
+            // The reader wakes up.
+            let _ = sender.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

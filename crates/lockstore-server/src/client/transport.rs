@@ -170,14 +170,15 @@ impl Transport {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
-        let was_present = self.control.close();
+        // A server that hears that a client is done before it is gone has nothing to wonder about.
+        let presence = self.control.close();
         let limit = for_ever.within(FAREWELL);
         let link = self.pool.take(limit).and_then(|mut slot| slot.link.take());
         let mut sessions = self.pool.empty();
         let idle = self.sessions.drain().into_iter().chain(self.waiting.drain());
         sessions.extend(idle.map(|session| lsid(session.id)));
         let mut farewells = Vec::new();
-        if was_present {
+        if presence.is_some() {
             farewells.push(rawdoc! { "lockGoodbye": 1, "$db": "admin" });
         }
         if !sessions.is_empty() {
@@ -185,6 +186,7 @@ impl Transport {
             farewells.push(rawdoc! { "endSessions": sessions, "$db": "admin" });
         }
         self.say(farewells, link, limit);
+        drop(presence);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
-use super::Lsid;
+use super::{Lsid, Waits};
 use crate::documents::{DocumentAnswer, Found, Inserted, Modified};
 use crate::records::{AnswerV1, ClientSessionRecordV1, Record, RememberedV1};
 use crate::remote::form;
@@ -20,6 +20,8 @@ pub(crate) struct Origin {
     /// How many tasks of that number were remembered before.
     pub(crate) chunk: u32,
     pub(crate) memo: Memo,
+    /// What keeps the session in use, where the task may go on when its caller has given the session back.
+    pub(super) waits: Option<Arc<Waits>>,
 }
 
 /// How the answer of a task is remembered.
@@ -55,8 +57,12 @@ pub(crate) struct ReplyOf(Arc<MakesReply>);
 type MakesReply = dyn Fn(&Answer) -> Option<RawDocumentBuf> + Send + Sync;
 
 impl Origin {
-    /// The row by which the answer is remembered, if it is, at a moment of the wall clock.
+    /// The row by which the answer is remembered, if it is, at a moment of the wall clock. Nothing is remembered of a session that has ended
+    /// meanwhile.
     pub(crate) fn row(&self, answer: &Answer, used_wall_ms: u64) -> Option<RowChange> {
+        if self.waits.as_ref().is_some_and(|waits| waits.are_forgotten()) {
+            return None;
+        }
         let remembered = self.memo.of(answer)?;
         let record = ClientSessionRecordV1 { number: self.number, used_wall_ms, remembered };
         let key = RowKey::client_session(self.lsid, self.chunk);

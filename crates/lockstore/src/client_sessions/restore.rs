@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lockcore::Instant;
 
-use super::{ClientSessions, IDLE_MAX, Known, Last, Lsid, Place, Rows, State, Taken, Use};
+use super::{ClientSessions, IDLE_MAX, Known, Last, Lsid, Memory, Place, Rows, State, Taken, Use};
 use crate::clock::WallTime;
 use crate::disk::{DiskError, Snapshot};
 use crate::error::StoreError;
@@ -31,7 +31,8 @@ impl ClientSessions {
             let until = now.saturating_add(left);
             match sessions.entry(lsid) {
                 Entry::Vacant(entry) => {
-                    let state = State { rows: Rows::There, last: last(&record) };
+                    let memory = Memory { rows: Rows::There, ..Memory::default() };
+                    let state = State { memory, last: last(&record) };
                     entry.insert(Known { until, place: Place::Here(state) });
                 }
                 Entry::Occupied(mut entry) => {
@@ -82,7 +83,7 @@ pub(crate) fn check(
     let mut expected = HashMap::new();
     for (lsid, known) in &*sessions.lock() {
         if let Place::Here(state) = &known.place
-            && state.rows == Rows::There
+            && state.memory.rows == Rows::There
         {
             expected.insert(*lsid, (state.number(), false));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Last, Lsid, Rows, State, Use};
+use super::{Last, Lsid, Memory, Rows, State, Use, Waits};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::request::Task;
@@ -12,14 +12,14 @@ use crate::request::Task;
 pub(crate) struct Taken<'e> {
     engine: &'e Arc<Engine>,
     lsid: Lsid,
-    rows: Mutex<Rows>,
+    memory: Mutex<Memory>,
     last: Option<Last>,
 }
 
 impl<'e> Taken<'e> {
     pub(super) fn new(engine: &'e Arc<Engine>, lsid: Lsid, state: State) -> Self {
-        let State { rows, last } = state;
-        Self { engine, lsid, rows: Mutex::new(rows), last }
+        let State { memory, last } = state;
+        Self { engine, lsid, memory: Mutex::new(memory), last }
     }
 
     pub(crate) fn engine(&self) -> &'e Arc<Engine> {
@@ -47,7 +47,7 @@ impl<'e> Taken<'e> {
 
     /// Whether anything may be remembered of it on disk.
     pub(crate) fn has_rows(&self) -> bool {
-        self.rows().may_be()
+        self.memory().may_have_rows()
     }
 
     /// What is to be told of a command that came again, when nothing is known of its session any more.
@@ -61,24 +61,23 @@ impl<'e> Taken<'e> {
 
     /// Something is remembered from now on.
     pub(super) fn has_got_rows(&self) {
-        *self.rows() = Rows::There;
+        self.memory().rows = Rows::There;
     }
 
-    /// Something may be remembered from some time on.
-    pub(super) fn may_get_rows(&self) {
-        let mut rows = self.rows();
-        *rows = Rows::ToCome.max(*rows);
+    /// Something waits in it from now on, and may be remembered from some time on. The session is in use for as long as that holds this.
+    pub(super) fn wait(&self) -> Arc<Waits> {
+        self.memory().wait()
     }
 
-    fn rows(&self) -> MutexGuard<'_, Rows> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let rows = *self.rows();
-        let state = State { rows, last: self.last.take() };
+        let memory = std::mem::take(&mut *self.memory());
+        let state = State { memory, last: self.last.take() };
         if self.engine.client_sessions.give_back(self.lsid, state, self.engine) {
             self.engine.post_or_warn(Task::EndClientSessions(vec![self.lsid]));
         }

@@ -118,16 +118,16 @@ impl<'e> RetryableWrite<'e> {
     /// By what a task is remembered that may wait, and goes on when the session is somebody else's again: its answer is remembered in the
     /// same commit, whenever that is.
     pub(crate) fn origin(&self, memo: Memo) -> Arc<Origin> {
-        self.session.may_get_rows();
+        let waits = Some(self.session.wait());
         let chunk = self.next_chunk.load(Ordering::Relaxed);
-        Arc::new(Origin { lsid: self.session.lsid(), number: self.number, chunk, memo })
+        Arc::new(Origin { lsid: self.session.lsid(), number: self.number, chunk, memo, waits })
     }
 
     /// Has a task done; what it comes to is remembered in the same commit.
     pub(crate) fn call(&self, task: Task, memo: Memo) -> Answer {
         let chunk = self.next_chunk.load(Ordering::Relaxed);
         let (lsid, number) = (self.session.lsid(), self.number);
-        let origin = Arc::new(Origin { lsid, number, chunk, memo });
+        let origin = Arc::new(Origin { lsid, number, chunk, memo, waits: None });
         let task = Task::Once { origin: Arc::clone(&origin), task: Box::new(task) };
         let answer = self.session.engine().call(task);
         if origin.memo.holds(&answer) {

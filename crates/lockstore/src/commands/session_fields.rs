@@ -55,19 +55,11 @@ impl SessionFields {
                     "'autocommit' field requires a transaction number to also be specified",
                 ));
             }
-            (_, None) if starts.is_some() => {
-                return Err(invalid(
-                    "'startTransaction' field requires a transaction number to also be specified",
-                ));
-            }
+            (_, None) if starts.is_some() => return Err(starts_without_autocommit()),
             (_, None) => Part::None,
             (Some(lsid), Some(number)) => match (autocommit, starts) {
                 (None, None) => Part::Write { lsid, number, resent },
-                (None, Some(_)) => {
-                    return Err(invalid(
-                        "'startTransaction' field requires 'autocommit' field to also be specified",
-                    ));
-                }
+                (None, Some(_)) => return Err(starts_without_autocommit()),
                 (Some(true), _) => {
                     return Err(invalid("Specifying autocommit=true is not allowed."));
                 }
@@ -134,6 +126,10 @@ fn flag(name: &str, value: Value<'_>) -> Result<Option<bool>> {
         Value::Bool(flag) => Ok(Some(flag)),
         other => Err(wrong_type(name, "bool", other)),
     }
+}
+
+fn starts_without_autocommit() -> Error {
+    invalid("'startTransaction' field requires 'autocommit' field to also be specified")
 }
 
 fn invalid(message: &str) -> Error {

@@ -8,12 +8,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use redb::StorageBackend;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat_with};
 use rustix::io::Errno;
+
+use super::plain_file::PlainFile;
 
 /// The file while it is being built.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Staged {
 
     /// The file's content, for redb to fill. Syncs are left to [`Staged::publish`].
     pub(super) fn backend(&self) -> io::Result<impl StorageBackend + use<>> {
-        Ok(Unsynced(self.file.try_clone()?))
+        Ok(PlainFile::staged(self.file.try_clone()?))
     }
 
     /// The file, for who fills it by hand and keeps it. Syncs are left to [`Staged::publish`] until then.
@@ -131,33 +132,6 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
             fs::remove_file(from)
         }
         renamed => Ok(renamed?),
-    }
-}
-
-/// The content of a staged file. It needs no lock, since nobody else can find it, and no sync until it is
-/// complete.
-#[derive(Debug)]
-struct Unsynced(File);
-
-impl StorageBackend for Unsynced {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
     }
 }
 

@@ -10,6 +10,7 @@ use redb::StorageBackend;
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use rustix::io::Errno;
 
+use crate::disk::plain_file::PlainFile;
 use crate::disk::staging::{Staged, sync_folder_of};
 
 /// A place for the journal of one store. A store calls it only while it has its own file locked.
@@ -75,7 +76,7 @@ impl JournalStorage for BesideStore {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
         }
-        Ok(Some(Box::new(JournalFile(file))))
+        Ok(Some(Box::new(PlainFile::synced(file))))
     }
 
     fn make(&self, start: &[u8], bytes: u64) -> io::Result<Box<dyn StorageBackend>> {
@@ -92,7 +93,7 @@ impl JournalStorage for BesideStore {
         }
         file.write_all_at(start, 0)?;
         staged.publish()?;
-        Ok(Box::new(JournalFile(file)))
+        Ok(Box::new(PlainFile::synced(file)))
     }
 
     fn remove(&self) -> io::Result<()> {
@@ -106,32 +107,6 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         reserved => Ok(reserved?),
-    }
-}
-
-/// The file of a journal. It needs no lock of its own: only who has its store's file locked opens it.
-#[derive(Debug)]
-struct JournalFile(File);
-
-impl StorageBackend for JournalFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
     }
 }
 

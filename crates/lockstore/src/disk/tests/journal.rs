@@ -1,8 +1,16 @@
 //! The journal beside a store's file: what is in it is there again, and it never does harm.
 
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
 
 use super::*;
+use crate::disk::journal::BesideStore;
 use crate::records::{FORMAT_VERSION, FormatRecordV1, IdsRecordV1, JOURNALLED_FORMAT};
 
 const JOURNALLED: DiskOptions = DiskOptions { journal: JournalUse::AfterCommits(0), ..OPTIONS };
@@ -478,4 +486,76 @@ fn a_store_that_is_damaged_is_refused_and_its_journal_stays() {
     let error = Disk::open(&path, &OPTIONS).unwrap_err();
     assert!(matches!(error, OpenError::Disk { .. }), "{error}");
     assert!(before == contents(&path));
+}
+
+/// A journal beside its store whose syncs panic on command, when they are done.
+#[derive(Debug)]
+struct Panics<J> {
+    journal: J,
+    now: Arc<AtomicBool>,
+}
+
+impl JournalStorage for Panics<BesideStore> {
+    fn path(&self) -> PathBuf {
+        self.journal.path()
+    }
+
+    fn open(&self) -> io::Result<Option<Box<dyn StorageBackend>>> {
+        self.journal.open()
+    }
+
+    fn make(&self, start: &[u8], bytes: u64) -> io::Result<Box<dyn StorageBackend>> {
+        let journal = self.journal.make(start, bytes)?;
+        Ok(Box::new(Panics { journal, now: Arc::clone(&self.now) }))
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.journal.remove()
+    }
+}
+
+impl StorageBackend for Panics<Box<dyn StorageBackend>> {
+    fn len(&self) -> io::Result<u64> {
+        self.journal.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.journal.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.journal.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.journal.sync_data()?;
+        assert!(!self.now.load(Ordering::SeqCst), "the journal panics");
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.journal.write(offset, data)
+    }
+}
+
+#[test]
+fn a_commit_that_panicked_has_failed_and_its_journal_stays_as_it_is() {
+    let (_folder, path) = place();
+    let now = Arc::new(AtomicBool::new(false));
+    let journal = Panics { journal: BesideStore::new(&path), now: Arc::clone(&now) };
+    let file = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    let backend = FileBackend::new(file).unwrap();
+    let disk = Disk::open_backend(backend, Some(Box::new(journal)), &JOURNALLED).unwrap();
+    (1..=9).for_each(|number| fill(&disk, number..=number));
+    now.store(true, Ordering::SeqCst);
+    catch_unwind(AssertUnwindSafe(|| disk.commit(&[put(10)]))).unwrap_err();
+    now.store(false, Ordering::SeqCst);
+    let [_, journal] = contents(&path);
+    let refused = disk.commit(&[put(11)]).unwrap_err();
+    assert!(matches!(refused, DiskError::Stopped { .. }), "{refused}");
+    drop(disk);
+    assert!(journal == contents(&path)[1], "something was written after it");
+    // Nobody was told of the last one, which had come to the journal.
+    let disk = Disk::open(&path, &ONLY_EXISTING).unwrap();
+    assert_eq!(grants(&disk).unwrap(), (1..=10).collect::<Vec<_>>());
 }
