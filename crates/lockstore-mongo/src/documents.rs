@@ -38,13 +38,14 @@ use mongodb::Client;
 use crate::options::ReplicaSetOptions;
 use again::Again;
 use batch::{Batch, Merged};
-use body::{has_field, is_part_of_transaction, name_of};
 use concerns::{Concerns, takes_write_concern};
 use cursors::Cursors;
-use limit::Limit;
 use numbered::Numbered;
 use transactions::Transactions;
 
+pub(crate) use body::{has_field, is_part_of_transaction, name_of, number};
+pub(crate) use fenced::Failed;
+pub(crate) use limit::{Limit, Tries};
 pub(crate) use lock_transitions::{Applied, Later, LockTransitions};
 
 /// The documents of a replica set.
@@ -82,6 +83,11 @@ impl Documents {
             transactions: Transactions::default(),
             locks,
         }
+    }
+
+    /// How long a command may take that has no deadline.
+    pub(crate) fn patient(&self) -> Limit {
+        Limit::new(&*self.clock, None, self.options.patience)
     }
 
     /// Runs a command, and gives its reply, which tells of errors too. Without a `deadline` it goes on for

@@ -12,6 +12,7 @@
 //! What it costs to leave the file, and what a replica set promises instead, is compared in [`deployments`].
 
 mod connect;
+mod document_locks;
 /// The three deployments compared: what each promises, costs, and survives.
 #[doc = include_str!("../DEPLOYMENTS.md")]
 pub mod deployments {}

@@ -41,9 +41,14 @@ use mongodb::{Client, Collection, Database};
 use tokio::sync::watch;
 
 use crate::options::{Reads, ReplicaSetOptions};
-use given_up::{GiveUp, GivenUp};
+pub(crate) use given_up::{GiveUp, GivenUp};
 use lock_document::LockDocument;
+pub(crate) use lock_document::{Happened, StoredGrant};
+pub(crate) use look::Look;
+pub(crate) use reading::{OWN_KEYS, behind_all};
 use sessions::Heart;
+pub(crate) use standing::{Standing, number, number_of};
+pub(crate) use transition::Audit;
 use turns::Turns;
 use watching::Watching;
 
@@ -102,6 +107,16 @@ impl Locks {
         }
     }
 
+    /// The driver's client.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How often whoever waits looks while nothing is told.
+    pub(crate) fn look_again(&self) -> Duration {
+        self.look_again
+    }
+
     /// A call is started.
     pub(crate) fn begun(&self) {
         self.under_way.send_modify(|calls| *calls += 1);
@@ -136,7 +151,7 @@ impl Locks {
     }
 
     /// Our own time.
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
 }

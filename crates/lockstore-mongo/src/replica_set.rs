@@ -19,7 +19,8 @@ use lockstore::{
 };
 use mongodb::Client;
 
-use crate::documents::Documents;
+use crate::document_locks::DocumentLocks;
+use crate::documents::{Documents, name_of};
 use crate::locks::Locks;
 use crate::options::ReplicaSetOptions;
 use crate::runtime::Threads;
@@ -29,6 +30,7 @@ pub(crate) struct ReplicaSet {
     threads: Threads,
     locks: Arc<Locks>,
     documents: Arc<Documents>,
+    document_locks: Arc<DocumentLocks>,
     clock: Arc<dyn Clock>,
     client_sessions: ClientSessions,
     strict_release: bool,
@@ -52,10 +54,14 @@ impl ReplicaSet {
         let (own_clock, own_address) = (Arc::clone(&clock), Arc::clone(&address));
         let transitions = Arc::clone(&locks);
         let documents = Documents::new(client, own_clock, own_address, options, transitions);
+        let documents = Arc::new(documents);
+        let (of_locks, of_documents) = (Arc::clone(&locks), Arc::clone(&documents));
+        let document_locks = DocumentLocks::new(of_locks, of_documents, Arc::clone(&clock));
         Ok(Self {
             threads,
             locks,
-            documents: Arc::new(documents),
+            documents,
+            document_locks: Arc::new(document_locks),
             clock,
             client_sessions: ClientSessions::default(),
             strict_release: options.strict_release,
@@ -82,9 +88,36 @@ impl ReplicaSet {
         self.threads.run(work(Arc::clone(&self.locks)))?
     }
 
+    /// Starts a command about locks of documents. One that is given up ends after its look: what it has locked by then, its reply tells, for
+    /// whoever has given up to release.
+    fn start_document_lock(
+        &self,
+        database: String,
+        command: RawDocumentBuf,
+        on_reply: OnReply,
+    ) -> Outstanding {
+        let document_locks = Arc::clone(&self.document_locks);
+        let (caller, mut waits) = self.locks.given_up();
+        let answering = Answering::begin(&self.locks, on_reply, Err);
+        self.threads.spawn(async move {
+            let reply = document_locks.run(&database, &command, &mut waits).await;
+            answering.tell(reply);
+        });
+        Outstanding::telling(move |left| caller.left(left))
+    }
+
+    /// Whether a command may be run: what gives a document back also while the store is being closed.
+    fn check_takes(&self, command: &RawDocument) -> Result<(), StoreError> {
+        self.check_unless_giving_back(name_of(command) == "unlockDocument")
+    }
+
     /// Whether a call about a lock may be made: what gives one back also while the store is being closed.
     fn check_admits(&self, call: &LockCall) -> Result<(), StoreError> {
         let gives_back = matches!(call, LockCall::Release(_) | LockCall::HandOn { .. });
+        self.check_unless_giving_back(gives_back)
+    }
+
+    fn check_unless_giving_back(&self, gives_back: bool) -> Result<(), StoreError> {
         match self.check_usable() {
             Err(StoreError::Closed)
                 if gives_back && self.closing.load(Ordering::SeqCst) == CLOSING =>
@@ -124,9 +157,15 @@ impl Remote for ReplicaSet {
         command: &RawDocument,
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        self.check_usable()?;
-        let documents = Arc::clone(&self.documents);
+        self.check_takes(command)?;
         let (database, command) = (database.to_owned(), command.to_owned());
+        if self.document_locks.answers(&command) {
+            let document_locks = Arc::clone(&self.document_locks);
+            let mut waits = self.locks.never_given_up();
+            let run = async move { document_locks.run(&database, &command, &mut waits).await };
+            return self.threads.run(run)?;
+        }
+        let documents = Arc::clone(&self.documents);
         self.threads.run(async move { documents.run(&database, &command, deadline).await })?
     }
 
@@ -137,11 +176,15 @@ impl Remote for ReplicaSet {
         deadline: Option<Instant>,
         on_reply: OnReply,
     ) -> Outstanding {
-        if let Err(error) = self.check_usable() {
+        if let Err(error) = self.check_takes(&command) {
             on_reply(Err(error));
             return Outstanding::answered();
         }
-        let (documents, database) = (Arc::clone(&self.documents), database.to_owned());
+        let database = database.to_owned();
+        if self.document_locks.answers(&command) {
+            return self.start_document_lock(database, command, on_reply);
+        }
+        let documents = Arc::clone(&self.documents);
         let running = self.threads.spawn(async move {
             on_reply(documents.run(&database, &command, deadline).await);
         });
@@ -186,7 +229,7 @@ impl Remote for ReplicaSet {
         }
         let locks = Arc::clone(&self.locks);
         let (caller, mut given_up) = locks.given_up();
-        let answering = Answering::begin(&locks, on_answer);
+        let answering = Answering::begin(&locks, on_answer, LockAnswer::Failed);
         self.threads.spawn(async move {
             let answer = locks.answer(call, &mut given_up).await;
             answering.tell(answer);
@@ -265,29 +308,35 @@ impl Remote for ReplicaSet {
 }
 
 /// Whoever has started a call is told of its answer, whatever comes between. What it does about that is begun before the call is over.
-struct Answering {
+struct Answering<A> {
     locks: Arc<Locks>,
-    on_answer: Option<OnAnswer>,
+    on_answer: Option<Box<dyn FnOnce(A) + Send>>,
+    failed: fn(StoreError) -> A,
 }
 
-impl Answering {
-    fn begin(locks: &Arc<Locks>, on_answer: OnAnswer) -> Self {
+impl<A> Answering<A> {
+    /// `failed` is the answer that a failure is.
+    fn begin(
+        locks: &Arc<Locks>,
+        on_answer: Box<dyn FnOnce(A) + Send>,
+        failed: fn(StoreError) -> A,
+    ) -> Self {
         locks.begun();
-        Self { locks: Arc::clone(locks), on_answer: Some(on_answer) }
+        Self { locks: Arc::clone(locks), on_answer: Some(on_answer), failed }
     }
 
-    fn tell(mut self, answer: LockAnswer) {
+    fn tell(mut self, answer: A) {
         if let Some(on_answer) = self.on_answer.take() {
             on_answer(answer);
         }
     }
 }
 
-impl Drop for Answering {
+impl<A> Drop for Answering<A> {
     fn drop(&mut self) {
         if let Some(on_answer) = self.on_answer.take() {
             let what = "a call to the replica set ended without an answer".into();
-            on_answer(LockAnswer::Failed(StoreError::Internal { what }));
+            on_answer((self.failed)(StoreError::Internal { what }));
         }
         self.locks.done();
     }

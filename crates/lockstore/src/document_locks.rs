@@ -18,17 +18,18 @@ pub(crate) mod stored;
 pub(crate) mod task;
 pub(crate) mod update;
 
-pub(crate) use acquisition::{
-    Acquisition, Found, LockableCollection, Look, Looked, MAX_WAIT, Next, Patience, Turn,
-};
+pub use acquisition::{Acquisition, Found, Look, Looked, Next, Patience, Turn};
+pub(crate) use acquisition::{LockableCollection, MAX_WAIT};
 pub(crate) use fields::LockFields;
 pub(crate) use held::{HeldLocks, StoredLocks};
 pub(crate) use locking::Locking;
 pub(crate) use request::{Begun, LockDocumentRequest};
 pub(crate) use side_grant::DocumentAt;
-pub(crate) use stored::{HeldDocument, StoredCollection};
+pub use stored::HeldDocument;
+pub(crate) use stored::StoredCollection;
 pub(crate) use task::{
-    BreakDocument, GiveBack, GivenBack, LockAnswer, Meeting, Mode, Release, Take, Taken, TakenLock,
-    Ticket, Wanted,
+    BreakDocument, GiveBack, GivenBack, LockAnswer, Take, Taken, TakenLock, Ticket, Wanted,
 };
-pub(crate) use update::{LockUpdate, WorkedOut};
+pub use task::{Meeting, Mode, Release};
+pub use update::LockUpdate;
+pub(crate) use update::WorkedOut;

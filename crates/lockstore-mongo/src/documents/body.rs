@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf};
 
 /// What a command is called; nothing if it is empty or no sound document, which MongoDB is left to say.
-pub(super) fn name_of(command: &RawDocument) -> &str {
+pub(crate) fn name_of(command: &RawDocument) -> &str {
     command.iter().next().and_then(Result::ok).map_or("", |(name, _)| name.as_str())
 }
 
@@ -19,12 +19,12 @@ pub(super) fn what(command: &RawDocument) -> Arc<str> {
     }
 }
 
-pub(super) fn has_field(command: &RawDocument, name: &str) -> bool {
+pub(crate) fn has_field(command: &RawDocument, name: &str) -> bool {
     command.get(name).is_ok_and(|field| field.is_some())
 }
 
 /// Whether a command is one of a transaction.
-pub(super) fn is_part_of_transaction(command: &RawDocument) -> bool {
+pub(crate) fn is_part_of_transaction(command: &RawDocument) -> bool {
     matches!(command.get_bool("autocommit"), Ok(false))
 }
 
@@ -69,7 +69,7 @@ pub(super) fn code_of(reply: &RawDocument) -> Option<i32> {
 }
 
 /// A whole number of any type.
-pub(super) fn number(document: &RawDocument, name: &str) -> Option<i64> {
+pub(crate) fn number(document: &RawDocument, name: &str) -> Option<i64> {
     let value = document.get(name).ok().flatten()?;
     let small = value.as_i32().map(i64::from).or_else(|| value.as_bool().map(i64::from));
     #[expect(clippy::cast_possible_truncation, reason = "it is compared with whole numbers")]

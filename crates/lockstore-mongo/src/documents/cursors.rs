@@ -128,7 +128,7 @@ impl Documents {
     }
 
     /// A session of the driver's.
-    pub(super) async fn session(&self, limit: Limit) -> Result<ClientSession, StoreError> {
+    pub(crate) async fn session(&self, limit: Limit) -> Result<ClientSession, StoreError> {
         match limit.bound(self.client.start_session()).await {
             Some(session) => session.map_err(|error| elsewhere(&error)),
             None => Err(self.unreachable("no session could be opened in time")),

@@ -19,7 +19,7 @@ use crate::failure::elsewhere;
 
 /// Why a transaction is over that was not committed.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// MongoDB, or a grant that is gone, has ended it, as this reply tells.
     Reply(RawDocumentBuf),
     /// Its server is gone, and it with that.
@@ -30,13 +30,13 @@ pub(super) enum Failed {
 
 impl Failed {
     /// Something has changed since the transaction began.
-    pub(super) fn conflict(what: &str) -> Self {
+    pub(crate) fn conflict(what: &str) -> Self {
         let conflict = DocumentError::WriteConflict { what: what.into() };
         Self::Reply(serving::failed_in_transaction(&conflict))
     }
 
     /// Why the whole transaction is to be run again, if it is.
-    pub(super) fn transient(&self) -> Option<String> {
+    pub(crate) fn transient(&self) -> Option<String> {
         match self {
             Self::Reply(reply) if has_label(reply, TRANSIENT_TRANSACTION_ERROR) => {
                 Some(reply.get_str("errmsg").unwrap_or("a conflict").to_owned())
@@ -62,7 +62,7 @@ impl Failed {
 
 impl Documents {
     /// Runs a command in the transaction of `session`, in as many as its size needs. When one fails, MongoDB has ended the transaction.
-    pub(super) async fn run_in(
+    pub(crate) async fn run_in(
         &self,
         session: &mut ClientSession,
         database: &str,
@@ -103,7 +103,7 @@ impl Documents {
     }
 
     /// Begins a transaction in a session.
-    pub(super) async fn begin(&self, session: &mut ClientSession) -> Result<(), Failed> {
+    pub(crate) async fn begin(&self, session: &mut ClientSession) -> Result<(), Failed> {
         if let Some(time) = self.concerns.acknowledged() {
             session.advance_operation_time(time);
         }
@@ -113,7 +113,7 @@ impl Documents {
     }
 
     /// Commits, and asks again as long as it is not known whether that was done: it is done once. `what` names it.
-    pub(super) async fn commit(
+    pub(crate) async fn commit(
         &self,
         session: &mut ClientSession,
         limit: Limit,

@@ -1,7 +1,8 @@
 //! What writes rely on.
 //!
 //! A grant is relied on by *touching* the document of its lock in the transaction of the write: that is a change, so whoever changes the lock
-//! meanwhile and this transaction cannot both be committed, which reading would allow.
+//! meanwhile and this transaction cannot both be committed, which reading would allow. Of a document's lock, the document is read as well: whoever
+//! locks by plain updates knows of no fences, and is not held up.
 
 use bson::oid::ObjectId;
 use bson::{DateTime, RawDocument, RawDocumentBuf, rawdoc};
@@ -14,11 +15,12 @@ use std::time::Duration;
 use super::Documents;
 use super::body::{has_succeeded, number};
 use super::fenced::Failed;
+use crate::document_locks::{finding_locked, first_of};
 use crate::locks::LOCKS;
 
 impl Documents {
     /// Checks within a transaction that grants are there, and makes them stay until its commit.
-    pub(super) async fn touch(
+    pub(crate) async fn touch(
         &self,
         fences: &[Fence],
         session: &mut ClientSession,
@@ -26,7 +28,10 @@ impl Documents {
         for fence in fences {
             let touched = self.run_in(session, &self.options.database, &touching(fence)).await;
             let conflict = match touched {
-                Ok(touched) if number(&touched, "n") == Some(1) => continue,
+                Ok(touched) if number(&touched, "n") == Some(1) => {
+                    self.check_document(fence, session).await?;
+                    continue;
+                }
                 // The transaction began before the grant, or after its end.
                 Ok(_) => Failed::conflict("the lock has changed"),
                 Err(failed) if failed.transient().is_some() => failed,
@@ -41,6 +46,22 @@ impl Documents {
             });
         }
         Ok(())
+    }
+
+    /// The grant of a document's lock counts only while the document is locked by it.
+    async fn check_document(
+        &self,
+        fence: &Fence,
+        session: &mut ClientSession,
+    ) -> Result<(), Failed> {
+        let (key, holder) = (fence.key().as_str(), fence.holder().as_str());
+        let Some((database, command)) = finding_locked(key, holder) else { return Ok(()) };
+        let found = self.run_in(session, &database, &command).await?;
+        if first_of(&found).is_some() {
+            return Ok(());
+        }
+        let lost = serving::lock_lost(fence, None);
+        Err(Failed::Reply(serving::failed_in_transaction(&lost)))
     }
 
     /// Looks at a grant as it is now, outside of the transaction that relies on it.

@@ -9,7 +9,7 @@ use tokio::time::{Instant as Moment, sleep, timeout_at};
 
 /// By when a command is to be answered, and for how long it is worth trying after something has gone wrong.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     /// Nobody waits after it.
     deadline: Option<Moment>,
     patience: Duration,
@@ -17,7 +17,7 @@ pub(super) struct Limit {
 
 /// The tries of one command.
 #[derive(Debug)]
-pub(super) struct Tries {
+pub(crate) struct Tries {
     limit: Limit,
     /// Nothing is tried again after it: set when something first goes wrong.
     until: Option<Moment>,
@@ -25,14 +25,14 @@ pub(super) struct Tries {
 }
 
 impl Limit {
-    pub(super) fn new(clock: &dyn Clock, deadline: Option<Instant>, patience: Duration) -> Self {
+    pub(crate) fn new(clock: &dyn Clock, deadline: Option<Instant>, patience: Duration) -> Self {
         let left = deadline.map(|deadline| deadline.saturating_since(clock.now()));
         // Far away is never.
         let deadline = left.and_then(|left| Moment::now().checked_add(left));
         Self { deadline, patience }
     }
 
-    pub(super) fn tries(self) -> Tries {
+    pub(crate) fn tries(self) -> Tries {
         Tries { limit: self, until: None, pause: FIRST_PAUSE }
     }
 
@@ -48,7 +48,7 @@ impl Limit {
 
 impl Tries {
     /// Makes a pause before the next try, which is longer each time. `false` if there is no time for one.
-    pub(super) async fn pause(&mut self) -> bool {
+    pub(crate) async fn pause(&mut self) -> bool {
         let now = Moment::now();
         let until = *self.until.get_or_insert_with(|| {
             let patient = now + self.limit.patience;

@@ -113,7 +113,7 @@ impl Documents {
         }
     }
 
-    pub(super) fn unreachable(&self, why: &str) -> StoreError {
+    pub(crate) fn unreachable(&self, why: &str) -> StoreError {
         StoreError::Unreachable { socket: self.address.clone(), reason: why.into() }
     }
 }

@@ -6,10 +6,11 @@
 use bson::oid::ObjectId;
 use bson::{Bson, Document, Uuid, bson, doc};
 use lockcore::{Acquire, Granted, Instant, Mode, Release};
+use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
 
 use super::Locks;
-use super::lock_document::new_rev;
+use super::lock_document::{LockDocument, new_rev};
 use super::standing::{LOG_MAX, millis, number, token};
 use super::tokens::before_the_first;
 use crate::failure::Failure;
@@ -23,14 +24,9 @@ impl Locks {
         request: Uuid,
         asked_at: Instant,
     ) -> Result<Option<Granted>, Failure> {
-        let free = doc! {
-            "_id": wanted.key.as_str(),
-            "grants.0": { "$exists": false },
-            "waiters.0": { "$exists": false },
-        };
         let granted = self
             .collection
-            .find_one_and_update(free, granted(wanted, request))
+            .find_one_and_update(free(wanted), granted(wanted, request))
             .upsert(true)
             .return_document(ReturnDocument::After)
             .write_concern(self.majority.clone());
@@ -40,19 +36,34 @@ impl Locks {
             Err(Failure::Conflict) => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        let document = document.ok_or(Failure::Conflict)?;
-        let grant = document.granted_to(request).ok_or(Failure::Conflict)?;
-        let moment = Moment { there: instant(grant.since), here: asked_at };
-        let lease = grant.lease.map(|lease| lease.lease()).transpose()?;
-        let granted = Granted { token: token(grant.token)?, lease, rejoined: false };
+        let (granted, moment) = granted_at_once(document, request, asked_at)?;
         Ok(Some(moment.granted(granted)))
     }
 
-    /// Releases a lock for which nobody waits; `false` if that is not how it stands.
-    pub(super) async fn release_at_once(
+    /// The same within a transaction, with the lease by the primary's time. It is a conflict, which ends the transaction, if somebody
+    /// holds the lock or waits for it.
+    pub(crate) async fn acquire_at_once_in(
+        &self,
+        session: &mut ClientSession,
+        wanted: &Acquire,
+        request: Uuid,
+    ) -> Result<(Granted, Moment), Failure> {
+        let asked_at = self.now();
+        let granted = self
+            .collection
+            .find_one_and_update(free(wanted), granted(wanted, request))
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .session(session);
+        granted_at_once(granted.await.map_err(Failure::of)?, request, asked_at)
+    }
+
+    /// Releases a lock for which nobody waits, within a transaction if there is one; `false` if that is not how it stands.
+    pub(crate) async fn release_at_once(
         &self,
         release: &Release,
         request: Uuid,
+        session: Option<&mut ClientSession>,
     ) -> Result<bool, Failure> {
         let mut held = doc! {
             "_id": release.key.as_str(),
@@ -68,12 +79,35 @@ impl Locks {
         if let Some(token) = release.token {
             held.insert("grants.0.token", number(token));
         }
-        let released = self
-            .collection
-            .update_one(held, released(release, request))
-            .write_concern(self.majority.clone());
+        let released = self.collection.update_one(held, released(release, request));
+        let released = match session {
+            Some(session) => released.session(session),
+            None => released.write_concern(self.majority.clone()),
+        };
         Ok(released.await.map_err(Failure::of)?.matched_count > 0)
     }
+}
+
+/// Finds a lock that nobody holds or waits for.
+fn free(wanted: &Acquire) -> Document {
+    doc! {
+        "_id": wanted.key.as_str(),
+        "grants.0": { "$exists": false },
+        "waiters.0": { "$exists": false },
+    }
+}
+
+/// What a call was granted, and when, by the primary's time. `asked_at` is our time before.
+fn granted_at_once(
+    document: Option<LockDocument>,
+    request: Uuid,
+    asked_at: Instant,
+) -> Result<(Granted, Moment), Failure> {
+    let document = document.ok_or(Failure::Conflict)?;
+    let grant = document.granted_to(request).ok_or(Failure::Conflict)?;
+    let moment = Moment { there: instant(grant.since), here: asked_at };
+    let lease = grant.lease.map(|lease| lease.lease()).transpose()?;
+    Ok((Granted { token: token(grant.token)?, lease, rejoined: false }, moment))
 }
 
 /// The update that grants.

@@ -30,7 +30,7 @@ pub(super) struct StoredBreak {
 
 impl Locks {
     /// Records a break in the transaction that breaks.
-    pub(super) async fn record(
+    pub(crate) async fn record(
         &self,
         number: i64,
         key: &str,
@@ -51,7 +51,7 @@ impl Locks {
     }
 
     /// What a call has recorded.
-    pub(super) async fn recorded(
+    pub(crate) async fn recorded(
         &self,
         request: bson::Uuid,
     ) -> Result<Option<BreakRecord>, Failure> {

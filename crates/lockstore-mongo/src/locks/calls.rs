@@ -49,7 +49,8 @@ impl Locks {
         answer.unwrap_or_else(LockAnswer::Failed)
     }
 
-    pub(super) async fn look_at(
+    /// Looks at the lock of `key`, and at the session that would be bound to it. `asked_at` is our time before.
+    pub(crate) async fn look_at(
         &self,
         key: &str,
         wanted_session: Option<i64>,
@@ -75,7 +76,7 @@ impl Locks {
         let mut attempts = Attempts::new(self, what, Wait::No);
         let request = Uuid::new();
         if let Command::Release(release) = &command {
-            match self.release_at_once(release, request).await {
+            match self.release_at_once(release, request, None).await {
                 Ok(true) => return Ok(LockAnswer::Done(Outcome::Ended)),
                 Ok(false) => {}
                 Err(failure) => attempts.failed(failure, self).await?,

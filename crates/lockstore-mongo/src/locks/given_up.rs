@@ -37,17 +37,17 @@ impl GivenUp {
     }
 
     /// Whether nobody would be told of a grant, or nobody could release it.
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.is_closing() || self.caller.as_ref().is_some_and(|told| *told.borrow())
     }
 
     /// Whether the store is being closed.
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         *self.closing.borrow()
     }
 
     /// Waits until it is given up, which it may never be.
-    pub(super) async fn given_up(&mut self) {
+    pub(crate) async fn given_up(&mut self) {
         let Self { caller, closing } = self;
         tokio::select! {
             () = told(Some(closing)) => {}

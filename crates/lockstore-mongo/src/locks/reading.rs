@@ -110,13 +110,30 @@ impl Locks {
         Ok(found)
     }
 
+    /// Locks that a pipeline over their documents finds.
+    pub(crate) async fn looks(&self, mut found: Vec<Document>) -> Result<Vec<Look>, Failure> {
+        let here = self.now();
+        found.push(doc! { "$project": { "_id": 0, "lock": "$$ROOT", "wanted": Bson::Null } });
+        found.extend(sessions());
+        let listed = self.collection.aggregate(found).with_options(options(self.reads));
+        let listed = listed.await.map_err(Failure::of_reading)?.with_type::<Listed>();
+        let listed: Vec<Listed> = listed.try_collect().await.map_err(Failure::of_reading)?;
+        let looks = listed.into_iter().map(|Listed { lock, holding, waiting, now }| {
+            let moment = Moment { there: instant(now), here };
+            let mut sessions = holding;
+            sessions.extend(waiting);
+            let key = lock.key.clone();
+            Look { key, document: Some(lock), sessions, wanted_session: None, moment }
+        });
+        Ok(looks.collect())
+    }
+
     async fn page(
         &self,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Option<LockInfo>)>, Failure> {
-        let here = self.now();
         let mut keys = doc! { "$gte": prefix };
         if let Some(after) = after {
             keys.insert("$gt", after);
@@ -125,30 +142,16 @@ impl Locks {
         if let Some(end) = behind_all(prefix) {
             keys.insert("$lt", end);
         }
-        let mut pipeline = vec![
+        let page = self.looks(vec![
             doc! { "$match": { "_id": keys, "grants.0": { "$exists": true } } },
             doc! { "$sort": { "_id": 1 } },
             doc! { "$limit": i64::try_from(limit).unwrap_or(i64::MAX) },
-            doc! { "$project": { "_id": 0, "lock": "$$ROOT", "wanted": Bson::Null } },
-        ];
-        pipeline.extend(sessions());
-        let listed = self.collection.aggregate(pipeline).with_options(options(self.reads));
-        let listed = listed.await.map_err(Failure::of_reading)?.with_type::<Listed>();
-        let listed: Vec<Listed> = listed.try_collect().await.map_err(Failure::of_reading)?;
-        let mut locks = Vec::with_capacity(listed.len());
-        for Listed { lock, holding, waiting, now } in listed {
-            let moment = Moment { there: instant(now), here };
-            let mut sessions = holding;
-            sessions.extend(waiting);
-            let key = lock.key.clone();
-            let look = Look {
-                key: key.clone(),
-                document: Some(lock),
-                sessions,
-                wanted_session: None,
-                moment,
-            };
+        ]);
+        let page = page.await?;
+        let mut locks = Vec::with_capacity(page.len());
+        for look in page {
             let standing = Standing::new(&look)?;
+            let (key, moment) = (look.key, look.moment);
             // The store's own are not listed.
             let is_own = key.starts_with(OWN_KEYS) && !prefix.starts_with(OWN_KEYS);
             locks.push((key, info(&standing, moment).filter(|_| !is_own)));
@@ -338,7 +341,7 @@ fn info(standing: &Standing, moment: Moment) -> Option<LockInfo> {
 }
 
 /// What comes right behind all that begins with `prefix`, in the order of bytes; `None` if nothing does.
-fn behind_all(prefix: &str) -> Option<String> {
+pub(crate) fn behind_all(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
         let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
@@ -351,7 +354,7 @@ fn behind_all(prefix: &str) -> Option<String> {
 }
 
 /// What the keys of document locks begin with.
-const OWN_KEYS: &str = "\0document/";
+pub(crate) const OWN_KEYS: &str = "\0document/";
 /// A key that nobody can have.
 const NO_KEY: &str = "";
 /// How many locks are listed in one round trip.

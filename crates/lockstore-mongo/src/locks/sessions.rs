@@ -15,6 +15,7 @@ use super::attempts::Attempts;
 use super::look::{StoredSession, concern};
 use super::standing::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
+use crate::document_locks;
 use crate::failure::Failure;
 
 /// The signs of life of this process's sessions.
@@ -139,6 +140,9 @@ impl Locks {
     /// Writes what has run out by now.
     pub(super) async fn settle(&self, key: &str) -> Result<(), Failure> {
         let look = self.look_at(key, None, self.now()).await?;
+        if document_locks::is_side_key(key) {
+            return document_locks::free(self, &look).await;
+        }
         self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
     }
 

@@ -139,7 +139,7 @@ impl Locks {
     }
 
     /// Draws a number that nobody had before: of a session, or of a record.
-    pub(super) async fn draw(&self, session: Option<&mut ClientSession>) -> Result<i64, Failure> {
+    pub(crate) async fn draw(&self, session: Option<&mut ClientSession>) -> Result<i64, Failure> {
         let counters = self.database.collection::<Document>(COUNTERS);
         let drawn = counters
             .find_one_and_update(doc! { "_id": NUMBERS }, doc! { "$inc": { "last": 1_i64 } })

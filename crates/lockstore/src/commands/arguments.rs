@@ -32,6 +32,13 @@ impl<'a> Arguments<'a> {
         Ok(Self { of, fields })
     }
 
+    /// The arguments of the command `name`, but for what it is about.
+    pub(crate) fn of_command(name: &'static str, command: Document<'a>) -> Result<Self> {
+        let mut arguments = Self::new(name, command)?;
+        arguments.value(name);
+        Ok(arguments)
+    }
+
     /// The field `name`, as it is; `Missing` if there is none.
     pub(crate) fn value(&mut self, name: &str) -> Value<'a> {
         match self.fields.iter().position(|(key, _)| *key == name) {

@@ -29,25 +29,26 @@ pub(crate) trait LockableCollection {
 
 /// A look at a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub struct Look {
     /// When it began. One that has to be taken again because what it found has changed is still the same look: the time that a look
     /// may take counts from here.
-    pub(crate) began: Instant,
+    pub began: Instant,
     /// How long it may wait; `None` when it is the last one.
-    pub(crate) turn: Option<Turn>,
+    pub turn: Option<Turn>,
 }
 
 /// When a waiter looks again at the latest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub struct Turn {
     /// Its place among the waiters, once it has one.
-    pub(crate) number: Option<u64>,
-    pub(crate) look_again_at: Instant,
+    pub number: Option<u64>,
+    /// By then.
+    pub look_again_at: Instant,
 }
 
 /// What a look has come to.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Looked<H> {
+pub enum Looked<H> {
     /// The document is locked by the caller, and this is what it is.
     Locked(H),
     /// The document is locked by another.
@@ -60,7 +61,7 @@ pub(crate) enum Looked<H> {
 
 /// What has come of it all.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Found<H> {
+pub enum Found<H> {
     /// The document is locked by the caller.
     Locked(H),
     /// It is locked by another.
@@ -71,7 +72,7 @@ pub(crate) enum Found<H> {
 
 /// What to do next.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Next<H> {
+pub enum Next<H> {
     /// Nothing: it is done.
     Done(Found<H>),
     /// Look.
@@ -82,7 +83,7 @@ pub(crate) enum Next<H> {
 
 /// A document that is about to be locked.
 #[derive(Clone, Debug)]
-pub(crate) struct Acquisition {
+pub struct Acquisition {
     patience: Option<Patience>,
     number: Option<u64>,
     /// When the look began that is not over yet.
@@ -91,15 +92,16 @@ pub(crate) struct Acquisition {
 
 /// How long somebody waits for a document that is locked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub struct Patience {
     /// The longest time between two looks.
-    pub(crate) sleep: Duration,
-    pub(crate) deadline: Instant,
+    pub sleep: Duration,
+    /// Until when it waits.
+    pub deadline: Instant,
 }
 
 impl Acquisition {
     /// Begins. With patience, it is waited for a document that is locked.
-    pub(crate) fn new(patience: Option<Patience>) -> Self {
+    pub fn new(patience: Option<Patience>) -> Self {
         Self { patience, number: None, began: None }
     }
 
@@ -119,14 +121,14 @@ impl Acquisition {
     }
 
     /// The next look, or the rest of one that has to be taken again.
-    pub(crate) fn look(&mut self, now: Instant) -> Look {
+    pub fn look(&mut self, now: Instant) -> Look {
         let turn = |look_again_at| Turn { number: self.number, look_again_at };
         let turn = self.look_again_at(now).map(turn);
         Look { began: *self.began.get_or_insert(now), turn }
     }
 
     /// Takes what a look has come to.
-    pub(crate) fn looked<H>(&mut self, looked: Looked<H>, now: Instant) -> Next<H> {
+    pub fn looked<H>(&mut self, looked: Looked<H>, now: Instant) -> Next<H> {
         if !matches!(looked, Looked::Changed(None)) {
             self.began = None;
         }

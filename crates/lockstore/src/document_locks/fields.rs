@@ -1,10 +1,15 @@
 //! The fields of a document that say who has locked it.
 
+use std::fmt::Display;
+
+use bson::raw::cstr;
 use bson::{Bson, DateTime, Document as BsonDocument, RawDocument, RawDocumentBuf};
 use docquery::order::rank;
 use docquery::raw::Elements;
 use docquery::{Document, Value, Writer};
-use lockcore::Token;
+use lockcore::{Key, Token};
+
+use crate::error::Shell;
 
 /// The field that says who has locked a document: a string; null or missing when it is free.
 pub const LOCK_KEY: &str = "lock_id";
@@ -122,6 +127,23 @@ fn with_fields(document: &RawDocument, fields: &[(&str, Value<'_>)]) -> RawDocum
         }
     }
     RawDocumentBuf::from_bytes(writer.finish()).expect("what was written is a document")
+}
+
+/// What a document is called in a record of a break: `document factory.jobs { _id: 1 }`.
+pub(crate) fn document_name(namespace: &impl Display, document: &RawDocument) -> Key {
+    let mut id = RawDocumentBuf::new();
+    if let Ok(Some(value)) = document.get("_id") {
+        id.append(cstr!("_id"), value);
+    }
+    let name = format!("document {namespace} {}", Shell(&id));
+    Key::new(shortened(&name)).expect("it is short, and not empty")
+}
+
+/// The beginning of a text, as long as a key or a holder may be.
+pub(crate) fn shortened(text: &str) -> &str {
+    let ends = (0..=text.len().min(Key::BYTES_MAX)).rev();
+    let end = ends.into_iter().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
 }
 
 fn date(millis: Option<i64>) -> Value<'static> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::raw::Elements;
-use docquery::{Error, Filter, Projection, Value, Writer};
+use docquery::{Environment, Error, Filter, Projection, Value, Writer};
 use lockcore::{Holder, SessionId, Ttl};
 
 use super::fields::{LOCK_KEY, LOCK_TIME_KEY};
@@ -78,7 +78,12 @@ impl LockDocumentRequest {
         let projection = self.projection.filter(|projection| !projection.is_empty());
         let projection = match projection {
             Some(projection) => {
-                with_lock_fields(&projection, &place, &selector).map_err(DocumentError::from)?
+                let environment = place.environment(selector.variables.as_ref());
+                let environment = environment.map_err(DocumentError::from)?;
+                let shown = with_lock_fields(&projection, &environment);
+                let shown = shown.map_err(DocumentError::from)?;
+                let parse = |shown: RawDocumentBuf| Projection::parse(&shown, &environment);
+                shown.map(parse).transpose().map_err(DocumentError::from)?
             }
             None => None,
         };
@@ -149,7 +154,7 @@ impl Shown {
 }
 
 /// The filter that passes over what is locked, whatever the caller's own says of `lock_id`.
-fn only_free(filter: &RawDocument) -> RawDocumentBuf {
+pub(crate) fn only_free(filter: &RawDocument) -> RawDocumentBuf {
     let mut fields = Writer::with_capacity(filter.as_bytes().len() + 16);
     for element in Elements::of(filter.as_bytes()).filter(|element| element.name() != LOCK_KEY) {
         fields.copy(&element);
@@ -158,14 +163,12 @@ fn only_free(filter: &RawDocument) -> RawDocumentBuf {
     RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document")
 }
 
-/// The projection with what it always brings along.
-fn with_lock_fields(
+/// The projection with what it always brings along; `None` when it shows everything then.
+pub(crate) fn with_lock_fields(
     projection: &RawDocument,
-    place: &Place<'_>,
-    selector: &Selector,
-) -> Result<Option<Projection>, Error> {
-    let environment = place.environment(selector.variables.as_ref())?;
-    let given = Projection::parse(projection, &environment)?;
+    environment: &Environment,
+) -> Result<Option<RawDocumentBuf>, Error> {
+    let given = Projection::parse(projection, environment)?;
     if given.is_positional() {
         return Err(Error::bad_value(
             "cannot use a positional projection and return the new document",
@@ -184,7 +187,5 @@ fn with_lock_fields(
     } else if fields.is_empty() {
         return Ok(None);
     }
-    let fields =
-        RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document");
-    Projection::parse(&fields, &environment).map(Some)
+    Ok(Some(RawDocumentBuf::from_bytes(fields.finish()).expect("what was written is a document")))
 }

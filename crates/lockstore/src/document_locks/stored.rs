@@ -23,15 +23,17 @@ use crate::request::{Answer, Task};
 
 /// A document that the caller has locked.
 #[derive(Debug, PartialEq)]
-pub(crate) struct HeldDocument {
-    pub(crate) document: RawDocumentBuf,
+pub struct HeldDocument {
+    /// What it is now, as it is shown.
+    pub document: RawDocumentBuf,
     /// The grant behind its lock.
-    pub(crate) fence: Fence,
-    pub(crate) ttl: Option<Ttl>,
+    pub fence: Fence,
+    /// How long a lease lasts, if it has one.
+    pub ttl: Option<Ttl>,
     /// Until when the lease may be relied on.
-    pub(crate) valid_until: Option<Instant>,
+    pub valid_until: Option<Instant>,
     /// Whether the same `lock_id` held it already.
-    pub(crate) rejoined: bool,
+    pub rejoined: bool,
 }
 
 impl HeldDocument {

@@ -50,7 +50,7 @@ pub(crate) struct Wanted {
 
 /// What a document that is locked already means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// It is passed over: the filter demands that `lock_id` is null.
     Pass,
     /// It is the one that was asked for, and is not to be had for now.
@@ -68,11 +68,20 @@ impl Mode {
             (false, false) => Self::Pass,
         }
     }
+
+    /// What a document that matches is for `lock_id`.
+    pub fn meets(self, lock_id: &str, document: &RawDocument) -> Meeting {
+        match (self, locked_by(document)) {
+            (Self::Pass | Self::Break, _) | (Self::Meet, None) => Meeting::Takeable,
+            (Self::Meet, Some(Value::String(by))) if by == lock_id => Meeting::Own,
+            (Self::Meet, Some(_)) => Meeting::Held,
+        }
+    }
 }
 
 /// What a document is for somebody who wants to lock it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meeting {
+pub enum Meeting {
     /// To be locked.
     Takeable,
     /// Locked with the same `lock_id`.
@@ -84,11 +93,7 @@ pub(crate) enum Meeting {
 impl Wanted {
     /// What a document that matches is for this caller.
     pub(crate) fn meets(&self, document: &RawDocument) -> Meeting {
-        match (self.mode, locked_by(document)) {
-            (Mode::Pass | Mode::Break, _) | (Mode::Meet, None) => Meeting::Takeable,
-            (Mode::Meet, Some(Value::String(by))) if by == self.lock_id.as_str() => Meeting::Own,
-            (Mode::Meet, Some(_)) => Meeting::Held,
-        }
+        self.mode.meets(&self.lock_id, document)
     }
 }
 
@@ -174,7 +179,7 @@ pub(crate) struct GiveBack {
 
 /// How a document is released.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Release {
+pub enum Release {
     /// It is unlocked.
     #[default]
     Unlock,

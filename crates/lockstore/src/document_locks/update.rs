@@ -9,11 +9,13 @@ use crate::error::DocumentError;
 
 /// An update as it was given. It is parsed at the moment at which it is made, for it may ask for the time.
 #[derive(Clone, Debug)]
-pub(crate) struct LockUpdate {
-    pub(crate) update: RawBson,
-    pub(crate) array_filters: Vec<RawDocumentBuf>,
+pub struct LockUpdate {
+    /// A document of operators, or the array of the stages of a pipeline.
+    pub update: RawBson,
+    /// Which elements of arrays the operators are about.
+    pub array_filters: Vec<RawDocumentBuf>,
     /// The variables of the request.
-    pub(crate) variables: Option<RawDocumentBuf>,
+    pub variables: Option<RawDocumentBuf>,
 }
 
 /// What an update makes of a document, worked out by the caller on a reading, as it may be more work than the writer has time for.

@@ -1,6 +1,8 @@
 //! For who implements [`Remote`](super::Remote) without a store of ours at the other end: what commands say in our own fields, and the
 //! replies that a store gives to them.
 
+pub mod document_locks;
+
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, ErrorCode, Value};
 use lockcore::{Acquire, Instant, Key, Mode, Outcome, Refusal, Release, Renew, Wait};

@@ -1,14 +1,12 @@
 //! The release of a document, in the writer, and the break of its lock.
 
-use bson::raw::cstr;
-use bson::{RawDocument, RawDocumentBuf};
-use lockcore::{Command, Holder, Key};
+use lockcore::{Command, Holder};
 
 use super::{Moment, Writer};
-use crate::document_locks::fields::{self, is_locked_by};
+use crate::document_locks::fields::{self, document_name, is_locked_by, shortened};
 use crate::document_locks::{BreakDocument, GiveBack, GivenBack, LockAnswer, Release};
-use crate::documents::{Match, Namespace};
-use crate::error::{DocumentError, Shell};
+use crate::documents::Match;
+use crate::error::DocumentError;
 use crate::request::{Answer, Reply};
 
 impl Writer {
@@ -127,21 +125,4 @@ impl Writer {
 
 fn told(answer: LockAnswer) -> Answer {
     Answer::DocumentLock(Box::new(answer))
-}
-
-/// What a document is called in a record of a break: `document factory.jobs { _id: 1 }`.
-fn document_name(namespace: &Namespace, document: &RawDocument) -> Key {
-    let mut id = RawDocumentBuf::new();
-    if let Ok(Some(value)) = document.get("_id") {
-        id.append(cstr!("_id"), value);
-    }
-    let name = format!("document {namespace} {}", Shell(&id));
-    Key::new(shortened(&name)).expect("it is short, and not empty")
-}
-
-/// The beginning of a text, as long as a key or a holder may be.
-fn shortened(text: &str) -> &str {
-    let ends = (0..=text.len().min(Key::BYTES_MAX)).rev();
-    let end = ends.into_iter().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
 }

@@ -1,11 +1,11 @@
 //! Commands about the locks of documents: [`remote`](crate::remote#commands-about-locks-of-documents) says what is in them.
 
-mod break_locks;
+pub(crate) mod break_locks;
 pub(crate) mod failure;
-mod held;
-mod list;
-mod lock;
-mod unlock;
+pub(crate) mod held;
+pub(crate) mod list;
+pub(crate) mod lock;
+pub(crate) mod unlock;
 
 use bson::RawDocumentBuf;
 

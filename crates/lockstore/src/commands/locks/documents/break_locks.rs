@@ -1,9 +1,11 @@
 //! `breakDocumentLocks`.
 
-use docquery::Error;
+use bson::RawDocumentBuf;
+use docquery::{Document, Error};
 
-use super::{answer, failure};
+use super::failure;
 use crate::commands::Call;
+use crate::commands::arguments::Arguments;
 use crate::commands::find::{collation, hint, owned};
 use crate::commands::reply::Reply;
 use crate::commands::started::Started;
@@ -15,21 +17,27 @@ use crate::remote::form::field;
 use crate::remote::form::info::write_break;
 
 pub(super) fn start(call: &Call<'_>) -> Started {
-    answer(run(call), failure::write_lock)
+    Started::Reply(run(call).unwrap_or_else(|error| failure::write_lock(&error)))
 }
 
-fn run(call: &Call<'_>) -> Result<Reply, LockDocumentError> {
-    let (selector, reason) = parse(call).map_err(DocumentError::from)?;
-    if reason.len() > REASON_BYTES_MAX {
-        let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);
-        return Err(ArgumentError::ReasonTooLong { bytes, bytes_max }.into());
-    }
+fn run(call: &Call<'_>) -> Result<RawDocumentBuf, LockDocumentError> {
+    let (selector, reason) = parse(call.command)?;
     let namespace = call.namespace().map_err(DocumentError::from)?;
     Ok(reply(&call.place(namespace)?.break_document_locks(&selector, reason)?))
 }
 
-fn parse<'c>(call: &Call<'c>) -> Result<(Selector, &'c str), Error> {
-    let mut arguments = call.arguments("breakDocumentLocks")?;
+/// What is to be unlocked, and why.
+pub(crate) fn parse(command: Document<'_>) -> Result<(Selector, &str), LockDocumentError> {
+    let (selector, reason) = arguments(command).map_err(DocumentError::from)?;
+    if reason.len() > REASON_BYTES_MAX {
+        let (bytes, bytes_max) = (reason.len(), REASON_BYTES_MAX);
+        return Err(ArgumentError::ReasonTooLong { bytes, bytes_max }.into());
+    }
+    Ok((selector, reason))
+}
+
+fn arguments(command: Document<'_>) -> Result<(Selector, &str), Error> {
+    let mut arguments = Arguments::of_command("breakDocumentLocks", command)?;
     let filter = arguments.document("filter")?;
     let selector = Selector {
         filter: owned(Some(arguments.required("filter", filter)?)).unwrap_or_default(),
@@ -43,7 +51,7 @@ fn parse<'c>(call: &Call<'c>) -> Result<(Selector, &'c str), Error> {
     Ok((selector, reason))
 }
 
-fn reply(records: &[BreakRecord]) -> Reply {
+pub(crate) fn reply(records: &[BreakRecord]) -> RawDocumentBuf {
     let mut reply = Reply::new();
     let fields = &mut reply.fields;
     fields.open_array(field::RECORDS);
@@ -53,5 +61,5 @@ fn reply(records: &[BreakRecord]) -> Reply {
         fields.close();
     }
     fields.close();
-    reply
+    reply.finish()
 }

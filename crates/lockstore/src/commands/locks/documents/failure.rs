@@ -17,7 +17,7 @@ use crate::remote::form::field;
 use crate::remote::form::parts::count;
 
 /// The reply that says why a document was not locked.
-pub(super) fn write_lock(error: &LockDocumentError) -> RawDocumentBuf {
+pub(crate) fn write_lock(error: &LockDocumentError) -> RawDocumentBuf {
     match error {
         LockDocumentError::Document(error) => failed(error),
         LockDocumentError::Argument(error) => bad_value(error),
@@ -59,7 +59,7 @@ fn read_own_lock(reply: &RawDocument) -> Option<LockDocumentError> {
 }
 
 /// The reply that says why a document was not released, or its lock not renewed.
-pub(super) fn write_release(error: &ReleaseDocumentError) -> RawDocumentBuf {
+pub(crate) fn write_release(error: &ReleaseDocumentError) -> RawDocumentBuf {
     match error {
         ReleaseDocumentError::Document(error) => failed(error),
         ReleaseDocumentError::Argument(error) => bad_value(error),

@@ -5,14 +5,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
-use docquery::{Error, Value, Writer};
+use docquery::{Document, Error, Value, Writer};
 use lockcore::{Holder, Instant, SessionId, Ttl};
 
 use super::failure;
 use crate::client_sessions::{Memo, Past, ReplyOf};
 use crate::commands::Call;
 use crate::commands::arguments::Arguments;
-use crate::commands::concern::Concern;
+use crate::commands::concern::{Concern, Takes};
 use crate::commands::fences;
 use crate::commands::find::{collation, hint, owned};
 use crate::commands::reply::Reply;
@@ -38,7 +38,7 @@ pub(super) fn start(call: &Call<'_>) -> Started {
 
 fn try_start(call: &Call<'_>) -> Result<Started, LockDocumentError> {
     let namespace = call.namespace().map_err(DocumentError::from)?;
-    let mut request = parse(call)?;
+    let mut request = parse(call.command, call.engine.clock.now())?;
     let lock_id = request.lock_id.clone();
     let may_be_done = request.is_new_lock_id && call.is_resent();
     let may_wait = request.patience.is_some();
@@ -109,15 +109,20 @@ fn remembered(past: Past<'_>) -> Result<Found<HeldDocument>, LockDocumentError> 
     }
 }
 
-fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
-    let asked = Asked::parse(call).map_err(DocumentError::from)?;
+/// What is asked for, at `now`.
+pub(crate) fn parse(
+    command: Document<'_>,
+    now: Instant,
+) -> Result<LockDocumentRequest, LockDocumentError> {
+    let asked = Asked::parse(command, now).map_err(DocumentError::from)?;
     let Asked {
         selector, mode, update, projection, lock_id, is_new_lock_id, patience, ttl, ..
     } = asked;
     let is_new_lock_id = is_new_lock_id || lock_id.is_none();
     let lock_id = lock_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let variables = selector.variables.clone();
-    let concern = Concern::parse(call.command, call.takes, false).map_err(DocumentError::from)?;
+    let concern =
+        Concern::parse(command, Takes::WriteConcern, false).map_err(DocumentError::from)?;
     Ok(LockDocumentRequest {
         selector,
         mode,
@@ -130,7 +135,7 @@ fn parse(call: &Call<'_>) -> Result<LockDocumentRequest, LockDocumentError> {
         ttl,
         session: asked.session,
         show_token: asked.show_token,
-        fences: fences::parse(call.command).map_err(DocumentError::from)?,
+        fences: fences::parse(command).map_err(DocumentError::from)?,
         origin: None,
     })
 }
@@ -150,8 +155,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn parse(call: &Call<'_>) -> Result<Self, Error> {
-        let mut arguments = call.arguments("lockDocument")?;
+    fn parse(command: Document<'_>, now: Instant) -> Result<Self, Error> {
+        let mut arguments = Arguments::of_command("lockDocument", command)?;
         let selector = Selector {
             filter: owned(arguments.document("filter")?).unwrap_or_default(),
             sort: owned(arguments.document("sort")?),
@@ -170,7 +175,7 @@ impl Asked {
         let get_locked_doc = arguments.flag("getLockedDoc")?.unwrap_or(false);
         let sleep = arguments.count("sleepMS")?.filter(|millis| *millis > 0);
         let mode = Mode::of(break_lock, sleep.is_some() || get_locked_doc);
-        let deadline = deadline(&mut arguments, call.engine.clock.now())?;
+        let deadline = deadline(&mut arguments, now)?;
         let sleep = sleep.map(Duration::from_millis).filter(|_| mode == Mode::Meet);
         let asked = Self {
             selector,
@@ -204,7 +209,8 @@ fn deadline(arguments: &mut Arguments<'_>, now: Instant) -> Result<Instant, Erro
     }
 }
 
-fn reply(
+/// The reply, which tells of errors too.
+pub(crate) fn reply(
     lock_id: &Holder,
     found: Result<Found<HeldDocument>, LockDocumentError>,
 ) -> RawDocumentBuf {

@@ -1,9 +1,12 @@
 //! `unlockDocument`.
 
-use docquery::{Error, Value};
+use bson::RawDocumentBuf;
+use docquery::{Document, Error, Value};
 
-use super::{answer, failure};
+use super::failure;
+use crate::clock::WallTime;
 use crate::commands::Call;
+use crate::commands::arguments::Arguments;
 use crate::commands::fences;
 use crate::commands::find::owned;
 use crate::commands::reply::Reply;
@@ -15,27 +18,39 @@ use crate::fence::Fence;
 use crate::remote::form::field;
 
 pub(super) fn start(call: &Call<'_>) -> Started {
-    answer(run(call), failure::write_release)
+    Started::Reply(run(call).map_or_else(|error| failure::write_release(&error), |()| released()))
 }
 
-fn run(call: &Call<'_>) -> Result<Reply, ReleaseDocumentError> {
-    let (lock, release) = parse(call).map_err(DocumentError::from)?;
-    if let Release::Update(update) = &release {
-        let now = call.engine.clock.wall();
-        update.check(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))?;
-    }
+fn run(call: &Call<'_>) -> Result<(), ReleaseDocumentError> {
+    call.namespace().map_err(DocumentError::from)?;
+    let (lock, release) = parse(call.command, call.engine.clock.wall())?;
     if call.write.is_some_and(|write| write.past(0).is_some()) {
-        return Ok(Reply::new());
+        return Ok(());
     }
     let relied_on = fences::parse(call.command).map_err(DocumentError::from)?;
     let locks = StoredLocks::new(call.engine).fenced_by(&relied_on).of(call.write);
-    locks.give_back(&lock, release)?;
-    Ok(Reply::new())
+    locks.give_back(&lock, release)
 }
 
-fn parse(call: &Call<'_>) -> Result<(Fence, Release), Error> {
-    let mut arguments = call.arguments("unlockDocument")?;
-    call.namespace()?;
+/// Which lock is to be released, and how.
+pub(crate) fn parse(
+    command: Document<'_>,
+    wall: WallTime,
+) -> Result<(Fence, Release), DocumentError> {
+    let (lock, release) = arguments(command)?;
+    if let Release::Update(update) = &release {
+        update.check(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))?;
+    }
+    Ok((lock, release))
+}
+
+/// The reply of a release that is done.
+pub(crate) fn released() -> RawDocumentBuf {
+    Reply::new().finish()
+}
+
+fn arguments(command: Document<'_>) -> Result<(Fence, Release), Error> {
+    let mut arguments = Arguments::of_command("unlockDocument", command)?;
     let lock = fences::required(&mut arguments)?;
     let variables = owned(arguments.document("let")?);
     let update = match arguments.value("update") {

@@ -1,0 +1,212 @@
+//! `breakDocumentLocks`: documents are unlocked by force, each with a record of it in the same transaction.
+
+use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
+use lockcore::{Acquire, Command, Holder, Key, Mode, Outcome, Refusal, Wait};
+use lockstore::remote::serving::document_locks::{
+    Finding, break_locks, broken, document_name, locked_by, shortened,
+};
+use lockstore::{BreakRecord, StoreError};
+use mongodb::ClientSession;
+
+use super::DocumentLocks;
+use super::side_grant::{Place, by_id};
+use super::transaction::{Ended, find, modify, narrowed, of_lock, refused};
+use super::update::unlocking;
+use crate::documents::{Failed, number};
+use crate::failure::damaged;
+use crate::locks::{Audit, Standing, number as stored};
+
+impl DocumentLocks {
+    /// Unlocks the documents that match and are locked: a bounded number.
+    pub(super) async fn break_locks(
+        &self,
+        place: &Place,
+        command: &RawDocument,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let (finding, reason) = match break_locks(command) {
+            Ok(asked) => asked,
+            Err(refused) => return Ok(refused),
+        };
+        match self.try_breaking(place, &finding, &reason).await {
+            Ok(records) => Ok(broken(&records)),
+            Err(ended) => ended.reply(),
+        }
+    }
+
+    async fn try_breaking(
+        &self,
+        place: &Place,
+        finding: &Finding,
+        reason: &str,
+    ) -> Result<Vec<BreakRecord>, Ended> {
+        let locked = narrowed(finding, &[is_locked()]);
+        let mut records = Vec::new();
+        for id in self.ids(place, &locked).await? {
+            let one = narrowed(&locked, &[by_id(&id)]);
+            records.extend(self.break_one(place, &one, reason).await?);
+        }
+        Ok(records)
+    }
+
+    /// The `_id`s of the first documents that are found.
+    async fn ids(&self, place: &Place, finding: &Finding) -> Result<Vec<Bson>, Ended> {
+        let found = find(place, finding);
+        let mut command = RawDocumentBuf::new();
+        for (name, value) in found.iter().flatten() {
+            match name.as_str() {
+                "limit" => command.append(name, UNLOCKED_MAX),
+                // All of them in one batch: an _id is small.
+                "singleBatch" => command.append(cstr!("batchSize"), UNLOCKED_MAX),
+                _ => command.append(name, value),
+            }
+        }
+        command.append(cstr!("singleBatch"), true);
+        command.append(cstr!("projection"), rawdoc! { "_id": 1 });
+        let reply = self.documents.run(&place.database, &command, None).await?;
+        if number(&reply, "ok") != Some(1) {
+            return Err(Ended::Refused(reply));
+        }
+        let none = RawArrayBuf::new();
+        let cursor = reply.get_document("cursor").ok();
+        let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok()).unwrap_or(&none);
+        let ids = batch
+            .into_iter()
+            .flatten()
+            .filter_map(|document| Bson::try_from(document.as_document()?.get("_id").ok()??).ok());
+        Ok(ids.collect())
+    }
+
+    /// Unlocks one document, if it matches still and is locked.
+    async fn break_one(
+        &self,
+        place: &Place,
+        finding: &Finding,
+        reason: &str,
+    ) -> Result<Option<BreakRecord>, Ended> {
+        let limit = self.documents.patient();
+        let (mut tries, request) = (limit.tries(), Uuid::new());
+        loop {
+            let mut session = self.documents.session(limit).await?;
+            let failed = match self.break_in(&mut session, place, finding, reason, request).await {
+                Ok(false) => {
+                    self.abort(&mut session).await;
+                    return Ok(None);
+                }
+                Ok(true) => {
+                    let command = rawdoc! { "breakDocumentLocks": place.collection.as_str() };
+                    match self.documents.commit(&mut session, limit, &command).await {
+                        Ok(()) => return self.record_of(request).await,
+                        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
+                            let record = self.record_of(request).await?;
+                            return record.map(Some).ok_or(Ended::Store(error));
+                        }
+                        Err(failed) => failed,
+                    }
+                }
+                Err(failed) => {
+                    self.abort(&mut session).await;
+                    failed
+                }
+            };
+            self.again(failed, &mut tries).await?;
+        }
+    }
+
+    async fn record_of(&self, request: Uuid) -> Result<Option<BreakRecord>, Ended> {
+        let recorded = self.locks.recorded(request).await;
+        recorded.map_err(|failure| Ended::Store(self.told(failure)))
+    }
+
+    /// Whether there was anything to break.
+    async fn break_in(
+        &self,
+        session: &mut ClientSession,
+        place: &Place,
+        finding: &Finding,
+        reason: &str,
+        request: Uuid,
+    ) -> Result<bool, Failed> {
+        self.documents.begin(session).await?;
+        let Some(before) = self.find_in(session, place, &find(place, finding)).await? else {
+            return Ok(false);
+        };
+        let Some(lock_id) = locked_by(&before) else { return Ok(false) };
+        if self.modify_in(session, place, &modify(place, finding, unlocking(None))).await?.is_none()
+        {
+            return Ok(false);
+        }
+        let holder = if lock_id.is_empty() { "\"\"" } else { shortened(&lock_id) };
+        let holder = Holder::new(holder).map_err(|error| Failed::Store(damaged(error)))?;
+        let key = place.key(&before).map_err(|error| refused(&error))?;
+        let look = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
+        let look = look.map_err(of_lock)?;
+        let decide = |standing: &mut Standing| end(standing, &key, &holder, &lock_id, request);
+        let changed = self.locks.change_in(session, &look, None, decide).await;
+        let changed = changed.map_err(of_lock)?;
+        let Ok(changed) = changed else {
+            return Err(Failed::conflict("the side grant cannot be ended"));
+        };
+        let Outcome::Granted(granted) = changed.outcome else {
+            return Err(Failed::conflict("a lock has changed"));
+        };
+        let audit = Audit {
+            holder: holder.as_str().to_owned(),
+            token: stored(granted.token),
+            reason: reason.to_owned(),
+            request,
+            at: look.moment.date(),
+        };
+        let recorded = async {
+            let number = self.locks.draw(Some(&mut *session)).await?;
+            let name = document_name(&place.namespace(), &before);
+            self.locks.record(number, name.as_str(), &audit, session).await
+        };
+        recorded.await.map_err(of_lock)?;
+        Ok(true)
+    }
+}
+
+/// Ends the grant of whoever has locked the document, and tells of it. A lock that an update has set has none: its record has a token that nobody
+/// else has had, that of a grant which ends at once.
+fn end(
+    standing: &mut Standing,
+    key: &Key,
+    holder: &Holder,
+    lock_id: &str,
+    request: Uuid,
+) -> Result<Outcome, Refusal> {
+    let grants = standing.lock().into_iter().flat_map(lockcore::Lock::grants);
+    let standing_grants: Vec<_> =
+        grants.map(|grant| (grant.token, grant.lease, grant.holder.as_str() == lock_id)).collect();
+    let mut own = None;
+    for (token, lease, is_own) in standing_grants {
+        standing.execute(&Command::Break { key: key.clone(), token }, request)?;
+        if is_own {
+            own = Some(lockcore::Granted { token, lease, rejoined: false });
+        }
+    }
+    if let Some(granted) = own {
+        return Ok(Outcome::Granted(granted));
+    }
+    let acquire = Acquire {
+        key: key.clone(),
+        holder: holder.clone(),
+        mode: Mode::Exclusive,
+        ttl: None,
+        session: None,
+        wait: Wait::No,
+    };
+    let outcome = standing.execute(&Command::Acquire(acquire), request)?;
+    if let Outcome::Granted(granted) = &outcome {
+        standing.execute(&Command::Break { key: key.clone(), token: granted.token }, request)?;
+    }
+    Ok(outcome)
+}
+
+/// Finds what is locked, in whatever way.
+fn is_locked() -> RawDocumentBuf {
+    rawdoc! { "lock_id": { "$ne": null }, "$expr": { "$gt": ["$lock_id", null] } }
+}
+
+/// How many documents one call unlocks: a reply tells of all of them.
+const UNLOCKED_MAX: i64 = 4_096;

@@ -1,0 +1,187 @@
+//! `lockedDocuments`: MongoDB's cursor over the documents that are locked, each batch of which gets what their side grants tell.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use lockstore::StoreError;
+use lockstore::remote::serving::document_locks as serving;
+
+use super::DocumentLocks;
+use super::side_grant::Place;
+use super::transaction::Ended;
+use crate::documents::number;
+use crate::locks::{Look, Standing, number as stored, number_of};
+
+/// The cursors whose batches are made here, by number.
+#[derive(Debug, Default)]
+pub(super) struct Listings {
+    open: Mutex<HashMap<i64, Place>>,
+}
+
+impl Listings {
+    /// Whether a command asks for more of a list.
+    pub(super) fn continues(&self, name: &str, command: &RawDocument) -> bool {
+        name == "getMore"
+            && number(command, "getMore").is_some_and(|id| self.open().contains_key(&id))
+    }
+
+    /// Keeps a cursor, if there is more of it.
+    fn keep(&self, place: Place, reply: &RawDocument) {
+        let id = reply.get_document("cursor").ok().and_then(|cursor| number(cursor, "id"));
+        let mut open = self.open();
+        if let Some(id) = id.filter(|id| *id != 0) {
+            if open.len() >= OPEN_MAX {
+                // MongoDB gives up those that nobody has asked for in ten minutes; which these are is not known here.
+                open.clear();
+            }
+            open.insert(id, place);
+        }
+    }
+
+    fn take(&self, id: i64) -> Option<Place> {
+        self.open().remove(&id)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<i64, Place>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DocumentLocks {
+    /// Begins a list of the documents that are locked, in whatever way.
+    pub(super) async fn list(
+        &self,
+        place: &Place,
+        command: &RawDocument,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let batch_size = match serving::locked_documents(command) {
+            Ok(batch_size) => batch_size,
+            Err(refused) => return Ok(refused),
+        };
+        let mut found = rawdoc! {
+            "find": place.collection.as_str(),
+            "filter": { "lock_id": { "$ne": null }, "$expr": { "$gt": ["$lock_id", null] } },
+            "projection": { "lock_id": 1, "lock_time": 1 },
+        };
+        if let Some(size) = batch_size.and_then(|size| i64::try_from(size).ok()) {
+            found.append(cstr!("batchSize"), size);
+        }
+        if let Some(limit) = number(command, "maxTimeMS") {
+            found.append(cstr!("maxTimeMS"), limit);
+        }
+        let reply = self.documents.run(&place.database, &found, None).await?;
+        self.told_of_locks(place.clone(), reply).await
+    }
+
+    /// Goes on with a list.
+    pub(super) async fn list_more(
+        &self,
+        database: &str,
+        command: &RawDocument,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let place = number(command, "getMore").and_then(|id| self.listings.take(id));
+        let reply = self.documents.run(database, command, None).await?;
+        match place {
+            Some(place) => self.told_of_locks(place, reply).await,
+            None => Ok(reply),
+        }
+    }
+
+    /// A batch of documents as one of locks.
+    async fn told_of_locks(
+        &self,
+        place: Place,
+        reply: RawDocumentBuf,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        match self.try_told(&place, &reply).await {
+            Ok(Some(told)) => {
+                self.listings.keep(place, &told);
+                Ok(told)
+            }
+            Ok(None) => Ok(reply),
+            Err(ended) => ended.reply(),
+        }
+    }
+
+    /// `None` where the reply has no batch.
+    async fn try_told(
+        &self,
+        place: &Place,
+        reply: &RawDocument,
+    ) -> Result<Option<RawDocumentBuf>, Ended> {
+        let Ok(cursor) = reply.get_document("cursor") else { return Ok(None) };
+        let name = ["firstBatch", "nextBatch"]
+            .into_iter()
+            .find_map(|name| Some((name, cursor.get_array(name).ok()?)));
+        let Some((name, batch)) = name else { return Ok(None) };
+        let documents: Vec<&RawDocument> =
+            batch.into_iter().flatten().filter_map(RawBsonRef::as_document).collect();
+        let mut looks = HashMap::new();
+        for page in documents.chunks(PAGE) {
+            // One whose _id is too long for a key has no side grant.
+            let keys = page.iter().filter_map(|document| place.key(document).ok());
+            let keys: HashSet<String> = keys.map(|key| key.as_str().to_owned()).collect();
+            let keys: Vec<String> = keys.into_iter().collect();
+            let of_them = doc! { "$match": { "_id": { "$in": keys } } };
+            let found = self.locks.looks(vec![of_them]).await;
+            let found = found.map_err(|failure| Ended::Store(self.told(failure)))?;
+            looks.extend(found.into_iter().map(|look| (look.key.clone(), look)));
+        }
+        let mut told = RawArrayBuf::new();
+        for document in documents {
+            let look = place.key(document).ok().and_then(|key| looks.get(key.as_str()));
+            if let Some(lock) = shown(document, look)? {
+                told.push(lock);
+            }
+        }
+        let mut cursor_told =
+            rawdoc! { "id": number(cursor, "id").unwrap_or_default(), "ns": place.namespace() };
+        if name == "firstBatch" {
+            cursor_told.append(cstr!("firstBatch"), told);
+        } else {
+            cursor_told.append(cstr!("nextBatch"), told);
+        }
+        Ok(Some(rawdoc! { "cursor": cursor_told, "ok": 1.0 }))
+    }
+}
+
+/// Who has locked a document; `None` if that has run out.
+fn shown(
+    document: &RawDocument,
+    look: Option<&Look>,
+) -> Result<Option<RawDocumentBuf>, StoreError> {
+    let Some(lock_id) = serving::locked_by(document) else { return Ok(None) };
+    let mut told = RawDocumentBuf::new();
+    if let Ok(Some(id)) = document.get("_id") {
+        told.append(cstr!("_id"), id);
+    }
+    told.append(cstr!("lockId"), lock_id.as_str());
+    if let Ok(time) = document.get_datetime("lock_time") {
+        told.append(cstr!("lockTime"), time);
+    }
+    let Some(look) = look else { return Ok(Some(told)) };
+    let stored_there = look.document.iter().flat_map(|lock| &lock.grants);
+    if !stored_there.into_iter().any(|grant| grant.holder == lock_id) {
+        return Ok(Some(told));
+    }
+    let standing = Standing::new(look)?;
+    let mut grants = standing.lock().into_iter().flat_map(lockcore::Lock::grants);
+    let Some(grant) = grants.find(|grant| grant.holder.as_str() == lock_id) else {
+        return Ok(None);
+    };
+    told.append(cstr!("token"), stored(grant.token));
+    if let Some(session) = grant.session {
+        told.append(cstr!("session"), number_of(session));
+    }
+    if let Some(lease) = grant.lease {
+        let nanos = look.moment.here_at(lease.expires_at).as_nanos();
+        told.append(cstr!("expiresAtNS"), i64::try_from(nanos).unwrap_or(i64::MAX));
+    }
+    Ok(Some(told))
+}
+
+/// How many side grants are looked at in one round trip.
+const PAGE: usize = 1_000;
+/// How many lists may be open at a time.
+const OPEN_MAX: usize = 10_000;

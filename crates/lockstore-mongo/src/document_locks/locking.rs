@@ -1,0 +1,92 @@
+//! `lockDocument`: looks, and between them waits.
+
+use bson::{RawDocument, RawDocumentBuf};
+use lockstore::StoreError;
+use lockstore::remote::serving::document_locks::{
+    Acquisition, Found, LockDocument, Looked as Come, Mode, Next, locked,
+};
+
+use super::DocumentLocks;
+use super::side_grant::Place;
+use super::taking::Looked;
+use super::transaction::Ended;
+use crate::locks::GivenUp;
+
+impl DocumentLocks {
+    /// Locks a document, and waits for it as long as the command says, or until whoever has asked gives up.
+    pub(super) async fn lock(
+        &self,
+        place: &Place,
+        command: &RawDocument,
+        given_up: &mut GivenUp,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let wanted = match LockDocument::parse(command, self.clock.now(), self.clock.wall()) {
+            Ok(wanted) => wanted,
+            Err(refused) => return Ok(refused),
+        };
+        match self.found(place, &wanted, given_up).await {
+            Ok(found) => Ok(locked(&wanted.lock_id, Ok(found))),
+            Err(ended) => ended.reply(),
+        }
+    }
+
+    async fn found(
+        &self,
+        place: &Place,
+        wanted: &LockDocument,
+        given_up: &mut GivenUp,
+    ) -> Result<Found<lockstore::remote::serving::document_locks::HeldDocument>, Ended> {
+        if wanted.is_new_lock_id
+            && wanted.is_resent
+            && let Some(held) = self.locked_before(place, wanted).await?
+        {
+            return Ok(Found::Locked(held));
+        }
+        if wanted.mode == Mode::Pass {
+            self.sweep_if_due(place).await;
+        }
+        let mut acquisition = Acquisition::new(wanted.patience);
+        let mut turn = None;
+        loop {
+            // The time that a look may take is MongoDB's to see to.
+            let _ = acquisition.look(self.clock.now());
+            let mut for_now = None;
+            let come = match self.look(place, wanted).await? {
+                Looked::Locked(held) => Come::Locked(*held),
+                Looked::Unavailable(document, until) => {
+                    for_now = until;
+                    Come::Unavailable(document)
+                }
+                Looked::Nothing => Come::Nothing,
+            };
+            let now = self.clock.now();
+            let until = match acquisition.looked(come, now) {
+                Next::Done(found) => return Ok(found),
+                Next::Look => continue,
+                Next::Wait(until) => until,
+            };
+            if given_up.is_closing() {
+                return Err(StoreError::Closed.into());
+            }
+            if given_up.is_given_up() {
+                return Ok(Found::Nothing);
+            }
+            let Some(turn) = &mut turn else {
+                // What happens from now on is told; what has happened before, the next look shows.
+                turn = Some(self.watching.join(place));
+                continue;
+            };
+            let mut pause = until.saturating_since(now);
+            if let Some(for_now) = for_now {
+                pause = pause.min(for_now + AFTER);
+            }
+            if !turn.is_live() {
+                pause = pause.min(self.locks.look_again());
+            }
+            turn.news(pause, given_up).await;
+        }
+    }
+}
+
+/// Dates are whole milliseconds.
+const AFTER: std::time::Duration = std::time::Duration::from_millis(1);

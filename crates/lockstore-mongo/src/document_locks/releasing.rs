@@ -1,0 +1,224 @@
+//! `unlockDocument`: the document is unlocked, and changed or deleted, and its side grant ends.
+
+use bson::{RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
+use lockcore::{Command, Release as Ends};
+use lockstore::remote::serving::document_locks::{Release, error_of, locked_by, released, unlock};
+use lockstore::{Fence, ReleaseDocumentError, StoreError};
+use mongodb::ClientSession;
+
+use super::DocumentLocks;
+use super::side_grant::{self, Place, by_id};
+use super::transaction::{Ended, alone, find, of_lock, simple};
+use super::update::unlocking;
+use crate::documents::{Failed, number};
+use crate::locks::{Standing, StoredGrant, number as stored};
+
+/// What one try has come to.
+enum Tried {
+    /// It is done when the transaction is committed.
+    Done,
+    /// Somebody else shares the lock: there is nothing to be done.
+    Shared,
+    /// It was not locked by this grant any more.
+    Lost,
+}
+
+/// A release that is asked for.
+struct Releasing<'r> {
+    place: &'r Place,
+    lock: &'r Fence,
+    release: &'r Release,
+    fences: &'r [Fence],
+    /// The `_id` of its document.
+    id: &'r bson::Bson,
+    /// By what it is known what has become of it.
+    request: Uuid,
+}
+
+impl DocumentLocks {
+    /// Releases a document.
+    pub(super) async fn unlock(
+        &self,
+        place: &Place,
+        command: &RawDocument,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let (lock, release, fences) = match unlock(command, self.clock.wall()) {
+            Ok(asked) => asked,
+            Err(refused) => return Ok(refused),
+        };
+        match self.release(place, &lock, &release, &fences).await {
+            Ok(done) => Ok(released(done)),
+            Err(ended) => ended.reply(),
+        }
+    }
+
+    /// An update that fails is left out.
+    async fn release(
+        &self,
+        place: &Place,
+        lock: &Fence,
+        release: &Release,
+        fences: &[Fence],
+    ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
+        let Some(id) = place.id_of(lock.key().as_str()) else {
+            return Ok(Err(lost(lock, None)));
+        };
+        let (id, request) = (&id, Uuid::new());
+        let asked = Releasing { place, lock, release, fences, id, request };
+        let reply = match self.try_releasing(&asked).await {
+            Ok(done) => return Ok(done),
+            Err(Ended::Refused(reply)) => reply,
+            Err(ended) => return Err(ended),
+        };
+        if !matches!(release, Release::Update(_) | Release::Delete) {
+            return Err(Ended::Refused(reply));
+        }
+        let plain = Releasing { release: &Release::Unlock, fences: &[], ..asked };
+        let done = self.try_releasing(&plain).await?;
+        Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
+    }
+
+    async fn try_releasing(
+        &self,
+        asked: &Releasing<'_>,
+    ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
+        let limit = self.documents.patient();
+        let mut tries = limit.tries();
+        loop {
+            let mut session = self.documents.session(limit).await?;
+            let failed = match self.release_in(&mut session, asked).await {
+                Ok(Tried::Done) => {
+                    let command = rawdoc! { "unlockDocument": asked.place.collection.as_str() };
+                    match self.documents.commit(&mut session, limit, &command).await {
+                        Ok(()) => return Ok(Ok(())),
+                        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
+                            if !self.is_ended(asked.lock.key(), asked.request).await {
+                                return Err(error.into());
+                            }
+                            return Ok(Ok(()));
+                        }
+                        Err(failed) => failed,
+                    }
+                }
+                Ok(Tried::Shared) => {
+                    self.abort(&mut session).await;
+                    return Ok(Ok(()));
+                }
+                Ok(Tried::Lost) => {
+                    self.abort(&mut session).await;
+                    let holder = self.now_held_by(asked.place, asked.lock).await?;
+                    return Ok(Err(lost(asked.lock, holder)));
+                }
+                Err(failed) => {
+                    self.abort(&mut session).await;
+                    failed
+                }
+            };
+            self.again(failed, &mut tries).await?;
+        }
+    }
+
+    async fn release_in(
+        &self,
+        session: &mut ClientSession,
+        asked: &Releasing<'_>,
+    ) -> Result<Tried, Failed> {
+        self.documents.begin(session).await?;
+        if !asked.fences.is_empty() && asked.is_changing() {
+            self.documents.touch(asked.fences, session).await?;
+        }
+        let command = asked.command();
+        let reply = self.documents.run_in(session, &asked.place.database, &command).await?;
+        if number(&reply, "n") != Some(1) {
+            return Ok(Tried::Lost);
+        }
+        let ends = Ends {
+            key: asked.lock.key().clone(),
+            holder: asked.lock.holder().clone(),
+            token: Some(asked.lock.token()),
+        };
+        if !matches!(asked.release, Release::HandOn) {
+            let at_once = self.locks.release_at_once(&ends, asked.request, Some(session)).await;
+            if at_once.map_err(of_lock)? {
+                return Ok(Tried::Done);
+            }
+        }
+        let seen = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
+        let seen = seen.map_err(of_lock)?;
+        let grants = seen.document.iter().flat_map(|lock| &lock.grants);
+        let is_shared =
+            |grant: &StoredGrant| grant.token == stored(asked.lock.token()) && grant.joined;
+        if matches!(asked.release, Release::HandOn) && grants.into_iter().any(is_shared) {
+            return Ok(Tried::Shared);
+        }
+        let command = Command::Release(ends);
+        let decide = |standing: &mut Standing| standing.execute(&command, asked.request);
+        let changed = self.locks.change_in(session, &seen, None, decide).await;
+        Ok(match changed.map_err(of_lock)? {
+            Ok(_) => Tried::Done,
+            Err(_) => Tried::Lost,
+        })
+    }
+
+    /// Who has locked the document of a lock that is lost. One that has run out nobody holds.
+    pub(super) async fn now_held_by(
+        &self,
+        place: &Place,
+        lock: &Fence,
+    ) -> Result<Option<String>, Ended> {
+        let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(None) };
+        let document = self.read(place, &find(place, &alone(by_id(&id)))).await?;
+        let holder = document.as_deref().and_then(locked_by);
+        if holder.is_some() {
+            let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
+            let seen = seen.map_err(|failure| Ended::Store(self.told(failure)))?;
+            let had = |grant: &&StoredGrant| Some(&grant.holder) == holder.as_ref();
+            let stood = seen.document.iter().flat_map(|lock| &lock.grants).any(|it| had(&it));
+            let standing = Standing::new(&seen)?;
+            if stood && !standing.document().grants.iter().any(|it| had(&it)) {
+                return Ok(None);
+            }
+        }
+        Ok(holder)
+    }
+}
+
+impl Releasing<'_> {
+    /// Whether it does more than to unlock.
+    fn is_changing(&self) -> bool {
+        matches!(self.release, Release::Update(_) | Release::Delete)
+    }
+
+    /// MongoDB's command, which does nothing unless the document is locked so.
+    fn command(&self) -> RawDocumentBuf {
+        let collection = self.place.collection.as_str();
+        let locked = side_grant::locked_by(self.id, self.lock.holder().as_str());
+        let mut statement = rawdoc! { "q": locked, "collation": simple() };
+        let mut statements = RawArrayBuf::new();
+        let update = match self.release {
+            Release::Delete => {
+                statement.append(cstr!("limit"), 1);
+                statements.push(statement);
+                return rawdoc! { "delete": collection, "deletes": statements };
+            }
+            Release::Update(update) => Some(update),
+            Release::Unlock | Release::HandOn => None,
+        };
+        let written = unlocking(update);
+        statement.append(cstr!("u"), written.update);
+        if let Some(filters) = written.array_filters {
+            statement.append(cstr!("arrayFilters"), filters);
+        }
+        statements.push(statement);
+        let mut command = rawdoc! { "update": collection, "updates": statements };
+        if let Some(variables) = update.and_then(|update| update.variables.clone()) {
+            command.append(cstr!("let"), RawBson::Document(variables));
+        }
+        command
+    }
+}
+
+/// The lock is over.
+pub(super) fn lost(lock: &Fence, now_held_by: Option<String>) -> ReleaseDocumentError {
+    ReleaseDocumentError::LockLost { lock_id: lock.holder().clone(), now_held_by }
+}

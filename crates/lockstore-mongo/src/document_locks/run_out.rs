@@ -1,0 +1,128 @@
+//! Locks whose side grants have run out, by their TTL or with their session: they are freed by whoever looks.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bson::{Document, RawBson, doc};
+use lockcore::{Instant, Outcome};
+use mongodb::ClientSession;
+
+use super::DocumentLocks;
+use super::side_grant::{Place, locked_by};
+use super::transaction::{Ended, simple};
+use super::update::unlocking;
+use crate::failure::{Failure, damaged};
+use crate::locks::{Locks, Look, Standing, behind_all};
+
+/// When this process has last looked for what has run out, in each collection.
+#[derive(Debug, Default)]
+pub(super) struct Sweeps {
+    last: Mutex<HashMap<Place, Instant>>,
+}
+
+impl Sweeps {
+    /// Whether it is time for another, which is begun then.
+    fn is_due(&self, place: &Place, now: Instant, pause: std::time::Duration) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= PLACES_MAX {
+            last.retain(|_, at| at.saturating_add(pause) > now);
+        }
+        let is_due = last.get(place).is_none_or(|at| at.saturating_add(pause) <= now);
+        if is_due {
+            last.insert(place.clone(), now);
+        }
+        is_due
+    }
+}
+
+impl DocumentLocks {
+    /// Frees what has run out in a collection, now and then.
+    pub(super) async fn sweep_if_due(&self, place: &Place) {
+        let (now, pause) = (self.locks.now(), self.locks.look_again());
+        if self.sweeps.is_due(place, now, pause)
+            && let Err(error) = self.sweep(place).await
+        {
+            tracing::debug!(?error, "locks that have run out were not looked for");
+        }
+    }
+
+    /// Frees what has run out in a collection, and gives how many that were.
+    pub(super) async fn sweep(&self, place: &Place) -> Result<usize, Ended> {
+        // Whether a session lives, the look tells.
+        let may_be_over = doc! { "$or": [
+            { "due": { "$exists": true }, "$expr": { "$lte": ["$due", "$$NOW"] } },
+            { "grants.session": { "$gt": 0_i64 } },
+        ] };
+        let mut freed = 0;
+        for look in self.looks_of(place, may_be_over).await? {
+            let held = look.document.as_ref().map_or(0, |lock| lock.grants.len());
+            if Standing::new(&look)?.document().grants.len() == held {
+                continue;
+            }
+            match free(&self.locks, &look).await {
+                // Or somebody else has seen to it.
+                Ok(()) | Err(Failure::Conflict) => freed += 1,
+                Err(failure) => tracing::debug!(?failure, key = look.key, "a lock was not freed"),
+            }
+        }
+        Ok(freed)
+    }
+
+    /// The side grants of a collection that are like this: a bounded number.
+    pub(super) async fn looks_of(&self, place: &Place, like: Document) -> Result<Vec<Look>, Ended> {
+        let prefix = place.prefix();
+        let end = behind_all(&prefix).unwrap_or_default();
+        let keys = doc! { "_id": { "$gte": prefix, "$lt": end }, "grants.0": { "$exists": true } };
+        let of_it = doc! { "$match": { "$and": [keys, like] } };
+        let looks = self.locks.looks(vec![of_it, doc! { "$limit": LOOKS_MAX }]).await;
+        looks.map_err(|failure| Ended::Store(self.told(failure)))
+    }
+}
+
+/// Ends what has run out of a side grant, and unlocks the document if it is locked by that still.
+pub(crate) async fn free(locks: &Locks, look: &Look) -> Result<(), Failure> {
+    let stored = look.document.iter().flat_map(|lock| &lock.grants);
+    let standing = Standing::new(look)?;
+    let left = &standing.document().grants;
+    let gone = stored.filter(|grant| left.iter().all(|it| it.token != grant.token));
+    let gone: Vec<&str> = gone.map(|grant| &*grant.holder).collect();
+    if !standing.has_changed() {
+        return Ok(());
+    }
+    let (place, id) = Place::of(&look.key)
+        .ok_or_else(|| damaged(format_args!("{:?} is no key of a document", look.key)))?;
+    let mut session = locks.begin().await?;
+    let freed = async {
+        for holder in gone {
+            unlock(locks, &mut session, &place, locked_by(&id, holder)).await?;
+        }
+        locks.change_in(&mut session, look, None, |_| Ok(Outcome::Ended)).await.map(drop)
+    };
+    match freed.await {
+        Ok(()) => locks.commit(&mut session).await,
+        Err(failure) => {
+            // One that is not aborted is, by the server, after a minute at the latest.
+            let _ = session.abort_transaction().await;
+            Err(failure)
+        }
+    }
+}
+
+async fn unlock(
+    locks: &Locks,
+    session: &mut ClientSession,
+    place: &Place,
+    filter: bson::RawDocumentBuf,
+) -> Result<(), Failure> {
+    let mut update = bson::RawArrayBuf::new();
+    let RawBson::Document(operators) = unlocking(None).update else { return Ok(()) };
+    update.push(bson::rawdoc! { "q": filter, "u": operators, "collation": simple() });
+    let command = bson::rawdoc! { "update": place.collection.as_str(), "updates": update };
+    let database = locks.client().database(&place.database);
+    database.run_raw_command(command).session(session).await.map(drop).map_err(Failure::of)
+}
+
+/// How many side grants are looked at in one round trip.
+const LOOKS_MAX: i64 = 1_000;
+/// Of how many collections it is remembered when they were swept.
+const PLACES_MAX: usize = 1_000;
