@@ -26,6 +26,8 @@ mod look;
 mod reading;
 mod sessions;
 mod standing;
+mod step;
+mod together;
 mod tokens;
 mod transition;
 mod turns;

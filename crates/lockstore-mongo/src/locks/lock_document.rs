@@ -39,6 +39,9 @@ pub(crate) struct LockDocument {
     pub(crate) freed_at: Option<DateTime>,
 }
 
+/// The field that a guarded write sets, to make sure that nobody else changes the lock.
+pub(crate) const TOUCHED: &str = "touched";
+
 /// One holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -123,7 +123,7 @@ impl Locks {
             let mut sessions = holding;
             sessions.extend(waiting);
             let key = lock.key.clone();
-            Look { key, document: Some(lock), sessions, wanted_session: None, moment }
+            Look { key, document: Some(lock), sessions, wanted_sessions: Vec::new(), moment }
         });
         Ok(looks.collect())
     }
@@ -311,7 +311,7 @@ impl Locks {
                     Ok(()) | Err(Failure::Conflict) => {}
                     // One that cannot be settled does not hold up the others.
                     Err(failure) => {
-                        tracing::debug!(?failure, key, "a lease that has run out was not ended")
+                        tracing::debug!(?failure, key, "a lease that has run out was not ended");
                     }
                 }
             }

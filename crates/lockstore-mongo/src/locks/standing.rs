@@ -156,7 +156,8 @@ impl Standing {
         let key = key(&document.key)?;
         let grants = document.grants.iter().filter_map(|grant| grant.session);
         let waiters = document.waiters.iter().filter_map(|waiter| waiter.session);
-        let mut sessions: Vec<i64> = grants.chain(waiters).chain(look.wanted_session).collect();
+        let mut sessions: Vec<i64> =
+            grants.chain(waiters).chain(look.wanted_sessions.iter().copied()).collect();
         sessions.sort_unstable();
         sessions.dedup();
         for number in sessions {

@@ -5,19 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bson::oid::ObjectId;
 use bson::{Document, RawDocumentBuf, Uuid, doc};
 use futures_util::StreamExt;
 use mongodb::Database;
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType, ResumeToken};
 use mongodb::error::{Error, ErrorKind};
+use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::events::Subscriptions;
 use super::given_up::GivenUp;
-use super::lock_document::{LockDocument, Page};
+use super::lock_document::{Page, TOUCHED};
 use super::{LOCKS, SESSIONS};
 
 /// Who is told of which changes.
@@ -78,6 +80,11 @@ impl Watching {
         lock(&self.seen.watched).entry(key.into()).or_default().push(Arc::clone(&watched));
         self.follow(&Handle::current());
         Watch { key: key.into(), watched, seen: Arc::clone(&self.seen) }
+    }
+
+    /// Whether somebody of this process waits for a lock, or to see it free.
+    pub(super) fn is_watched(&self, key: &str) -> bool {
+        lock(&self.seen.watched).contains_key(key)
     }
 
     /// Waits until everything that happens is told.
@@ -195,12 +202,10 @@ impl Seen {
         let Some(key) = event.document_key.as_ref().and_then(|key| key.get_str("_id").ok()) else {
             return;
         };
-        let page = page(event);
-        let is_update = matches!(event.operation_type, OperationType::Update);
-        if is_update && page.is_none() {
-            // A guarded write has only made sure that the lock is held.
+        if has_only_touched(event) {
             return;
         }
+        let page = page(event);
         if let Some(watched) = lock(&self.watched).get(key) {
             for (place, watched) in watched.iter().enumerate() {
                 // The first here sees to what runs out, which may have become earlier.
@@ -230,16 +235,39 @@ impl Watched {
     }
 }
 
-/// What a write has put into a lock's log.
+/// Whether a guarded write has only made sure that the lock is held.
+fn has_only_touched(event: &Event) -> bool {
+    event.update_description.as_ref().is_some_and(|update| {
+        update.updated_fields.keys().all(|field| field == TOUCHED)
+            && update.removed_fields.is_empty()
+    })
+}
+
+/// What a write has put into a lock's log. MongoDB tells of a new field, or of all of the log or of the lock where that is shorter.
 fn page(event: &Event) -> Option<Page> {
     if let Some(document) = &event.full_document {
-        let lock: LockDocument = bson::deserialize_from_slice(document.as_bytes()).ok()?;
-        let rev = lock.rev.to_hex();
-        return lock.log.into_iter().find(|(of, _)| *of == rev).map(|(_, page)| page);
+        let lock: Logged = bson::deserialize_from_slice(document.as_bytes()).ok()?;
+        return lock.last_page();
     }
-    let update = event.update_description.as_ref()?;
-    let news = update.updated_fields.iter().find(|(field, _)| field.starts_with("log."));
-    bson::deserialize_from_bson(news?.1.clone()).ok()
+    let fields = &event.update_description.as_ref()?.updated_fields;
+    if let Some((_, page)) = fields.iter().find(|(field, _)| field.starts_with("log.")) {
+        return bson::deserialize_from_bson(page.clone()).ok();
+    }
+    let fields: Logged = bson::deserialize_from_document(fields.clone()).ok()?;
+    fields.last_page()
+}
+
+/// What is told of a lock whose log is told whole.
+#[derive(Deserialize)]
+struct Logged {
+    rev: ObjectId,
+    log: HashMap<String, Page>,
+}
+
+impl Logged {
+    fn last_page(mut self) -> Option<Page> {
+        self.log.remove(&self.rev.to_hex())
+    }
 }
 
 /// Follows the stream for as long as the store is open.
