@@ -14,7 +14,7 @@ use super::lock_document::{Happened, StoredGrant};
 use super::standing::{Standing, number_of};
 use super::step::{Stands, Step, Taken};
 use super::watching::Watch;
-use crate::time::Moment;
+use crate::time::{Moment, date};
 
 /// A call that acquires.
 #[derive(Clone, Debug)]
@@ -236,6 +236,7 @@ impl Acquiring {
             .saturating_mul(u32::try_from(stands.place).unwrap_or(u32::MAX))
             .min(STAGGER_MAX);
         let due = stands.next_deadline.map(|due| moment.until(due) + stagger + AFTER);
+        watch.sees_to(stands.next_deadline.map(date));
         let mut pause = self.waiter_ttl / 3;
         pause = due.map_or(pause, |due| due.min(pause));
         if !watch.is_live() {

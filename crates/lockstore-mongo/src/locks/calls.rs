@@ -18,6 +18,7 @@ use super::step::{Step, Taken};
 use super::transition::Audit;
 use super::turns::Place;
 use crate::failure::Failure;
+use crate::time::date;
 
 impl Locks {
     /// Makes a call, and waits for its answer as long as the call says.
@@ -234,6 +235,7 @@ impl Locks {
                 continue;
             };
             let mut pause = if watch.is_live() { self.waiter_ttl / 3 } else { self.look_again };
+            watch.sees_to(standing.next_deadline().map(date));
             if let Some(due) = standing.next_deadline() {
                 pause = pause.min(look.moment.until(due) + super::acquiring::AFTER);
             }

@@ -100,6 +100,18 @@ pub(crate) struct Page {
     pub(crate) entries: Vec<Entry>,
 }
 
+impl Page {
+    /// When the leases run out that it tells of.
+    pub(super) fn ends(&self) -> impl Iterator<Item = DateTime> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            Happened::Granted { lease, .. } | Happened::Renewed { lease, .. } => {
+                lease.map(|lease| lease.expires_at)
+            }
+            Happened::Ended { .. } | Happened::Waiting | Happened::Left { .. } => None,
+        })
+    }
+}
+
 /// Something that has changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

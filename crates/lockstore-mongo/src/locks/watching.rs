@@ -1,16 +1,16 @@
 //! Being told of changes: one change stream a process, for all that wait and all that subscribe.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bson::oid::ObjectId;
-use bson::{Document, RawDocumentBuf, Uuid, doc};
+use bson::{DateTime, Document, RawDocumentBuf, Uuid, doc};
 use futures_util::StreamExt;
 use mongodb::Database;
 use mongodb::change_stream::ChangeStream;
-use mongodb::change_stream::event::{ChangeStreamEvent, OperationType, ResumeToken};
+use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
 use mongodb::error::{Error, ErrorKind};
 use serde::Deserialize;
 use tokio::runtime::Handle;
@@ -57,6 +57,8 @@ struct Watched {
     news: Notify,
     /// Whether it was seen free.
     freed: AtomicBool,
+    /// When it sees to what runs out by then, in ms of the primary's time.
+    sees_to_due_at: AtomicI64,
 }
 
 type Event = ChangeStreamEvent<RawDocumentBuf>;
@@ -76,7 +78,8 @@ impl Watching {
     /// Watches a key from now on: for a call that waits for its lock, or to see it free. To be called on the driver's threads.
     pub(super) fn watch(&self, key: &str, request: Option<Uuid>) -> Watch {
         let (news, freed) = (Notify::new(), AtomicBool::new(false));
-        let watched = Arc::new(Watched { request, news, freed });
+        let sees_to_due_at = AtomicI64::new(i64::MAX);
+        let watched = Arc::new(Watched { request, news, freed, sees_to_due_at });
         lock(&self.seen.watched).entry(key.into()).or_default().push(Arc::clone(&watched));
         self.follow(&Handle::current());
         Watch { key: key.into(), watched, seen: Arc::clone(&self.seen) }
@@ -138,6 +141,12 @@ impl Watch {
     /// Whether every change is told: if not, it is worth looking now and then.
     pub(super) fn is_live(&self) -> bool {
         self.seen.is_live.load(Ordering::SeqCst)
+    }
+
+    /// It looks by itself when the next of what runs out does, so it need not be told of what runs out later.
+    pub(super) fn sees_to(&self, due: Option<DateTime>) {
+        let at = due.map_or(i64::MAX, DateTime::timestamp_millis);
+        self.watched.sees_to_due_at.store(at, Ordering::SeqCst);
     }
 
     /// Whether nobody held the lock at some time since it is watched.
@@ -208,7 +217,7 @@ impl Seen {
         let page = page(event);
         if let Some(watched) = lock(&self.watched).get(key) {
             for (place, watched) in watched.iter().enumerate() {
-                // The first here sees to what runs out, which may have become earlier.
+                // The first here sees to what runs out.
                 watched.take(page.as_ref(), place == 0);
             }
         }
@@ -229,7 +238,11 @@ impl Watched {
         if page.is_free {
             self.freed.store(true, Ordering::SeqCst);
         }
-        if concerns || is_first || page.is_free {
+        let runs_out_earlier = || {
+            let planned = self.sees_to_due_at.load(Ordering::SeqCst);
+            page.ends().any(|at| at.timestamp_millis() < planned)
+        };
+        if concerns || page.is_free || (is_first && runs_out_earlier()) {
             self.news.notify_one();
         }
     }
@@ -318,7 +331,12 @@ async fn open(
         "ns.coll": { "$in": [LOCKS, SESSIONS] },
         "operationType": { "$in": ["insert", "replace", "update", "delete"] },
     } };
-    let stream = database.watch().pipeline([of_ours]).resume_after(after).await?;
+    // Who waits and who holds is told by the log, however many they are.
+    let short = doc! { "$unset": [
+        "fullDocument.waiters", "updateDescription.updatedFields.waiters",
+        "fullDocument.grants", "updateDescription.updatedFields.grants",
+    ] };
+    let stream = database.watch().pipeline([of_ours, short]).resume_after(after).await?;
     Ok(stream.with_type())
 }
 
