@@ -54,17 +54,15 @@ impl Locks {
         let mut watch = None;
         // A session may be over, which only a look shows.
         if wanted.session.is_none() && self.is_nobody_here(&place, &key) {
-            let asked_at = self.now();
-            match self.acquire_at_once(wanted, request, asked_at).await {
-                Ok(Some(granted)) if given_up.is_given_up() => {
+            match self.acquire_at_once(wanted, request, &mut attempts).await? {
+                Some(granted) if given_up.is_given_up() => {
                     return self.give_back(wanted, granted, given_up).await;
                 }
-                Ok(Some(granted)) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
-                Ok(None) if wanted.wait != Wait::No => {
+                Some(granted) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
+                None if wanted.wait != Wait::No => {
                     watch = Some(self.watching.watch(key.as_str(), Some(request)));
                 }
-                Ok(None) => {}
-                Err(failure) => attempts.failed(failure, self).await?,
+                None => {}
             }
         }
         // Now somebody is here who waits for it, or it will be told so.

@@ -73,19 +73,25 @@ impl Locks {
     async fn ask(
         &self,
         key: &Key,
-        command: Command,
+        mut command: Command,
         what: &'static str,
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, what, Wait::No);
         let request = Uuid::new();
         let place = self.turns.stand(key.as_str());
-        if let Command::Release(release) = &command
+        if let Command::Release(release) = &mut command
             && self.is_nobody_here(&place, key)
         {
-            match self.release_at_once(release, request, None).await {
-                Ok(true) => return Ok(LockAnswer::Done(Outcome::Ended)),
-                Ok(false) => {}
-                Err(failure) => attempts.failed(failure, self).await?,
+            if self.release_at_once(release, request, &mut attempts).await? {
+                return Ok(LockAnswer::Done(Outcome::Ended));
+            }
+            if attempts.uncertain && release.token.is_none() {
+                // What the holder acquires from now on is not what was to be released.
+                let now = self.read("looking at a lock", || self.standing_of(key)).await?;
+                release.token = now.token_of(&release.holder)?;
+                if release.token.is_none() && !now.has_ended(request) {
+                    return Err(attempts.unknown());
+                }
             }
         }
         loop {
@@ -107,6 +113,10 @@ impl Locks {
                 Err(failure) => attempts.failed(failure, self).await?,
             }
         }
+    }
+
+    async fn standing_of(&self, key: &Key) -> Result<Standing, Failure> {
+        Ok(Standing::new(&self.look_at(key.as_str(), None, self.now()).await?)?)
     }
 
     /// Whether nobody of this process changes the lock or waits for it, as far as this process knows.

@@ -4,7 +4,7 @@ use bson::Uuid;
 use lockcore::{Command, Holder, Instant, Key, Outcome, Refusal, Release, Token};
 
 use super::acquiring::{Acquiring, Willing};
-use super::lock_document::{Happened, StoredGrant};
+use super::lock_document::StoredGrant;
 use super::standing::{Standing, number, number_of};
 use crate::time::Moment;
 
@@ -65,8 +65,7 @@ impl Step {
             Self::Acquire { acquiring, willing, .. } => acquiring.decide(standing, *willing),
             Self::Ask { command, request } => {
                 // An attempt of which we were not told has done it.
-                let last = standing.document().last_of(*request);
-                if last.is_some_and(|entry| matches!(entry.what, Happened::Ended { .. })) {
+                if standing.has_ended(*request) {
                     return Ok(Outcome::Ended);
                 }
                 standing.execute(command, *request)
