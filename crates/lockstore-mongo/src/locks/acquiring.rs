@@ -10,9 +10,11 @@ use lockstore::remote::LockAnswer;
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
-use super::lock_document::{Happened, StoredGrant};
-use super::standing::{Standing, number_of};
+use super::lock_document::StoredGrant;
+use super::log::Happened;
+use super::standing::Standing;
 use super::step::{Stands, Step, Taken};
+use super::stored::number_of;
 use super::watching::Watch;
 use crate::time::{Moment, date};
 

@@ -14,7 +14,8 @@ use super::attempts::Attempts;
 use super::lock_document::LockDocument;
 use super::look::{Look, StoredSession, concern, options, sessions};
 use super::sessions::Until;
-use super::standing::{Standing, session};
+use super::standing::Standing;
+use super::stored::session;
 use super::{AUDIT, LOCKS, Locks, SESSIONS};
 use crate::failure::Failure;
 use crate::time::{Moment, instant};
@@ -182,7 +183,7 @@ impl Locks {
             doc! { "$match": { "$expr": { "$gt": ["$until", "$$NOW"] } } },
             doc! { "$sort": { "_id": 1 } },
             bound("grants.session", "grants", doc! { "$sort": { "_id": 1 } }),
-            bound("waiters.session", "waits", doc! { "$sort": { "_id": 1 } }),
+            bound("waitingSessions", "waits", doc! { "$sort": { "_id": 1 } }),
             doc! { "$set": { "waits": { "$size": "$waits" }, "now": bson!("$$NOW") } },
         ];
         let sessions = self.database.collection::<Document>(SESSIONS);
@@ -239,8 +240,8 @@ impl Locks {
         stats.sessions = usize::try_from(count(SESSIONS, living).await?).unwrap_or(usize::MAX);
         stats.audit_records = count(AUDIT, doc! {}).await?;
         let waiters = [
-            doc! { "$match": { "waiters.0": { "$exists": true } } },
-            doc! { "$group": { "_id": Bson::Null, "n": { "$sum": { "$size": "$waiters" } } } },
+            doc! { "$match": { "waiters": { "$gt": {} } } },
+            doc! { "$group": { "_id": Bson::Null, "n": { "$sum": { "$size": { "$objectToArray": "$waiters" } } } } },
         ];
         let waiters = self.collection.aggregate(waiters).with_options(options(self.reads));
         let mut waiters = waiters.await.map_err(Failure::of_reading)?;

@@ -19,7 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::events::Subscriptions;
 use super::given_up::GivenUp;
-use super::lock_document::{Page, TOUCHED};
+use super::lock_document::TOUCHED;
+use super::log::Page;
 use super::{LOCKS, SESSIONS};
 
 /// Who is told of which changes.
