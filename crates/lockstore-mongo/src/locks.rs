@@ -29,6 +29,7 @@ mod sessions;
 mod standing;
 mod step;
 mod stored;
+mod subscribing;
 mod together;
 mod tokens;
 mod transition;

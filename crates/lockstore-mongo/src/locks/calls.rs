@@ -88,7 +88,7 @@ impl Locks {
             }
             if attempts.uncertain && release.token.is_none() {
                 // What the holder acquires from now on is not what was to be released.
-                let now = self.read("looking at a lock", || self.standing_of(key)).await?;
+                let now = attempts.read(self, || self.standing_of(key)).await?;
                 release.token = now.token_of(&release.holder)?;
                 if release.token.is_none() && !now.has_ended(request) {
                     return Err(attempts.unknown());

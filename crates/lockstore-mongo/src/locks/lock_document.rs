@@ -87,9 +87,6 @@ pub(crate) struct StoredWaiter {
     pub(crate) mode: Mode,
     #[serde(rename = "ttlMS", skip_serializing_if = "Option::is_none", default)]
     pub(crate) ttl_ms: Option<i64>,
-    /// Whether it wants the lock without end. What it is handed has an end nevertheless until it has said that it has it.
-    #[serde(skip_serializing_if = "is_false", default)]
-    pub(crate) endless: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) session: Option<i64>,
     /// Until when it waits, unless it gives a sign of life before.

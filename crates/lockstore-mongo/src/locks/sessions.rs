@@ -98,7 +98,7 @@ impl Locks {
     }
 
     /// Hands on what is bound to a session that is over.
-    async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
+    pub(super) async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
         let bound = doc! { "$or": [{ "grants.session": number }, { "waitingSessions": number }] };
         let locks = self.database.collection::<Document>(LOCKS);
         let found =

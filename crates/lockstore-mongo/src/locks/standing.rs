@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bson::Uuid;
 use lockcore::{
-    Change, Command, Holder, Instant, LeaveCause, Limit, Limits, Now, Outcome, Poll, Refusal,
-    Table, Token, Transition, Wait, WaiterId, Want,
+    Change, Command, Holder, Instant, Lease, LeaveCause, Limit, Limits, Now, Outcome, Poll,
+    Refusal, Table, Token, Transition, Wait, WaiterId, Want,
 };
 use lockstore::StoreError;
 
@@ -100,15 +100,22 @@ impl Standing {
         }
     }
 
-    /// Has the grant of a call be the caller's, as if it had got it without a wait.
-    pub(crate) fn claim(&mut self, acquire: &Command, request: Uuid) -> Result<(), Refusal> {
+    /// Has the grant of a call be the caller's, as if it had got it without a wait. Gives its lease.
+    pub(super) fn claim(
+        &mut self,
+        acquire: &Command,
+        request: Uuid,
+    ) -> Result<Option<Lease>, Refusal> {
         let was_joined = self.document.granted_to(request).is_some_and(|grant| grant.joined);
-        self.execute(acquire, request)?;
+        let outcome = self.execute(acquire, request)?;
         let claimed = self.document.grants.iter_mut().find(|grant| grant.request == request);
         if let Some(grant) = claimed {
             grant.joined = was_joined;
         }
-        Ok(())
+        Ok(match outcome {
+            Outcome::Granted(granted) => granted.lease,
+            _ => None,
+        })
     }
 
     /// The number of a wait, for the table.
@@ -298,7 +305,6 @@ impl Standing {
                     holder: holder.as_str().into(),
                     mode: *mode,
                     ttl_ms: ttl.map(millis),
-                    endless: false,
                     session: waiter.session.map(number_of),
                     until: match waiter.wait {
                         Wait::Until(until) => date(until),
@@ -321,13 +327,6 @@ impl Standing {
             | Change::SessionTakenUp { .. }
             | Change::SessionClosing { .. }
             | Change::SessionClosed { .. } => {}
-        }
-    }
-
-    /// Has the last who came want the lock without end.
-    pub(crate) fn wants_no_end(&mut self) {
-        if let Some(waiter) = self.document.waiters.last_mut() {
-            waiter.endless = true;
         }
     }
 
@@ -370,4 +369,4 @@ const BYTES_MAX: usize = 2 * 1024 * 1024;
 const EACH_BYTES: usize = 256;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

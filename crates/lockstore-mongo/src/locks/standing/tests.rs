@@ -6,7 +6,7 @@ use super::*;
 use crate::time::Moment;
 
 /// A lock as a look sees it at that second.
-fn seen(document: Option<LockDocument>, second: u64) -> Look {
+pub(in crate::locks) fn seen(document: Option<LockDocument>, second: u64) -> Look {
     let moment = Moment {
         there: Instant::from_millis(second * 1_000),
         here: Instant::from_millis(second * 1_000),
@@ -15,7 +15,7 @@ fn seen(document: Option<LockDocument>, second: u64) -> Look {
     Look { key: "k".into(), document, sessions, wanted_sessions, moment }
 }
 
-fn acquire(holder: &str, mode: Mode) -> Command {
+pub(in crate::locks) fn acquire(holder: &str, mode: Mode) -> Command {
     Command::Acquire(Acquire {
         key: Key::new("k").unwrap(),
         holder: Holder::new(holder).unwrap(),
@@ -31,7 +31,7 @@ fn size(document: &LockDocument) -> usize {
 }
 
 /// As it is when tokens are written.
-fn granted(mut document: LockDocument) -> LockDocument {
+pub(in crate::locks) fn granted(mut document: LockDocument) -> LockDocument {
     let before = document.last;
     for grant in document.grants.iter_mut().filter(|grant| grant.token < 0) {
         document.last = document.last.max(before - grant.token);
