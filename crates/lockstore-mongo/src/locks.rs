@@ -19,6 +19,7 @@ mod calls;
 mod events;
 mod given_up;
 mod heart;
+mod in_time;
 mod in_transactions;
 mod indexes;
 mod lock_document;

@@ -29,8 +29,8 @@ fn a_lock_changes_once_in_a_transaction() {
     let documents = new_database();
     let written = store.transaction(|tx| {
         tx.collection::<Document>(&documents, "written").insert_one(doc! { "_id": 1 })?;
-        tx.lock("k").holder("h").acquire()?;
-        tx.lock("k").holder("h").acquire()?;
+        let _first = tx.lock("k").holder("h").acquire()?;
+        let _again = tx.lock("k").holder("h").acquire()?;
         Ok::<_, DocumentError>(())
     });
     let error = written.unwrap_err().to_string();

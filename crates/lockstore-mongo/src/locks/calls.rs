@@ -22,8 +22,8 @@ use crate::failure::Failure;
 use crate::time::date;
 
 impl Locks {
-    /// Makes a call, and waits for its answer as long as the call says.
-    pub(crate) async fn answer(
+    /// Makes a call, and waits until it is known what has become of it, or nobody can know.
+    pub(super) async fn answer_at_last(
         self: &Arc<Self>,
         call: LockCall,
         given_up: &mut GivenUp,

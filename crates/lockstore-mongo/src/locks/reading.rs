@@ -1,12 +1,9 @@
 //! Looking at locks without changing them.
 
-use std::sync::Arc;
-
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
 use lockcore::{Holder, Key, Wait};
 use lockstore::presence::{SessionInfo, SessionStanding};
-use lockstore::remote::OnEvents;
 use lockstore::{BreakRecord, HolderInfo, LockInfo, Stats, StoreError};
 use serde::Deserialize;
 
