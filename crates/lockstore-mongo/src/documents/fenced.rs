@@ -15,7 +15,7 @@ use super::batch::{Batch, Merged, first_failed};
 use super::body::{has_label, has_succeeded, name_of, stripped, tells_of_failure, what};
 use super::limit::Limit;
 use super::sending::is_of_network;
-use crate::failure::elsewhere;
+use crate::failure::{self, elsewhere};
 
 /// Why a transaction is over that was not committed.
 #[derive(Debug)]
@@ -149,9 +149,9 @@ impl Documents {
     pub(super) fn failed(&self, error: &Error) -> Failed {
         match error.kind.as_ref() {
             ErrorKind::ServerSelection { .. } => {
-                Failed::Store(self.unreachable(&error.kind.to_string()))
+                Failed::Store(self.unreachable(&failure::reason(error)))
             }
-            _ if is_of_network(error) => Failed::Lost(error.kind.to_string()),
+            _ if is_of_network(error) => Failed::Lost(failure::reason(error)),
             _ => Failed::Store(elsewhere(error)),
         }
     }

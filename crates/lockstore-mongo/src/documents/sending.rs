@@ -10,7 +10,7 @@ use super::again::Again;
 use super::body::{code_of, has_field, has_label, has_succeeded, name_of, stripped, what};
 use super::concerns::takes_write_concern;
 use super::limit::Limit;
-use crate::failure::elsewhere;
+use crate::failure::{self, elsewhere};
 
 /// The session in which a command is sent.
 pub(super) struct Within<'s> {
@@ -84,8 +84,8 @@ impl Documents {
         match self.run_raw(database, body.clone(), session).await {
             Ok(reply) => Ok(judged(reply, name_of(body))),
             Err(error) => match error.kind.as_ref() {
-                ErrorKind::ServerSelection { .. } => Ok(Came::Undone(error.kind.to_string())),
-                _ if is_of_network(&error) => Ok(Came::Unknown(error.kind.to_string())),
+                ErrorKind::ServerSelection { .. } => Ok(Came::Undone(failure::reason(&error))),
+                _ if is_of_network(&error) => Ok(Came::Unknown(failure::reason(&error))),
                 _ => Err(elsewhere(&error)),
             },
         }
