@@ -179,8 +179,3 @@ pub use session::Session;
 pub use store::Store;
 pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};
 pub use wait::WaitFuture;
-
-/// The examples of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
