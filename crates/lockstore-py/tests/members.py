@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -36,29 +34,29 @@ def replica_set():
 
 
 def start(program, port, folder):
+    """Starts a member below a shell, which ends it, and removes its files, when nobody has the other end of its input any more."""
     data = os.path.join(folder, str(port))
     os.mkdir(data)
     where = ["--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", data, "--nounixsocket", "--replSet", "rs0"]
-    small = ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--quiet"]
+    small = ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--wiredTigerEngineConfigString", SMALL_JOURNAL]
     member = subprocess.Popen(
-        [program, *where, *small],
-        stdin=subprocess.DEVNULL,
+        ["sh", "-c", KEEP, data, program, *where, *small],
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=dies_with_its_parent,
+        start_new_session=True,
     )
 
     def listens():
-        assert member.poll() is None, f"{program} has ended with {member.returncode}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return True
 
-    wait_until(listens)
+    wait_until(listens, lambda: f"{program} does not listen")
     return member
 
 
 def end(member):
-    member.kill()
+    member.stdin.close()
     member.wait()
 
 
@@ -71,11 +69,8 @@ def free_ports(count):
         return [one.getsockname()[1] for one in found]
 
 
-def dies_with_its_parent():
-    """Also when that is killed."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+#: Runs a program until the end of the input, and removes the folder that it is called after.
+KEEP = '"$@" <&- & read _; kill -9 $!; wait $!; rm -rf "$0"'
 
-
-#: Loaded before a fork.
-_libc = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
+#: 300 MB of files for each member otherwise.
+SMALL_JOURNAL = "log=(prealloc=false,file_max=8MB)"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pymongo
 import pytest
 from members import replica_set
 
 from lockstore import _kept
+
+# Where the tests of files are that are run here too.
+for folder in ("documents", "prefect"):
+    sys.path.append(str(Path(__file__).parent.parent / folder))
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +38,12 @@ def path(members, client):
             store.close()
     _kept._by_spelling.clear()
     for name in client.list_database_names():
-        if name not in ("admin", "config", "local"):
+        if name == "lockstore":
+            # Its indexes take a while to be made.
             for collection in client[name].list_collection_names():
                 client[name][collection].delete_many({})
+        elif name not in ("admin", "config", "local"):
+            client.drop_database(name)
 
 
 @pytest.fixture
