@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -304,6 +305,19 @@ impl Remote for ReplicaSet {
 
     fn compact(&self) -> Result<bool, StoreError> {
         Err(self.not_here("compacting (`compact`)"))
+    }
+}
+
+impl Drop for ReplicaSet {
+    fn drop(&mut self) {
+        if self.opened_in.clone().detected_fork() {
+            // What a forked child has inherited stays as it is: its parent goes on with the same connections, and the threads that
+            // would let go of them are not here.
+            mem::forget(Arc::clone(&self.locks));
+            mem::forget(Arc::clone(&self.documents));
+            mem::forget(Arc::clone(&self.document_locks));
+            self.threads.forget();
+        }
     }
 }
 

@@ -237,9 +237,14 @@ fn page(event: &Event) -> Option<Page> {
         let rev = lock.rev.to_hex();
         return lock.log.into_iter().find(|(of, _)| *of == rev).map(|(_, page)| page);
     }
-    let update = event.update_description.as_ref()?;
-    let news = update.updated_fields.iter().find(|(field, _)| field.starts_with("log."));
-    bson::deserialize_from_bson(news?.1.clone()).ok()
+    let updated = &event.update_description.as_ref()?.updated_fields;
+    let rev = updated.get_object_id("rev").ok()?.to_hex();
+    // Where the new page comes to stand before another one, MongoDB tells all of the log.
+    let page = match updated.get_document("log") {
+        Ok(log) => log.get(&rev),
+        Err(_) => updated.get(format!("log.{rev}")),
+    };
+    bson::deserialize_from_bson(page?.clone()).ok()
 }
 
 /// Follows the stream for as long as the store is open.
@@ -300,3 +305,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How long until a stream that has ended is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use bson::oid::ObjectId;
+    use bson::{Bson, bson};
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_a_write_is_found_whether_the_log_is_told_in_part_or_whole() {
+        let (rev, earlier) = (ObjectId::from_bytes([1; 12]), ObjectId::from_bytes([2; 12]));
+        let page_of = |write: i64| bson!({ "write": write, "isFree": write == 2, "entries": [] });
+        let part = doc! { "rev": rev, format!("log.{rev}"): page_of(2) };
+        let log = doc! { rev.to_hex(): page_of(2), earlier.to_hex(): page_of(1) };
+        let whole = doc! { "rev": rev, "log": log };
+        for updated in [part, whole] {
+            let page = page(&told(updated)).unwrap();
+            assert!(page.is_free, "it is the second write's");
+        }
+        let touched = doc! { "touched": Bson::ObjectId(rev) };
+        assert!(page(&told(touched)).is_none(), "a guarded write has no page");
+    }
+
+    /// An update, as a change stream tells it.
+    fn told(updated: Document) -> Event {
+        let event = doc! {
+            "_id": { "_data": "82" },
+            "operationType": "update",
+            "ns": { "db": "lockstore", "coll": LOCKS },
+            "documentKey": { "_id": "k" },
+            "updateDescription": { "updatedFields": updated, "removedFields": [], "truncatedArrays": [] },
+        };
+        bson::deserialize_from_document(event).unwrap()
+    }
+}
