@@ -120,6 +120,16 @@ impl Deployment {
         }
     }
 
+    /// How often something is done over and over that is done `rounds` times on a store in a file. A write that most members of a replica set
+    /// have takes a hundred times as long as one in memory.
+    pub fn rounds(self, rounds: usize) -> usize {
+        match self {
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => rounds.div_ceil(20),
+            _ => rounds,
+        }
+    }
+
     /// Compares all that is in a store of this kind with everything. What a replica set has in its files is its own affair.
     ///
     /// # Panics
