@@ -237,9 +237,12 @@ fn page(event: &Event) -> Option<Page> {
         let rev = lock.rev.to_hex();
         return lock.log.into_iter().find(|(of, _)| *of == rev).map(|(_, page)| page);
     }
-    let update = event.update_description.as_ref()?;
-    let news = update.updated_fields.iter().find(|(field, _)| field.starts_with("log."));
-    bson::deserialize_from_bson(news?.1.clone()).ok()
+    let fields = &event.update_description.as_ref()?.updated_fields;
+    let rev = fields.get_object_id("rev").ok()?.to_hex();
+    // The new page, or the log whole, where MongoDB finds that this is shorter.
+    let news = fields.get(format!("log.{rev}"));
+    let news = news.or_else(|| fields.get_document("log").ok()?.get(&rev));
+    bson::deserialize_from_bson(news?.clone()).ok()
 }
 
 /// Follows the stream for as long as the store is open.
