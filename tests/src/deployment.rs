@@ -125,7 +125,7 @@ impl Deployment {
     pub fn rounds(self, rounds: usize) -> usize {
         match self {
             #[cfg(feature = "replica-set")]
-            Self::ReplicaSet => rounds.div_ceil(20),
+            Self::ReplicaSet => rounds.div_ceil(5),
             _ => rounds,
         }
     }

@@ -6,4 +6,6 @@ mod commands;
 #[path = "transactions_conflicts/scenarios.rs"]
 mod embedded;
 #[path = "transactions_conflicts/scenarios.rs"]
+mod replica_set;
+#[path = "transactions_conflicts/scenarios.rs"]
 mod socket;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockstore::remote::Remote;
 use lockstore::{Store, StoreError};
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
@@ -80,6 +81,16 @@ impl ReplicaSetOptions {
     ///
     /// [`ConnectError`].
     pub fn connect(self, address: &str) -> Result<Store, ConnectError> {
+        Ok(Store::remote(self.transport(address)?))
+    }
+
+    /// Connects as [`connect`](Self::connect) does, and gives the way to the replica set alone: for who wants to stand between it and the store, as
+    /// the tests do.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub fn transport(self, address: &str) -> Result<Arc<dyn Remote>, ConnectError> {
         let shown = without_secrets(address);
         let threads = Threads::start()?;
         let parsed = {
@@ -108,7 +119,7 @@ impl ReplicaSetOptions {
         let called: Arc<Path> = Path::new(&shown).into();
         let replica_set = ReplicaSet::new(threads, client, called, &self)?;
         replica_set.prepare()?.map_err(|error| unusable(error.kind.to_string()))?;
-        Ok(Store::remote(Arc::new(replica_set)))
+        Ok(Arc::new(replica_set))
     }
 }
 
