@@ -8,9 +8,7 @@ use lockstore::remote::{
     ClientSessions, Holder, Key, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding,
     Remote,
 };
-use lockstore::{
-    BreakRecord, CheckReport, Clock, Instant, LockInfo, Recovery, Stats, StoreError,
-};
+use lockstore::{BreakRecord, CheckReport, Clock, Instant, LockInfo, Recovery, Stats, StoreError};
 
 /// Its databases have names that no other store's have, which nobody sees who uses it: commands go to the database that is called so, and replies
 /// are told without what the names begin with.
