@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, doc};
+use lockstore::remote::Remote;
 use lockstore::{Store, StoreError};
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
@@ -82,6 +83,16 @@ impl ReplicaSetOptions {
     ///
     /// [`ConnectError`].
     pub fn connect(self, address: &str) -> Result<Store, ConnectError> {
+        Ok(Store::remote(self.transport(address)?))
+    }
+
+    /// Connects as [`connect`](Self::connect) does, and gives the way to the replica set alone: for who wants to stand between it and the store, as
+    /// the tests do.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub fn transport(self, address: &str) -> Result<Arc<dyn Remote>, ConnectError> {
         let shown = without_secrets(address);
         let threads = Threads::start()?;
         let parsed = {
@@ -117,7 +128,7 @@ impl ReplicaSetOptions {
         let called: Arc<Path> = Path::new(&shown).into();
         let replica_set = ReplicaSet::new(threads, client, called, &self)?;
         replica_set.prepare()?.map_err(|error| unusable(failure::reason(&error)))?;
-        Ok(Store::remote(Arc::new(replica_set)))
+        Ok(Arc::new(replica_set))
     }
 }
 
