@@ -113,6 +113,8 @@ impl ReplicaSetOptions {
             .server_selection_timeout
             .map_or(self.patience, |timeout| timeout.min(self.patience));
         options.server_selection_timeout = Some(patience);
+        // What has become of a write is known by its number.
+        options.retry_writes = Some(true);
         options.app_name.get_or_insert_with(|| "lockstore".into());
         let unusable = |reason: String| ConnectError::Unusable { address: shown.clone(), reason };
         // The driver looks at its members on these threads from here on.

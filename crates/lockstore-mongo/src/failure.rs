@@ -10,7 +10,7 @@ use mongodb::error::{
 };
 
 /// What an error of the driver means for what was asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// It came too late, or beside another's: look again.
     Conflict,

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bson::{RawDocument, RawDocumentBuf};
-use lockcore::{Holder, Instant, Key};
+use lockcore::{Holder, Instant, Key, SessionId};
 use lockstore::presence::SessionInfo;
 use lockstore::remote::{
     ClientSessions, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding, Remote,
+    SessionLife,
 };
 use lockstore::{
     BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, Stats, StoreError,
@@ -211,6 +212,10 @@ impl Remote for ReplicaSet {
         });
         self.closing.store(CLOSED, Ordering::SeqCst);
         closed
+    }
+
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        self.locks.session_life(session)
     }
 
     fn call(&self, call: LockCall) -> LockAnswer {

@@ -105,6 +105,7 @@ mod call;
 mod client_sessions;
 mod outstanding;
 pub mod serving;
+mod session_life;
 mod through_commands;
 
 pub(crate) mod document_locks;
@@ -121,7 +122,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use docquery::ErrorCode;
 pub use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Release,
-    Renew, Wait, WaitUntilFree,
+    Renew, SessionId, Wait, WaitUntilFree,
 };
 
 use crate::clock::Clock;
@@ -133,6 +134,7 @@ use crate::recovery::Recovery;
 pub use call::{LockAnswer, LockCall};
 pub use client_sessions::{ClientSession, ClientSessions};
 pub use outstanding::{Left, OnAnswer, OnEvents, OnReply, Outstanding};
+pub use session_life::SessionLife;
 pub(crate) use transaction::RemoteTransaction;
 
 /// The code of [`StoreError::Poisoned`]. Replies about documents have it in `errInfo.storeError`.
@@ -195,6 +197,13 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// Whether [`LockManager::release_lock`](crate::LockManager::release_lock) of a key that nobody holds is an error. Default no.
     fn strict_release(&self) -> bool {
         false
+    }
+
+    /// How long a session surely lives that this process has opened there, where it is over unless the process gives signs of life. Default: that is
+    /// not known.
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        let _ = session;
+        None
     }
 
     /// Makes a call about a lock, and waits for its answer as long as the call says.
