@@ -28,6 +28,7 @@ mod standing;
 mod tokens;
 mod transition;
 mod turns;
+mod upkeep;
 mod watching;
 
 use std::path::Path;
