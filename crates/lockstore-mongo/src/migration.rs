@@ -98,7 +98,7 @@ pub struct Report {
 pub enum Ended {
     /// All that was left to do.
     Migrated(Report),
-    /// Nothing: an earlier run was finished at that time.
+    /// Nothing: earlier runs have migrated all of it, the last of them at that time.
     Already(DateTime),
 }
 
@@ -108,7 +108,7 @@ impl Migration {
         Self { source, target, databases: None, leaves_behind: false, again: false }
     }
 
-    /// Of these databases only. Locks are migrated in any case.
+    /// Of these databases only; of none, only the locks. Others may follow in later runs; the locks are migrated by the first.
     #[must_use]
     pub fn databases(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.databases = Some(names.into_iter().map(Into::into).collect());
@@ -152,10 +152,15 @@ impl Migration {
             journal.forget()?;
             head = None;
         }
-        if let Some(Head { state: State::Finished, finished_at, begun_at, .. }) = head {
-            return Ok(Ended::Already(finished_at.unwrap_or(begun_at)));
+        let plan = Plan::of(&self.source, self.databases.as_deref())?;
+        if let Some(Head { state: State::Finished, finished_at: Some(at), .. }) = head
+            && journal.has_all(&plan)?
+        {
+            return Ok(Ended::Already(at));
         }
-        let plan = self.checked_plan(&journal)?;
+        // Whoever has moved its locks, and now moves more documents, may have released them since.
+        let with_locks = head.as_ref().is_none_or(|head| head.finished_at.is_none());
+        self.check(&plan, &journal, with_locks)?;
         observed.tell(Step::Planned { plan: &plan, resumed: head.is_some() })?;
         for collection in &plan.collections {
             indexes::try_out(&self.target, collection)?;
@@ -168,8 +173,12 @@ impl Migration {
             finished_at: None,
         });
         journal.set_head(&head)?;
-        let mut report = self.copy(&plan, &journal, &observed)?;
-        let found = self.differences(&plan, &journal, &observed, repairs, Some(When::Compared))?;
+        let mut report = self.copy(&plan, &journal, &observed, with_locks)?;
+        let mut found =
+            self.differences(&plan, &journal, &observed, repairs, Some(When::Compared))?;
+        if with_locks {
+            found.extend(locks::differences(&self.source, &self.target, &journal)?);
+        }
         if !found.is_empty() {
             head.state = State::Differs;
             journal.set_head(&head)?;
@@ -200,7 +209,8 @@ impl Migration {
         let observed = Observed::new(observe);
         let journal = self.journal()?;
         let plan = Plan::of(&self.source, self.databases.as_deref())?;
-        let found = self.differences(&plan, &journal, &observed, false, None)?;
+        let mut found = self.differences(&plan, &journal, &observed, false, None)?;
+        found.extend(locks::differences(&self.source, &self.target, &journal)?);
         if found.is_empty() { Ok(plan) } else { Err(self.differs(found)) }
     }
 
@@ -224,12 +234,16 @@ impl Migration {
         process(&self.source).is_some_and(|source| process(&self.target) == Some(source))
     }
 
-    /// What there is to be migrated, if it can be.
-    fn checked_plan(&self, journal: &Journal<'_>) -> Result<Plan, MigrationError> {
-        let plan = Plan::of(&self.source, self.databases.as_deref())?;
+    /// Whether what there is can be migrated.
+    fn check(
+        &self,
+        plan: &Plan,
+        journal: &Journal<'_>,
+        with_locks: bool,
+    ) -> Result<(), MigrationError> {
         if !self.leaves_behind && (!plan.bound.is_empty() || plan.waiters > 0) {
             let (from, waiters) = (self.source.to_string(), plan.waiters);
-            return Err(MigrationError::InUse { from, bound: plan.bound, waiters });
+            return Err(MigrationError::InUse { from, bound: plan.bound.clone(), waiters });
         }
         plan.check(&self.target)?;
         for PlannedCollection { namespace, .. } in &plan.collections {
@@ -238,8 +252,7 @@ impl Migration {
                 return Err(MigrationError::Occupied { to, namespace });
             }
         }
-        locks::check_free(&self.source, &self.target, journal)?;
-        Ok(plan)
+        if with_locks { locks::check_free(&self.source, &self.target, journal) } else { Ok(()) }
     }
 
     /// Whether there are documents in a collection of the target.
@@ -254,6 +267,7 @@ impl Migration {
         plan: &Plan,
         journal: &Journal<'_>,
         observed: &Observed<'_>,
+        with_locks: bool,
     ) -> Result<Report, MigrationError> {
         let Self { source, target, .. } = self;
         let mut report = Report {
@@ -273,7 +287,9 @@ impl Migration {
                 journal.set_filled(namespace, &Filled::default())?;
             }
             plan::create(target, collection)?;
-            if !collection.is_view() {
+            if collection.is_view() {
+                journal.set_filled(namespace, &Filled { done: true, ..Filled::default() })?;
+            } else {
                 let already = filled.map_or(0, |filled| filled.documents.unsigned_abs());
                 observed.tell(Step::Copying { namespace, already })?;
                 report.documents += copying::copy(source, target, namespace, journal, observed)?;
@@ -286,16 +302,18 @@ impl Migration {
                 report.indexes += indexes::create(target, collection, When::Full)?;
             }
         }
-        observed.tell(Step::Locking { locks: plan.locks })?;
         report.next_token = locks::raise_tokens(source, target)?;
-        report.locks = locks::copy(source, target, journal, observed)?;
+        if with_locks {
+            observed.tell(Step::Locking { locks: plan.locks })?;
+            report.locks = locks::copy(source, target, journal, observed)?;
+        }
         for collection in plan.collections.iter().filter(|collection| !collection.is_view()) {
             report.document_locks += document_locks::copy(source, target, collection, observed)?;
         }
         Ok(report)
     }
 
-    /// In what the target is not as the source, but for indexes that are made later.
+    /// In what the documents and indexes of the target are not as those of the source, but for indexes that are made later.
     fn differences(
         &self,
         plan: &Plan,
@@ -312,7 +330,6 @@ impl Migration {
             found.extend(comparison.differences(collection)?);
         }
         found.extend(self.index_differences(plan, later)?);
-        found.extend(locks::differences(source, target, journal)?);
         for collection in &plan.collections {
             found.extend(document_locks::differences(source, target, collection)?);
         }

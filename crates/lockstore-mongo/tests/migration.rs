@@ -421,6 +421,46 @@ fn a_migration_to_a_replica_set_that_was_ended_anywhere_goes_on() {
 }
 
 #[test]
+fn more_databases_follow_in_later_runs_and_locks_are_not_acquired_again() {
+    let stores = Stores::files().filled(30);
+    hold(stores.from.store(), "k", "ada", None, false);
+    let report = migrated(&stores.migration_of_locks());
+    assert_eq!((report.documents, report.locks), (0, 1));
+    stores.to.store().release("k", "ada", None).unwrap();
+    let report = migrated(&stores.migration());
+    assert_eq!((report.documents, report.locks), (30, 0));
+    assert!(!stores.to.store().is_locked("k").unwrap(), "it was released there");
+    for migration in [stores.migration(), stores.migration_of_locks()] {
+        assert!(matches!(migration.run(&mut go_on).unwrap(), Ended::Already(_)));
+    }
+    // What was dropped there comes back when it is asked for.
+    stores.there().drop().unwrap();
+    assert!(matches!(stores.migration().run(&mut go_on).unwrap(), Ended::Already(_)));
+    assert_eq!(migrated(&stores.migration().again(true)).documents, 30);
+}
+
+#[test]
+fn the_largest_documents_go_there_and_back() {
+    let stores = Stores::to_a_set();
+    let large = |id: i32, first: Bson| {
+        let without = doc! { "_id": id, "first": first.clone(), "text": "" };
+        let room = (16 << 20) - RawDocumentBuf::try_from(&without).unwrap().as_bytes().len();
+        doc! { "_id": id, "first": first, "text": "x".repeat(room) }
+    };
+    let empty = Bson::Timestamp(Timestamp { time: 0, increment: 0 });
+    stores.jobs().insert_one(large(1, Bson::Null)).unwrap();
+    stores.jobs().insert_one(large(2, Bson::Int32(1))).unwrap();
+    let shorter = doc! { "_id": 3, "first": empty, "text": "x".repeat(15 << 20) };
+    put(&stores.jobs(), &[RawDocumentBuf::try_from(&shorter).unwrap()]);
+    let before = raw(&stores.jobs());
+    migrated(&stores.migration());
+    assert_eq!(raw(&stores.there()), before);
+    let back = stores.back();
+    migrated(&back.migration());
+    assert_eq!(raw(&back.there()), before);
+}
+
+#[test]
 fn what_is_copied_is_not_copied_again() {
     let stores = Stores::files().filled(4_500);
     let mut batches = 0;

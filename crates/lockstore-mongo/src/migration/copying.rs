@@ -90,7 +90,9 @@ fn insert(
         return Ok(Vec::new());
     }
     let mut all = RawArrayBuf::new();
-    documents.iter().for_each(|document| all.push(document.clone()));
+    for document in documents {
+        all.push(document.clone());
+    }
     let command = rawdoc! {
         "insert": namespace.collection.as_str(),
         "documents": all,

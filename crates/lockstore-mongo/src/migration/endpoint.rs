@@ -50,7 +50,7 @@ impl Endpoint {
     }
 
     /// A replica set whose locks are in the database `own`: [`ReplicaSetOptions::database`](crate::ReplicaSetOptions::database), by default
-    /// `"lockstore"`. The `name` has no secrets in it.
+    /// [`DATABASE`](crate::ReplicaSetOptions::DATABASE). The `name` has no secrets in it.
     pub fn replica_set(store: Store, name: impl Into<String>, own: impl Into<String>) -> Self {
         Self { store, name: name.into(), kind: Kind::ReplicaSet(own.into()) }
     }

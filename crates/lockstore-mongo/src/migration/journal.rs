@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Endpoint, JOURNALS, Namespace};
 use super::error::MigrationError;
+use super::plan::Plan;
 
 /// The journal of the migration from one source, in the target's collection `migrations`.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct Head {
     pub(super) from: String,
     pub(super) state: State,
     pub(super) begun_at: DateTime,
+    /// When all that was there at the time was finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) finished_at: Option<DateTime>,
 }
@@ -94,9 +96,24 @@ impl<'e> Journal<'e> {
         Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
+    /// Whether all collections of a plan are copied.
+    pub(super) fn has_all(&self, plan: &Plan) -> Result<bool, MigrationError> {
+        for collection in &plan.collections {
+            if !self.filled(&collection.namespace)?.is_some_and(|filled| filled.done) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Notes locks before they are acquired.
     pub(super) fn add_taken(&self, taken: &[Taken]) -> Result<(), MigrationError> {
-        taken.iter().try_for_each(|taken| self.write(self.of_lock(taken), taken))
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let entries = taken.iter().map(|what| Entry { id: self.of_lock(what), what });
+        let added = self.documents().insert_many(entries).run();
+        added.map(drop).map_err(|error| self.target.failed(error))
     }
 
     /// The locks that this migration has acquired, or was about to.
