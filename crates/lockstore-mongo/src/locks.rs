@@ -31,6 +31,7 @@ mod together;
 mod tokens;
 mod transition;
 mod turns;
+mod upkeep;
 mod watching;
 
 use std::path::Path;

@@ -4,10 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use lockstore::bson::{Bson, DateTime, Document, doc, rawdoc};
-use lockstore::{
-    Collection, DocumentLock, IndexModel, LOCK_KEY,
-    ReleaseDocumentError, Store,
-};
+use lockstore::{Collection, DocumentLock, IndexModel, LOCK_KEY, ReleaseDocumentError, Store};
 use lockstore_tests::machine::secs;
 use lockstore_tests::patience::eventually;
 
