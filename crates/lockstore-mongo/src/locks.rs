@@ -35,6 +35,7 @@ mod together;
 mod tokens;
 mod transition;
 mod turns;
+mod upkeep;
 mod watching;
 mod written;
 

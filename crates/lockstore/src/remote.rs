@@ -28,6 +28,8 @@
 //! | `lockNextEvents`: subscription | | `events`: at least one, as soon as there is one |
 //! | `lockUnsubscribe`: subscription | | |
 //! | `lockStats`: 1, `lockRecovery`: 1, `lockCheck`: 1 | | figures |
+//! | `lockStoreId`: 1 | | `id` |
+//! | `lockReserveTokens`: token | | `token`: the lowest that a grant can get from now on |
 //! | `lockBackup`: path | | |
 //! | `lockCompact`: 1 | | `moved` |
 //!
@@ -84,6 +86,7 @@
 //! | 100000010 | `LockSessionEnded` | |
 //! | 100000011 | `LockWaitCancelled` | |
 //! | 100000012 | `LockSubscriptionUnknown` | |
+//! | 100000013 | `LockTokensTooHigh` | `token`, `max` |
 //! | 100000021 | `StorePoisoned` | `cause` |
 //! | 100000022 | `StoreClosed` | |
 //! | 100000023 | `StoreForked` | `openedBy` |
@@ -118,11 +121,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawDocument, RawDocumentBuf, Uuid};
 use docquery::ErrorCode;
 pub use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Release,
-    Renew, SessionId, Wait, WaitUntilFree,
+    Renew, SessionId, Token, Wait, WaitUntilFree,
 };
 
 use crate::clock::Clock;
@@ -131,6 +134,7 @@ use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
 use crate::presence::SessionInfo;
 use crate::recovery::Recovery;
+use crate::tokens::ReserveTokensError;
 pub use call::{LockAnswer, LockCall};
 pub use client_sessions::{ClientSession, ClientSessions};
 pub use outstanding::{Left, OnAnswer, OnEvents, OnReply, Outstanding};
@@ -295,6 +299,24 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     fn stats(&self) -> Result<Stats, StoreError> {
         through_commands::stats(self)
+    }
+
+    /// Tells the store from all others.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn id(&self) -> Result<Uuid, StoreError> {
+        through_commands::id(self)
+    }
+
+    /// Has all grants from now on get tokens that are `at_least` this, and gives the lowest that one can get.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveTokensError`].
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        through_commands::reserve_tokens(self, at_least)
     }
 
     /// What the opening of the store found.

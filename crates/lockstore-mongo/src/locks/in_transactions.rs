@@ -11,7 +11,7 @@ use super::look::Look;
 use super::standing::Standing;
 use super::stored::number_of;
 use crate::documents::{Applied, Later, LockTransitions};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 impl LockTransitions for Locks {
     fn look(&self, call: LockCall) -> Later<'_, Result<Result<LockCall, Refusal>, StoreError>> {
@@ -45,7 +45,7 @@ impl LockTransitions for Locks {
             match self.apply_in(session, call).await {
                 Ok(applied) => Ok(applied),
                 Err(Failure::Conflict) => Ok(Applied::Conflict("a lock has changed".into())),
-                Err(Failure::Unknown(error)) => Ok(Applied::Conflict(error.kind.to_string())),
+                Err(Failure::Unknown(error)) => Ok(Applied::Conflict(failure::reason(&error))),
                 Err(failure) => Err(failure.told("a change of a lock", &self.address)),
             }
         })

@@ -8,6 +8,7 @@ use lockcore::{Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
 use mongodb::options::ReadConcern;
+use rustix::system::uname;
 
 use super::attempts::Attempts;
 use super::look::concern;
@@ -71,7 +72,8 @@ impl Locks {
         // An upsert, so that the time is the primary's.
         let until = self.lives_from_now();
         let born = vec![doc! { "$set": {
-            "until": until, "closed": false, "openedAt": bson!("$$NOW"), "pid": std::process::id(),
+            "until": until, "closed": false, "openedAt": bson!("$$NOW"),
+            "host": { "$literal": host() }, "pid": std::process::id(),
         } }];
         let inserted = self
             .database
@@ -147,6 +149,11 @@ impl Locks {
         let buried = sessions.update_many(lapsed, closed).write_concern(self.majority.clone());
         buried.await.map(drop).map_err(Failure::of_reading)
     }
+}
+
+/// What this machine calls itself, for who lists sessions.
+fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// When a session that is over is forgotten, as an index of its `until` has it.
