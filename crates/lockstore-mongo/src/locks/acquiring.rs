@@ -77,6 +77,10 @@ impl Locks {
                 None => Willing::Look,
                 Some(_) => Willing::Wait,
             };
+            if let Some(watch) = &watch {
+                // What is told from here on may be newer than what is seen.
+                watch.sees_to(None);
+            }
             let is_uncertain = attempts.uncertain;
             let step = Step::Acquire { acquiring: acquiring.clone(), willing, is_uncertain };
             let taken = match place.take() {

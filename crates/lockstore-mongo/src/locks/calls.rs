@@ -18,6 +18,7 @@ use super::step::{Step, Taken};
 use super::stored::{number, number_of};
 use super::transition::Audit;
 use super::turns::Place;
+use super::watching::Watch;
 use crate::failure::Failure;
 use crate::time::date;
 
@@ -207,8 +208,11 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "waiting for a lock to be free", wanted.wait);
         let (key, session) = (wanted.key.as_str(), wanted.session.map(number_of));
-        let mut watch = None;
+        let mut watch: Option<Watch> = None;
         loop {
+            if let Some(watch) = &watch {
+                watch.sees_to(None);
+            }
             let now = self.now();
             let look = match self.look_at(key, session, now).await {
                 Ok(look) => look,
@@ -221,7 +225,7 @@ impl Locks {
             // Whoever waits is told by the watch, not by the table.
             let once = WaitUntilFree { wait: Wait::No, ..wanted.clone() };
             let decided = standing.execute(&Command::WaitUntilFree(once), Uuid::new());
-            let was_free = watch.as_ref().is_some_and(super::watching::Watch::was_free);
+            let was_free = watch.as_ref().is_some_and(Watch::was_free);
             let refusal = match decided {
                 Ok(outcome) if watch.is_none() => return Ok(LockAnswer::Done(outcome)),
                 Ok(_) => return Ok(LockAnswer::Left(LeaveCause::Free)),

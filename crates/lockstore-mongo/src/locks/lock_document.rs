@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{Entry, Log};
 
-/// A lock as it stands in the collection `locks`. It is written whole, by whoever has seen the `rev` before; a lock that nobody holds keeps
-/// its document for an hour.
+/// A lock as it stands in the collection `locks`. It is written by whoever has seen the `rev` before; a lock that nobody holds
+/// keeps its document for an hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LockDocument {

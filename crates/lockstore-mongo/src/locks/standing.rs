@@ -61,11 +61,16 @@ impl Standing {
     pub(crate) fn execute(&mut self, command: &Command, request: Uuid) -> Result<Outcome, Refusal> {
         self.request = Some(request);
         self.acquires = matches!(command, Command::Acquire(_));
-        if let Command::Acquire(acquire) = command {
-            self.check_room(&acquire.holder)?;
-        }
         let now = Now { instant: self.now, stamp: self.now.millis_floor() };
         let transition = self.table.decide(now, command)?;
+        let comes = match &transition.outcome {
+            Outcome::Waiting(_) => true,
+            Outcome::Granted(granted) => !granted.rejoined,
+            _ => false,
+        };
+        if let (true, Command::Acquire(acquire)) = (comes, command) {
+            self.check_room(&acquire.holder)?;
+        }
         let outcome = transition.outcome.clone();
         self.apply(&transition);
         Ok(outcome)
@@ -74,9 +79,6 @@ impl Standing {
     /// Whether there is room for one more in the document.
     fn check_room(&self, holder: &Holder) -> Result<(), Refusal> {
         let LockDocument { grants, waiters, .. } = &self.document;
-        if grants.iter().any(|grant| grant.holder == holder.as_str()) {
-            return Ok(());
-        }
         let holders = grants.iter().map(|grant| grant.holder.len());
         let names = holders.chain(waiters.iter().map(|waiter| waiter.holder.len()));
         let bytes: usize = names.chain([holder.len()]).map(|name| name + EACH_BYTES).sum();
