@@ -679,3 +679,34 @@ fn names_that_a_replica_set_keeps_for_itself_are_refused() {
     let missing = stores.migration_of_locks().databases(["nowhere"]);
     assert!(matches!(missing.run(&mut go_on), Err(MigrationError::NoSuchDatabase { .. })));
 }
+
+/// What a file cannot have, another replica set can.
+#[test]
+fn options_and_views_go_from_one_replica_set_to_another() {
+    let other = ReplicaSet::start().unwrap();
+    let store = ReplicaSetOptions::new().connect(&other.uri()).unwrap();
+    let to = Endpoint::replica_set(store, "the other set", ReplicaSetOptions::DATABASE);
+    let stores = Stores { from: set(), to, database: new_database() };
+    let run = |command: RawDocumentBuf| {
+        let reply = stores.from.store().database(&stores.database).run_command(&command);
+        assert_eq!(reply.get_f64("ok").ok(), Some(1.0), "{reply:?}");
+    };
+    run(rawdoc! { "create": "jobs", "collation": { "locale": "en", "strength": 2 } });
+    run(
+        rawdoc! { "insert": "jobs", "documents": [{ "_id": "b", "n": 1 }, { "_id": "A" }, { "_id": "C", "n": "x" }] },
+    );
+    run(rawdoc! { "collMod": "jobs", "validator": { "n": { "$type": "int" } } });
+    run(
+        rawdoc! { "createIndexes": "jobs", "indexes": [{ "key": { "text": "text" }, "name": "t", "collation": { "locale": "simple" } }] },
+    );
+    run(rawdoc! { "create": "seen", "viewOn": "jobs", "pipeline": [{ "$match": { "n": 1 } }] });
+    let report = migrated(&stores.migration());
+    assert_eq!((report.collections, report.documents, report.indexes), (2, 3, 1));
+    assert_eq!(raw(&stores.there()), raw(&stores.jobs()));
+    let seen = stores.to.store().database(&stores.database).collection::<Document>("seen");
+    assert_eq!(seen.count_documents(doc! {}).run().unwrap(), 1);
+    stores.migration().compare(&mut go_on).unwrap();
+    run(rawdoc! { "create": "few", "capped": true, "size": 4_096 });
+    let refused = stores.migration().run(&mut go_on);
+    assert!(matches!(refused, Err(MigrationError::Unsupported { .. })), "{refused:?}");
+}
