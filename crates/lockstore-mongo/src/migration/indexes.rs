@@ -1,7 +1,7 @@
 //! The indexes of collections.
 
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
-use lockstore::ErrorCode;
+use lockstore::{DocumentError, ErrorCode};
 
 use super::difference::{Difference, How};
 use super::endpoint::{Endpoint, JOURNALS, Namespace};
@@ -87,11 +87,14 @@ fn create_in(
         specs.push(spec.map_err(|_| target.senseless("an index"))?);
     }
     let command = rawdoc! { "createIndexes": place.collection.as_str(), "indexes": specs };
-    target.run(&place.database, &command).map(drop).map_err(|error| MigrationError::Index {
-        to: target.to_string(),
-        namespace: of.namespace.clone(),
-        error: Box::new(error),
-    })
+    match target.run(&place.database, &command) {
+        Ok(_) => Ok(()),
+        Err(error @ DocumentError::Store(_)) => Err(target.failed(error)),
+        Err(error) => {
+            let (to, namespace) = (target.to_string(), of.namespace.clone());
+            Err(MigrationError::Index { to, namespace, error: Box::new(error) })
+        }
+    }
 }
 
 /// In what the indexes of two collections differ. Those of one `when` are looked at, or all.

@@ -1,11 +1,15 @@
 //! Migrations that were cut short, and comparisons.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use bson::doc;
+use bson::{doc, rawdoc};
 use lockstore::IndexModel;
-use lockstore_mongo::migration::{Difference, Ended, How, MigrationError, Step};
+use lockstore_mongo::migration::{
+    Difference, Ended, Endpoint, How, Migration, MigrationError, Selection, Step,
+};
 
+use crate::cut_off::CutOff;
 use crate::support::{Stores, file, go_on, hold, migrated, raw};
 
 /// Ends a migration at each of its steps in turn, and runs it again.
@@ -56,9 +60,53 @@ fn goes_on(stores: impl Fn() -> Stores, documents: i32, step: usize) {
     }
 }
 
+/// Whatever the last thing was that the target was told: it is cut off after one command, after two ...
 #[test]
-fn a_migration_between_files_that_was_ended_anywhere_goes_on() {
-    goes_on(Stores::files, 2_500, 1);
+fn a_migration_whose_target_is_cut_off_anywhere_goes_on() {
+    let mut commands = 0;
+    loop {
+        let stores = Stores::files().filled(1_100);
+        let jobs = stores.jobs();
+        jobs.create_index(IndexModel::new(doc! { "kind": 1 })).unwrap();
+        let expiring = IndexModel::new(doc! { "at": 1 }).expire_after(Duration::from_secs(3_600));
+        jobs.create_index(expiring).unwrap();
+        hold(stores.from.store(), "k", "ada", None, false);
+        hold(stores.from.store(), "l", "bob", None, true);
+        let lock = rawdoc! { "lockDocument": "jobs", "filter": { "_id": 5 }, "lockId": "worker" };
+        stores.from.store().database(&stores.database).run_command(&lock);
+        let cut_off = Endpoint::file(CutOff::after(commands, stores.to.store()), "cut off");
+        let selection = Selection::databases([&stores.database]);
+        let migration = Migration::new(stores.from.clone(), cut_off).only(selection);
+        let was_whole = match migration.run(&mut go_on) {
+            Err(error @ MigrationError::Store { .. }) => {
+                assert!(error.to_string().contains("the store is closed"), "{error}");
+                false
+            }
+            ended => matches!(ended.unwrap(), Ended::Migrated(_)),
+        };
+        if !was_whole {
+            migrated(&stores.migration());
+        }
+        assert_eq!(
+            stores.migration().run(&mut go_on).map(|it| matches!(it, Ended::Already(_))).ok(),
+            Some(true)
+        );
+        stores.migration().compare(&mut go_on).unwrap();
+        let (to, there) = (stores.to.store(), stores.there());
+        assert!(to.is_lock_holder("k", "ada").unwrap() && to.is_lock_holder("l", "bob").unwrap());
+        assert_eq!(to.list("", None, 10).unwrap().len(), 2);
+        let locked = there.locked_documents().unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        assert!(
+            matches!(&*locked, [it] if it.lock_id == "worker" && it.token.is_some()),
+            "{locked:?}"
+        );
+        assert_eq!(there.list_indexes().unwrap().len(), 3);
+        if was_whole {
+            assert!(commands > 30, "only {commands} commands");
+            return;
+        }
+        commands += 1;
+    }
 }
 
 #[test]
