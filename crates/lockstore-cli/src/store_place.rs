@@ -25,10 +25,10 @@ pub(crate) struct StoreArgs {
     #[arg(global = true, help_heading = HEADING)]
     store: Option<PathBuf>,
     /// How long to wait for a turn while another process has the file open, or for its server or the replica set to
-    /// answer
-    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
+    /// answer [default: 10s, and 30s for a replica set, which may have to elect a primary]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     #[arg(allow_hyphen_values = true, global = true, help_heading = HEADING)]
-    store_timeout: Duration,
+    store_timeout: Option<Duration>,
 }
 
 /// Where a store is that was named.
@@ -61,11 +61,13 @@ impl StoreArgs {
         named: &Path,
         program: &Program,
     ) -> Result<StorePlace, Failure> {
-        let timeout = self.store_timeout;
         let clock = SystemClock::new().map_err(|error| {
             Failure::store(format!("the machine's clock and boot id cannot be read: {error}"))
         })?;
-        let at = if let Some(address) = ReplicaSetAddress::parse(named)? {
+        let address = ReplicaSetAddress::parse(named)?;
+        let usual = if address.is_some() { REPLICA_SET_TIMEOUT } else { FILE_TIMEOUT };
+        let timeout = self.store_timeout.unwrap_or(usual);
+        let at = if let Some(address) = address {
             At::ReplicaSet(address)
         } else {
             // Commands that are run may have another working directory.
@@ -182,5 +184,10 @@ impl StorePlace {
 
 /// The environment variable that names the store.
 pub(crate) const VARIABLE: &str = "LOCKSTORE_PATH";
+
+/// How long to wait for a turn, or for a server, where nobody says.
+const FILE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a replica set: an election takes up to 15 s.
+const REPLICA_SET_TIMEOUT: Duration = Duration::from_secs(30);
 
 const HEADING: &str = "The store";

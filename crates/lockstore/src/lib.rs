@@ -182,8 +182,3 @@ pub use store::Store;
 pub use tokens::ReserveTokensError;
 pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};
 pub use wait::WaitFuture;
-
-/// The examples of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -108,6 +108,7 @@ mod call;
 mod client_sessions;
 mod outstanding;
 pub mod serving;
+mod session_life;
 mod through_commands;
 
 pub(crate) mod document_locks;
@@ -124,7 +125,7 @@ use bson::{RawDocument, RawDocumentBuf, Uuid};
 use docquery::ErrorCode;
 pub use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Release,
-    Renew, Token, Wait, WaitUntilFree,
+    Renew, SessionId, Token, Wait, WaitUntilFree,
 };
 
 use crate::clock::Clock;
@@ -137,6 +138,7 @@ use crate::tokens::ReserveTokensError;
 pub use call::{LockAnswer, LockCall};
 pub use client_sessions::{ClientSession, ClientSessions};
 pub use outstanding::{Left, OnAnswer, OnEvents, OnReply, Outstanding};
+pub use session_life::SessionLife;
 pub(crate) use transaction::RemoteTransaction;
 
 /// The code of [`StoreError::Poisoned`]. Replies about documents have it in `errInfo.storeError`.
@@ -199,6 +201,13 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// Whether [`LockManager::release_lock`](crate::LockManager::release_lock) of a key that nobody holds is an error. Default no.
     fn strict_release(&self) -> bool {
         false
+    }
+
+    /// How long a session surely lives that this process has opened there, where it is over unless the process gives signs of life. Default: that is
+    /// not known.
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        let _ = session;
+        None
     }
 
     /// Makes a call about a lock, and waits for its answer as long as the call says.

@@ -54,6 +54,7 @@ pub(crate) mod field {
     pub(crate) const NUMBER: &str = "number";
     pub(crate) const OPENED_BY: &str = "openedBy";
     pub(crate) const PATH: &str = "path";
+    pub(crate) const HOST: &str = "host";
     pub(crate) const PID: &str = "pid";
     pub(crate) const PID_NAMESPACE: &str = "pidNamespace";
     pub(crate) const QUEUE_MAX: &str = "queueMax";

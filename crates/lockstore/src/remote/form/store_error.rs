@@ -173,8 +173,8 @@ mod tests {
             codes.push(code.number());
 
             let about_locks = reply(&error);
-            let come = of(&about_locks).expect("it is known by its code");
-            assert_eq!(come.to_string(), error.to_string());
+            let known = of(&about_locks).expect("it is known by its code");
+            assert_eq!(known.to_string(), error.to_string());
             assert_eq!(about_locks.get_i32("code").unwrap(), code.number());
             let back = expect_success(&about_locks).unwrap_err();
             assert_eq!(format!("{back:?}"), format!("{error:?}"));
