@@ -8,15 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bson::{RawDocument, RawDocumentBuf};
-use lockcore::{Holder, Instant, Key};
+use bson::{RawDocument, RawDocumentBuf, Uuid};
+use lockcore::{Holder, Instant, Key, SessionId, Token};
 use lockstore::presence::SessionInfo;
 use lockstore::remote::{
     ClientSessions, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding, Remote,
+    SessionLife,
 };
 use lockstore::{
-    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, Stats, StoreError,
-    SystemClock,
+    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, ReserveTokensError,
+    Stats, StoreError, SystemClock,
 };
 use mongodb::Client;
 
@@ -213,6 +214,10 @@ impl Remote for ReplicaSet {
         closed
     }
 
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        self.locks.session_life(session)
+    }
+
     fn call(&self, call: LockCall) -> LockAnswer {
         if let Err(error) = self.check_admits(&call) {
             return LockAnswer::Failed(error);
@@ -287,6 +292,16 @@ impl Remote for ReplicaSet {
 
     fn stats(&self) -> Result<Stats, StoreError> {
         self.run(|locks| async move { locks.stats().await })
+    }
+
+    fn id(&self) -> Result<Uuid, StoreError> {
+        self.run(|locks| async move { locks.id().await })
+    }
+
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        self.check_usable()?;
+        let locks = Arc::clone(&self.locks);
+        self.threads.run(async move { locks.reserve_tokens(at_least).await })?
     }
 
     /// Nothing is recovered here: the replica set has never been closed.
