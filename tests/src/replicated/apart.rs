@@ -158,6 +158,8 @@ fn told(reply: &RawDocument, prefix: &str) -> RawDocumentBuf {
 
 fn told_value(value: RawBsonRef<'_>, prefix: &str) -> RawBson {
     match value {
+        // The key behind a document's lock, by which it is released.
+        RawBsonRef::String(key) if key.starts_with('\0') => value.into(),
         RawBsonRef::String(text) => RawBson::String(text.replace(prefix, "")),
         RawBsonRef::Document(document) => RawBson::Document(told(document, prefix)),
         RawBsonRef::Array(array) => {

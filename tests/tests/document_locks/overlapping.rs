@@ -74,8 +74,8 @@ impl Wish {
 #[test]
 fn a_document_is_handed_to_the_first_of_those_who_would_be_given_it() {
     let seed = seed(6);
-    for round in 0..12 {
-        Queue::new(seed + round).run();
+    for round in 0..DEPLOYMENT.rounds(12) {
+        Queue::new(seed + round as u64).run();
     }
 }
 
@@ -101,8 +101,8 @@ impl Queue {
     }
 
     fn run(&mut self) {
-        let mut to_come = 80;
-        for _ in 0..40 {
+        let mut to_come = DEPLOYMENT.rounds(80);
+        for _ in 0..DEPLOYMENT.rounds(40) {
             self.arrive();
         }
         while let Some(document) = self.any_held() {
@@ -163,6 +163,7 @@ impl Queue {
 fn all_who_wait_on_overlapping_filters_get_their_turns() {
     let seed = seed(8);
     let (store, jobs) = jobs();
+    let turns_each = DEPLOYMENT.rounds(50);
     let in_use = [const { AtomicBool::new(false) }; DOCUMENTS];
     thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -170,7 +171,7 @@ fn all_who_wait_on_overlapping_filters_get_their_turns() {
             scope.spawn(move || {
                 let mut dice = Dice::new(seed.wrapping_mul(THREADS).wrapping_add(thread));
                 let wish = Wish::random(&mut dice);
-                for _ in 0..TURNS {
+                for _ in 0..turns_each {
                     let mut lock = wish.request(jobs).acquire().expect("it is handed on");
                     let document = number(&lock);
                     let others = in_use[document].swap(true, Ordering::SeqCst);
@@ -184,7 +185,7 @@ fn all_who_wait_on_overlapping_filters_get_their_turns() {
     });
     let found = jobs.find(doc! {}).run().unwrap();
     let turns: i64 = found.map(|job| job.unwrap().get_i64("turns").unwrap_or(0)).sum();
-    assert_eq!(turns, i64::try_from(THREADS * TURNS).unwrap());
+    assert_eq!(turns, i64::try_from(turns_each).unwrap() * i64::try_from(THREADS).unwrap());
     let stats = store.stats().unwrap();
     assert_eq!((stats.waiters, stats.document_locks), (0, 0));
 }
@@ -204,6 +205,5 @@ fn number(lock: &DocumentLock) -> usize {
 
 const DOCUMENTS: usize = 8;
 const THREADS: u64 = 32;
-const TURNS: u64 = 50;
 /// Longer than any of it takes.
 const LONG: Duration = Duration::from_secs(3_600);
