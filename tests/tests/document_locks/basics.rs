@@ -6,8 +6,8 @@ use lockstore::bson::{Bson, DateTime, Document, doc};
 use lockstore::collection::LockDocument;
 use lockstore::{
     Collection, DocumentLock, ErrorCode, IndexModel, LOCK_EXPIRES_AT_KEY, LOCK_KEY, LOCK_TIME_KEY,
-    LOCK_TOKEN_KEY, LockDocumentError as Error,
-    ReleaseDocumentError, Store, get_lock_id, get_lock_time,
+    LOCK_TOKEN_KEY, LockDocumentError as Error, ReleaseDocumentError, Store, get_lock_id,
+    get_lock_time,
 };
 use lockstore_tests::machine::secs;
 
@@ -17,7 +17,10 @@ fn filled(documents: impl IntoIterator<Item = Document>) -> Collection {
     filled_in(&DEPLOYMENT.in_memory(), documents)
 }
 
-pub(crate) fn filled_in(store: &Store, documents: impl IntoIterator<Item = Document>) -> Collection {
+pub(crate) fn filled_in(
+    store: &Store,
+    documents: impl IntoIterator<Item = Document>,
+) -> Collection {
     let jobs = store.database("factory").collection("jobs");
     jobs.insert_many(documents).run().unwrap();
     jobs

@@ -2,7 +2,8 @@
 
 use lockstore::bson::{DateTime, doc};
 use lockstore::{
-    DocumentLock, LOCK_EXPIRES_AT_KEY, LOCK_TOKEN_KEY, Limit, Limits, LockDocumentError as Error, ReleaseDocumentError,
+    DocumentLock, LOCK_EXPIRES_AT_KEY, LOCK_TOKEN_KEY, Limit, Limits, LockDocumentError as Error,
+    ReleaseDocumentError,
 };
 use lockstore_tests::machine::{Machine, secs};
 
