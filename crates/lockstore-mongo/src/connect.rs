@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::{Document, doc};
 use lockstore::remote::Remote;
 use lockstore::{Store, StoreError};
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
 
+use crate::failure;
 use crate::options::ReplicaSetOptions;
 use crate::replica_set::ReplicaSet;
 use crate::runtime::Threads;
@@ -111,15 +113,41 @@ impl ReplicaSetOptions {
             .server_selection_timeout
             .map_or(self.patience, |timeout| timeout.min(self.patience));
         options.server_selection_timeout = Some(patience);
+        // What has become of a write is known by its number.
+        options.retry_writes = Some(true);
         options.app_name.get_or_insert_with(|| "lockstore".into());
         let unusable = |reason: String| ConnectError::Unusable { address: shown.clone(), reason };
         // The driver looks at its members on these threads from here on.
         let client = threads.run(async move { Client::with_options(options) })?;
-        let client = client.map_err(|error| unusable(error.kind.to_string()))?;
+        let client = client.map_err(|error| unusable(failure::reason(&error)))?;
+        let asked = client.clone();
+        let hello = threads
+            .run(async move { asked.database("admin").run_command(doc! { "hello": 1 }).await })?;
+        let hello = hello.map_err(|error| unusable(failure::reason(&error)))?;
+        if let Some(lacks) = lacks(&hello) {
+            return Err(unusable(lacks.into()));
+        }
         let called: Arc<Path> = Path::new(&shown).into();
         let replica_set = ReplicaSet::new(threads, client, called, &self)?;
-        replica_set.prepare()?.map_err(|error| unusable(error.kind.to_string()))?;
+        replica_set.prepare()?.map_err(|error| unusable(failure::reason(&error)))?;
         Ok(Arc::new(replica_set))
+    }
+}
+
+/// What a server lacks that its locks would need, by what it says of itself.
+fn lacks(hello: &Document) -> Option<&'static str> {
+    let wire_version = hello.get_i32("maxWireVersion").unwrap_or(0);
+    if hello.contains_key("msg") {
+        Some("it is a sharded cluster, on which this has not been tested")
+    } else if !hello.contains_key("setName") {
+        Some(
+            "it is a mongod of its own, and no replica set: one member is enough, started with --replSet and initiated by \
+             rs.initiate()",
+        )
+    } else if wire_version < WIRE_VERSION_MIN {
+        Some("it is older than MongoDB 6.0")
+    } else {
+        None
     }
 }
 
@@ -140,6 +168,9 @@ fn is_host(host: &str) -> bool {
     name.chars().all(is_name) && port.chars().all(|c| c.is_ascii_digit())
 }
 
+/// MongoDB 6.0's.
+const WIRE_VERSION_MIN: i32 = 17;
+
 /// How often each member is asked how it is, where the address does not say.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long a connection may take to be made, and a member to say how it is, where nobody says.
@@ -148,6 +179,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_cannot_keep_locks_is_refused() {
+        let lacks = |hello| lacks(&hello).unwrap_or("nothing");
+        assert!(lacks(doc! { "maxWireVersion": 17 }).contains("no replica set"));
+        assert!(lacks(doc! { "setName": "rs0", "maxWireVersion": 13 }).contains("6.0"));
+        assert!(lacks(doc! { "msg": "isdbgrid", "maxWireVersion": 21 }).contains("sharded"));
+        assert_eq!(lacks(doc! { "setName": "rs0", "maxWireVersion": 17 }), "nothing");
+    }
 
     #[test]
     fn no_secret_is_shown() {

@@ -142,7 +142,14 @@ impl Documents {
         };
         let mut merged = Merged::new(&batch);
         for part in batch.parts() {
-            let reply = self.run_one(database, &batch.command(part.clone()), limit).await?;
+            let reply = match self.run_one(database, &batch.command(part.clone()), limit).await {
+                Ok(reply) => reply,
+                Err(error) if part.start == 0 => return Err(error),
+                Err(error) => {
+                    merged.break_off(part.start, &batch, error);
+                    break;
+                }
+            };
             if merged.add(part, &reply).is_break() {
                 break;
             }

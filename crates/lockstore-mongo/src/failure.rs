@@ -10,7 +10,7 @@ use mongodb::error::{
 };
 
 /// What an error of the driver means for what was asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// It came too late, or beside another's: look again.
     Conflict,
@@ -53,7 +53,7 @@ impl Failure {
             }
             Self::Unreachable(error) => StoreError::Unreachable {
                 socket: Arc::clone(address),
-                reason: error.kind.to_string().into(),
+                reason: reason(&error).into(),
             },
             Self::Refused(error) => elsewhere(&error),
             Self::Store(error) => error,
@@ -91,7 +91,7 @@ fn is_unknown(error: &Error) -> bool {
         | ErrorKind::ConnectionPoolCleared { .. }
         // A reply that makes no sense tells nothing of what was done.
         | ErrorKind::InvalidResponse { .. }
-        | ErrorKind::BsonDeserialization(_)
+        | ErrorKind::Bson(_)
         // It stands on the primary, and not yet on most members.
         | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
         ErrorKind::Command(error) => MAY_BE_DONE.contains(&error.code),
@@ -101,7 +101,33 @@ fn is_unknown(error: &Error) -> bool {
 
 /// An error of the driver as an error of the store. The driver's words name hosts, never users or passwords.
 pub(crate) fn elsewhere(error: &Error) -> StoreError {
-    StoreError::Elsewhere { what: format!("the replica set: {}", error.kind).into() }
+    StoreError::Elsewhere { what: format!("the replica set: {}", reason(error)).into() }
+}
+
+/// What has gone wrong, for people. Where no primary was found the driver prints all that it knows of each member: here it is what
+/// each is, or why it does not answer.
+pub(crate) fn reason(error: &Error) -> String {
+    let ErrorKind::ServerSelection { message, .. } = error.kind.as_ref() else {
+        return error.kind.to_string();
+    };
+    let members: Vec<_> = message.split("{ Address: ").skip(1).filter_map(member).collect();
+    if members.is_empty() {
+        return "no member was found that belongs to it".into();
+    }
+    format!("no primary was found: {}", members.join("; "))
+}
+
+/// `a is a secondary`, or `a: Connection refused`, of a member as the driver prints it.
+fn member(printed: &str) -> Option<String> {
+    let (address, rest) = printed.split_once(", Type: ")?;
+    Some(match rest.split_once("Error: Kind: ") {
+        Some((_, error)) => format!("{address}: {}", error.split(", labels:").next()?),
+        None => match rest.split([',', ' ']).next()? {
+            "RsSecondary" => format!("{address} is a secondary"),
+            "Unknown" => format!("{address} has not answered yet"),
+            other => format!("{address} is {other}"),
+        },
+    })
 }
 
 /// A document of ours that is not as we write them.
@@ -119,3 +145,19 @@ const MAY_BE_DONE: [i32; 19] = [
     11_600, 11_602, 10_107, 13_435, 13_436, 189, 91, 50, 64, 251, 6, 7, 89, 134, 262, 9_001,
     10_058, 217, 225,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_primary_it_is_told_what_there_is() {
+        let member = |printed: &str| member(printed).unwrap();
+        let secondary =
+            "b:27017, Type: RsSecondary, Average RTT: 4.07ms, Replica Set Name: rs0 }, ";
+        assert_eq!(member(secondary), "b:27017 is a secondary");
+        assert_eq!(member("b:27017, Type: Unknown }"), "b:27017 has not answered yet");
+        let gone = "a:27017, Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), labels: {}, source: None } ] }";
+        assert_eq!(member(gone), "a:27017: I/O error: Connection refused (os error 111)");
+    }
+}

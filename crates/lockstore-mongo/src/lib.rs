@@ -19,6 +19,7 @@ pub mod deployments {}
 mod documents;
 mod failure;
 mod locks;
+pub mod migration;
 mod options;
 mod replica_set;
 mod runtime;
@@ -26,3 +27,8 @@ mod time;
 
 pub use connect::{ConnectError, connect, is_replica_set, without_secrets};
 pub use options::{Reads, ReplicaSetOptions};
+
+/// The examples of the README compile: here, for this crate has all that they use.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

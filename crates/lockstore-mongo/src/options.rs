@@ -5,6 +5,10 @@ use std::time::Duration;
 /// How a replica set is used. What the address says of pools and timeouts (`maxPoolSize`, `connectTimeoutMS` ...) holds
 /// where nothing is said here.
 ///
+/// What may be read is [an option](Self::reads). Writes are not: each is done when most members have it, for nothing less keeps a lock, and a
+/// `w` in the address is not heeded. A command of MongoDB's that has a `writeConcern` of its own
+/// ([`Database::run_command`](lockstore::Database::run_command)) keeps it.
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use lockstore_mongo::ReplicaSetOptions;
@@ -41,6 +45,9 @@ pub enum Reads {
 }
 
 impl ReplicaSetOptions {
+    /// In which database the collections of locks are where nobody says another.
+    pub const DATABASE: &'static str = "lockstore";
+
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
@@ -103,7 +110,7 @@ impl ReplicaSetOptions {
 impl Default for ReplicaSetOptions {
     fn default() -> Self {
         Self {
-            database: "lockstore".into(),
+            database: Self::DATABASE.into(),
             session_ttl: Duration::from_secs(30),
             look_again: Duration::from_secs(1),
             waiter_ttl: Duration::from_secs(30),

@@ -3,19 +3,21 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bson::{RawDocument, RawDocumentBuf};
-use lockcore::{Holder, Instant, Key};
+use bson::{RawDocument, RawDocumentBuf, Uuid};
+use lockcore::{Holder, Instant, Key, SessionId, Token};
 use lockstore::presence::SessionInfo;
 use lockstore::remote::{
     ClientSessions, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding, Remote,
+    SessionLife,
 };
 use lockstore::{
-    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, Stats, StoreError,
-    SystemClock,
+    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, ReserveTokensError,
+    Stats, StoreError, SystemClock,
 };
 use mongodb::Client;
 
@@ -212,6 +214,10 @@ impl Remote for ReplicaSet {
         closed
     }
 
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        self.locks.session_life(session)
+    }
+
     fn call(&self, call: LockCall) -> LockAnswer {
         if let Err(error) = self.check_admits(&call) {
             return LockAnswer::Failed(error);
@@ -291,6 +297,16 @@ impl Remote for ReplicaSet {
         Ok(stats)
     }
 
+    fn id(&self) -> Result<Uuid, StoreError> {
+        self.run(|locks| async move { locks.id().await })
+    }
+
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        self.check_usable()?;
+        let locks = Arc::clone(&self.locks);
+        self.threads.run(async move { locks.reserve_tokens(at_least).await })?
+    }
+
     /// Nothing is recovered here: the replica set has never been closed.
     fn recovery(&self) -> Result<Recovery, StoreError> {
         self.check_usable()?;
@@ -307,6 +323,19 @@ impl Remote for ReplicaSet {
 
     fn compact(&self) -> Result<bool, StoreError> {
         Err(self.not_here("compacting (`compact`)"))
+    }
+}
+
+impl Drop for ReplicaSet {
+    fn drop(&mut self) {
+        if self.opened_in.clone().detected_fork() {
+            // What a forked child has inherited stays as it is: its parent goes on with the same connections, and the threads that
+            // would let go of them are not here.
+            mem::forget(Arc::clone(&self.locks));
+            mem::forget(Arc::clone(&self.documents));
+            mem::forget(Arc::clone(&self.document_locks));
+            self.threads.forget();
+        }
     }
 }
 

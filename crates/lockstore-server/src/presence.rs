@@ -19,7 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lockstore::presence::{self, Instance, Life, TakeUpError};
+use lockstore::presence::{self, Instance, Life, SessionOwner, TakeUpError};
 use lockstore::{SessionError, SessionId, Store, StoreError};
 
 pub(crate) use hello::{Hello, HelloError};
@@ -85,8 +85,10 @@ impl Presences {
             stopping: AtomicBool::new(false),
         });
         let found = clients.store.sessions().unwrap_or_default();
-        for (client, _) in found.into_iter().filter_map(|session| session.client) {
-            clients.watch(client);
+        for session in found {
+            if let SessionOwner::Client { presence, .. } = session.owner {
+                clients.watch(presence);
+            }
         }
         let watch = Watch::start(&clients)?;
         Ok(Self { clients, watch })

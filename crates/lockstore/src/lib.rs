@@ -120,6 +120,7 @@ mod fence;
 mod format;
 mod grants;
 mod guard;
+mod identity;
 mod info;
 mod keep_alive;
 mod maintenance;
@@ -136,6 +137,7 @@ mod rows;
 mod session;
 mod slot;
 mod store;
+mod tokens;
 mod transaction;
 mod view;
 mod wait;
@@ -177,10 +179,6 @@ pub use recovery::Recovery;
 pub use remote::{ClientSession, OnReply, Outstanding, Remote};
 pub use session::Session;
 pub use store::Store;
+pub use tokens::ReserveTokensError;
 pub use transaction::{Transaction, TransactionLock, TransactionLockRequest, TransactionOptions};
 pub use wait::WaitFuture;
-
-/// The examples of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

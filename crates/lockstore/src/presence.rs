@@ -74,8 +74,8 @@ impl Presence {
 pub struct SessionInfo {
     /// Its number.
     pub session: SessionId,
-    /// Whose it is, and since when; `None` for a session of the process that has the file open.
-    pub client: Option<(Presence, WallTime)>,
+    /// Whose it is.
+    pub owner: SessionOwner,
     /// How many locks end with it, those of documents not counted.
     pub locks: usize,
     /// How many locks of documents end with it.
@@ -88,10 +88,34 @@ pub struct SessionInfo {
 
 impl SessionInfo {
     /// A session that is connected, without anything bound to it: for who implements [`Remote`](crate::Remote).
-    pub fn new(session: SessionId) -> Self {
+    pub fn new(session: SessionId, owner: SessionOwner) -> Self {
         let standing = SessionStanding::Connected;
-        Self { session, client: None, locks: 0, document_locks: 0, waiters: 0, standing }
+        Self { session, owner, locks: 0, document_locks: 0, waiters: 0, standing }
     }
+}
+
+/// Whose a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionOwner {
+    /// The process that has the file open.
+    Opener,
+    /// A client of that process.
+    Client {
+        /// Which.
+        presence: Presence,
+        /// When the session was opened.
+        since: WallTime,
+    },
+    /// A process on one of the machines that share a replica set.
+    Machine {
+        /// What the machine calls itself.
+        host: Box<str>,
+        /// The process there.
+        pid: u32,
+        /// When the session was opened.
+        since: WallTime,
+    },
 }
 
 /// How a session stands.

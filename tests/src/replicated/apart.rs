@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use lockstore::bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use lockstore::bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Uuid};
 use lockstore::presence::SessionInfo;
 use lockstore::remote::{
     ClientSessions, Holder, Key, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding,
-    Remote,
+    Remote, SessionLife,
 };
-use lockstore::{BreakRecord, CheckReport, Clock, Instant, LockInfo, Recovery, Stats, StoreError};
+use lockstore::{
+    BreakRecord, CheckReport, Clock, Instant, LockInfo, Recovery, ReserveTokensError, SessionId,
+    Stats, StoreError, Token,
+};
 
 /// Its databases have names that no other store's have, which nobody sees who uses it: commands go to the database that is called so, and replies
 /// are told without what the names begin with.
@@ -79,6 +82,10 @@ impl Remote for Apart {
         self.all.strict_release()
     }
 
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        self.all.session_life(session)
+    }
+
     fn call(&self, call: LockCall) -> LockAnswer {
         self.all.call(call)
     }
@@ -126,6 +133,14 @@ impl Remote for Apart {
 
     fn stats(&self) -> Result<Stats, StoreError> {
         self.all.stats()
+    }
+
+    fn id(&self) -> Result<Uuid, StoreError> {
+        self.all.id()
+    }
+
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        self.all.reserve_tokens(at_least)
     }
 
     fn recovery(&self) -> Result<Recovery, StoreError> {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use lockstore::WallTime;
-use lockstore::presence::{SessionInfo, SessionStanding};
+use lockstore::presence::{SessionInfo, SessionOwner, SessionStanding};
 use serde::Serialize;
 
 use crate::exit_code::ExitCode;
@@ -30,6 +30,8 @@ struct Listing {
 #[derive(Debug, Serialize)]
 struct SessionReport {
     session: u64,
+    /// The machine, on a replica set; else `null`.
+    host: Option<String>,
     /// `null` for a session of the server itself, and so for the next one.
     pid: Option<u32>,
     since: Option<String>,
@@ -62,10 +64,12 @@ impl From<&SessionInfo> for SessionReport {
             SessionStanding::Lost { remaining } => ("lost", Some(remaining)),
             SessionStanding::Ending => ("ending", None),
         };
+        let owner = Owner::of(info);
         Self {
             session: info.session.get(),
-            pid: info.client.map(|(client, _)| client.process.pid),
-            since: info.client.map(|(_, since)| rfc3339(since)),
+            host: owner.host,
+            pid: owner.pid,
+            since: owner.since.map(rfc3339),
             locks: info.locks,
             document_locks: info.document_locks,
             waiters: info.waiters,
@@ -75,14 +79,38 @@ impl From<&SessionInfo> for SessionReport {
     }
 }
 
+/// What is known of whose a session is.
+#[derive(Default)]
+struct Owner {
+    host: Option<String>,
+    pid: Option<u32>,
+    since: Option<WallTime>,
+}
+
+impl Owner {
+    fn of(info: &SessionInfo) -> Self {
+        match &info.owner {
+            SessionOwner::Client { presence, since } => {
+                Self { host: None, pid: Some(presence.process.pid), since: Some(*since) }
+            }
+            SessionOwner::Machine { host, pid, since } => {
+                Self { host: Some(host.to_string()), pid: Some(*pid), since: Some(*since) }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
 fn row(info: &SessionInfo, now: WallTime) -> Vec<String> {
-    let (pid, held_for) = match info.client {
-        Some((client, since)) => (client.process.pid.to_string(), rough(between(since, now))),
-        None => ("the server".to_owned(), String::new()),
+    let owner = Owner::of(info);
+    let process = match (owner.host, owner.pid) {
+        (Some(host), Some(pid)) => format!("{pid}@{host}"),
+        (None, Some(pid)) => pid.to_string(),
+        (_, None) => "the server".to_owned(),
     };
     vec![
-        pid,
-        held_for,
+        process,
+        owner.since.map(|since| rough(between(since, now))).unwrap_or_default(),
         info.locks.to_string(),
         info.document_locks.to_string(),
         info.waiters.to_string(),
@@ -102,7 +130,7 @@ List the processes whose locks end with them: a line for each session, the earli
 A `lockstore run` has a session at the store's server, and so have programs that ask for one. What it holds, and what it waits for, ends \
 with it: at once when the process dies. A session is `lost` when its process is not connected any more and is not known to be dead: it \
 ends after a grace, unless the process comes back. On a replica set a process that has died is not known to be dead: its \
-session ends 15 seconds after its last sign of life. WAITS are waits for locks, DOCUMENTS are documents that are locked.
+session ends 30 seconds after its last sign of life. WAITS are waits for locks, DOCUMENTS are documents that are locked.
 
 Exit codes: 0 listed, 2 the command line is wrong, 4 the store could not be used, or there is none.";
 

@@ -138,7 +138,7 @@ impl DocumentLocks {
             token: Some(asked.lock.token()),
         };
         if !matches!(asked.release, Release::HandOn) {
-            let at_once = self.locks.release_at_once(&ends, asked.request, Some(session)).await;
+            let at_once = self.locks.release_at_once_in(session, &ends, asked.request).await;
             if at_once.map_err(of_lock)? {
                 return Ok(Tried::Done);
             }

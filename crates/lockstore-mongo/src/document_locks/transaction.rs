@@ -11,7 +11,7 @@ use super::DocumentLocks;
 use super::side_grant::Place;
 use super::update::Update;
 use crate::documents::{Failed, Tries, number};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// Why there is no outcome.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ pub(super) fn of_lock(failure: Failure) -> Failed {
     match failure {
         Failure::Conflict => Failed::conflict("a lock has changed"),
         Failure::Unknown(error) | Failure::Unreachable(error) => {
-            Failed::Lost(error.kind.to_string())
+            Failed::Lost(failure::reason(&error))
         }
         Failure::Refused(error) => Failed::Store(crate::failure::elsewhere(&error)),
         Failure::Store(error) => Failed::Store(error),

@@ -92,14 +92,29 @@ impl Documents {
                 return failed.reply();
             }
         };
-        let Named { session, .. } = it;
-        if let Err(failed) = self.commit(session, part.limit, part.command).await {
-            it.phase = Phase::Over(aborted(part.number));
-            return failed.reply();
+        it.phase = Phase::Committing(serving::committed(&outcomes));
+        self.finish(it, part).await
+    }
+
+    /// Asks for the commit, for the first time, or again after nobody knew what had become of it.
+    pub(super) async fn finish(
+        &self,
+        it: &mut Named,
+        part: &Part<'_>,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let Phase::Committing(reply) = &it.phase else { return Ok(aborted(part.number)) };
+        let reply = reply.clone();
+        match self.commit(&mut it.session, part.limit, part.command).await {
+            Ok(()) => {
+                it.phase = Phase::Committed(reply.clone());
+                Ok(reply)
+            }
+            Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => Err(error),
+            Err(failed) => {
+                it.phase = Phase::Over(aborted(part.number));
+                failed.reply()
+            }
         }
-        let reply = serving::committed(&outcomes);
-        it.phase = Phase::Committed(reply.clone());
-        Ok(reply)
     }
 
     /// Does in a transaction what its commit is to do to locks, after it has made sure of what it relies on.

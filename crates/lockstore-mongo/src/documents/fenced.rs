@@ -11,11 +11,12 @@ use mongodb::error::{
 };
 
 use super::Documents;
+use super::again::Again;
 use super::batch::{Batch, Merged, first_failed};
 use super::body::{has_label, has_succeeded, name_of, stripped, tells_of_failure, what};
 use super::limit::Limit;
 use super::sending::is_of_network;
-use crate::failure::elsewhere;
+use crate::failure::{self, elsewhere};
 
 /// Why a transaction is over that was not committed.
 #[derive(Debug)]
@@ -149,9 +150,9 @@ impl Documents {
     pub(super) fn failed(&self, error: &Error) -> Failed {
         match error.kind.as_ref() {
             ErrorKind::ServerSelection { .. } => {
-                Failed::Store(self.unreachable(&error.kind.to_string()))
+                Failed::Store(self.unreachable(&failure::reason(error)))
             }
-            _ if is_of_network(error) => Failed::Lost(error.kind.to_string()),
+            _ if is_of_network(error) => Failed::Lost(failure::reason(error)),
             _ => Failed::Store(elsewhere(error)),
         }
     }
@@ -166,10 +167,7 @@ impl Documents {
         limit: Limit,
     ) -> Result<RawDocumentBuf, StoreError> {
         if !IN_TRANSACTIONS.contains(&name_of(command)) {
-            return match self.relying(database, None, fences, command, limit).await? {
-                Ok(_) => self.run_alone(database, command, limit).await,
-                Err(refused) => Ok(refused),
-            };
+            return self.run_behind(database, command, fences, limit).await;
         }
         let done = self.relying(database, Some(command), fences, command, limit).await?;
         let refused = match done {
@@ -190,6 +188,31 @@ impl Documents {
         }
     }
 
+    /// Runs a command that MongoDB runs in no transaction, and checks just before each try what it relies on.
+    async fn run_behind(
+        &self,
+        database: &str,
+        command: &RawDocument,
+        fences: &[Fence],
+        limit: Limit,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let (again, mut tries) = (Again::of(command), limit.tries());
+        loop {
+            if let Err(refused) = self.relying(database, None, fences, command, limit).await? {
+                return Ok(refused);
+            }
+            let sent = self.send(database, command, again, None, limit.once()).await;
+            let failed = match sent {
+                Err(error @ StoreError::Unreachable { .. }) => error,
+                Err(error @ StoreError::OutcomeUnknown { .. }) if again == Again::Freely => error,
+                done => return done,
+            };
+            if !tries.pause().await {
+                return Err(failed);
+            }
+        }
+    }
+
     /// Runs the statements of a batch in several transactions.
     async fn relying_apart(
         &self,
@@ -202,7 +225,14 @@ impl Documents {
         let mut merged = Merged::new(batch);
         for part in apart.into_iter().filter(|part| !part.is_empty()) {
             let command = batch.command(part.clone());
-            let reply = Box::pin(self.run_fenced(database, &command, fences, limit)).await?;
+            let reply = match Box::pin(self.run_fenced(database, &command, fences, limit)).await {
+                Ok(reply) => reply,
+                Err(error) if part.start == 0 => return Err(error),
+                Err(error) => {
+                    merged.break_off(part.start, batch, error);
+                    break;
+                }
+            };
             if merged.add(part, &reply).is_break() {
                 break;
             }

@@ -32,6 +32,11 @@ impl Limit {
         Self { deadline, patience }
     }
 
+    /// The same for one try.
+    pub(super) fn once(self) -> Self {
+        Self { patience: Duration::ZERO, ..self }
+    }
+
     pub(crate) fn tries(self) -> Tries {
         Tries { limit: self, until: None, pause: FIRST_PAUSE }
     }

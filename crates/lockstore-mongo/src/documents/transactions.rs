@@ -17,7 +17,7 @@ use mongodb::ClientSession;
 use tokio::sync::Mutex;
 use tokio::time::Instant as Moment;
 
-use super::body::{has_field, name_of, number, without};
+use super::body::{has_field, name_of, number, what, without};
 use super::committing::Work;
 use super::fenced::Failed;
 use super::limit::Limit;
@@ -41,6 +41,8 @@ pub(super) struct Named {
 #[derive(Debug)]
 pub(super) enum Phase {
     Open(Work),
+    /// Its commit was asked for, and will have told this. It is not known whether it is done: asking again is no harm.
+    Committing(RawDocumentBuf),
     /// What the commit has told.
     Committed(RawDocumentBuf),
     /// What everybody is told from now on.
@@ -142,6 +144,8 @@ impl Documents {
         }
         match (&it.phase, part.name) {
             (Phase::Committed(reply), "commitTransaction") => Ok(reply.clone()),
+            (Phase::Committing(_), "commitTransaction") => self.finish(&mut it, &part).await,
+            (Phase::Committing(_), _) => Err(StoreError::OutcomeUnknown { what: what(command) }),
             (Phase::Committed(_), _) => {
                 let over = DocumentError::TransactionOver(TransactionEnd::Committed);
                 Ok(serving::failed_in_transaction(&over))

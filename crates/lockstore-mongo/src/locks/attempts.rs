@@ -86,7 +86,7 @@ impl Attempts {
 }
 
 /// Somewhat longer each time, and never for two callers the same.
-fn between(shortest: Duration, failed: u32) -> Duration {
+pub(super) fn between(shortest: Duration, failed: u32) -> Duration {
     let longest = shortest.saturating_mul(1 << failed.min(6)).min(Duration::from_secs(1));
     // A random number that there is already.
     let random = bson::Uuid::new().bytes()[15];

@@ -1,16 +1,16 @@
 //! What commits of transactions do to locks.
 
 use bson::Uuid;
-use lockcore::{Acquire, Command, Holder, Key, Outcome, Refusal, Release, Renew, Token};
+use lockcore::{Acquire, Command, Key, Outcome, Refusal, Release, Renew};
 use lockstore::StoreError;
 use lockstore::remote::LockCall;
 use mongodb::ClientSession;
 
 use super::Locks;
 use super::look::Look;
-use super::standing::{Standing, number_of, token};
+use super::standing::{Standing, number_of};
 use crate::documents::{Applied, Later, LockTransitions};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 impl LockTransitions for Locks {
     fn look(&self, call: LockCall) -> Later<'_, Result<Result<LockCall, Refusal>, StoreError>> {
@@ -26,7 +26,7 @@ impl LockTransitions for Locks {
                     // That it is gone is told by the commit.
                     return Ok(Ok(call));
                 }
-                *token = token_of(&standing, holder)?;
+                *token = standing.token_of(holder)?;
             }
             Ok(match standing.execute(&command, Uuid::new()) {
                 Ok(_) => Ok(call_of(command).unwrap_or(call)),
@@ -44,7 +44,7 @@ impl LockTransitions for Locks {
             match self.apply_in(session, call).await {
                 Ok(applied) => Ok(applied),
                 Err(Failure::Conflict) => Ok(Applied::Conflict("a lock has changed".into())),
-                Err(Failure::Unknown(error)) => Ok(Applied::Conflict(error.kind.to_string())),
+                Err(Failure::Unknown(error)) => Ok(Applied::Conflict(failure::reason(&error))),
                 Err(failure) => Err(failure.told("a change of a lock", &self.address)),
             }
         })
@@ -100,10 +100,4 @@ fn call_of(command: Command) -> Option<LockCall> {
         Command::Release(release) => Some(LockCall::Release(release)),
         _ => None,
     }
-}
-
-/// The grant that a holder has.
-fn token_of(standing: &Standing, holder: &Holder) -> Result<Option<Token>, StoreError> {
-    let mut grants = standing.document().grants.iter();
-    grants.find(|grant| grant.holder == holder.as_str()).map(|grant| token(grant.token)).transpose()
 }

@@ -40,6 +40,9 @@ pub(crate) struct LockDocument {
     pub(crate) freed_at: Option<DateTime>,
 }
 
+/// The field that a guarded write sets, to make sure that nobody else changes the lock.
+pub(crate) const TOUCHED: &str = "touched";
+
 /// One holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,6 +99,18 @@ pub(crate) struct Page {
     /// Whether nobody holds it since.
     pub(crate) is_free: bool,
     pub(crate) entries: Vec<Entry>,
+}
+
+impl Page {
+    /// When the leases run out that it tells of.
+    pub(super) fn ends(&self) -> impl Iterator<Item = DateTime> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            Happened::Granted { lease, .. } | Happened::Renewed { lease, .. } => {
+                lease.map(|lease| lease.expires_at)
+            }
+            Happened::Ended { .. } | Happened::Waiting | Happened::Left { .. } => None,
+        })
+    }
 }
 
 /// Something that has changed.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
 use lockcore::{Holder, Key, Wait};
-use lockstore::presence::{SessionInfo, SessionStanding};
+use lockstore::presence::{SessionInfo, SessionOwner, SessionStanding};
 use lockstore::remote::OnEvents;
-use lockstore::{BreakRecord, HolderInfo, LockInfo, Stats, StoreError};
+use lockstore::{BreakRecord, HolderInfo, LockInfo, Stats, StoreError, WallTime};
 use serde::Deserialize;
 
 use super::attempts::Attempts;
@@ -30,12 +30,16 @@ struct Listed {
 
 /// A session among others.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ListedSession {
     #[serde(rename = "_id")]
     number: i64,
     until: Until,
     #[serde(default)]
     closed: bool,
+    host: Box<str>,
+    pid: i64,
+    opened_at: DateTime,
     grants: Vec<Bound>,
     waits: i64,
     now: DateTime,
@@ -123,7 +127,7 @@ impl Locks {
             let mut sessions = holding;
             sessions.extend(waiting);
             let key = lock.key.clone();
-            Look { key, document: Some(lock), sessions, wanted_session: None, moment }
+            Look { key, document: Some(lock), sessions, wanted_sessions: Vec::new(), moment }
         });
         Ok(looks.collect())
     }
@@ -192,7 +196,10 @@ impl Locks {
         let infos = listed.into_iter().map(|it| {
             let document_locks =
                 it.grants.iter().filter(|bound| bound.key.starts_with(OWN_KEYS)).count();
-            let mut info = SessionInfo::new(session(it.number)?);
+            let since = WallTime::from_millis(instant(it.opened_at).millis_floor());
+            let pid = u32::try_from(it.pid).unwrap_or_default();
+            let owner = SessionOwner::Machine { host: it.host, pid, since };
+            let mut info = SessionInfo::new(session(it.number)?, owner);
             info.locks = it.grants.len() - document_locks;
             info.document_locks = document_locks;
             info.waiters = usize::try_from(it.waits).unwrap_or(0);
@@ -311,7 +318,7 @@ impl Locks {
                     Ok(()) | Err(Failure::Conflict) => {}
                     // One that cannot be settled does not hold up the others.
                     Err(failure) => {
-                        tracing::debug!(?failure, key, "a lease that has run out was not ended")
+                        tracing::debug!(?failure, key, "a lease that has run out was not ended");
                     }
                 }
             }

@@ -1,7 +1,6 @@
 //! Sessions: kept alive by a sign of life now and then, and over when none has come for their TTL.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
@@ -9,35 +8,24 @@ use lockcore::{Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
 use mongodb::options::ReadConcern;
-use tokio::task::JoinHandle;
+use rustix::system::uname;
 
 use super::attempts::Attempts;
-use super::look::{StoredSession, concern};
+use super::look::concern;
 use super::standing::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
 use crate::document_locks;
 use crate::failure::Failure;
-
-/// The signs of life of this process's sessions.
-#[derive(Debug, Default)]
-pub(super) struct Heart {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    sessions: BTreeSet<i64>,
-    beats: Option<JoinHandle<()>>,
-}
 
 impl Locks {
     /// Begins a session of this process.
     pub(super) async fn open_session(self: &Arc<Self>) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "opening a session", Wait::No);
         loop {
+            let asked_at = self.now();
             match self.insert_session().await {
                 Ok(session) => {
-                    self.beat_for(number_of(session));
+                    self.beat_for(number_of(session), asked_at);
                     return Ok(LockAnswer::Done(Outcome::SessionOpened(session)));
                 }
                 // One that was opened and nobody was told of has nothing bound to it, and ends by itself.
@@ -53,7 +41,7 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "ending a session", Wait::No);
         let number = number_of(closed);
-        self.heart.lock().sessions.remove(&number);
+        self.heart.forget(number);
         loop {
             match self.mark_closed(number).await {
                 Ok(true) => break,
@@ -71,14 +59,7 @@ impl Locks {
 
     /// Ends the sessions of this process that are open still, and gives no more signs of life.
     pub(super) async fn close_sessions(self: &Arc<Self>) {
-        let (open, beats) = {
-            let mut state = self.heart.lock();
-            (std::mem::take(&mut state.sessions), state.beats.take())
-        };
-        if let Some(beats) = beats {
-            beats.abort();
-        }
-        for number in open {
+        for number in self.heart.stop() {
             let Ok(session) = session(number) else { continue };
             if let Err(error) = self.close_session(session).await {
                 tracing::warn!(%error, number, "a session ends by its TTL, for it could not be ended");
@@ -91,7 +72,8 @@ impl Locks {
         // An upsert, so that the time is the primary's.
         let until = self.lives_from_now();
         let born = vec![doc! { "$set": {
-            "until": until, "closed": false, "openedAt": bson!("$$NOW"), "pid": std::process::id(),
+            "until": until, "closed": false, "openedAt": bson!("$$NOW"),
+            "host": { "$literal": host() }, "pid": std::process::id(),
         } }];
         let inserted = self
             .database
@@ -167,85 +149,11 @@ impl Locks {
         let buried = sessions.update_many(lapsed, closed).write_concern(self.majority.clone());
         buried.await.map(drop).map_err(Failure::of_reading)
     }
-
-    fn lives_from_now(&self) -> Bson {
-        let ttl = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
-        bson!({ "$add": ["$$NOW", ttl] })
-    }
-
-    fn beat_for(self: &Arc<Self>, number: i64) {
-        let mut state = self.heart.lock();
-        state.sessions.insert(number);
-        if state.beats.is_none() {
-            let locks = Arc::downgrade(self);
-            let pause = self.session_ttl / 3;
-            state.beats = Some(tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(pause).await;
-                    let Some(locks) = locks.upgrade() else { return };
-                    locks.beat().await;
-                }
-            }));
-        }
-    }
-
-    /// Says that this process lives. A session that has ended meanwhile stays so.
-    async fn beat(&self) {
-        let numbers: Vec<i64> = self.heart.lock().sessions.iter().copied().collect();
-        if numbers.is_empty() {
-            return;
-        }
-        let sessions = self.database.collection::<StoredSession>(SESSIONS);
-        let living = doc! {
-            "_id": { "$in": &numbers },
-            "closed": false,
-            "$expr": { "$gt": ["$until", "$$NOW"] },
-        };
-        let lives = vec![doc! { "$set": { "until": self.lives_from_now() } }];
-        let beaten = sessions.update_many(living.clone(), lives);
-        let beaten = beaten.write_concern(self.majority.clone()).into_future();
-        let matched = match tokio::time::timeout(self.session_ttl / 3, beaten).await {
-            Ok(Ok(beaten)) => beaten.matched_count,
-            Err(_) => {
-                tracing::warn!(
-                    "no sign of life of the sessions of this process was answered in time"
-                );
-                return;
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "no sign of life of the sessions of this process was taken");
-                return;
-            }
-        };
-        if usize::try_from(matched).is_ok_and(|matched| matched == numbers.len()) {
-            return;
-        }
-        let found = sessions.find(living).read_concern(concern(self.reads)).await;
-        let Ok(found) = found else { return };
-        let Ok(living) = found.try_collect::<Vec<_>>().await else { return };
-        let mut state = self.heart.lock();
-        for number in numbers {
-            if living.iter().all(|session| session.number != number)
-                && state.sessions.remove(&number)
-            {
-                tracing::warn!(number, "a session has ended: no sign of life came in time");
-            }
-        }
-    }
 }
 
-impl Heart {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Heart {
-    fn drop(&mut self) {
-        if let Some(beats) = self.lock().beats.take() {
-            beats.abort();
-        }
-    }
+/// What this machine calls itself, for who lists sessions.
+fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// When a session that is over is forgotten, as an index of its `until` has it.

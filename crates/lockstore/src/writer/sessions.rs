@@ -8,7 +8,9 @@ use lockcore::{Command, Instant, Outcome, Session, SessionId, Standing};
 use super::{Moment, SESSION_STEPS_MAX, Writer};
 use crate::clock::WallTime;
 use crate::document_locks::side_grant::is_side_key;
-use crate::presence::{Instance, Presence, Process, SessionInfo, SessionOwners, SessionStanding};
+use crate::presence::{
+    Instance, Presence, Process, SessionInfo, SessionOwner, SessionOwners, SessionStanding,
+};
 use crate::records::{Record, SessionRecordV1};
 use crate::request::{Answer, Reply};
 use crate::rows::{RowChange, RowKey, TableId};
@@ -160,7 +162,12 @@ impl Writer {
             let document_locks = session.grants().filter(|(_, key)| is_side_key(key)).count();
             SessionInfo {
                 session: id,
-                client: self.presences.known.get(&id).map(|known| (known.presence, known.opened)),
+                owner: match self.presences.known.get(&id) {
+                    Some(known) => {
+                        SessionOwner::Client { presence: known.presence, since: known.opened }
+                    }
+                    None => SessionOwner::Opener,
+                },
                 locks: session.grants().len() - document_locks,
                 document_locks,
                 waiters: session.waiters_len(),

@@ -5,18 +5,29 @@ use std::time::Duration;
 use docquery::{Result, Value, Writer};
 
 use super::field;
-use super::parts::{bad, count, number};
+use super::parts::{bad, count, number, uuid};
 use crate::clock::{BootId, WallTime};
 use crate::commands::Arguments;
-use crate::presence::{Instance, Presence, Process, SessionInfo, SessionStanding};
+use crate::presence::{Instance, Presence, Process, SessionInfo, SessionOwner, SessionStanding};
 
 pub(crate) fn write(info: &SessionInfo, fields: &mut Writer) {
     fields.field(field::SESSION, number(info.session.get()));
     fields.field(field::LOCKS, count(info.locks));
     fields.field(field::DOCUMENT_LOCKS, count(info.document_locks));
     fields.field(field::WAITERS, count(info.waiters));
-    if let Some((client, since)) = &info.client {
-        write_client(client, fields);
+    let since = match &info.owner {
+        SessionOwner::Opener => None,
+        SessionOwner::Client { presence, since } => {
+            write_client(presence, fields);
+            Some(since)
+        }
+        SessionOwner::Machine { host, pid, since } => {
+            fields.field(field::HOST, Value::String(host));
+            fields.field(field::PID, number((*pid).into()));
+            Some(since)
+        }
+    };
+    if let Some(since) = since {
         let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         fields.field(field::SINCE, Value::DateTime(since));
     }
@@ -37,9 +48,9 @@ fn write_client(client: &Presence, fields: &mut Writer) {
     let Presence { instance, process } = client;
     fields.field(field::PID, number(process.pid.into()));
     fields.field(field::START_TIME, number(process.started_ticks));
-    fields.field(field::BOOT_ID, Value::Binary { subtype: UUID, bytes: &process.boot_id.0 });
+    fields.field(field::BOOT_ID, uuid(&process.boot_id.0));
     fields.field(field::PID_NAMESPACE, number(process.pid_namespace));
-    fields.field(field::INSTANCE, Value::Binary { subtype: UUID, bytes: &instance.0 });
+    fields.field(field::INSTANCE, uuid(&instance.0));
 }
 
 pub(crate) fn read(mut fields: Arguments<'_>) -> Result<SessionInfo> {
@@ -54,10 +65,7 @@ pub(crate) fn read(mut fields: Arguments<'_>) -> Result<SessionInfo> {
     };
     Ok(SessionInfo {
         session: fields.need(field::SESSION, Arguments::session)?,
-        client: match fields.count(field::PID)? {
-            Some(pid) => Some((read_client(pid, &mut fields)?, read_since(&mut fields)?)),
-            None => None,
-        },
+        owner: read_owner(&mut fields)?,
         locks: fields.need(field::LOCKS, Arguments::size)?,
         document_locks: fields.need(field::DOCUMENT_LOCKS, Arguments::size)?,
         waiters: fields.need(field::WAITERS, Arguments::size)?,
@@ -65,14 +73,26 @@ pub(crate) fn read(mut fields: Arguments<'_>) -> Result<SessionInfo> {
     })
 }
 
-fn read_client(pid: u64, fields: &mut Arguments<'_>) -> Result<Presence> {
+fn read_owner(fields: &mut Arguments<'_>) -> Result<SessionOwner> {
+    let Some(pid) = fields.count(field::PID)? else { return Ok(SessionOwner::Opener) };
+    let pid = u32::try_from(pid).map_err(|_| bad(field::PID, &"a pid"))?;
+    Ok(match fields.text(field::HOST)? {
+        Some(host) => SessionOwner::Machine { host: host.into(), pid, since: read_since(fields)? },
+        None => {
+            SessionOwner::Client { presence: read_client(pid, fields)?, since: read_since(fields)? }
+        }
+    })
+}
+
+fn read_client(pid: u32, fields: &mut Arguments<'_>) -> Result<Presence> {
     let process = Process {
-        pid: u32::try_from(pid).map_err(|_| bad(field::PID, &"a pid"))?,
+        pid,
         started_ticks: fields.need(field::START_TIME, Arguments::count)?,
-        boot_id: BootId(bytes(field::BOOT_ID, fields)?),
+        boot_id: BootId(fields.need(field::BOOT_ID, Arguments::uuid)?),
         pid_namespace: fields.need(field::PID_NAMESPACE, Arguments::count)?,
     };
-    Ok(Presence { instance: Instance(bytes(field::INSTANCE, fields)?), process })
+    let instance = Instance(fields.need(field::INSTANCE, Arguments::uuid)?);
+    Ok(Presence { instance, process })
 }
 
 fn read_since(fields: &mut Arguments<'_>) -> Result<WallTime> {
@@ -82,20 +102,9 @@ fn read_since(fields: &mut Arguments<'_>) -> Result<WallTime> {
     }
 }
 
-fn bytes(name: &str, fields: &mut Arguments<'_>) -> Result<[u8; 16]> {
-    match fields.value(name) {
-        Value::Binary { bytes, .. } => bytes.try_into().ok(),
-        _ => None,
-    }
-    .ok_or_else(|| bad(name, &"16 bytes"))
-}
-
 const CONNECTED: &str = "connected";
 const LOST: &str = "lost";
 const ENDING: &str = "ending";
-
-/// BSON's subtype.
-const UUID: u8 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -112,16 +121,17 @@ mod tests {
             boot_id: BootId([3; 16]),
             pid_namespace: 4_026_531_836,
         };
-        let client = Presence { instance: Instance([7; 16]), process };
-        let remaining = Duration::from_millis(1_500);
-        for (client, standing) in [
-            (None, SessionStanding::Connected),
-            (Some((client, WallTime::from_millis(1))), SessionStanding::Lost { remaining }),
-            (Some((client, WallTime::from_millis(2))), SessionStanding::Ending),
+        let presence = Presence { instance: Instance([7; 16]), process };
+        let (since, remaining) = (WallTime::from_millis(1), Duration::from_millis(1_500));
+        let machine = SessionOwner::Machine { host: "mill".into(), pid: 4_712, since };
+        for (owner, standing) in [
+            (SessionOwner::Opener, SessionStanding::Connected),
+            (SessionOwner::Client { presence, since }, SessionStanding::Lost { remaining }),
+            (machine, SessionStanding::Ending),
         ] {
             let session = SessionId::new(9).unwrap();
             let info =
-                SessionInfo { session, client, locks: 1, document_locks: 2, waiters: 3, standing };
+                SessionInfo { session, owner, locks: 1, document_locks: 2, waiters: 3, standing };
             let reply = success(|fields| write(&info, fields));
             assert_eq!(read(expect_success(&reply).unwrap()).unwrap(), info);
         }
