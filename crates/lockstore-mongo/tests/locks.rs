@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bson::{Document, doc};
+use bson::{DateTime, Document, doc};
 use lockstore::{AcquireError, DocumentError, Store};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
@@ -53,4 +53,33 @@ fn those_who_give_up_together_leave_the_line() {
     assert_eq!(store.stats().unwrap().waiters, 0);
     guard.release().unwrap();
     store.lock("k").try_acquire().unwrap().release().unwrap();
+}
+
+/// Nobody has looked at the lock since its session was over: it stands there as it was.
+#[test]
+fn a_write_that_relies_on_a_grant_of_a_dead_session_is_refused() {
+    let locks = new_database();
+    let options = ReplicaSetOptions::new().database(&locks);
+    let store = options.connect(&ReplicaSet::shared().uri()).unwrap();
+    let session = store.session().unwrap();
+    let guard = store.lock("k").session(&session).acquire().unwrap();
+    let jobs = store.database(&new_database()).collection::<Document>("jobs");
+    let fenced = jobs.fenced_by(guard.fence());
+    fenced.insert_one(doc! { "_id": 1 }).unwrap();
+
+    let over = doc! { "$set": { "until": DateTime::MIN } };
+    store
+        .database(&locks)
+        .collection::<Document>("sessions")
+        .update_many(doc! {}, over)
+        .run()
+        .unwrap();
+    let alone = fenced.insert_one(doc! { "_id": 2 }).map(drop);
+    let in_transaction =
+        store.transaction(|tx| fenced.in_transaction(tx).insert_one(doc! { "_id": 3 }).map(drop));
+    for refused in [alone, in_transaction] {
+        let Err(DocumentError::LockLost(lost)) = refused else { panic!("{refused:?}") };
+        assert_eq!((lost.key.as_str(), lost.now_held_by), ("k", None));
+    }
+    assert_eq!(jobs.count_documents(doc! {}).run().unwrap(), 1);
 }
