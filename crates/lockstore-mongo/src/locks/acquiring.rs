@@ -150,14 +150,22 @@ impl Locks {
         Ok(LockAnswer::Left(LeaveCause::Cancelled))
     }
 
-    /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again.
+    /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again. A process that was stopped
+    /// while it asked asks again.
     async fn is_bound_to_life(
         &self,
         wanted: &Acquire,
         attempts: &mut Attempts,
     ) -> Result<bool, StoreError> {
         let Some(session) = wanted.session else { return Ok(true) };
-        attempts.read(self, || self.lives(number_of(session))).await
+        loop {
+            let lives = attempts.read(self, || self.lives(number_of(session))).await?;
+            match lives {
+                None => return Ok(false),
+                Some(until) if self.now() < until => return Ok(true),
+                Some(_) => {}
+            }
+        }
     }
 }
 

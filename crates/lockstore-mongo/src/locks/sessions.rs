@@ -1,21 +1,22 @@
 //! Sessions: kept alive by a sign of life now and then, and over when none has come for their TTL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
-use lockcore::{Outcome, Refusal, SessionId, Wait};
+use lockcore::{Instant, Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
-use mongodb::options::ReadConcern;
 use rustix::system::uname;
 
 use super::attempts::Attempts;
-use super::look::concern;
+use super::look::{concern, options};
 use super::stored::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
 use crate::document_locks;
 use crate::failure::Failure;
+use crate::options::Reads;
 
 impl Locks {
     /// Begins a session of this process.
@@ -128,14 +129,19 @@ impl Locks {
         self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
     }
 
-    /// Whether a session lives.
-    pub(super) async fn lives(&self, number: i64) -> Result<bool, Failure> {
+    /// Until when a session surely lives by our time; `None` if it is over.
+    pub(super) async fn lives(&self, number: i64) -> Result<Option<Instant>, Failure> {
+        let asked_at = self.now();
+        let left = doc! { "left": { "$subtract": ["$until", "$$NOW"] } };
+        let pipeline =
+            [doc! { "$match": { "_id": number, "closed": false } }, doc! { "$project": left }];
         let sessions = self.database.collection::<Document>(SESSIONS);
-        let living = doc! {
-            "_id": number, "closed": false, "$expr": { "$gt": ["$until", "$$NOW"] },
-        };
-        let found = sessions.count_documents(living).read_concern(ReadConcern::majority()).await;
-        Ok(found.map_err(Failure::of_reading)? > 0)
+        let found = sessions.aggregate(pipeline).with_options(options(Reads::Majority));
+        let mut found = found.await.map_err(Failure::of_reading)?;
+        let found = found.try_next().await.map_err(Failure::of_reading)?;
+        let left = found.and_then(|session| session.get_i64("left").ok());
+        let left = left.and_then(|left| u64::try_from(left).ok()).filter(|left| *left > 0);
+        Ok(left.map(|left| asked_at.saturating_add(Duration::from_millis(left))))
     }
 
     /// Closes those of these sessions of which no sign of life has come in time. Only a closed one is over: who reads that its time has
