@@ -56,6 +56,11 @@ impl DocumentLocks {
         Self { locks, documents, clock, watching, listings, sweeps }
     }
 
+    /// How many calls of this process wait for a document.
+    pub(crate) fn waiters(&self) -> usize {
+        self.watching.len()
+    }
+
     /// Whether a command is answered here.
     pub(crate) fn answers(&self, command: &RawDocument) -> bool {
         let name = name_of(command);

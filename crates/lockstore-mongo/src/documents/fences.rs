@@ -1,11 +1,12 @@
 //! What writes rely on.
 //!
 //! A grant is relied on by *touching* the document of its lock in the transaction of the write: that is a change, so whoever changes the lock
-//! meanwhile and this transaction cannot both be committed, which reading would allow. Of a document's lock, the document is read as well: whoever
-//! locks by plain updates knows of no fences, and is not held up.
+//! meanwhile and this transaction cannot both be committed, which reading would allow. A grant that is bound to a session is there as long as that
+//! lives; what ends with it ends by a change of the lock, so the session is read. Of a document's lock, the document is read as well: whoever locks
+//! by plain updates knows of no fences, and is not held up.
 
 use bson::oid::ObjectId;
-use bson::{DateTime, RawDocument, RawDocumentBuf, rawdoc};
+use bson::{DateTime, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use lockcore::{Holder, Mode, Token};
 use lockstore::remote::serving;
 use lockstore::{Fence, HeldBy};
@@ -16,7 +17,7 @@ use super::Documents;
 use super::body::{has_succeeded, number};
 use super::fenced::Failed;
 use crate::document_locks::{finding_locked, first_of};
-use crate::locks::LOCKS;
+use crate::locks::{LOCKS, SESSIONS};
 
 impl Documents {
     /// Checks within a transaction that grants are there, and makes them stay until its commit.
@@ -26,14 +27,13 @@ impl Documents {
         session: &mut ClientSession,
     ) -> Result<(), Failed> {
         for fence in fences {
-            let touched = self.run_in(session, &self.options.database, &touching(fence)).await;
-            let conflict = match touched {
-                Ok(touched) if number(&touched, "n") == Some(1) => {
+            let conflict = match self.touch_one(fence, session).await {
+                Ok(true) => {
                     self.check_document(fence, session).await?;
                     continue;
                 }
-                // The transaction began before the grant, or after its end.
-                Ok(_) => Failed::conflict("the lock has changed"),
+                // The transaction began before the grant or the last sign of life of its session, or after its end.
+                Ok(false) => Failed::conflict("the lock has changed"),
                 Err(failed) if failed.transient().is_some() => failed,
                 Err(failed) => return Err(failed),
             };
@@ -46,6 +46,16 @@ impl Documents {
             });
         }
         Ok(())
+    }
+
+    /// Whether a grant is there, as the transaction sees it.
+    async fn touch_one(&self, fence: &Fence, session: &mut ClientSession) -> Result<bool, Failed> {
+        let database = &self.options.database;
+        let touched = self.run_in(session, database, &touching(fence)).await?;
+        let Ok(lock) = touched.get_document("value") else { return Ok(false) };
+        let Some(bound_to) = session_of(lock, fence) else { return Ok(true) };
+        let found = self.run_in(session, database, &finding_alive(bound_to)).await?;
+        Ok(first_of(&found).is_some())
     }
 
     /// The grant of a document's lock counts only while the document is locked by it.
@@ -103,22 +113,48 @@ fn touching(fence: &Fence) -> RawDocumentBuf {
         "$map": { "input": "$grants", "as": "grant", "in": is_it },
     } };
     rawdoc! {
-        "update": LOCKS,
-        "updates": [{
-            "q": { "_id": key, "$expr": is_there },
-            "u": { "$set": { "touched": ObjectId::new() } },
-        }],
+        "findAndModify": LOCKS,
+        "query": { "_id": key, "$expr": is_there },
+        "update": { "$set": { "touched": ObjectId::new() } },
+        "fields": { "grants.holder": 1, "grants.session": 1 },
     }
 }
 
-/// Who holds the lock, and what time it is.
+/// The session that a grant is bound to, if it is to any.
+fn session_of(lock: &RawDocument, fence: &Fence) -> Option<i64> {
+    let grants = lock.get_array("grants").ok()?.into_iter().flatten();
+    let mut grants = grants.filter_map(RawBsonRef::as_document);
+    let holder = fence.holder().as_str();
+    let it = grants.find(|grant| grant.get_str("holder").is_ok_and(|name| name == holder))?;
+    number(it, "session")
+}
+
+/// Finds a session while it lives.
+fn finding_alive(session: i64) -> RawDocumentBuf {
+    rawdoc! {
+        "find": SESSIONS,
+        "filter": { "_id": session, "closed": false, "$expr": { "$gt": ["$until", "$$NOW"] } },
+        "limit": 1,
+        "singleBatch": true,
+        "projection": { "_id": 1 },
+    }
+}
+
+/// Who holds the lock, which of their sessions live, and what time it is.
 fn looking(fence: &Fence) -> RawDocumentBuf {
     let key = fence.key().as_str();
     rawdoc! {
         "aggregate": LOCKS,
         "pipeline": [
             { "$match": { "_id": key } },
-            { "$project": { "mode": 1, "grants": 1, "now": "$$NOW" } },
+            { "$lookup": {
+                "from": SESSIONS,
+                "localField": "grants.session",
+                "foreignField": "_id",
+                "pipeline": [{ "$match": { "closed": false, "$expr": { "$gt": ["$until", "$$NOW"] } } }],
+                "as": "alive",
+            } },
+            { "$project": { "mode": 1, "grants": 1, "alive._id": 1, "now": "$$NOW" } },
         ],
         "cursor": {},
         "readConcern": { "level": "majority" },
@@ -134,9 +170,15 @@ fn grants(seen: &RawDocument) -> Option<Vec<HeldBy>> {
         "shared" => Mode::Shared,
         _ => Mode::Exclusive,
     };
+    let alive = lock.get_array("alive").ok()?.into_iter().flatten();
+    let alive: Vec<i64> =
+        alive.filter_map(|session| number(session.as_document()?, "_id")).collect();
+    let lives = |grant: &&RawDocument| {
+        number(grant, "session").is_none_or(|session| alive.contains(&session))
+    };
     let grants = lock.get_array("grants").ok()?.into_iter().flatten();
-    let grants = grants.filter_map(|grant| held_by(grant.as_document()?, mode, now));
-    Some(grants.collect())
+    let grants = grants.filter_map(RawBsonRef::as_document).filter(lives);
+    Some(grants.filter_map(|grant| held_by(grant, mode, now)).collect())
 }
 
 fn held_by(grant: &RawDocument, mode: Mode, now: DateTime) -> Option<HeldBy> {
