@@ -34,7 +34,7 @@ use listing::Listings;
 use run_out::Sweeps;
 pub(crate) use run_out::free;
 use side_grant::Place;
-pub(crate) use side_grant::{finding_locked, is_side_key};
+pub(crate) use side_grant::{Locked, is_side_key};
 pub(crate) use transaction::first_of;
 use watching::Watching;
 

@@ -20,6 +20,7 @@ mod concerns;
 mod cursors;
 mod fenced;
 mod fences;
+mod hold;
 mod limit;
 mod lock_transitions;
 mod numbered;
@@ -46,7 +47,7 @@ use transactions::Transactions;
 pub(crate) use body::{has_field, is_part_of_transaction, name_of, number};
 pub(crate) use fenced::Failed;
 pub(crate) use limit::{Limit, Tries};
-pub(crate) use lock_transitions::{Applied, Later, LockTransitions};
+pub(crate) use lock_transitions::{Applied, Later, LockTransitions, Stands};
 
 /// The documents of a replica set.
 #[derive(Debug)]

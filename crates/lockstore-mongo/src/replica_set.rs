@@ -19,9 +19,9 @@ use lockstore::{
 };
 use mongodb::Client;
 
-use crate::document_locks::DocumentLocks;
+use crate::document_locks::{DocumentLocks, is_side_key};
 use crate::documents::{Documents, name_of};
-use crate::locks::Locks;
+use crate::locks::{GivenUp, Locks};
 use crate::options::ReplicaSetOptions;
 use crate::runtime::Threads;
 
@@ -216,9 +216,11 @@ impl Remote for ReplicaSet {
         if let Err(error) = self.check_admits(&call) {
             return LockAnswer::Failed(error);
         }
-        let locks = Arc::clone(&self.locks);
+        let (locks, document_locks) = (Arc::clone(&self.locks), Arc::clone(&self.document_locks));
         let mut given_up = locks.never_given_up();
-        let answered = self.threads.run(async move { locks.answer(call, &mut given_up).await });
+        let answered = self
+            .threads
+            .run(async move { answer(&locks, &document_locks, call, &mut given_up).await });
         answered.unwrap_or_else(LockAnswer::Failed)
     }
 
@@ -227,11 +229,11 @@ impl Remote for ReplicaSet {
             on_answer(LockAnswer::Failed(error));
             return Outstanding::answered();
         }
-        let locks = Arc::clone(&self.locks);
+        let (locks, document_locks) = (Arc::clone(&self.locks), Arc::clone(&self.document_locks));
         let (caller, mut given_up) = locks.given_up();
         let answering = Answering::begin(&locks, on_answer, LockAnswer::Failed);
         self.threads.spawn(async move {
-            let answer = locks.answer(call, &mut given_up).await;
+            let answer = answer(&locks, &document_locks, call, &mut given_up).await;
             answering.tell(answer);
         });
         Outstanding::telling(move |left| caller.left(left))
@@ -304,6 +306,19 @@ impl Remote for ReplicaSet {
 
     fn compact(&self) -> Result<bool, StoreError> {
         Err(self.not_here("compacting (`compact`)"))
+    }
+}
+
+/// Makes a call about a lock: that of a document changes with the document.
+async fn answer(
+    locks: &Arc<Locks>,
+    document_locks: &DocumentLocks,
+    call: LockCall,
+    given_up: &mut GivenUp,
+) -> LockAnswer {
+    match call {
+        LockCall::Renew(kept) if is_side_key(kept.key.as_str()) => document_locks.keep(kept).await,
+        call => locks.answer(call, given_up).await,
     }
 }
 

@@ -124,8 +124,7 @@ impl DocumentLocks {
             let keys: HashSet<String> = keys.map(|key| key.as_str().to_owned()).collect();
             let keys: Vec<String> = keys.into_iter().collect();
             let of_them = doc! { "$match": { "_id": { "$in": keys } } };
-            let found = self.locks.looks(vec![of_them]).await;
-            let found = found.map_err(|failure| Ended::Store(self.told(failure)))?;
+            let found = self.locks.all_seen(vec![of_them]).await?;
             looks.extend(found.into_iter().map(|look| (look.key.clone(), look)));
         }
         let mut told = RawArrayBuf::new();
@@ -161,13 +160,13 @@ fn shown(
         told.append(cstr!("lockTime"), time);
     }
     let Some(look) = look else { return Ok(Some(told)) };
-    let stored_there = look.document.iter().flat_map(|lock| &lock.grants);
-    if !stored_there.into_iter().any(|grant| grant.holder == lock_id) {
+    let mut stored_there = look.document.iter().flat_map(|lock| &lock.grants);
+    let Some(found) = stored_there.find(|grant| grant.has_locked(document)) else {
         return Ok(Some(told));
-    }
+    };
     let standing = Standing::new(look)?;
     let mut grants = standing.lock().into_iter().flat_map(lockcore::Lock::grants);
-    let Some(grant) = grants.find(|grant| grant.holder.as_str() == lock_id) else {
+    let Some(grant) = grants.find(|grant| stored(grant.token) == found.token) else {
         return Ok(None);
     };
     told.append(cstr!("token"), stored(grant.token));

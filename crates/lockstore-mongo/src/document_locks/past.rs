@@ -44,7 +44,9 @@ impl DocumentLocks {
             let standing = Standing::new(&look)?;
             let grant = standing.lock().and_then(|lock| lock.grant_of(&wanted.lock_id));
             let (Some(grant), Some(id)) = (grant, place.id_of(&look.key)) else { continue };
-            let mut command = find(place, &alone(locked_by(&id, lock_id)));
+            let mut grants = standing.document().grants.iter();
+            let lock_time = grants.find(|it| it.holder == lock_id).and_then(|it| it.lock_time);
+            let mut command = find(place, &alone(locked_by(&id, lock_id, lock_time)));
             add(&mut command, cstr!("projection"), wanted.projection.clone());
             let Some(document) = self.read(place, &command).await? else { continue };
             let fence = Fence::new(&look.key, lock_id, grant.token);

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bson::{Document, RawBson, doc};
+use bson::{Document, RawBson, RawDocument, doc};
 use lockcore::{Instant, Outcome};
+use lockstore::StoreError;
 use mongodb::ClientSession;
 
 use super::DocumentLocks;
@@ -12,7 +13,7 @@ use super::side_grant::{Place, locked_by};
 use super::transaction::{Ended, simple};
 use super::update::unlocking;
 use crate::failure::{Failure, damaged};
-use crate::locks::{Locks, Look, Standing, behind_all};
+use crate::locks::{Locks, Look, Standing, StoredGrant, behind_all};
 
 /// When this process has last looked for what has run out, in each collection.
 #[derive(Debug, Default)]
@@ -74,9 +75,16 @@ impl DocumentLocks {
         let end = behind_all(&prefix).unwrap_or_default();
         let keys = doc! { "_id": { "$gte": prefix, "$lt": end }, "grants.0": { "$exists": true } };
         let of_it = doc! { "$match": { "$and": [keys, like] } };
-        let looks = self.locks.looks(vec![of_it, doc! { "$limit": LOOKS_MAX }]).await;
-        looks.map_err(|failure| Ended::Store(self.told(failure)))
+        Ok(self.locks.all_seen(vec![of_it, doc! { "$limit": LOOKS_MAX }]).await?)
     }
+}
+
+/// Whether the grant of who has locked a document has run out, so that it is locked no more.
+pub(super) fn has_run_out(seen: &Look, document: &RawDocument) -> Result<bool, StoreError> {
+    let mut stored = seen.document.iter().flat_map(|lock| &lock.grants);
+    let Some(grant) = stored.find(|grant| grant.has_locked(document)) else { return Ok(false) };
+    let standing = Standing::new(seen)?;
+    Ok(standing.document().grants.iter().all(|it| it.token != grant.token))
 }
 
 /// Ends what has run out of a side grant, and unlocks the document if it is locked by that still.
@@ -85,7 +93,7 @@ pub(crate) async fn free(locks: &Locks, look: &Look) -> Result<(), Failure> {
     let standing = Standing::new(look)?;
     let left = &standing.document().grants;
     let gone = stored.filter(|grant| left.iter().all(|it| it.token != grant.token));
-    let gone: Vec<&str> = gone.map(|grant| &*grant.holder).collect();
+    let gone: Vec<&StoredGrant> = gone.collect();
     if !standing.has_changed() {
         return Ok(());
     }
@@ -93,8 +101,9 @@ pub(crate) async fn free(locks: &Locks, look: &Look) -> Result<(), Failure> {
         .ok_or_else(|| damaged(format_args!("{:?} is no key of a document", look.key)))?;
     let mut session = locks.begin().await?;
     let freed = async {
-        for holder in gone {
-            unlock(locks, &mut session, &place, locked_by(&id, holder)).await?;
+        for grant in gone {
+            let locked = locked_by(&id, &grant.holder, grant.lock_time);
+            unlock(locks, &mut session, &place, locked).await?;
         }
         locks.change_in(&mut session, look, None, |_| Ok(Outcome::Ended)).await.map(drop)
     };

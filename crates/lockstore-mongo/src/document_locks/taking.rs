@@ -2,6 +2,7 @@
 
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
 use lockcore::{Acquire, Command, Granted, Holder, Key, Mode, Outcome, Refusal, Wait};
+use lockstore::remote::serving;
 use lockstore::remote::serving::document_locks::{
     Finding, HeldDocument, LockDocument, Meeting, Mode as Wants, locked,
 };
@@ -10,10 +11,11 @@ use mongodb::ClientSession;
 use std::time::Duration;
 
 use super::DocumentLocks;
+use super::run_out::has_run_out;
 use super::side_grant::Place;
 use super::transaction::{Ended, add, alone, find, modify, narrowed, of_lock, refused};
 use super::update::{self, Update};
-use crate::documents::Failed;
+use crate::documents::{Failed, Limit};
 use crate::failure::damaged;
 use crate::locks::{Look, Standing, number_of};
 use crate::time::date;
@@ -74,7 +76,7 @@ impl DocumentLocks {
             let failed = match self.try_look(&mut session, one).await {
                 Ok(Tried::Taken(taken)) => {
                     let asked = rawdoc! { "lockDocument": place.collection.as_str() };
-                    match self.documents.commit(&mut session, limit, &asked).await {
+                    match self.commit(&mut session, wanted, &taken, limit, &asked).await {
                         Ok(()) => return Ok(Looked::Locked(Box::new(taken.held))),
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
                             if !self.is_granted(&taken.key, request).await {
@@ -118,6 +120,23 @@ impl DocumentLocks {
         }
     }
 
+    /// Commits what a look has taken.
+    async fn commit(
+        &self,
+        session: &mut ClientSession,
+        wanted: &LockDocument,
+        taken: &Taken,
+        limit: Limit,
+        asked: &RawDocument,
+    ) -> Result<(), Failed> {
+        let is_over = |fence: &&Fence| fence.key() == &taken.key && **fence != taken.held.fence;
+        if let Some(fence) = wanted.fences.iter().find(is_over) {
+            self.abort(session).await;
+            return Err(refused(&serving::lock_lost(fence, None)));
+        }
+        self.documents.commit_relying(session, &wanted.fences, &[&taken.key], limit, asked).await
+    }
+
     async fn try_look(&self, session: &mut ClientSession, one: Try<'_>) -> Result<Tried, Failed> {
         let wanted = one.wanted;
         self.documents.begin(session).await?;
@@ -125,7 +144,6 @@ impl DocumentLocks {
             return self.try_found(session, one).await;
         }
         // The first that is found is the one that is locked, whatever it is.
-        self.documents.touch(&wanted.fences, session).await?;
         let finding = wanted.finding.clone();
         self.take(session, &one, &finding, None).await
     }
@@ -158,7 +176,6 @@ impl DocumentLocks {
             }
             look = Some(seen);
         }
-        self.documents.touch(&wanted.fences, session).await?;
         if meeting == Meeting::Own {
             let seen = look.ok_or_else(|| Failed::conflict("a lock has changed"))?;
             return self.rejoin(session, &one, &found, &seen).await;
@@ -194,7 +211,7 @@ impl DocumentLocks {
             return Ok(Tried::Nothing);
         };
         let key = place.key(&document).map_err(|error| refused(&error))?;
-        let grant = self.grant(session, one, &key, look).await?;
+        let grant = self.grant(session, one, &key, lock_time(&document), look).await?;
         let document = self.show(session, one, document, &grant).await?;
         one.taken(key, document, grant)
     }
@@ -212,7 +229,9 @@ impl DocumentLocks {
         let acquire = acquire(wanted, &key);
         let decide = |standing: &mut Standing| {
             end_others(standing, Some(&wanted.lock_id), request)?;
-            standing.execute(&Command::Acquire(acquire.clone()), request)
+            let outcome = standing.execute(&Command::Acquire(acquire.clone()), request);
+            standing.locked_at(request, lock_time(found));
+            outcome
         };
         let grant = self.decided(session, wanted, seen, decide).await?;
         let mut set = RawDocumentBuf::new();
@@ -237,12 +256,14 @@ impl DocumentLocks {
         session: &mut ClientSession,
         one: &Try<'_>,
         key: &Key,
+        lock_time: Option<DateTime>,
         look: Option<Look>,
     ) -> Result<NewGrant, Failed> {
         let Try { wanted, request, .. } = *one;
         let acquire = acquire(wanted, key);
         if one.is_easy && look.is_none() && wanted.session.is_none() {
-            let granted = self.locks.acquire_at_once_in(session, &acquire, request).await;
+            let granted =
+                self.locks.acquire_at_once_in(session, &acquire, request, lock_time).await;
             let (granted, moment) = granted.map_err(of_lock)?;
             let expires_at = granted.lease.map(|lease| date(lease.expires_at));
             return Ok(NewGrant { granted: moment.granted(granted), expires_at });
@@ -253,7 +274,9 @@ impl DocumentLocks {
         };
         let decide = |standing: &mut Standing| {
             end_others(standing, None, request)?;
-            standing.execute(&Command::Acquire(acquire.clone()), request)
+            let outcome = standing.execute(&Command::Acquire(acquire.clone()), request);
+            standing.locked_at(request, lock_time);
+            outcome
         };
         self.decided(session, wanted, &look, decide).await
     }
@@ -345,17 +368,6 @@ impl Try<'_> {
     }
 }
 
-/// Whether the grant of who has locked a document has run out, so that it is locked no more.
-fn has_run_out(seen: &Look, document: &RawDocument) -> Result<bool, StoreError> {
-    let Ok(lock_id) = document.get_str("lock_id") else { return Ok(false) };
-    let stored = seen.document.iter().flat_map(|lock| &lock.grants);
-    if !stored.into_iter().any(|grant| grant.holder == lock_id) {
-        return Ok(false);
-    }
-    let standing = Standing::new(seen)?;
-    Ok(standing.document().grants.iter().all(|grant| grant.holder != lock_id))
-}
-
 /// Ends the grants of all but `holder`: their document is not locked by them.
 fn end_others(
     standing: &mut Standing,
@@ -405,6 +417,11 @@ fn limit_time(command: &mut RawDocumentBuf, wanted: &LockDocument) {
 /// A value of a document; null if there is none.
 fn value(document: &RawDocument, name: &str) -> RawBson {
     document.get(name).ok().flatten().map_or(RawBson::Null, RawBson::from)
+}
+
+/// Since when a document is locked, as it says itself.
+fn lock_time(document: &RawDocument) -> Option<DateTime> {
+    document.get_datetime("lock_time").ok()
 }
 
 /// How many documents are passed over at most because others are locking them just now.

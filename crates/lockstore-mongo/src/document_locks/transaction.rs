@@ -46,6 +46,7 @@ impl DocumentLocks {
             if tries.pause().await {
                 return Ok(());
             }
+            return Err(Ended::Store(self.documents.unreachable(&why)));
         }
         Err(match failed {
             Failed::Reply(reply) => Ended::Refused(reply),

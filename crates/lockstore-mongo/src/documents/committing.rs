@@ -93,7 +93,10 @@ impl Documents {
             }
         };
         let Named { session, .. } = it;
-        if let Err(failed) = self.commit(session, part.limit, part.command).await {
+        let changed: Vec<_> = work.locks.iter().filter_map(LockCall::key).collect();
+        let committed =
+            self.commit_relying(session, &work.fences, &changed, part.limit, part.command).await;
+        if let Err(failed) = committed {
             it.phase = Phase::Over(aborted(part.number));
             return failed.reply();
         }
@@ -102,13 +105,18 @@ impl Documents {
         Ok(reply)
     }
 
-    /// Does in a transaction what its commit is to do to locks, after it has made sure of what it relies on.
+    /// Does in a transaction what its commit is to do to locks, after it has made sure that it began under what it relies on.
     async fn change_locks(
         &self,
         session: &mut ClientSession,
         work: &Work,
     ) -> Result<Vec<Outcome>, Failed> {
-        self.touch(&work.fences, session).await?;
+        self.check_beginning(session, &work.fences).await?;
+        let is_changed =
+            |fence: &&Fence| work.locks.iter().any(|call| call.key() == Some(fence.key()));
+        for fence in work.fences.iter().filter(is_changed) {
+            self.touch(session, fence).await?;
+        }
         let mut outcomes = Vec::with_capacity(work.locks.len());
         for call in &work.locks {
             match self.locks.apply(session, call).await.map_err(Failed::Store)? {

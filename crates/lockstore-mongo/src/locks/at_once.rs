@@ -4,7 +4,7 @@
 //! else is found there goes the long way.
 
 use bson::oid::ObjectId;
-use bson::{Bson, Document, Uuid, bson, doc};
+use bson::{Bson, DateTime, Document, Uuid, bson, doc};
 use lockcore::{Acquire, Granted, Instant, Mode, Release};
 use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
@@ -26,7 +26,7 @@ impl Locks {
     ) -> Result<Option<Granted>, Failure> {
         let granted = self
             .collection
-            .find_one_and_update(free(wanted), granted(wanted, request))
+            .find_one_and_update(free(wanted), granted(wanted, request, None))
             .upsert(true)
             .return_document(ReturnDocument::After)
             .write_concern(self.majority.clone());
@@ -40,52 +40,70 @@ impl Locks {
         Ok(Some(moment.granted(granted)))
     }
 
-    /// The same within a transaction, with the lease by the primary's time. It is a conflict, which ends the transaction, if somebody
+    /// The same within a transaction, with the lease by the primary's time, of a document that is locked since `lock_time`. It is a conflict, which ends the transaction, if somebody
     /// holds the lock or waits for it.
     pub(crate) async fn acquire_at_once_in(
         &self,
         session: &mut ClientSession,
         wanted: &Acquire,
         request: Uuid,
+        lock_time: Option<DateTime>,
     ) -> Result<(Granted, Moment), Failure> {
         let asked_at = self.now();
         let granted = self
             .collection
-            .find_one_and_update(free(wanted), granted(wanted, request))
+            .find_one_and_update(free(wanted), granted(wanted, request, lock_time))
             .upsert(true)
             .return_document(ReturnDocument::After)
             .session(session);
         granted_at_once(granted.await.map_err(Failure::of)?, request, asked_at)
     }
 
-    /// Releases a lock for which nobody waits, within a transaction if there is one; `false` if that is not how it stands.
-    pub(crate) async fn release_at_once(
+    /// Releases a lock for which nobody waits; `false` if that is not how it stands.
+    pub(super) async fn release_at_once(
         &self,
         release: &Release,
         request: Uuid,
-        session: Option<&mut ClientSession>,
     ) -> Result<bool, Failure> {
-        let mut held = doc! {
-            "_id": release.key.as_str(),
-            "grants": { "$size": 1 },
-            "grants.0.holder": release.holder.as_str(),
-            "grants.0.session": { "$exists": false },
-            "waiters.0": { "$exists": false },
-            "$or": [
-                { "due": { "$exists": false } },
-                { "$expr": { "$gt": ["$due", "$$NOW"] } },
-            ],
-        };
-        if let Some(token) = release.token {
-            held.insert("grants.0.token", number(token));
-        }
-        let released = self.collection.update_one(held, released(release, request));
-        let released = match session {
-            Some(session) => released.session(session),
-            None => released.write_concern(self.majority.clone()),
-        };
+        let released = self
+            .collection
+            .update_one(held_alone(release), released(release, request))
+            .write_concern(self.majority.clone());
         Ok(released.await.map_err(Failure::of)?.matched_count > 0)
     }
+
+    /// The same within a transaction. Gives the lock as it was.
+    pub(crate) async fn release_at_once_in(
+        &self,
+        session: &mut ClientSession,
+        release: &Release,
+        request: Uuid,
+    ) -> Result<Option<LockDocument>, Failure> {
+        let released = self
+            .collection
+            .find_one_and_update(held_alone(release), released(release, request))
+            .session(session);
+        released.await.map_err(Failure::of)
+    }
+}
+
+/// Finds a lock that only this grant holds, and that nobody waits for.
+fn held_alone(release: &Release) -> Document {
+    let mut held = doc! {
+        "_id": release.key.as_str(),
+        "grants": { "$size": 1 },
+        "grants.0.holder": release.holder.as_str(),
+        "grants.0.session": { "$exists": false },
+        "waiters.0": { "$exists": false },
+        "$or": [
+            { "due": { "$exists": false } },
+            { "$expr": { "$gt": ["$due", "$$NOW"] } },
+        ],
+    };
+    if let Some(token) = release.token {
+        held.insert("grants.0.token", number(token));
+    }
+    held
 }
 
 /// Finds a lock that nobody holds or waits for.
@@ -111,7 +129,7 @@ fn granted_at_once(
 }
 
 /// The update that grants.
-fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
+fn granted(wanted: &Acquire, request: Uuid, lock_time: Option<DateTime>) -> Vec<Document> {
     let holder = bson!({ "$literal": wanted.holder.as_str() });
     let mode = match wanted.mode {
         Mode::Exclusive => "exclusive",
@@ -127,6 +145,9 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
         grant.insert("lease", &lease);
         what.insert("lease", lease);
         due = expires_at;
+    }
+    if let Some(time) = lock_time {
+        grant.insert("lockTime", time);
     }
     let entry = doc! {
         "request": request, "holder": holder, "token": "$last", "what": { "granted": what },

@@ -76,7 +76,7 @@ impl Locks {
         let mut attempts = Attempts::new(self, what, Wait::No);
         let request = Uuid::new();
         if let Command::Release(release) = &command {
-            match self.release_at_once(release, request, None).await {
+            match self.release_at_once(release, request).await {
                 Ok(true) => return Ok(LockAnswer::Done(Outcome::Ended)),
                 Ok(false) => {}
                 Err(failure) => attempts.failed(failure, self).await?,

@@ -57,6 +57,8 @@ impl Member {
         mongod.args(["--replSet", super::NAME, "--bind_ip", "127.0.0.1", "--nounixsocket"]);
         mongod.args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]);
         mongod.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
+        // Tests have it fail where they want.
+        mongod.args(["--setParameter", "enableTestCommands=1"]);
         mongod.arg("--port").arg(port.to_string()).arg("--dbpath").arg(&own);
         mongod.arg("--logpath").arg(&log).arg("--logappend");
         let keeper = Mutex::new(Keeper::start(&mongod, folder)?);
