@@ -110,7 +110,9 @@ impl Locked {
 
     fn update<const N: usize>(&self, statements: [RawDocumentBuf; N]) -> RawDocumentBuf {
         let mut updates = RawArrayBuf::new();
-        statements.into_iter().for_each(|statement| updates.push(statement));
+        for statement in statements {
+            updates.push(statement);
+        }
         rawdoc! { "update": self.place.collection.as_str(), "updates": updates }
     }
 }

@@ -40,17 +40,17 @@ impl LockTransitions for Locks {
 
     fn stands<'a>(&'a self, fence: &'a Fence) -> Later<'a, Result<Stands, StoreError>> {
         Box::pin(self.read("looking at a lock", || async {
-            let look = self.look_at(fence.key().as_str(), None, self.now()).await?;
-            let standing = Standing::new(&look)?;
+            let seen = self.look_at(fence.key().as_str(), None, self.now()).await?;
+            let standing = Standing::new(&seen)?;
             let lock = standing.lock();
             let grant = lock.and_then(|lock| lock.grant_with(fence.token()));
             if grant.is_some_and(|grant| grant.holder == *fence.holder()) {
                 return Ok(Stands::There);
             }
-            self.confirm(&look).await?;
+            self.confirm(&seen).await?;
             let held_by = lock.and_then(|lock| {
                 let grant = lock.grants().next()?;
-                let remaining = grant.lease.map(|lease| look.moment.until(lease.expires_at));
+                let remaining = grant.lease.map(|lease| seen.moment.until(lease.expires_at));
                 let (mode, holder, token) = (lock.mode(), grant.holder.clone(), grant.token);
                 Some(Box::new(HeldBy { mode, holder, token, remaining }))
             });
