@@ -1,6 +1,6 @@
 //! lockstore beside its peers: what a durable lock and a document cost, and what they would cost elsewhere.
 //!
-//! `cargo run --release -p lockstore-benches -- locks --help`, and the same with `documents` and `shared`
+//! `cargo run --release -p lockstore-benches -- locks --help`, and the same with `documents`, `shared` and `mongo`
 
 /// Many acquisitions at a time from one thread.
 mod bulk;
@@ -10,6 +10,8 @@ mod documents;
 mod locks;
 /// Rounds, medians, ratios and percentiles.
 mod measure;
+/// `mongo`: the scenarios, one file each.
+mod mongo;
 /// How fast threads get on that call at once.
 mod pace;
 /// What locks and documents could be built on instead.
@@ -45,6 +47,8 @@ enum Bench {
     Documents(documents::Options),
     /// One file and many processes: locks, updates, hand-off, a server that is killed.
     Shared(shared::Options),
+    /// A replica set of three members: locks, hand-off, a crowd of waiters, in majority writes.
+    Mongo(mongo::Options),
     /// A process of its own that holds or opens many locks; `locks` starts it.
     #[command(hide = true)]
     Million(locks::MillionChild),
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Bench::Locks(options) => locks::run(&options),
         Bench::Documents(options) => documents::run(&options),
         Bench::Shared(options) => shared::run(&options),
+        Bench::Mongo(options) => mongo::run(&options),
         Bench::SharedChild(child) => child.run().map(|()| ExitCode::SUCCESS),
         Bench::Million(child) => child.run().map(|()| ExitCode::SUCCESS),
     };

@@ -124,6 +124,12 @@ pub(crate) const SHARED: &[Target] = &[
     at_most("restart.granted_ns", 500e6, Unit::Nanos, "a killed server's locks, served again"),
 ];
 
+/// Of `mongo`.
+pub(crate) const MONGO: &[Target] = &[
+    at_most("locks.1.lease_writes", 2.2, Unit::Times, "acquire and release, in majority writes"),
+    at_most("handoff.extra_ns", 10e6, Unit::Nanos, "hand-off, beyond a majority write"),
+];
+
 /// Of `documents`.
 pub(crate) const DOCUMENTS: &[Target] = &[
     at_most("updates.1.commits", 1.3, Unit::Times, "an indexed update, in redb commits"),

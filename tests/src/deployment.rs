@@ -120,6 +120,40 @@ impl Deployment {
         }
     }
 
+    /// How often something is done over and over that is done `rounds` times on a store in a file. A write that most members of a replica set
+    /// have takes a hundred times as long as one in memory.
+    pub fn rounds(self, rounds: usize) -> usize {
+        match self {
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => rounds.div_ceil(5),
+            _ => rounds,
+        }
+    }
+
+    /// Whether documents are MongoDB's own affair. Its collections and transactions then differ from those of a file in this, and in nothing
+    /// else that is tested:
+    ///
+    /// - A command that fails ends its transaction: what comes then is told that it is aborted.
+    /// - Of two that change a document, in a transaction or not, the first to change it wins, and not the first to commit. A transaction that
+    ///   comes second has a conflict at once; a write outside of transactions waits until the transaction is over.
+    /// - So does whoever drops a collection, or makes one or an index, which a transaction has changed. A transaction that reads a collection
+    ///   which is younger than itself is lost.
+    /// - Locks that are acquired in one commit may get the same token.
+    /// - Upserts at the same time may all insert, unless a unique index says otherwise.
+    /// - An update of many that fails on the way does not say what it has done; whoever drops a database is not told whether it was there.
+    pub fn is_mongodb(self) -> bool {
+        match self {
+            #[cfg(feature = "replica-set")]
+            Self::ReplicaSet => true,
+            _ => false,
+        }
+    }
+
+    /// How many commits of the store a commit is, as its figures count them: MongoDB's are not counted.
+    pub fn commits(self) -> u64 {
+        u64::from(!self.is_mongodb())
+    }
+
     /// Compares all that is in a store of this kind with everything. What a replica set has in its files is its own affair.
     ///
     /// # Panics

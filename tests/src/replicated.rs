@@ -1,11 +1,16 @@
 //! Stores on the replica set that all tests of a process share.
 
+mod apart;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::Arc;
 
 use lockstore::Store;
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
+
+use apart::Apart;
 
 /// A new store.
 ///
@@ -27,7 +32,8 @@ pub fn replicated_as(path: &Path) -> Store {
     connect(&format!("test_{:016x}", hasher.finish()))
 }
 
-fn connect(database: &str) -> Store {
-    let options = ReplicaSetOptions::new().database(database);
-    options.connect(&ReplicaSet::shared().uri()).expect("the replica set answers")
+fn connect(name: &str) -> Store {
+    let options = ReplicaSetOptions::new().database(name);
+    let all = options.transport(&ReplicaSet::shared().uri()).expect("the replica set answers");
+    Store::remote(Arc::new(Apart::new(all, name)))
 }

@@ -6,12 +6,16 @@ use lockstore_tests::deployment::Deployment;
 mod basics;
 #[path = "document_locks/fenced.rs"]
 mod fenced;
+#[path = "document_locks/leases.rs"]
+mod leases;
 #[path = "document_locks/model.rs"]
 mod model;
 #[path = "document_locks/overlapping.rs"]
 mod overlapping;
 #[path = "document_locks/truth.rs"]
 mod truth;
+#[path = "document_locks/truth_in_time.rs"]
+mod truth_in_time;
 #[path = "document_locks/waiting.rs"]
 mod waiting;
 

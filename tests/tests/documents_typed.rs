@@ -6,4 +6,6 @@ mod commands;
 #[path = "documents_typed/scenarios.rs"]
 mod embedded;
 #[path = "documents_typed/scenarios.rs"]
+mod replica_set;
+#[path = "documents_typed/scenarios.rs"]
 mod socket;

@@ -6,6 +6,8 @@ mod commands;
 #[path = "fences/scenarios.rs"]
 mod embedded;
 #[path = "fences/scenarios.rs"]
+mod replica_set;
+#[path = "fences/scenarios.rs"]
 mod socket;
 
 use std::path::PathBuf;

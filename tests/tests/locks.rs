@@ -47,7 +47,7 @@ fn many_threads_never_hold_at_once() {
         thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
-                    for _ in 0..50 {
+                    for _ in 0..deployment.rounds(50) {
                         let guard =
                             store.lock("k").ttl(Duration::from_secs(3_600)).acquire().unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);

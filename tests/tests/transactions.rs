@@ -6,4 +6,6 @@ mod commands;
 #[path = "transactions/scenarios.rs"]
 mod embedded;
 #[path = "transactions/scenarios.rs"]
+mod replica_set;
+#[path = "transactions/scenarios.rs"]
 mod socket;

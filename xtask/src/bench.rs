@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: ours beside the peers, in one run.
 
+use crate::mongod::{self, MONGOD};
 use crate::python;
 use crate::step::{Failure, Outcome, Step};
 
@@ -23,12 +24,18 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
             Step::cargo("build of the program", "build --release --package lockstore-cli").run()?;
         }
         let command = format!("run --release --package lockstore-benches -- {suite}");
-        Step::cargo(format!("bench of {suite}"), &command).args(args).run()?;
+        let mut bench = Step::cargo(format!("bench of {suite}"), &command).args(args);
+        if *suite == "mongo" {
+            bench = bench
+                .env(MONGOD, &mongod::ready()?.to_string_lossy())
+                .env("PEERS_PYTHON", &python::peers()?.to_string_lossy());
+        }
+        bench.run()?;
     }
     Ok(())
 }
 
-const SUITES: [&str; 4] = ["locks", "documents", "shared", PYTHON];
+const SUITES: [&str; 5] = ["locks", "documents", "shared", "mongo", PYTHON];
 
 /// The suite that is a Python program.
 const PYTHON: &str = "python";

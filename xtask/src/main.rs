@@ -27,7 +27,7 @@ The project's chores. Each installs the tools that it needs, into target/tools.
   cargo xtask fuzz [TARGET...] [--seconds N] [--sanitizer NAME]
                             each fuzz target (all of them by default) for N seconds (60);
                             NAME is none, address, leak, memory or thread (none)
-  cargo xtask bench [locks|documents|shared|python] [--quick] [ARG...]
+  cargo xtask bench [locks|documents|shared|mongo|python] [--quick] [ARG...]
                             ours beside the peers, all by default; arguments go to the bench program
   cargo xtask mongod        the path of a real mongod 6.0, which the tests of replica sets need: what the
                             environment variable MONGOD names, else one that is fetched

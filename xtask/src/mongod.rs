@@ -35,6 +35,17 @@ pub(crate) fn ready() -> Outcome<PathBuf> {
     Ok(program)
 }
 
+/// A step whose tests find the program in their environment. Without one those that need it are going to fail, and say so.
+pub(crate) fn for_tests(step: Step) -> Step {
+    match ready() {
+        Ok(program) => step.env(MONGOD, &program.to_string_lossy()),
+        Err(failure) => {
+            eprintln!("\nxtask: the tests of replica sets are going to fail: {failure}");
+            step
+        }
+    }
+}
+
 /// What a new machine may lack. It takes root's rights, or those to get them without a password.
 fn install_libraries() -> Outcome {
     let user = Command::new("id").arg("-u").output();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::mongod;
 use crate::step::{Failure, Outcome, Step, probe};
 use crate::tool::target_folder;
 
@@ -16,23 +17,31 @@ pub(crate) fn driver(program: &Path) -> Outcome {
         .run()
 }
 
-/// The Python package: its wheel is built and installed, and used by the real programs.
+/// The Python package: its wheel is built and installed, and used by the real programs, on files and on a real replica set.
 pub(crate) fn package() -> Outcome {
     // The same profile as the tests': what they share is built once.
     let python = with_package("dev")?;
     Step::new("the types of the package", &python)
         .args(["-m", "mypy.stubtest", "--concise", "lockstore"])
         .run()?;
-    Step::new("the Python package", &python)
+    let tests = Step::new("the Python package", &python)
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE_TESTS])
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .run()
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    mongod::for_tests(tests).run()
 }
 
 /// The Python package, as it is released, beside its peers.
 pub(crate) fn bench(args: &[&str]) -> Outcome {
     let python = with_package("release")?;
     Step::new("bench of python", python).args([PACKAGE_BENCH]).args(args).run()
+}
+
+/// A Python that has what the package is measured beside, and not the package.
+pub(crate) fn peers() -> Outcome<PathBuf> {
+    let python = environment("package", PACKAGE_TESTS)?;
+    // The bench may have another working directory.
+    std::path::absolute(&python)
+        .map_err(|error| Failure::new(format!("cannot find {}: {error}", python.display())))
 }
 
 /// A Python that has the package, its wheel built with a profile of cargo's, and what its tests need.

@@ -52,20 +52,12 @@ fn program() -> Outcome<PathBuf> {
 /// Doc tests, then all others. Every test program runs even when one has failed, and when there is no mongod: the tests that
 /// need one fail, and say so.
 fn tests() -> Outcome {
-    let mongod = mongod::ready();
-    if let Err(failure) = &mongod {
-        eprintln!("\nxtask: the tests of replica sets are going to fail: {failure}");
-    }
-    let with_mongod = |step: Step| match &mongod {
-        Ok(program) => step.env(mongod::MONGOD, &program.to_string_lossy()),
-        Err(_) => step,
-    };
     let mut tally = Tally::default();
     let mut watched = |step: Step| step.run_watched(|line| tally.see(line));
 
     let doc_tests = watched(Step::cargo("doc tests", "test --workspace --doc --no-fail-fast"));
     let tests = Step::cargo("tests", "test --workspace --tests --no-fail-fast");
-    let tests = watched(with_mongod(tests));
+    let tests = watched(mongod::for_tests(tests));
     println!("    {tally}");
     doc_tests.and(tests)
 }

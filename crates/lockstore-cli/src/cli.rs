@@ -11,6 +11,7 @@ use crate::commands::compact::Compact;
 use crate::commands::completions::Completions;
 use crate::commands::doc::Doc;
 use crate::commands::ls::Ls;
+use crate::commands::migrate::Migrate;
 use crate::commands::release::Release;
 use crate::commands::renew::Renew;
 use crate::commands::run::Run;
@@ -53,6 +54,7 @@ enum Command {
     Stats(Stats),
     Backup(Backup),
     Compact(Compact),
+    Migrate(Migrate),
     Serve(Serve),
     Uri(Uri),
     Completions(Completions),
@@ -92,6 +94,7 @@ impl Cli {
             Command::Stats(stats) => stats.execute(&place()?),
             Command::Backup(backup) => backup.execute(place()?.file("backup")?),
             Command::Compact(compact) => compact.execute(place()?.file("compact")?),
+            Command::Migrate(migrate) => migrate.execute(&self.store, program),
             Command::Serve(serve) => serve.execute(place()?.file("serve")?),
             Command::Uri(Uri {}) => Uri::execute(place()?.file("uri")?),
             Command::Completions(completions) => completions.execute(),
@@ -123,15 +126,16 @@ Examples:
 The store:
   Named by --store or LOCKSTORE_PATH. Without either it is
   $XDG_STATE_HOME/lockstore/locks.redb, or ~/.local/state/lockstore/locks.redb.
-  `run`, `acquire`, `doc insert` and `doc import` make it when there is none;
-  every other command says that there is no store.
+  `run`, `acquire`, `doc insert` and `doc import` make it when there is none,
+  and `migrate` its target; every other command says that there is no store.
 
 A replica set:
   `--store mongodb://a,b,c/?replicaSet=rs0` names a MongoDB replica set, which
   many machines share, instead of a file. All commands are the same but those
   that are about a file: check, backup, compact, serve and uri. An address with
   a password belongs into LOCKSTORE_PATH: everybody on a machine can see a
-  command line. It is never printed. What a process holds there by a session
+  command line. It is never printed. `lockstore migrate` moves a file's store
+  to a replica set, and back. What a process holds there by a session
   is free 15 seconds after it has died, and not at once.
 
 Several processes:

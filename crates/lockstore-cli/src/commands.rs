@@ -9,6 +9,7 @@ pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod doc;
 pub(crate) mod ls;
+pub(crate) mod migrate;
 pub(crate) mod release;
 pub(crate) mod renew;
 pub(crate) mod run;

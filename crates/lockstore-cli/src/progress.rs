@@ -13,6 +13,16 @@ impl Progress {
         Self::new(total, "{bar:32} {human_pos} of {human_len} documents, {eta} left", DOCUMENTS)
     }
 
+    /// Of documents that are compared; `total` is about how many there will be.
+    pub(crate) fn of_comparisons(total: u64) -> Self {
+        Self::new(Some(total), "{bar:32} {human_pos} of {human_len} compared, {eta} left", "")
+    }
+
+    /// Whether anybody can see it.
+    pub(crate) fn is_shown(&self) -> bool {
+        !self.0.is_hidden()
+    }
+
     /// Of bytes that are read.
     pub(crate) fn of_bytes(total: Option<u64>) -> Self {
         Self::new(total, "{bar:32} {bytes} of {total_bytes}, {eta} left", BYTES)

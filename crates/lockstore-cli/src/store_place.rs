@@ -1,12 +1,14 @@
 //! Where the store is: a file on this machine, or a replica set.
 
 use std::ffi::OsStr;
-use std::path::{self, PathBuf};
+use std::fs;
+use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use lockstore::{Clock, Instant, Store, SystemClock, WallTime};
 use lockstore_mongo::ReplicaSetOptions;
+use lockstore_mongo::migration::Endpoint;
 
 use crate::failure::Failure;
 use crate::program::Program;
@@ -45,22 +47,31 @@ enum At {
 
 impl StoreArgs {
     /// What was named, or else the default.
-    pub(crate) fn locate(self, program: &Program) -> Result<StorePlace, Failure> {
-        let named = match self.store {
+    pub(crate) fn locate(&self, program: &Program) -> Result<StorePlace, Failure> {
+        let named = match self.store.clone() {
             Some(named) => named,
             None => default_path()?,
         };
+        self.locate_other(&named, program)
+    }
+
+    /// What a command names besides, or instead.
+    pub(crate) fn locate_other(
+        &self,
+        named: &Path,
+        program: &Program,
+    ) -> Result<StorePlace, Failure> {
         let clock = SystemClock::new().map_err(|error| {
             Failure::store(format!("the machine's clock and boot id cannot be read: {error}"))
         })?;
-        let address = ReplicaSetAddress::parse(&named)?;
+        let address = ReplicaSetAddress::parse(named)?;
         let usual = if address.is_some() { REPLICA_SET_TIMEOUT } else { FILE_TIMEOUT };
         let timeout = self.store_timeout.unwrap_or(usual);
         let at = if let Some(address) = address {
             At::ReplicaSet(address)
         } else {
             // Commands that are run may have another working directory.
-            let path = path::absolute(&named).map_err(|error| {
+            let path = path::absolute(named).map_err(|error| {
                 Failure::usage(format!("{} is no path to a store: {error}", named.display()))
             })?;
             At::File(StoreFile::new(path, program.clone(), timeout, clock.clone()))
@@ -129,6 +140,24 @@ impl StorePlace {
             At::File(file) => file.open(access),
             At::ReplicaSet(address) => self.reach(address),
         }
+    }
+
+    /// A store that was opened here, as one of a migration.
+    pub(crate) fn endpoint(&self, store: &Store) -> Endpoint {
+        match &self.at {
+            At::File(_) => Endpoint::file(store.clone(), self.shown()),
+            At::ReplicaSet(_) => {
+                Endpoint::replica_set(store.clone(), self.shown(), ReplicaSetOptions::DATABASE)
+            }
+        }
+    }
+
+    /// Whether this is one file with another place.
+    pub(crate) fn is_file_of(&self, other: &Self) -> bool {
+        let (At::File(one), At::File(other)) = (&self.at, &other.at) else { return false };
+        let real = |file: &StoreFile| fs::canonicalize(file.path());
+        one.path() == other.path()
+            || real(one).is_ok_and(|path| real(other).is_ok_and(|it| it == path))
     }
 
     /// The same for who needs more of it than one answer: a place in the queue of a lock, or a session. A file has a server then.

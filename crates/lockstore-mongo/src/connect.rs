@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, doc};
+use lockstore::remote::Remote;
 use lockstore::{Store, StoreError};
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
@@ -82,6 +83,16 @@ impl ReplicaSetOptions {
     ///
     /// [`ConnectError`].
     pub fn connect(self, address: &str) -> Result<Store, ConnectError> {
+        Ok(Store::remote(self.transport(address)?))
+    }
+
+    /// Connects as [`connect`](Self::connect) does, and gives the way to the replica set alone: for who wants to stand between it and the store, as
+    /// the tests do.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub fn transport(self, address: &str) -> Result<Arc<dyn Remote>, ConnectError> {
         let shown = without_secrets(address);
         let threads = Threads::start()?;
         let parsed = {
@@ -102,6 +113,8 @@ impl ReplicaSetOptions {
             .server_selection_timeout
             .map_or(self.patience, |timeout| timeout.min(self.patience));
         options.server_selection_timeout = Some(patience);
+        // What has become of a write is known by its number.
+        options.retry_writes = Some(true);
         options.app_name.get_or_insert_with(|| "lockstore".into());
         let unusable = |reason: String| ConnectError::Unusable { address: shown.clone(), reason };
         // The driver looks at its members on these threads from here on.
@@ -117,7 +130,7 @@ impl ReplicaSetOptions {
         let called: Arc<Path> = Path::new(&shown).into();
         let replica_set = ReplicaSet::new(threads, client, called, &self)?;
         replica_set.prepare()?.map_err(|error| unusable(failure::reason(&error)))?;
-        Ok(Store::remote(Arc::new(replica_set)))
+        Ok(Arc::new(replica_set))
     }
 }
 

@@ -7,9 +7,10 @@
 //!
 //! A [look](taking) finds the document by MongoDB's own means and locks it, if it is to be had. What comes before and after a look is
 //! [the store's algorithm](lockstore::remote::serving::document_locks::Acquisition). Nothing ends by itself on a replica set: a lock whose grant [has
-//! run out](run_out) is freed by whoever looks.
+//! run out](run_out) is freed by whoever looks, and [now and then](freeing) by every process that has locked documents.
 
 mod breaking;
+mod freeing;
 mod held;
 mod listing;
 mod locking;
@@ -25,11 +26,13 @@ mod watching;
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
+use lockcore::Instant;
 use lockstore::remote::serving::document_locks as serving;
 use lockstore::{Clock, DocumentError, ErrorCode, Refusal, StoreError};
 
 use crate::documents::{Documents, has_field, is_part_of_transaction, name_of};
 use crate::locks::{GivenUp, Locks};
+use freeing::Freeing;
 use listing::Listings;
 use run_out::Sweeps;
 pub(crate) use run_out::free;
@@ -47,13 +50,20 @@ pub(crate) struct DocumentLocks {
     watching: Watching,
     listings: Listings,
     sweeps: Sweeps,
+    freeing: Freeing,
 }
 
 impl DocumentLocks {
     pub(crate) fn new(locks: Arc<Locks>, documents: Arc<Documents>, clock: Arc<dyn Clock>) -> Self {
         let watching = Watching::new(locks.client().clone());
         let (listings, sweeps) = (Listings::default(), Sweeps::default());
-        Self { locks, documents, clock, watching, listings, sweeps }
+        let freeing = Freeing::default();
+        Self { locks, documents, clock, watching, listings, sweeps, freeing }
+    }
+
+    /// Does nothing any more by itself.
+    pub(crate) fn close(&self) {
+        self.freeing.end();
     }
 
     /// Whether a command is answered here.
@@ -63,7 +73,7 @@ impl DocumentLocks {
             && (COMMANDS.contains(&name) || self.listings.continues(name, command))
     }
 
-    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing.
+    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait.
     ///
     /// # Errors
     ///
@@ -73,6 +83,7 @@ impl DocumentLocks {
         &self,
         database: &str,
         command: &RawDocument,
+        deadline: Option<Instant>,
         given_up: &mut GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let name = name_of(command);
@@ -90,7 +101,7 @@ impl DocumentLocks {
             Err(refused) => return Ok(refused),
         };
         match name {
-            "lockDocument" => self.lock(&place, command, given_up).await,
+            "lockDocument" => self.lock(&place, command, deadline, given_up).await,
             "unlockDocument" => self.unlock(&place, command).await,
             "renewDocumentLock" => self.renew(&place, command).await,
             "inspectDocumentLock" => self.inspect(&place, command).await,

@@ -88,7 +88,12 @@ impl Documents {
 
     /// How long a command may take that has no deadline.
     pub(crate) fn patient(&self) -> Limit {
-        Limit::new(&*self.clock, None, self.options.patience)
+        self.limit(None)
+    }
+
+    /// How long a command may take.
+    pub(crate) fn limit(&self, deadline: Option<Instant>) -> Limit {
+        Limit::new(&*self.clock, deadline, self.options.patience)
     }
 
     /// Runs a command, and gives its reply, which tells of errors too. Without a `deadline` it goes on for
@@ -104,7 +109,7 @@ impl Documents {
         command: &RawDocument,
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let limit = Limit::new(&*self.clock, deadline, self.options.patience);
+        let limit = self.limit(deadline);
         let name = name_of(command);
         if is_part_of_transaction(command) {
             return self.run_in_transaction(database, command, limit).await;
@@ -143,7 +148,14 @@ impl Documents {
         };
         let mut merged = Merged::new(&batch);
         for part in batch.parts() {
-            let reply = self.run_one(database, &batch.command(part.clone()), limit).await?;
+            let reply = match self.run_one(database, &batch.command(part.clone()), limit).await {
+                Ok(reply) => reply,
+                Err(error) if part.start == 0 => return Err(error),
+                Err(error) => {
+                    merged.break_off(part.start, &batch, error);
+                    break;
+                }
+            };
             if merged.add(part, &reply).is_break() {
                 break;
             }

@@ -10,7 +10,7 @@ use mongodb::error::{
 };
 
 /// What an error of the driver means for what was asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// It came too late, or beside another's: look again.
     Conflict,
@@ -91,7 +91,7 @@ fn is_unknown(error: &Error) -> bool {
         | ErrorKind::ConnectionPoolCleared { .. }
         // A reply that makes no sense tells nothing of what was done.
         | ErrorKind::InvalidResponse { .. }
-        | ErrorKind::BsonDeserialization(_)
+        | ErrorKind::Bson(_)
         // It stands on the primary, and not yet on most members.
         | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
         ErrorKind::Command(error) => MAY_BE_DONE.contains(&error.code),

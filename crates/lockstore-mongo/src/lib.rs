@@ -19,6 +19,7 @@ pub mod deployments {}
 mod documents;
 mod failure;
 mod locks;
+pub mod migration;
 mod options;
 mod replica_set;
 mod runtime;

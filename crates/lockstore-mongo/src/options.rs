@@ -41,6 +41,9 @@ pub enum Reads {
 }
 
 impl ReplicaSetOptions {
+    /// In which database the collections of locks are where nobody says another.
+    pub const DATABASE: &'static str = "lockstore";
+
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
@@ -103,7 +106,7 @@ impl ReplicaSetOptions {
 impl Default for ReplicaSetOptions {
     fn default() -> Self {
         Self {
-            database: "lockstore".into(),
+            database: Self::DATABASE.into(),
             session_ttl: Duration::from_secs(30),
             look_again: Duration::from_secs(1),
             waiter_ttl: Duration::from_secs(30),

@@ -3,19 +3,21 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bson::{RawDocument, RawDocumentBuf};
-use lockcore::{Holder, Instant, Key};
+use bson::{RawDocument, RawDocumentBuf, Uuid};
+use lockcore::{Holder, Instant, Key, SessionId, Token};
 use lockstore::presence::SessionInfo;
 use lockstore::remote::{
     ClientSessions, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding, Remote,
+    SessionLife,
 };
 use lockstore::{
-    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, Stats, StoreError,
-    SystemClock,
+    BreakRecord, CheckReport, Clock, LockInfo, MaintenanceError, Recovery, ReserveTokensError,
+    Stats, StoreError, SystemClock,
 };
 use mongodb::Client;
 
@@ -94,13 +96,14 @@ impl ReplicaSet {
         &self,
         database: String,
         command: RawDocumentBuf,
+        deadline: Option<Instant>,
         on_reply: OnReply,
     ) -> Outstanding {
         let document_locks = Arc::clone(&self.document_locks);
         let (caller, mut waits) = self.locks.given_up();
         let answering = Answering::begin(&self.locks, on_reply, Err);
         self.threads.spawn(async move {
-            let reply = document_locks.run(&database, &command, &mut waits).await;
+            let reply = document_locks.run(&database, &command, deadline, &mut waits).await;
             answering.tell(reply);
         });
         Outstanding::telling(move |left| caller.left(left))
@@ -162,7 +165,8 @@ impl Remote for ReplicaSet {
         if self.document_locks.answers(&command) {
             let document_locks = Arc::clone(&self.document_locks);
             let mut waits = self.locks.never_given_up();
-            let run = async move { document_locks.run(&database, &command, &mut waits).await };
+            let run =
+                async move { document_locks.run(&database, &command, deadline, &mut waits).await };
             return self.threads.run(run)?;
         }
         let documents = Arc::clone(&self.documents);
@@ -182,7 +186,7 @@ impl Remote for ReplicaSet {
         }
         let database = database.to_owned();
         if self.document_locks.answers(&command) {
-            return self.start_document_lock(database, command, on_reply);
+            return self.start_document_lock(database, command, deadline, on_reply);
         }
         let documents = Arc::clone(&self.documents);
         let running = self.threads.spawn(async move {
@@ -204,12 +208,17 @@ impl Remote for ReplicaSet {
         self.closing.store(CLOSING, Ordering::SeqCst);
         let locks = Arc::clone(&self.locks);
         let documents = Arc::clone(&self.documents);
+        self.document_locks.close();
         let closed = self.threads.run(async move {
-            documents.close().await;
-            locks.close().await;
+            // Neither waits for what the other may have to wait for.
+            tokio::join!(documents.close(), locks.close());
         });
         self.closing.store(CLOSED, Ordering::SeqCst);
         closed
+    }
+
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        self.locks.session_life(session)
     }
 
     fn call(&self, call: LockCall) -> LockAnswer {
@@ -290,6 +299,16 @@ impl Remote for ReplicaSet {
         self.run(|locks| async move { locks.stats().await })
     }
 
+    fn id(&self) -> Result<Uuid, StoreError> {
+        self.run(|locks| async move { locks.id().await })
+    }
+
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        self.check_usable()?;
+        let locks = Arc::clone(&self.locks);
+        self.threads.run(async move { locks.reserve_tokens(at_least).await })?
+    }
+
     /// Nothing is recovered here: the replica set has never been closed.
     fn recovery(&self) -> Result<Recovery, StoreError> {
         self.check_usable()?;
@@ -306,6 +325,19 @@ impl Remote for ReplicaSet {
 
     fn compact(&self) -> Result<bool, StoreError> {
         Err(self.not_here("compacting (`compact`)"))
+    }
+}
+
+impl Drop for ReplicaSet {
+    fn drop(&mut self) {
+        if self.opened_in.clone().detected_fork() {
+            // What a forked child has inherited stays as it is: its parent goes on with the same connections, and the threads that
+            // would let go of them are not here.
+            mem::forget(Arc::clone(&self.locks));
+            mem::forget(Arc::clone(&self.documents));
+            mem::forget(Arc::clone(&self.document_locks));
+            self.threads.forget();
+        }
     }
 }
 

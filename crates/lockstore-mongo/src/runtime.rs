@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::sync::mpsc::sync_channel;
 
 use lockstore::StoreError;
@@ -42,6 +43,11 @@ impl Threads {
             let what = "a call to the replica set ended without an answer".into();
             StoreError::Internal { what }
         })
+    }
+
+    /// Leaves them alone, in a forked child, which has inherited what they work with and none of them.
+    pub(crate) fn forget(&mut self) {
+        mem::forget(self.runtime.take());
     }
 
     /// Does `work` on these threads, behind the caller's back.

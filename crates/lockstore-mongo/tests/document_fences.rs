@@ -1,13 +1,17 @@
 //! What relies on locks while those are renewed, waited for, taken away and over.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, Document, RawDocumentBuf, doc, rawdoc};
-use lockstore::{Collection, DocumentError, ErrorCode, ReleaseDocumentError, Store};
+use bson::{DateTime, Document, doc, rawdoc};
+use lockstore::{
+    Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, SessionId, Store,
+};
 use lockstore_mongo::ReplicaSetOptions;
-use lockstore_testkit::replica_set::{ReplicaSet, new_database};
+use lockstore_testkit::replica_set::{MemberNumber, ReplicaSet, new_database};
 
 /// A store of its own, with the database of its locks, and one of its documents.
 struct Own {
@@ -18,10 +22,15 @@ struct Own {
 
 impl Own {
     fn filled(count: i32) -> Self {
+        Self::filled_with(count, |options| options)
+    }
+
+    fn filled_with(count: i32, with: impl FnOnce(ReplicaSetOptions) -> ReplicaSetOptions) -> Self {
         let (locks, database) = (new_database(), new_database());
         // By its name the failures of its connections are its own.
         let address = format!("{}&appName={locks}", ReplicaSet::shared().uri());
-        let store = ReplicaSetOptions::new().database(&locks).connect(&address).unwrap();
+        let options = with(ReplicaSetOptions::new().database(&locks));
+        let store = options.connect(&address).unwrap();
         let own = Self { store, locks, database };
         own.jobs().insert_many((0..count).map(|id| doc! { "_id": id, "n": 0 })).run().unwrap();
         own.results().insert_one(doc! { "_id": "first" }).unwrap();
@@ -40,6 +49,14 @@ impl Own {
         self.jobs().find_one(doc! { "_id": id }).run().unwrap().unwrap()
     }
 
+    /// Has the time of a session pass.
+    fn end_session(&self, session: SessionId) {
+        let sessions = self.store.database(&self.locks).collection::<Document>("sessions");
+        let number = i64::try_from(session.get()).unwrap();
+        let over = doc! { "$set": { "until": DateTime::now() } };
+        sessions.update_one(doc! { "_id": number }, over).run().unwrap();
+    }
+
     /// The same from another process, whose connections do not fail.
     fn elsewhere(&self) -> Self {
         let address = ReplicaSet::shared().uri();
@@ -47,28 +64,43 @@ impl Own {
         Self { store, locks: self.locks.clone(), database: self.database.clone() }
     }
 
-    /// Has the primary do something with the next commands of these names that come from here, and gives how often it has done so yet.
-    fn fail(&self, names: &[&str], mut how: RawDocumentBuf) -> i64 {
-        let names: bson::RawArrayBuf = names.iter().copied().collect();
-        how.append(bson::cstr!("failCommands"), names);
-        how.append(bson::cstr!("appName"), self.locks.as_str());
-        let command = rawdoc! {
-            "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": how, "$db": "admin",
-        };
+    /// Has the primary wait for a while before it carries out the next command of that name that comes from here.
+    fn delay(&self, name: &str) -> Delay {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let set = ReplicaSet::shared();
-        let reply = set.run(set.primary().unwrap(), &command).unwrap();
-        reply.get("count").unwrap().unwrap().as_i64().unwrap_or_default()
-    }
-
-    /// Waits until it has done so once more.
-    fn has_failed(&self, before: i64) {
+        let primary = set.primary().unwrap();
         let command = rawdoc! {
-            "waitForFailPoint": "failCommand", "timesEntered": before + 1, "maxTimeMS": 60_000,
+            "configureFailPoint": "failCommand",
+            "mode": { "times": 1 },
+            "data": {
+                "failCommands": [name], "appName": self.locks.as_str(), "blockConnection": true, "blockTimeMS": 1_500,
+            },
             "$db": "admin",
         };
-        let set = ReplicaSet::shared();
-        let reply = set.run(set.primary().unwrap(), &command).unwrap();
-        assert_eq!(reply.get_f64("ok").unwrap(), 1.0, "{reply:?}");
+        let reply = set.run(primary, &command).unwrap();
+        let before = reply.get("count").unwrap().unwrap();
+        let before = before.as_i64().or(before.as_i32().map(i64::from)).unwrap();
+        Delay { primary, before, _alone: alone }
+    }
+}
+
+/// A command that is to be delayed: one at a time, for all of a server is the same fail point.
+struct Delay {
+    primary: MemberNumber,
+    before: i64,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Delay {
+    /// Waits until the command is there.
+    fn has_begun(&self) {
+        let command = rawdoc! {
+            "waitForFailPoint": "failCommand", "timesEntered": self.before + 1, "maxTimeMS": 60_000,
+            "$db": "admin",
+        };
+        let reply = ReplicaSet::shared().run(self.primary, &command).unwrap();
+        assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
     }
 }
 
@@ -79,8 +111,9 @@ fn take_away(jobs: &Collection, id: i32, lock_id: &str) -> Result<(), DocumentEr
 }
 
 #[track_caller]
-fn is_lost<T: std::fmt::Debug>(result: Result<T, DocumentError>) {
-    assert!(matches!(result, Err(DocumentError::LockLost(_))), "{result:?}");
+fn is_lost<T: Debug>(result: Result<T, DocumentError>) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, DocumentError::LockLost(_)), "{error:?}");
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -93,19 +126,18 @@ fn nobody_takes_a_document_away_while_what_relies_on_its_lock_is_committed() {
     let thief = own.elsewhere();
     let lock = own.jobs().lock_document(doc! { "_id": 0 }).acquire().unwrap();
     let fence = lock.fence().unwrap();
-    for write in [0, 1] {
-        let wait = rawdoc! { "blockConnection": true, "blockTimeMS": 1_500 };
-        let before = own.fail(&["commitTransaction"], wait);
+    for is_elsewhere in [true, false] {
+        let delay = own.delay("commitTransaction");
         let (result, taken) = thread::scope(|scope| {
-            let writer = scope.spawn(|| match write {
-                0 => own.results().fenced_by(fence.clone()).insert_one(doc! { "_id": 0 }).map(drop),
-                // It writes to the document itself.
-                _ => {
-                    let work = doc! { "$set": { "n": 1 } };
-                    own.jobs().fenced_by(fence.clone()).update_many(doc! {}, work).run().map(drop)
+            let writer = scope.spawn(|| {
+                if is_elsewhere {
+                    let fenced = own.results().fenced_by(fence.clone());
+                    return fenced.insert_one(doc! { "_id": 0 }).map(drop);
                 }
+                let fenced = own.jobs().fenced_by(fence.clone());
+                fenced.update_many(doc! {}, doc! { "$set": { "n": 1 } }).run().map(drop)
             });
-            own.has_failed(before);
+            delay.has_begun();
             let taken = take_away(&thief.jobs(), 0, "thief");
             (writer.join().unwrap(), taken)
         });
@@ -145,7 +177,7 @@ fn a_transaction_is_committed_whatever_renews_its_locks_and_waits_for_them_meanw
             let waited = elsewhere.store.lock("k").acquire_timeout(MINUTE);
             waited.unwrap().release().unwrap();
         });
-        let begun: Vec<_> = (0..2)
+        let open: Vec<_> = (0..2)
             .map(|n| {
                 let tx = own.store.begin_transaction().unwrap();
                 own.results().in_transaction(&tx).insert_one(doc! { "_id": n }).unwrap();
@@ -161,7 +193,7 @@ fn a_transaction_is_committed_whatever_renews_its_locks_and_waits_for_them_meanw
             assert!(begin.elapsed() < MINUTE);
         }
         // Several that rely on the same.
-        for tx in begun {
+        for tx in open {
             tx.commit().unwrap();
         }
         guard.release().unwrap();
@@ -199,10 +231,7 @@ fn what_relies_on_the_lock_of_a_session_that_is_over_is_refused() {
         own.results().fenced_by(fence.clone()).insert_one(doc! { "_id": n }).unwrap();
     }
     // Its process is gone, and nobody has looked at its locks yet.
-    let sessions = own.store.database(&own.locks).collection::<Document>("sessions");
-    let number = i64::try_from(session.id().get()).unwrap();
-    let over = doc! { "$set": { "closed": true, "until": DateTime::now() } };
-    sessions.update_one(doc! { "_id": number }, over).run().unwrap();
+    own.end_session(session.id());
     for (n, fence) in (10..).zip(fences) {
         is_lost(own.results().fenced_by(fence).insert_one(doc! { "_id": n }));
     }
@@ -255,4 +284,45 @@ fn a_lock_of_a_document_that_is_kept_alive_shows_it_and_is_lost_with_the_documen
     }
     assert_eq!(own.job(0).get_str("lock_id").unwrap(), "thief");
     assert!(!lock.holds());
+}
+
+/// The session ends while the primary has not yet committed what locks the document.
+#[test]
+fn a_document_is_not_locked_with_a_session_that_has_ended_meanwhile() {
+    let own = Own::filled(1);
+    let session = own.store.session().unwrap();
+    let elsewhere = own.elsewhere();
+    let delay = own.delay("commitTransaction");
+    let locked = thread::scope(|scope| {
+        let locker =
+            scope.spawn(|| own.jobs().lock_document(doc! {}).session(&session).acquire().map(drop));
+        delay.has_begun();
+        elsewhere.store.session_with(session.id()).end().unwrap();
+        locker.join().unwrap()
+    });
+    let error = locked.unwrap_err();
+    assert!(matches!(error, LockDocumentError::SessionEnded), "{error:?}");
+    assert_eq!(own.job(0).get("lock_id"), Some(&bson::Bson::Null));
+}
+
+/// For those who lock by plain updates only.
+#[test]
+fn documents_whose_locks_are_over_are_freed_though_nobody_of_ours_wants_them() {
+    let options = |options: ReplicaSetOptions| options.look_again(SHORT / 10);
+    let own = Own::filled_with(2, options);
+    let session = own.store.session().unwrap();
+    let jobs = own.jobs();
+    let locks = [
+        jobs.lock_document(doc! { "_id": 0 }).ttl(SHORT).acquire().unwrap(),
+        jobs.lock_document(doc! { "_id": 1 }).session(&session).acquire().unwrap(),
+    ];
+    // The process is gone, and gives no signs of life.
+    own.end_session(session.id());
+    let start = Instant::now();
+    while jobs.count_documents(doc! { "lock_id": null }).run().unwrap() < 2 {
+        assert!(start.elapsed() < MINUTE);
+    }
+    for lock in locks {
+        lock.release().unwrap_err();
+    }
 }

@@ -130,6 +130,20 @@ impl From<ConnectError> for Error {
     }
 }
 
+impl From<lockstore_mongo::ConnectError> for Error {
+    fn from(error: lockstore_mongo::ConnectError) -> Self {
+        use lockstore_mongo::ConnectError as Failed;
+
+        match error {
+            Failed::Server(error) => error.into(),
+            Failed::Store(error) => error.into(),
+            Failed::Address { .. } => Self::new(Class::InvalidArgument, error.to_string()),
+            Failed::Threads(_) => Self::new(Class::StoreFailed, error.to_string()),
+            _ => Self::new(Class::ServerUnavailable, error.to_string()),
+        }
+    }
+}
+
 impl From<AddressError> for Error {
     fn from(error: AddressError) -> Self {
         Self::new(Class::InvalidArgument, error.to_string())

@@ -14,6 +14,8 @@ mod holding;
 mod lock;
 mod once;
 mod opening;
+mod options;
+mod place;
 mod program;
 mod records;
 mod seconds;
@@ -39,6 +41,8 @@ mod _native {
     use crate::lock::Lock;
     #[pymodule_export]
     use crate::opening::Opening;
+    #[pymodule_export]
+    use crate::place::shown;
     #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 
 use crate::blocking::block_on;
 use crate::call::Call;
 use crate::once::{Made, Once};
-use crate::shared::{Options, Shared};
-use crate::store::{IDLE_EXIT, START_TIMEOUT, Store, absolute};
+use crate::place::Place;
+use crate::shared::Shared;
+use crate::store::Store;
 
 /// A store that is opened when it is first asked for, once for all who ask, for `lockstore._kept`. When that fails, whoever asks next
 /// tries again.
 #[pyclass(frozen, module = "lockstore._native")]
 pub(crate) struct Opening {
-    options: Options,
+    place: Place,
     shared: Once<Arc<Shared>>,
     store: PyOnceLock<Py<Store>>,
 }
@@ -24,10 +26,9 @@ pub(crate) struct Opening {
 #[pymethods]
 impl Opening {
     #[new]
-    fn new(path: PathBuf) -> PyResult<Self> {
-        let options =
-            Options { path: absolute(&path)?, idle_exit: IDLE_EXIT, start_timeout: START_TIMEOUT };
-        Ok(Self { options, shared: Once::default(), store: PyOnceLock::new() })
+    fn new(path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let place = Place::new(&path, Some(options))?;
+        Ok(Self { place, shared: Once::default(), store: PyOnceLock::new() })
     }
 
     /// The store, once it has been opened.
@@ -53,7 +54,7 @@ impl Opening {
 
 impl Opening {
     fn begun(&self, py: Python<'_>) -> PyResult<Made<Arc<Shared>>> {
-        Ok(self.shared.get(Shared::connecting(py, self.options.clone())?))
+        Ok(self.shared.get(Shared::connecting(py, self.place.clone())?))
     }
 
     /// The one object of Python's for the store.

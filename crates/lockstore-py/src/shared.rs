@@ -1,24 +1,21 @@
 //! What all objects of one open store share.
 
-use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use lockstore::{Session, SessionId, Store, StoreError};
-use lockstore_server::ConnectOptions;
 use pyo3::prelude::*;
 
 use crate::errors::Error;
 use crate::once::Once;
-use crate::program::started_by_python;
+use crate::place::Place;
 
-/// A store that is connected to, the session of this process there, and what it was opened with.
+/// A store that is connected to, the session of this process there, and where it is.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) options: Options,
+    pub(crate) place: Place,
     store: Store,
     /// Begun by the first lock that is bound to it.
     session: Once<SessionId>,
@@ -27,36 +24,19 @@ pub(crate) struct Shared {
     opened_by: u32,
 }
 
-/// What a store is opened with.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Options {
-    /// The file, as an absolute path.
-    pub(crate) path: PathBuf,
-    /// See [`ConnectOptions::idle_exit`].
-    pub(crate) idle_exit: Duration,
-    /// See [`ConnectOptions::start_timeout`].
-    pub(crate) start_timeout: Duration,
-}
-
 impl Shared {
-    /// What connects to a store, on any thread, and may take as long as a server takes to start.
+    /// What connects to a store, on any thread, and may take as long as that takes.
     pub(crate) fn connecting(
         py: Python<'_>,
-        options: Options,
+        place: Place,
     ) -> PyResult<impl FnOnce() -> Result<Arc<Self>, Error> + Send + use<>> {
-        let connect =
-            ConnectOptions::new().idle_exit(options.idle_exit).start_timeout(options.start_timeout);
-        let connect = started_by_python(py, connect)?;
+        let connect = place.connecting(py)?;
         Ok(move || {
-            let store = connect.connect(&options.path)?;
+            let store = connect()?;
             let closed = AtomicBool::new(false);
             let opened_by = process::id();
-            Ok(Arc::new(Self { options, store, session: Once::default(), closed, opened_by }))
+            Ok(Arc::new(Self { place, store, session: Once::default(), closed, opened_by }))
         })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.options.path
     }
 
     /// The store, unless this process has inherited it.

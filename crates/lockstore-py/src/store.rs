@@ -1,8 +1,7 @@
 //! A store, as Python opens it.
 
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -10,26 +9,47 @@ use pyo3::types::{IntoPyDict, PyDict, PyType};
 
 use crate::blocking::block_on;
 use crate::call::Call;
-use crate::errors::{Class, Error};
+use crate::errors::Error;
 use crate::events::Events;
 use crate::lock::Lock;
 use crate::once::Once;
+use crate::place::Place;
 use crate::records;
 use crate::seconds::Seconds;
-use crate::shared::{Options, Shared};
+use crate::shared::Shared;
 use crate::terms::Terms;
 use crate::token::Given;
 
-/// A file of locks and documents that processes share. Joins the file's server, or starts it: a process of its own, which ends
-/// when nobody has been connected for `idle_exit` seconds. The file is made if it is not there; its folder must be.
+/// Locks and documents that processes share: in a file, or on a MongoDB replica set.
+///
+/// `path`: the file, whose server is joined, or started: a process of its own, which ends when nobody has been connected for `idle_exit`
+/// seconds. The file is made if it is not there; its folder must be. Or the address of a replica set, as a str:
+/// `"mongodb://a,b,c/?replicaSet=rs0"`, with all that MongoDB's addresses have. User and password are shown nowhere, but are in `uri` and
+/// in what is pickled.
 ///
 /// One object serves all threads and event loops of a process. A child that is forked gets `StoreForked` from what it has
 /// inherited, and opens the store anew; a pickled store does that by itself.
 ///
-/// `start_timeout`: how long to wait, in seconds, for a server to start or for its first answer.
+/// Of a file, and refused elsewhere (times in seconds, or a `timedelta`):
 ///
-/// Raises `ServerUnavailable` (a `ConnectionError`) when there is no way to a server, and `InvalidArgument` (a `ValueError`) when the
-/// path cannot be one.
+/// `idle_exit`: how long its server stays when nobody is connected. 60 s.
+/// `start_timeout`: how long to wait for a server to start or for its first answer. 10 s.
+///
+/// Of a replica set, and refused elsewhere (times are longer than 0 and a day at most):
+///
+/// `database`: in which one the collections of locks are. `"lockstore"`.
+/// `session_ttl`: how long locks that are bound to a process outlive its last sign of life. 30 s; at least 1 s.
+/// `waiter_ttl`: how long a place in a queue outlives the last sign of life of who waits. 30 s; at least 1 s.
+/// `look_again`: how often who waits looks while the server's change stream is down. 1 s.
+/// `write_timeout`: how long a write may take to reach most members before its outcome is looked for. 10 s.
+/// `connect_timeout`: how long a connection may take to be made. What the address says, or 5 s.
+/// `patience`: how long calls without a time-out, and this one, go on while there is no primary. 60 s.
+/// `reads`: `"majority"`, what most members have, or `"linearizable"`, after the primary has made sure that it is the primary: about
+/// as dear as a write. `"majority"`.
+/// `pool_max`: how many connections to each member there may be. What the address says, or 100.
+///
+/// Raises `ServerUnavailable` (a `ConnectionError`) when there is no way to a server or a primary, and `InvalidArgument` (a `ValueError`)
+/// when the path or the address cannot be one, or an option is about the other.
 #[pyclass(frozen, weakref, module = "lockstore")]
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -39,21 +59,14 @@ pub(crate) struct Store {
 #[pymethods]
 impl Store {
     #[new]
-    #[pyo3(signature = (path, *, idle_exit = Seconds(IDLE_EXIT), start_timeout = Seconds(START_TIMEOUT)))]
-    #[pyo3(text_signature = "(path, *, idle_exit=60.0, start_timeout=10.0)")]
-    fn new(
-        py: Python<'_>,
-        path: PathBuf,
-        idle_exit: Seconds,
-        start_timeout: Seconds,
-    ) -> PyResult<Self> {
-        let options = Options {
-            path: absolute(&path)?,
-            idle_exit: idle_exit.0,
-            start_timeout: start_timeout.0,
-        };
+    #[pyo3(signature = (path, **options))]
+    #[pyo3(
+        text_signature = "(path, *, idle_exit=None, start_timeout=None, database=None, session_ttl=None, waiter_ttl=None, look_again=None, write_timeout=None, connect_timeout=None, patience=None, reads=None, pool_max=None)"
+    )]
+    fn new(py: Python<'_>, path: PathBuf, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let place = Place::new(&path, options)?;
         // On a thread of its own, so that Ctrl-C is heard meanwhile.
-        let connected = Once::default().get(Shared::connecting(py, options)?);
+        let connected = Once::default().get(Shared::connecting(py, place)?);
         Ok(Self { shared: block_on(py, connected)?? })
     }
 
@@ -256,16 +269,17 @@ impl Store {
         Ok(figures)
     }
 
-    /// The address of the store's socket for MongoDB's drivers, `mongodb://...`. The server runs while this store is open.
+    /// The address for MongoDB's drivers, `mongodb://...`: of the file's socket, whose server runs while this store is open, or of the
+    /// replica set as it was given, with its password if it has one.
     #[getter]
     fn uri(&self) -> PyResult<String> {
-        Ok(lockstore_server::uri(self.shared.path()).map_err(Error::from)?)
+        Ok(self.shared.place.uri()?)
     }
 
-    /// The file, as an absolute path.
+    /// The file, as an absolute path; `None` on a replica set.
     #[getter]
-    fn path(&self) -> PathBuf {
-        self.shared.path().to_owned()
+    fn path(&self) -> Option<PathBuf> {
+        self.shared.place.path().map(Path::to_owned)
     }
 
     /// Releases all locks that are bound to this process by this object, ends its waits with `StoreClosed`, and lets go of the
@@ -292,17 +306,16 @@ impl Store {
         }
     }
 
-    /// A copy, a pickled one in another process say, opens the same file with the same options.
+    /// A copy, a pickled one in another process say, opens the same store with the same options.
     fn __reduce__<'py>(
         slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (PathBuf, f64, f64))> {
-        let Options { path, idle_exit, start_timeout } = &slf.get().shared.options;
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>, Bound<'py, PyDict>))> {
         let reopen = slf.py().import("lockstore._reopen")?.getattr("reopen")?;
-        Ok((reopen, (path.clone(), idle_exit.as_secs_f64(), start_timeout.as_secs_f64())))
+        Ok((reopen, slf.get().shared.place.pickled(slf.py())?))
     }
 
     fn __repr__(&self) -> String {
-        format!("<lockstore.Store {}>", self.shared.path().display())
+        format!("<lockstore.Store {}>", self.shared.place)
     }
 }
 
@@ -316,17 +329,3 @@ impl Store {
         &self.shared
     }
 }
-
-/// An absolute path to a store.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    path::absolute(path).map_err(|error| {
-        let message = format!("{} is no path to a store: {error}", path.display());
-        Error::new(Class::InvalidArgument, message)
-    })
-}
-
-/// What is usual.
-pub(crate) const IDLE_EXIT: Duration = Duration::from_secs(60);
-
-/// What is usual.
-pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);

@@ -138,15 +138,15 @@ def _count(store, path, rounds):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_processes_that_are_started_in_any_way_keep_each_other_out(store, tmp_path, method):
+def test_processes_that_are_started_in_any_way_keep_each_other_out(store, path, tmp_path, method):
     counter = tmp_path / "counter"
     counter.write_text("0")
     copy = pickle.loads(pickle.dumps(store))
-    assert copy.path == store.path
+    assert (copy.path, copy.uri) == (store.path, store.uri)
     copy.close()
     context = multiprocessing.get_context(method)
     # A forked child unpickles nothing: it opens the store by its path.
-    given = _Reopened(store.path) if method == "fork" else store
+    given = _Reopened(path) if method == "fork" else store
     processes = [context.Process(target=_count, args=(given, counter, 25)) for _ in range(3)]
     threads = [threading.Thread(target=_count, args=(store, counter, 25)) for _ in range(2)]
     for one in [*processes, *threads]:

@@ -190,11 +190,17 @@ impl ReplicaSet {
             },
             "$db": "admin",
         };
-        let reply = self.run(0, &command)?;
-        match reply.get_f64("ok") {
-            Ok(1.0) => Ok(()),
-            _ => Err(io::Error::other(format!("the replica set is not initiated: {reply:?}"))),
-        }
+        // On a busy machine a member may not answer the first in the time that it gives it.
+        let mut refused = None;
+        let initiated = waited_for("the replica set to be initiated", || {
+            let reply = self.run(0, &command).ok()?;
+            if matches!(reply.get_f64("ok"), Ok(1.0)) {
+                return Some(());
+            }
+            refused = Some(reply);
+            None
+        });
+        initiated.map_err(|error| io::Error::new(error.kind(), format!("{error}: {refused:?}")))
     }
 }
 
@@ -234,7 +240,7 @@ fn new_folder() -> io::Result<PathBuf> {
     }
 }
 
-fn waited_for<T>(what: &str, look: impl Fn() -> Option<T>) -> io::Result<T> {
+fn waited_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> io::Result<T> {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {

@@ -140,9 +140,11 @@ impl<'a> LockRequest<'a> {
             wanted.ttl,
         );
         let granted = renewed.map_err(|error| ResumeError::of(error, token))?;
-        let held = self.store.backend().mode_of(&wanted.key)?.unwrap_or(wanted.mode);
+        let held = self.store.backend().held_as(&wanted.key, &wanted.holder)?;
+        let (mode, session) = held.unwrap_or((wanted.mode, wanted.session));
         let valid_until = wanted.valid_until(granted.lease);
-        Ok(wanted.guard(self.store, granted, held, valid_until))
+        let wanted = Wanted { session, ..wanted };
+        Ok(wanted.guard(self.store, granted, mode, valid_until))
     }
 
     fn until(&self, timeout: Duration) -> Wait {
@@ -237,7 +239,8 @@ impl Wanted {
         mode: Mode,
         valid_until: Option<Instant>,
     ) -> LockGuard {
-        LockGuard::new(store.clone(), self.key, self.holder, mode, granted, valid_until)
+        let Self { key, holder, session, .. } = self;
+        LockGuard::new(store.clone(), key, holder, mode, session, granted, valid_until)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use lockcore::{Holder, Instant, Key, Mode, Token, Ttl};
+use lockcore::{Holder, Instant, Key, Mode, SessionId, Token, Ttl};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -89,11 +89,22 @@ impl Backend {
         }
     }
 
-    /// The mode in which the lock of `key` is held, if it is.
-    pub(crate) fn mode_of(&self, key: &Key) -> Result<Option<Mode>, StoreError> {
+    /// How `holder` holds the lock of `key`, if it does: in which mode, and bound to which session.
+    pub(crate) fn held_as(
+        &self,
+        key: &Key,
+        holder: &Holder,
+    ) -> Result<Option<(Mode, Option<SessionId>)>, StoreError> {
         Ok(match self {
-            Self::Here(engine) => engine.published.view().lock(key).map(|lock| lock.mode()),
-            Self::There(remote) => remote.inspect(key)?.map(|lock| lock.mode),
+            Self::Here(engine) => {
+                engine.published.view().lock(key).and_then(|lock| {
+                    lock.grant_of(holder).map(|grant| (lock.mode(), grant.session))
+                })
+            }
+            Self::There(remote) => remote.inspect(key)?.and_then(|lock| {
+                let by = lock.holders.iter().find(|by| by.holder == *holder);
+                by.map(|by| (lock.mode, by.session))
+            }),
         })
     }
 
@@ -106,10 +117,19 @@ impl Backend {
     }
 
     /// The state of a new guard's lease, which is not kept yet.
-    pub(crate) fn lease(&self, key: Key, holder: Holder, token: Token) -> Arc<KeptLease> {
+    pub(crate) fn lease(
+        &self,
+        key: Key,
+        holder: Holder,
+        token: Token,
+        session: Option<SessionId>,
+    ) -> Arc<KeptLease> {
         Arc::new(match self {
-            Self::Here(engine) => engine.kept.lease(key, holder, token),
-            Self::There(remote) => remote.renewer.kept.lease(key, holder, token),
+            Self::Here(engine) => engine.kept.lease(key, holder, token, None),
+            Self::There(remote) => {
+                let session = session.and_then(|session| remote.session_life(session));
+                remote.renewer.kept.lease(key, holder, token, session)
+            }
         })
     }
 

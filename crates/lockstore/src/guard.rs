@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use lockcore::{Granted, Holder, Instant, Key, Mode, Release, Token, Ttl};
+use lockcore::{Granted, Holder, Instant, Key, Mode, Release, SessionId, Token, Ttl};
 
 use crate::call::LockFuture;
 use crate::error::{ArgumentError, ReleaseError, RenewError};
@@ -49,10 +49,11 @@ impl LockGuard {
         key: Key,
         holder: Holder,
         mode: Mode,
+        session: Option<SessionId>,
         granted: Granted,
         valid_until: Option<Instant>,
     ) -> Self {
-        let lease = store.backend().lease(key, holder, granted.token);
+        let lease = store.backend().lease(key, holder, granted.token, session);
         lease.set_valid_until(valid_until);
         let ttl = granted.lease.map(|lease| lease.ttl);
         Self { store, mode, ttl, lease, rejoined: granted.rejoined, owned: true }
@@ -103,9 +104,10 @@ impl LockGuard {
         self.valid_until().map(|until| until.saturating_since(now))
     }
 
-    /// Whether the lock may be somebody else's by now: its lease has run out, or a renewal was refused.
+    /// Whether the lock may be somebody else's by now: its lease has run out, or a renewal was refused; or, on a replica set, the session that it is
+    /// bound to may be over, because none of its signs of life was taken for as long as it lives without one.
     pub fn is_lost(&self) -> bool {
-        self.lease.is_lost() || self.remaining() == Some(Duration::ZERO)
+        self.lease.is_over(self.store.backend().now())
     }
 
     /// Begins the lease anew, for its own TTL. Does nothing for a lock that has no end.

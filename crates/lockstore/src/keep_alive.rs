@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockcore::{Holder, Instant, Key, Outcome, Renew, Token, Ttl};
 
-use crate::remote::{LockAnswer, LockCall};
+use crate::remote::{LockAnswer, LockCall, SessionLife};
 use crate::request::{Reply, Request};
 pub(crate) use renewer::Renewer;
 
@@ -30,6 +30,8 @@ pub(crate) struct KeptLease {
     pub(crate) key: Key,
     pub(crate) holder: Holder,
     pub(crate) token: Token,
+    /// Of what the grant is bound to, where that may be over unnoticed.
+    session: Option<Arc<SessionLife>>,
     /// Until when the holder may rely on it, in ns; `u64::MAX` without a lease.
     valid_until: AtomicU64,
     /// When the renewal that is under way was asked for; `u64::MAX` when none is.
@@ -44,12 +46,19 @@ pub(crate) struct KeptLease {
 
 impl KeptLeases {
     /// The state of a new guard's lease, which is not kept yet.
-    pub(crate) fn lease(&self, key: Key, holder: Holder, token: Token) -> KeptLease {
+    pub(crate) fn lease(
+        &self,
+        key: Key,
+        holder: Holder,
+        token: Token,
+        session: Option<Arc<SessionLife>>,
+    ) -> KeptLease {
         KeptLease {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             key,
             holder,
             token,
+            session,
             valid_until: AtomicU64::new(u64::MAX),
             asked_at: AtomicU64::new(u64::MAX),
             due_at: AtomicU64::new(u64::MAX),
@@ -137,6 +146,13 @@ impl KeptLease {
     /// Whether it is known to be over.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether it may be over by `now`.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.is_lost()
+            || self.valid_until().is_some_and(|until| until <= now)
+            || self.session.as_ref().is_some_and(|session| session.is_over(now))
     }
 
     pub(crate) fn set_lost(&self) {

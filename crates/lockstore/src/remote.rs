@@ -28,6 +28,8 @@
 //! | `lockNextEvents`: subscription | | `events`: at least one, as soon as there is one |
 //! | `lockUnsubscribe`: subscription | | |
 //! | `lockStats`: 1, `lockRecovery`: 1, `lockCheck`: 1 | | figures |
+//! | `lockStoreId`: 1 | | `id` |
+//! | `lockReserveTokens`: token | | `token`: the lowest that a grant can get from now on |
 //! | `lockBackup`: path | | |
 //! | `lockCompact`: 1 | | `moved` |
 //!
@@ -84,6 +86,7 @@
 //! | 100000010 | `LockSessionEnded` | |
 //! | 100000011 | `LockWaitCancelled` | |
 //! | 100000012 | `LockSubscriptionUnknown` | |
+//! | 100000013 | `LockTokensTooHigh` | `token`, `max` |
 //! | 100000021 | `StorePoisoned` | `cause` |
 //! | 100000022 | `StoreClosed` | |
 //! | 100000023 | `StoreForked` | `openedBy` |
@@ -105,6 +108,7 @@ mod call;
 mod client_sessions;
 mod outstanding;
 pub mod serving;
+mod session_life;
 mod through_commands;
 
 pub(crate) mod document_locks;
@@ -117,11 +121,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawDocument, RawDocumentBuf, Uuid};
 use docquery::ErrorCode;
 pub use lockcore::{
     Acquire, Granted, HeldBy, Holder, Instant, Key, Lease, LeaveCause, Outcome, Refusal, Release,
-    Renew, Wait, WaitUntilFree,
+    Renew, SessionId, Token, Wait, WaitUntilFree,
 };
 
 use crate::clock::Clock;
@@ -130,9 +134,11 @@ use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
 use crate::presence::SessionInfo;
 use crate::recovery::Recovery;
+use crate::tokens::ReserveTokensError;
 pub use call::{LockAnswer, LockCall};
 pub use client_sessions::{ClientSession, ClientSessions};
 pub use outstanding::{Left, OnAnswer, OnEvents, OnReply, Outstanding};
+pub use session_life::SessionLife;
 pub(crate) use transaction::RemoteTransaction;
 
 /// The code of [`StoreError::Poisoned`]. Replies about documents have it in `errInfo.storeError`.
@@ -195,6 +201,13 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// Whether [`LockManager::release_lock`](crate::LockManager::release_lock) of a key that nobody holds is an error. Default no.
     fn strict_release(&self) -> bool {
         false
+    }
+
+    /// How long a session surely lives that this process has opened there, where it is over unless the process gives signs of life. Default: that is
+    /// not known.
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        let _ = session;
+        None
     }
 
     /// Makes a call about a lock, and waits for its answer as long as the call says.
@@ -286,6 +299,24 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     fn stats(&self) -> Result<Stats, StoreError> {
         through_commands::stats(self)
+    }
+
+    /// Tells the store from all others.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn id(&self) -> Result<Uuid, StoreError> {
+        through_commands::id(self)
+    }
+
+    /// Has all grants from now on get tokens that are `at_least` this, and gives the lowest that one can get.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveTokensError`].
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        through_commands::reserve_tokens(self, at_least)
     }
 
     /// What the opening of the store found.

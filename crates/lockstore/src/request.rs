@@ -56,6 +56,8 @@ pub(crate) enum Task {
     CancelDocument(Ticket),
     /// A task of a client session: what it comes to is remembered in the commit that does it.
     Once { origin: Arc<Origin>, task: Box<Task> },
+    /// All grants from now on are to get tokens that are at least this.
+    ReserveTokens { at_least: Token },
     /// Nothing but a row for a client session.
     OpenClientSession,
     /// The end of client sessions: their rows are deleted.
@@ -101,6 +103,8 @@ pub(crate) enum Answer {
     DocumentLock(Box<LockAnswer>),
     /// The sessions of a client that were lost or taken up.
     Sessions(Box<[SessionId]>),
+    /// The lowest token that a grant can get from now on.
+    NextToken(Token),
     /// It was taken note of.
     Noted,
     /// It was refused, and nothing has changed.

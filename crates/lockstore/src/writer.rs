@@ -342,6 +342,11 @@ impl Writer {
             Task::CancelDocument(ticket) => self.cancel_document(ticket),
             Task::BreakDocument(task) => self.break_document(&task, reply, moment),
             Task::Once { origin, task } => self.serve_once(&origin, *task, reply, moment),
+            Task::ReserveTokens { at_least } => {
+                self.table.reserve_tokens(at_least);
+                let next = self.table.next_token();
+                self.batch.answers.push((reply, Answer::NextToken(next)));
+            }
             Task::OpenClientSession => self.batch.answers.push((reply, Answer::Noted)),
             Task::EndClientSessions(sessions) => {
                 self.sweeping.end(sessions);

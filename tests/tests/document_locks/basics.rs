@@ -6,10 +6,10 @@ use lockstore::bson::{Bson, DateTime, Document, doc};
 use lockstore::collection::LockDocument;
 use lockstore::{
     Collection, DocumentLock, ErrorCode, IndexModel, LOCK_EXPIRES_AT_KEY, LOCK_KEY, LOCK_TIME_KEY,
-    LOCK_TOKEN_KEY, Limit, Limits, LockDocumentError, LockDocumentError as Error,
-    ReleaseDocumentError, Store, get_lock_id, get_lock_time,
+    LOCK_TOKEN_KEY, LockDocumentError as Error, ReleaseDocumentError, Store, get_lock_id,
+    get_lock_time,
 };
-use lockstore_tests::machine::{Machine, secs};
+use lockstore_tests::machine::secs;
 
 use crate::DEPLOYMENT;
 
@@ -17,24 +17,27 @@ fn filled(documents: impl IntoIterator<Item = Document>) -> Collection {
     filled_in(&DEPLOYMENT.in_memory(), documents)
 }
 
-fn filled_in(store: &Store, documents: impl IntoIterator<Item = Document>) -> Collection {
+pub(crate) fn filled_in(
+    store: &Store,
+    documents: impl IntoIterator<Item = Document>,
+) -> Collection {
     let jobs = store.database("factory").collection("jobs");
     jobs.insert_many(documents).run().unwrap();
     jobs
 }
 
 #[track_caller]
-fn get(jobs: &Collection, id: i32) -> Document {
+pub(crate) fn get(jobs: &Collection, id: i32) -> Document {
     jobs.find_one(doc! { "_id": id }).run().unwrap().expect("it is there")
 }
 
 #[track_caller]
-fn assert_sound(store: &Store) {
-    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+pub(crate) fn assert_sound(store: &Store) {
+    DEPLOYMENT.assert_sound(store);
 }
 
 /// What a lock has come to, in one word, and the `_id` of its document.
-fn came_to(lock: &DocumentLock) -> (&'static str, i32) {
+pub(crate) fn came_to(lock: &DocumentLock) -> (&'static str, i32) {
     let id = |document: &Document| document.get_i32("_id").unwrap();
     match (lock.locked_document(), lock.unavailable_document()) {
         (Some(document), None) => ("locked", id(document)),
@@ -147,31 +150,6 @@ fn a_lock_id_is_a_new_uuid_unless_it_is_given() {
     drop((first, second));
     let long = jobs.lock_document(doc! {}).lock_id("x".repeat(1_025)).acquire();
     assert!(matches!(long, Err(Error::Argument(_))), "{long:?}");
-}
-
-#[test]
-fn who_locks_with_the_same_lock_id_shares_the_lock() {
-    let machine = Machine::on(DEPLOYMENT);
-    let store = machine.open();
-    let jobs = filled_in(&store, [doc! { "_id": 1 }]);
-    let ask = || jobs.lock_document(doc! {}).lock_id("mine").get_locked_doc(true);
-    let first = ask().ttl(secs(10)).acquire().unwrap();
-    machine.clock.advance(secs(5));
-    let second = ask().ttl(secs(10)).show_token(true).acquire().unwrap();
-    assert_eq!(first.token(), second.token());
-    let shown = get(&jobs, 1);
-    let ends = i64::try_from(store_wall(&machine)).unwrap() + 10_000;
-    assert_eq!(shown.get_datetime(LOCK_EXPIRES_AT_KEY).unwrap(), &DateTime::from_millis(ends));
-    assert_eq!(shown.get_i64(LOCK_TOKEN_KEY).unwrap(), first.token().unwrap().get().cast_signed());
-    second.release().unwrap();
-    let lost = first.release().unwrap_err();
-    assert!(matches!(lost, ReleaseDocumentError::LockLost { now_held_by: None, .. }), "{lost}");
-    assert_sound(&store);
-}
-
-fn store_wall(machine: &Machine) -> u64 {
-    use lockstore::Clock;
-    machine.clock.wall().as_millis()
 }
 
 #[test]
@@ -291,36 +269,6 @@ fn an_update_on_release_that_fails_leaves_the_document_released() {
 }
 
 #[test]
-fn a_bound_that_is_reached_leaves_the_document_unlocked() {
-    let machine = Machine::on(DEPLOYMENT);
-    let limits = Limits { locks_max: 2, locks_per_session_max: 1, ..Limits::default() };
-    let store = machine.open_with(machine.options().limits(limits));
-    let jobs = filled_in(&store, (1..4).map(|id| doc! { "_id": id }));
-    let session = store.session().unwrap();
-    let ask = |id| jobs.lock_document(doc! { "_id": id });
-    let limited = |lock: Result<DocumentLock, LockDocumentError>, expected: Limit| match lock {
-        Err(Error::LimitReached { limit, .. }) => assert_eq!(limit, expected),
-        other => panic!("{other:?}"),
-    };
-    let first = ask(1).session(&session).acquire().unwrap();
-    limited(ask(2).session(&session).acquire(), Limit::LocksPerSession);
-    let broken = ask(1).break_lock(true).session(&session).lock_id("b").get_locked_doc(true);
-    limited(broken.acquire(), Limit::LocksPerSession);
-    let _named = store.lock("named").acquire().unwrap();
-    limited(ask(2).update(doc! { "$set": { "a": 1 } }).acquire(), Limit::Locks);
-    assert_eq!(get(&jobs, 2), doc! { "_id": 2 });
-    assert!(first.holds());
-    assert_eq!((store.stats().unwrap().locks, store.stats().unwrap().document_locks), (1, 1));
-    session.end().unwrap();
-    assert!(!first.holds());
-    let ended = store.session().unwrap();
-    let late = jobs.lock_document(doc! { "_id": 3 }).session(&ended);
-    ended.end().unwrap();
-    assert!(matches!(late.acquire(), Err(Error::SessionEnded)));
-    assert_sound(&store);
-}
-
-#[test]
 fn a_projection_brings_the_id_and_the_lock_along_and_keeps_its_values() {
     let jobs = filled([doc! { "_id": 1, "a": [1, 2, 3], "b": 2, "c": { "d": 1 } }]);
     let fields = |projection: Document| {
@@ -430,55 +378,6 @@ fn the_keys_behind_the_locks_are_nobodys() {
     assert!(store.release(key, "x", None).is_err() && store.renew(key, "x", None, None).is_err());
     assert!(store.wait_until_free(key, None).is_err());
     assert_eq!(jobs.list_indexes().unwrap().len(), 1, "no index stands behind them");
-}
-
-#[test]
-fn the_locked_documents_are_listed_and_unlocked_with_a_record() {
-    let machine = Machine::on(DEPLOYMENT);
-    let store = machine.open();
-    let time = DateTime::from_millis(5);
-    let jobs = filled_in(
-        &store,
-        [
-            doc! { "_id": 1 },
-            doc! { "_id": "two", "lock_id": 7, "lock_time": time },
-            doc! { "_id": 3, "lock_id": null },
-            doc! { "_id": 4 },
-        ],
-    );
-    let session = store.session().unwrap();
-    let first = jobs.lock_document(doc! { "_id": 1 }).lock_id("a").ttl(secs(9)).acquire().unwrap();
-    let fourth = jobs.lock_document(doc! { "_id": 4 }).lock_id("b").session(&session);
-    let fourth = fourth.acquire().unwrap();
-    let listed: Vec<_> = jobs.locked_documents().unwrap().map(Result::unwrap).collect();
-    assert_eq!(listed.len(), 3);
-    assert_eq!(
-        (&listed[0].id, &*listed[0].lock_id, listed[0].token),
-        (&1.into(), "a", first.token())
-    );
-    assert_eq!((listed[0].remaining, listed[0].session), (Some(secs(9)), None));
-    assert_eq!(
-        (&listed[1].id, listed[1].lock_time, listed[1].token),
-        (&"two".into(), Some(time), None)
-    );
-    assert_eq!((listed[2].session, listed[2].remaining), (Some(session.id()), None));
-
-    let broken = jobs.unlock(doc! { "_id": { "$ne": 4 } }, "left behind").unwrap();
-    let text = |at: usize| (broken[at].key.as_str().to_owned(), broken[at].token);
-    assert_eq!(text(0), ("document factory.jobs { _id: 1 }".to_owned(), first.token().unwrap()));
-    assert_eq!(text(1).0, "document factory.jobs { _id: \"two\" }");
-    assert!(text(1).1 > fourth.token().unwrap(), "a token that nobody has had");
-    assert_eq!(broken[0].reason, "left behind");
-    let mut audit = store.audit(None, 10).unwrap();
-    audit.reverse();
-    assert_eq!(audit, broken);
-    assert!(!first.holds() && fourth.holds());
-    assert!(matches!(first.renew(), Err(ReleaseDocumentError::LockLost { now_held_by: None, .. })));
-    assert_eq!(jobs.unlock(doc! { "_id": 1 }, "again").unwrap(), []);
-    assert!(jobs.unlock(doc! {}, &"x".repeat(1_025)).is_err());
-    assert_sound(&store);
-    let next = jobs.lock_document(doc! { "_id": 1 }).acquire().unwrap();
-    assert!(next.token().unwrap() > text(1).1);
 }
 
 /// The writer evaluates nothing that may be much work: whoever asks for it works it out, on what is there now.

@@ -14,9 +14,13 @@ fn jobs(store: &Store) -> Collection {
     store.database("factory").collection("jobs")
 }
 
+fn deployment() -> Deployment {
+    Deployment::of(module_path!())
+}
+
 /// A store with ten jobs of three kinds, and indexes on `kind` and `cost`.
 fn filled() -> Store {
-    let store = Deployment::of(module_path!()).in_memory();
+    let store = deployment().in_memory();
     let jobs = jobs(&store);
     jobs.insert_many(
         (0..10).map(|n| doc! { "_id": n, "kind": n % 3, "cost": 100 - n, "tags": [n, n + 1] }),
@@ -45,7 +49,7 @@ fn ids(found: lockstore::Cursor<Document>) -> Vec<i32> {
 
 #[track_caller]
 fn assert_sound(store: &Store) {
-    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+    deployment().assert_sound(store);
 }
 
 #[test]
@@ -135,14 +139,20 @@ fn what_it_reads_stays_as_it_was_when_it_began() {
     let kinds = inside.distinct("kind", doc! {}).run().unwrap();
     assert_eq!(kinds, [0.into(), 1.into(), 2.into()]);
     let others: Collection = tx.collection("factory", "others");
-    assert_eq!(all(&others), []);
+    match others.find(doc! {}).run() {
+        Ok(found) => assert_eq!(found.count(), 0),
+        Err(lost) => {
+            assert!(deployment().is_mongodb(), "{lost:?}");
+            let is_lost = matches!(lost, DocumentError::TransactionOver(TransactionEnd::Lost));
+            assert!(is_lost && lost.is_transient(), "{lost:?}");
+        }
+    }
 }
 
 #[test]
 fn it_finds_its_own_writes_by_index_in_order_and_through_pipelines() {
     let store = filled();
     let (tx, inside) = begin(&store);
-    inside.insert_one(doc! { "_id": 10, "kind": 1, "cost": 95, "tags": [99] }).unwrap_err();
     inside.insert_one(doc! { "_id": 10, "kind": 1, "cost": 50, "tags": [5, 99] }).unwrap();
     inside
         .update_one(doc! { "_id": 4 }, doc! { "$set": { "cost": 500, "kind": 8 } })
@@ -278,10 +288,6 @@ fn unique_keys_pass_from_one_document_to_another_in_one_transaction() {
     for (id, cost) in [(0, -1), (1, 100), (0, 99)] {
         inside.update_one(doc! { "_id": id }, doc! { "$set": { "cost": cost } }).run().unwrap();
     }
-    let taken = inside.update_one(doc! { "_id": 2 }, doc! { "$set": { "cost": 99 } }).run();
-    assert!(matches!(taken, Err(DocumentError::DuplicateKey(_))), "{taken:?}");
-    let twice = inside.insert_one(doc! { "_id": 3, "cost": 5 });
-    assert!(matches!(twice, Err(DocumentError::DuplicateKey(_))), "{twice:?}");
     tx.commit().unwrap();
     let outside = jobs(&store);
     let by_cost = |cost: i32| ids(outside.find(doc! { "cost": cost }).run().unwrap());
@@ -289,6 +295,40 @@ fn unique_keys_pass_from_one_document_to_another_in_one_transaction() {
     // What was deleted and inserted stands where what is inserted stands.
     assert_eq!(ids(outside.find(doc! {}).run().unwrap()).last(), Some(&3));
     assert_sound(&store);
+}
+
+/// A command that fails has changed nothing. In a file the transaction goes on; MongoDB has aborted it.
+#[test]
+fn a_key_that_is_there_already_is_an_error_of_its_command() {
+    let refused: [fn(&Collection) -> Result<(), DocumentError>; 3] = [
+        |inside| inside.insert_one(doc! { "_id": 11, "cost": 95, "tags": [99] }).map(drop),
+        |inside| inside.insert_one(doc! { "_id": 3, "cost": 5 }).map(drop),
+        |inside| {
+            let taken = doc! { "$set": { "cost": 99 } };
+            inside.update_one(doc! { "_id": 2 }, taken).run().map(drop)
+        },
+    ];
+    for refused in refused {
+        let store = filled();
+        let before = all(&jobs(&store));
+        let (tx, inside) = begin(&store);
+        inside.insert_one(doc! { "_id": 10, "cost": 50 }).unwrap();
+        let error = refused(&inside).unwrap_err();
+        assert!(matches!(error, DocumentError::DuplicateKey(_)), "{error:?}");
+        if deployment().is_mongodb() {
+            let over = inside.find_one(doc! {}).run().unwrap_err();
+            let is_aborted =
+                matches!(over, DocumentError::TransactionOver(TransactionEnd::Aborted));
+            assert!(is_aborted, "{over:?}");
+            tx.commit().unwrap_err();
+            assert_eq!(all(&jobs(&store)), before);
+        } else {
+            assert_eq!(inside.find(doc! { "tags": 99 }).run().unwrap().count(), 0);
+            tx.commit().unwrap();
+            assert_eq!(jobs(&store).estimated_document_count().unwrap(), 11);
+        }
+        assert_sound(&store);
+    }
 }
 
 #[test]
@@ -316,7 +356,7 @@ fn many_documents_take_many_steps_and_one_commit() {
     );
     let commits = store.stats().unwrap().commits;
     tx.commit().unwrap();
-    assert_eq!(store.stats().unwrap().commits, commits + 1);
+    assert_eq!(store.stats().unwrap().commits, commits + deployment().commits());
     assert_eq!(jobs(&store).count_documents(doc! { "kind": 8 }).run().unwrap(), 2_200);
     assert_eq!(jobs(&store).estimated_document_count().unwrap(), 10 + 2_200 + 1_500);
     assert_sound(&store);
@@ -329,7 +369,7 @@ fn a_cursor_of_a_transaction_goes_on_in_it() {
     inside.insert_one(doc! { "_id": 10, "cost": 1 }).unwrap();
     let mut found = inside.find(doc! {}).batch_size(3).run().unwrap();
     assert_eq!(found.next().unwrap().unwrap().get_i32("_id").unwrap(), 0);
-    jobs(&store).delete_many(doc! {}).run().unwrap();
+    jobs(&store).delete_many(doc! { "_id": { "$ne": 9 } }).run().unwrap();
     inside.delete_one(doc! { "_id": 9 }).run().unwrap();
     assert_eq!(found.by_ref().take(5).count(), 5);
     assert_eq!(ids_left(&mut found), [6, 7, 8, 10]);
@@ -444,7 +484,8 @@ fn several_threads_may_work_in_one_transaction() {
 /// Many that are begun and left open do not hold each other, and each sees its own moment: elsewhere, that of its first operation.
 #[test]
 fn open_transactions_each_see_their_own_moment() {
-    let store = Deployment::of(module_path!()).in_memory();
+    let store = deployment().in_memory();
+    store.database("factory").create_collection("jobs").unwrap();
     let open: Vec<_> = (0..20)
         .map(|n| {
             let (tx, inside) = begin(&store);

@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bson::{doc, rawdoc};
-use lockstore::{AcquireError, DocumentError, ErrorCode, Limit, Limits, StoreOptions};
-use lockstore_tests::deployment::Deployment;
+use lockstore::{AcquireError, Collection, DocumentError, ErrorCode};
 
-use super::{assert_conflict, assert_sound, collection, filled, inside, set};
+use super::{assert_conflict, assert_sound, collection, collide, deployment, filled, inside, set};
 
 /// The key that comes and the key that goes are in two documents, of which the one that goes has changed.
 #[test]
@@ -17,11 +16,13 @@ fn nothing_of_a_commit_stays_when_its_last_document_is_a_conflict() {
     let items = inside(&tx, "items");
     items.delete_one(doc! { "_id": 0 }).run().unwrap();
     items.insert_many((10..400).map(|n| doc! { "_id": n, "n": n })).run().unwrap();
-    items.update_one(doc! { "_id": 4 }, set(0)).run().unwrap();
+    let last = |items: &Collection| items.update_one(doc! { "_id": 4 }, set(0)).run().map(drop);
     inside(&tx, "later").insert_one(doc! { "_id": 1 }).unwrap();
     let lock = tx.lock("k").acquire().unwrap();
-    collection(&store, "items").update_one(doc! { "_id": 4 }, set(44)).run().unwrap();
-    assert_conflict(tx.commit());
+    let collided = collide(&tx, last, || {
+        collection(&store, "items").update_one(doc! { "_id": 4 }, set(444)).run().map(drop)
+    });
+    assert_conflict(collided.and_then(|()| tx.commit()));
     assert!(lock.guard().is_none());
     assert!(!store.is_locked("k").unwrap());
     let items = collection(&store, "items");
@@ -31,7 +32,7 @@ fn nothing_of_a_commit_stays_when_its_last_document_is_a_conflict() {
         .unwrap()
         .map(|item| item.unwrap().get_i32("n").unwrap())
         .collect();
-    assert_eq!(found, [0, 1, 2, 3, 44]);
+    assert_eq!(found, [0, 1, 2, 3, 444]);
     assert_eq!(items.count_documents(doc! { "n": 0 }).run().unwrap(), 1);
     assert_eq!(store.database("test").collection_names().unwrap(), ["items"]);
     assert_sound(&store);
@@ -65,9 +66,10 @@ fn locks_are_acquired_renewed_and_released_with_the_documents_or_not_at_all() {
     std::thread::sleep(Duration::from_millis(2));
     let commits = store.stats().unwrap().commits;
     let (new, endless) = run(true);
-    assert_eq!(store.stats().unwrap().commits, commits + 1);
+    assert_eq!(store.stats().unwrap().commits, commits + deployment().commits());
     let (new, endless) = (new.guard().unwrap(), endless.guard().unwrap());
-    assert!(new.token() < endless.token() && new.token() > old.token());
+    assert!(new.token() > old.token() && endless.token() > old.token());
+    assert!(new.token() < endless.token() || deployment().is_mongodb());
     assert!(store.is_lock_holder("new", "me").unwrap());
     assert!(held.valid_until().unwrap() > until);
     assert!(old.is_lost() && !store.is_locked("old").unwrap());
@@ -155,21 +157,4 @@ fn commands_about_locks_stand_beside_what_handles_ask_for() {
     assert!(!store.is_locked("old").unwrap());
     first.renew().unwrap();
     last.renew().unwrap();
-}
-
-#[test]
-fn a_bound_that_a_commit_meets_is_told_as_outside() {
-    let limits = Limits { locks_max: 1, ..Limits::default() };
-    let store = StoreOptions::new().limits(limits).open_in_memory().unwrap();
-    let store = Deployment::of(module_path!().trim_end_matches("::locks")).reach(store, false);
-    let tx = store.begin_transaction().unwrap();
-    let locks = ["a", "b"].map(|key| tx.lock(key).acquire().unwrap());
-    let refused = tx.commit().unwrap_err();
-    let DocumentError::Acquire(refused) = refused else { panic!("{refused:?}") };
-    assert!(
-        matches!(*refused, AcquireError::LimitReached { limit: Limit::Locks, max: 1 }),
-        "{refused:?}"
-    );
-    assert!(locks.into_iter().all(|lock| lock.guard().is_none()));
-    assert_eq!(store.stats().unwrap().locks, 0);
 }

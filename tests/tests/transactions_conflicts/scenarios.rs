@@ -5,11 +5,19 @@ mod locks;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use bson::{Document, doc};
-use lockstore::{Collection, DocumentError, ErrorCode, IndexModel, Store, TransactionOptions};
+use lockstore::{
+    Collection, DocumentError, ErrorCode, IndexModel, Store, Transaction, TransactionEnd,
+    TransactionOptions,
+};
 use lockstore_tests::deployment::Deployment;
 use lockstore_tests::patience::patient;
+
+fn deployment() -> Deployment {
+    Deployment::of(module_path!())
+}
 
 fn collection(store: &Store, name: &str) -> Collection {
     store.database("test").collection(name)
@@ -29,16 +37,61 @@ fn assert_conflict(committed: Result<(), DocumentError>) {
 
 #[track_caller]
 fn assert_sound(store: &Store) {
-    assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
+    deployment().assert_sound(store);
 }
 
 /// A store with the documents 0 to 4, each with `n` as its number and a unique index on it.
 fn filled() -> Store {
-    let store = Deployment::of(module_path!()).in_memory();
+    let store = deployment().in_memory();
     let items = collection(&store, "items");
     items.insert_many((0..5).map(|n| doc! { "_id": n, "n": n })).run().unwrap();
     items.create_index(IndexModel::new(doc! { "n": 1 }).unique(true)).unwrap();
     store
+}
+
+/// Has `change` and `meanwhile`, what somebody does outside of the transaction, come into each other's way, in a transaction that began before:
+/// what comes second in a file is seen to at the commit. On MongoDB it would wait for the transaction, which would wait for it; so there it comes
+/// first, and the change is the conflict.
+fn collide(
+    tx: &Transaction,
+    change: impl FnOnce(&Collection) -> Result<(), DocumentError>,
+    meanwhile: impl FnOnce() -> Result<(), DocumentError>,
+) -> Result<(), DocumentError> {
+    let items = inside(tx, "items");
+    items.find_one(doc! {}).run()?;
+    if deployment().is_mongodb() {
+        meanwhile()?;
+        return change(&items);
+    }
+    change(&items)?;
+    meanwhile()
+}
+
+/// What has become of a transaction that makes a change, when somebody else makes a definition meanwhile that is about the same.
+fn outlasts(
+    store: &Store,
+    change: impl FnOnce(&Transaction),
+    definition: impl FnOnce(),
+) -> Result<(), DocumentError> {
+    let options = TransactionOptions::new().lifetime(Duration::from_millis(500));
+    let options = if deployment().is_mongodb() { options } else { patient() };
+    let tx = store.begin_transaction_with(&options).unwrap();
+    change(&tx);
+    definition();
+    tx.commit()
+}
+
+/// A definition that has come meanwhile is a conflict. On MongoDB it has waited until the transaction was over.
+#[track_caller]
+fn assert_defined_meanwhile(committed: Result<(), DocumentError>) {
+    if deployment().is_mongodb() {
+        let over = committed.expect_err("it was in the way");
+        let is_over =
+            matches!(over, DocumentError::TransactionOver(TransactionEnd::Expired { .. }));
+        assert!(is_over, "{over:?}");
+    } else {
+        assert_conflict(committed);
+    }
 }
 
 fn set(n: i32) -> Document {
@@ -46,16 +99,30 @@ fn set(n: i32) -> Document {
 }
 
 #[test]
-fn of_two_that_change_a_document_the_first_to_commit_wins() {
+fn of_two_that_change_a_document_one_wins() {
     let store = filled();
     let (first, second) = (store.begin_transaction().unwrap(), store.begin_transaction().unwrap());
     inside(&second, "items").update_one(doc! { "_id": 1 }, set(11)).run().unwrap();
     inside(&second, "items").insert_one(doc! { "_id": 9, "n": 9 }).unwrap();
     inside(&second, "more").insert_one(doc! { "_id": 1 }).unwrap();
-    inside(&first, "items").update_one(doc! { "_id": 1 }, set(21)).run().unwrap();
+    let changed = inside(&first, "items").update_one(doc! { "_id": 1 }, set(21)).run().map(drop);
+    let items = collection(&store, "items");
+    if deployment().is_mongodb() {
+        // It is the first to change it.
+        assert_conflict(changed);
+        first.commit().unwrap_err();
+        second.commit().unwrap();
+        assert_eq!(
+            items.find_one(doc! { "_id": 1 }).run().unwrap(),
+            Some(doc! { "_id": 1, "n": 11 })
+        );
+        assert_eq!(items.count_documents(doc! {}).run().unwrap(), 6);
+        return;
+    }
+    // It is the first to commit.
+    changed.unwrap();
     first.commit().unwrap();
     assert_conflict(second.commit());
-    let items = collection(&store, "items");
     assert_eq!(items.find_one(doc! { "_id": 1 }).run().unwrap(), Some(doc! { "_id": 1, "n": 21 }));
     assert_eq!(items.count_documents(doc! {}).run().unwrap(), 5);
     assert_eq!(items.count_documents(doc! { "n": 9 }).run().unwrap(), 0);
@@ -66,33 +133,25 @@ fn of_two_that_change_a_document_the_first_to_commit_wins() {
 /// A write without a transaction is one of its own.
 #[test]
 fn whatever_a_transaction_has_changed_must_be_as_it_was() {
-    type Step = fn(&Collection);
+    type Step = fn(&Collection) -> Result<(), DocumentError>;
     let meanwhile: [Step; 3] = [
         |items| {
-            items.update_one(doc! { "_id": 1 }, doc! { "$set": { "x": 1 } }).run().unwrap();
+            let set = doc! { "$set": { "x": 1 } };
+            items.update_one(doc! { "_id": 1 }, set).run().map(drop)
         },
-        |items| {
-            items.delete_one(doc! { "_id": 1 }).run().unwrap();
-        },
-        |items| {
-            items.replace_one(doc! { "_id": 1 }, doc! { "n": 1, "y": 1 }).run().unwrap();
-        },
+        |items| items.delete_one(doc! { "_id": 1 }).run().map(drop),
+        |items| items.replace_one(doc! { "_id": 1 }, doc! { "n": 1, "y": 1 }).run().map(drop),
     ];
     let changes: [Step; 2] = [
-        |items| {
-            items.update_one(doc! { "_id": 1 }, set(11)).run().unwrap();
-        },
-        |items| {
-            items.delete_one(doc! { "_id": 1 }).run().unwrap();
-        },
+        |items| items.update_one(doc! { "_id": 1 }, set(11)).run().map(drop),
+        |items| items.delete_one(doc! { "_id": 1 }).run().map(drop),
     ];
     for change in changes {
         for meanwhile in meanwhile {
             let store = filled();
             let tx = store.begin_transaction().unwrap();
-            change(&inside(&tx, "items"));
-            meanwhile(&collection(&store, "items"));
-            assert_conflict(tx.commit());
+            let collided = collide(&tx, change, || meanwhile(&collection(&store, "items")));
+            assert_conflict(collided.and_then(|()| tx.commit()));
             assert_sound(&store);
         }
     }
@@ -125,11 +184,13 @@ fn a_unique_key_that_has_appeared_meanwhile_is_a_conflict_and_then_an_error() {
     let attempts = AtomicU32::new(0);
     let failed = store.transaction(|tx| {
         let first = attempts.fetch_add(1, Ordering::Relaxed) == 0;
-        inside(tx, "items").insert_one(doc! { "_id": 6, "n": 77 })?;
-        if first {
-            collection(&store, "items").insert_one(doc! { "_id": 7, "n": 77 })?;
-        }
-        Ok::<_, DocumentError>(())
+        let change = |items: &Collection| items.insert_one(doc! { "_id": 6, "n": 77 }).map(drop);
+        collide(tx, change, || {
+            if first {
+                collection(&store, "items").insert_one(doc! { "_id": 7, "n": 77 })?;
+            }
+            Ok(())
+        })
     });
     assert!(matches!(failed, Err(DocumentError::DuplicateKey(_))), "{failed:?}");
     assert_eq!(attempts.into_inner(), 2);
@@ -149,42 +210,54 @@ fn a_collection_that_was_dropped_or_made_meanwhile_is_a_conflict() {
         },
     ];
     for (change, makes_again) in changes.into_iter().zip([true, false]) {
-        let tx = store.begin_transaction().unwrap();
-        change(&inside(&tx, "items"));
-        assert!(collection(&store, "items").drop().unwrap());
-        if makes_again {
-            collection(&store, "items").insert_one(doc! { "_id": 1, "n": 1 }).unwrap();
-        }
-        assert_conflict(tx.commit());
+        let drops = || {
+            assert!(collection(&store, "items").drop().unwrap());
+            if makes_again {
+                collection(&store, "items").insert_one(doc! { "_id": 1, "n": 1 }).unwrap();
+            }
+        };
+        assert_defined_meanwhile(outlasts(&store, |tx| change(&inside(tx, "items")), drops));
     }
-    let tx = store.begin_transaction().unwrap();
-    inside(&tx, "new").insert_one(doc! { "_id": 1 }).unwrap();
-    collection(&store, "new").insert_one(doc! { "_id": 2 }).unwrap();
-    assert_conflict(tx.commit());
+    let makes = |tx: &Transaction| {
+        inside(tx, "new").insert_one(doc! { "_id": 1 }).unwrap();
+    };
+    let makes_too = || {
+        collection(&store, "new").insert_one(doc! { "_id": 2 }).unwrap();
+    };
+    assert_conflict(outlasts(&store, makes, makes_too));
     assert_eq!(collection(&store, "new").count_documents(doc! {}).run().unwrap(), 1);
     assert_sound(&store);
 }
 
-/// An index that comes meanwhile gets the entries of what the transaction writes, or the commit is a conflict.
+/// An index that comes meanwhile gets the entries of what the transaction writes, or the commit is a conflict. On MongoDB it waits.
 #[test]
 fn an_index_that_has_come_meanwhile_is_kept_right() {
     let store = filled();
-    let tx = store.begin_transaction().unwrap();
-    inside(&tx, "items").insert_one(doc! { "_id": 5, "n": 5, "m": 1 }).unwrap();
-    inside(&tx, "items").update_one(doc! { "_id": 4 }, doc! { "$set": { "m": 1 } }).run().unwrap();
-    collection(&store, "items").create_index(IndexModel::new(doc! { "m": 1 })).unwrap();
-    tx.commit().unwrap();
-    let by_m = collection(&store, "items").count_documents(doc! { "m": 1 }).hint("m_1").run();
-    assert_eq!(by_m.unwrap(), 2);
+    let items = collection(&store, "items");
+    let changes = |tx: &Transaction| {
+        let items = inside(tx, "items");
+        items.insert_one(doc! { "_id": 5, "n": 5, "m": 1 }).unwrap();
+        items.update_one(doc! { "_id": 4 }, doc! { "$set": { "m": 1 } }).run().unwrap();
+    };
+    let defines = |index: IndexModel| {
+        items.create_index(index).unwrap();
+    };
+    let committed = outlasts(&store, changes, || defines(IndexModel::new(doc! { "m": 1 })));
+    let by_m = items.count_documents(doc! { "m": 1 }).hint("m_1").run().unwrap();
+    if deployment().is_mongodb() {
+        assert_defined_meanwhile(committed);
+        assert_eq!(by_m, 0);
+    } else {
+        committed.unwrap();
+        assert_eq!(by_m, 2);
+    }
 
-    let tx = store.begin_transaction().unwrap();
-    inside(&tx, "items")
-        .insert_many([doc! { "n": 6, "u": 1 }, doc! { "n": 7, "u": 1 }])
-        .run()
-        .unwrap();
+    let inserts = |tx: &Transaction| {
+        let both = [doc! { "n": 6, "u": 1 }, doc! { "n": 7, "u": 1 }];
+        inside(tx, "items").insert_many(both).run().unwrap();
+    };
     let unique = IndexModel::new(doc! { "u": 1 }).unique(true).sparse(true);
-    collection(&store, "items").create_index(unique).unwrap();
-    assert_conflict(tx.commit());
+    assert_defined_meanwhile(outlasts(&store, inserts, || defines(unique)));
     assert_sound(&store);
 }
 
@@ -195,9 +268,14 @@ fn a_conflict_is_the_callers_error_after_the_last_attempt() {
     let options = TransactionOptions::new().attempts_max(3);
     let failed = store.transaction_with(&options, |tx| {
         let attempt = attempts.fetch_add(1, Ordering::Relaxed).cast_signed();
-        inside(tx, "items").update_one(doc! { "_id": 1 }, set(50)).run()?;
-        collection(&store, "items").update_one(doc! { "_id": 1 }, set(60 + attempt)).run()?;
-        Ok::<_, DocumentError>(())
+        let update = |items: &Collection, n: i32| {
+            items.update_one(doc! { "_id": 1 }, set(n)).run().map(drop)
+        };
+        collide(
+            tx,
+            |items| update(items, 50),
+            || update(&collection(&store, "items"), 60 + attempt),
+        )
     });
     assert_conflict(failed);
     assert_eq!(attempts.into_inner(), 3);
@@ -245,7 +323,7 @@ fn a_transaction_inside_another_neither_sees_it_nor_hangs() {
 #[test]
 fn no_increment_is_lost_where_64_threads_read_modify_and_write() {
     let (threads, each) = (64, 5);
-    let store = Deployment::of(module_path!()).in_memory();
+    let store = deployment().in_memory();
     let counters = collection(&store, "counters");
     counters.insert_one(doc! { "_id": "c", "n": 0 }).unwrap();
     let options = patient();
@@ -281,7 +359,7 @@ fn no_increment_is_lost_where_64_threads_read_modify_and_write() {
 #[test]
 fn readers_see_all_of_a_transaction_or_nothing() {
     let (accounts_len, has) = (8, 100);
-    let store = Deployment::of(module_path!()).in_memory();
+    let store = deployment().in_memory();
     let accounts = collection(&store, "accounts");
     accounts
         .insert_many((0..accounts_len).map(|id| doc! { "_id": id, "has": has, "side": id % 2 }))

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "acquire",
     "release",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 16] = [
     "stats",
     "backup",
     "compact",
+    "migrate",
     "completions",
 ];
 

@@ -12,6 +12,7 @@ mod help;
 mod indexes;
 mod looking;
 mod lost_commits;
+mod migrate;
 mod readme;
 mod replica_set;
 mod run;

@@ -119,7 +119,7 @@ impl DocumentLocks {
             rawdoc! { "$unset": { "lock_expires_at": 1 } }
         };
         let mut updates = RawArrayBuf::new();
-        let mut grants = changed.document.grants.iter();
+        let mut grants = seen.document.iter().flat_map(|lock| &lock.grants);
         let grant = grants.find(|grant| grant.token == stored(lock.token()));
         let lock_time = grant.and_then(|grant| grant.lock_time);
         let locked = locked_by(id, lock.holder().as_str(), lock_time);

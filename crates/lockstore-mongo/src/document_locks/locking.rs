@@ -1,6 +1,7 @@
 //! `lockDocument`: looks, and between them waits.
 
 use bson::{RawDocument, RawDocumentBuf};
+use lockcore::Instant;
 use lockstore::StoreError;
 use lockstore::remote::serving::document_locks::{
     Acquisition, Found, LockDocument, Looked as Come, Mode, Next, locked,
@@ -10,6 +11,7 @@ use super::DocumentLocks;
 use super::side_grant::Place;
 use super::taking::Looked;
 use super::transaction::Ended;
+use crate::documents::Limit;
 use crate::locks::GivenUp;
 
 impl DocumentLocks {
@@ -18,13 +20,17 @@ impl DocumentLocks {
         &self,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
         given_up: &mut GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let wanted = match LockDocument::parse(command, self.clock.now(), self.clock.wall()) {
             Ok(wanted) => wanted,
             Err(refused) => return Ok(refused),
         };
-        match self.found(place, &wanted, given_up).await {
+        self.freeing.begin(&self.locks);
+        let limit = deadline.map(|deadline| deadline.saturating_add(LAST_LOOK));
+        let limit = self.documents.limit(limit);
+        match self.found(place, &wanted, limit, given_up).await {
             Ok(found) => Ok(locked(&wanted.lock_id, Ok(found))),
             Err(ended) => ended.reply(),
         }
@@ -34,6 +40,7 @@ impl DocumentLocks {
         &self,
         place: &Place,
         wanted: &LockDocument,
+        limit: Limit,
         given_up: &mut GivenUp,
     ) -> Result<Found<lockstore::remote::serving::document_locks::HeldDocument>, Ended> {
         if wanted.is_new_lock_id
@@ -51,7 +58,12 @@ impl DocumentLocks {
             // The time that a look may take is MongoDB's to see to.
             let _ = acquisition.look(self.clock.now());
             let mut for_now = None;
-            let come = match self.look(place, wanted).await? {
+            let come = match self.look(place, wanted, limit, given_up).await? {
+                Looked::Locked(held) if given_up.is_closing() => {
+                    // Whoever has asked could not release it any more.
+                    self.hand_on(place, &held.fence).await?;
+                    return Err(StoreError::Closed.into());
+                }
                 Looked::Locked(held) => Come::Locked(*held),
                 Looked::Unavailable(document, until) => {
                     for_now = until;
@@ -88,5 +100,7 @@ impl DocumentLocks {
     }
 }
 
+/// How long the last look may take, which begins when the wait is over.
+const LAST_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Dates are whole milliseconds.
 const AFTER: std::time::Duration = std::time::Duration::from_millis(1);

@@ -14,7 +14,7 @@ use crate::locks::{Happened, Standing};
 impl DocumentLocks {
     /// Whether a call was granted a side grant, that is, whether its transaction was committed.
     pub(super) async fn is_granted(&self, key: &Key, request: Uuid) -> bool {
-        let seen = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
+        let seen = self.locks.seen(key.as_str()).await;
         let document = seen.ok().and_then(|seen| seen.document);
         document.is_some_and(|lock| {
             let last = lock.last_of(request).map(|entry| &entry.what);
@@ -24,7 +24,7 @@ impl DocumentLocks {
 
     /// Whether a call has ended a side grant.
     pub(super) async fn is_ended(&self, key: &Key, request: Uuid) -> bool {
-        let seen = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
+        let seen = self.locks.seen(key.as_str()).await;
         let document = seen.ok().and_then(|seen| seen.document);
         document.is_some_and(|lock| {
             let last = lock.last_of(request).map(|entry| &entry.what);

@@ -79,6 +79,11 @@ impl DocumentLocks {
         Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
     }
 
+    /// Gives back what a call has locked that nobody waits for any more, unless another call of its holder has joined it.
+    pub(super) async fn hand_on(&self, place: &Place, lock: &Fence) -> Result<(), Ended> {
+        self.release(place, lock, &Release::HandOn, &[]).await.map(drop)
+    }
+
     async fn try_releasing(
         &self,
         asked: &Releasing<'_>,

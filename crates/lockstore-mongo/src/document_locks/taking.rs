@@ -17,7 +17,7 @@ use super::transaction::{Ended, add, alone, find, modify, narrowed, of_lock, ref
 use super::update::{self, Update};
 use crate::documents::{Failed, Limit};
 use crate::failure::damaged;
-use crate::locks::{Look, Standing, number_of};
+use crate::locks::{GivenUp, Look, Standing, number_of};
 use crate::time::date;
 
 /// What a look has come to.
@@ -64,25 +64,37 @@ enum Tried {
 
 impl DocumentLocks {
     /// Looks, again after conflicts.
-    pub(super) async fn look(&self, place: &Place, wanted: &LockDocument) -> Result<Looked, Ended> {
-        let limit = self.documents.patient();
+    pub(super) async fn look(
+        &self,
+        place: &Place,
+        wanted: &LockDocument,
+        limit: Limit,
+        given_up: &GivenUp,
+    ) -> Result<Looked, Ended> {
         let (mut tries, request) = (limit.tries(), Uuid::new());
         let (mut passed_over, mut is_easy, mut has_swept) = (Vec::new(), true, false);
         loop {
+            if given_up.is_closing() {
+                return Err(StoreError::Closed.into());
+            }
             let had_passed = !passed_over.is_empty();
             let mut session = self.documents.session(limit).await?;
             let passed = &mut passed_over;
             let one = Try { place, wanted, request, is_easy, passed_over: passed };
-            let failed = match self.try_look(&mut session, one).await {
+            let looked = limit.bound(self.try_look(&mut session, one)).await;
+            let looked = looked.unwrap_or_else(|| {
+                Err(Failed::Store(self.documents.unreachable("no reply in time")))
+            });
+            let failed = match looked {
                 Ok(Tried::Taken(taken)) => {
                     let asked = rawdoc! { "lockDocument": place.collection.as_str() };
                     match self.commit(&mut session, wanted, &taken, limit, &asked).await {
-                        Ok(()) => return Ok(Looked::Locked(Box::new(taken.held))),
+                        Ok(()) => return self.bound_to_life(wanted, *taken).await,
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
                             if !self.is_granted(&taken.key, request).await {
                                 return Err(error.into());
                             }
-                            return Ok(Looked::Locked(Box::new(taken.held)));
+                            return self.bound_to_life(wanted, *taken).await;
                         }
                         Err(failed) => failed,
                     }
@@ -117,6 +129,21 @@ impl DocumentLocks {
             };
             is_easy = false;
             self.again(failed, &mut tries).await?;
+        }
+    }
+
+    /// What is locked, if its session lives still.
+    async fn bound_to_life(&self, wanted: &LockDocument, taken: Taken) -> Result<Looked, Ended> {
+        let Taken { held, key } = taken;
+        let Some(session) = wanted.session else { return Ok(Looked::Locked(Box::new(held))) };
+        match self.locks.outlives(session, &key).await {
+            Ok(true) => Ok(Looked::Locked(Box::new(held))),
+            Ok(false) => {
+                let ended = locked(&wanted.lock_id, Err(LockDocumentError::SessionEnded));
+                Err(Ended::Refused(ended))
+            }
+            // It is locked for now.
+            Err(_) => Err(StoreError::OutcomeUnknown { what: "locking a document".into() }.into()),
         }
     }
 

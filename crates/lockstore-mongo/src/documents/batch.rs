@@ -6,6 +6,8 @@
 use std::ops::{ControlFlow, Range};
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
+use lockstore::StoreError;
+use lockstore::remote::serving;
 
 use super::body::{code_of, has_field, has_succeeded, name_of, number, tells_of_failure};
 
@@ -120,6 +122,12 @@ impl Merged {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
+    }
+
+    /// Adds that nothing is known of the statements from `first` on, or that they were not tried, though others are done.
+    pub(super) fn break_off(&mut self, first: usize, batch: &Batch<'_>, error: StoreError) {
+        let told = serving::failed(&error.into());
+        let _ = self.add(first..batch.len(), &told);
     }
 
     fn add_done(&mut self, first: usize, reply: &RawDocument) {

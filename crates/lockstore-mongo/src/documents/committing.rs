@@ -92,17 +92,22 @@ impl Documents {
                 return failed.reply();
             }
         };
-        let Named { session, .. } = it;
+        it.phase = Phase::Committing(serving::committed(&outcomes));
         let changed: Vec<_> = work.locks.iter().filter_map(LockCall::key).collect();
-        let committed =
-            self.commit_relying(session, &work.fences, &changed, part.limit, part.command).await;
-        if let Err(failed) = committed {
-            it.phase = Phase::Over(aborted(part.number));
-            return failed.reply();
-        }
-        let reply = serving::committed(&outcomes);
-        it.phase = Phase::Committed(reply.clone());
-        Ok(reply)
+        let (session, limit) = (&mut it.session, part.limit);
+        let committed = self.commit_relying(session, &work.fences, &changed, limit, part.command);
+        let committed = committed.await;
+        finished(it, part, committed)
+    }
+
+    /// Asks for the commit again, after nobody knew what had become of it. What it relies on is held for as long as it can be done.
+    pub(super) async fn finish(
+        &self,
+        it: &mut Named,
+        part: &Part<'_>,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let committed = self.commit(&mut it.session, part.limit, part.command).await;
+        finished(it, part, committed)
     }
 
     /// Does in a transaction what its commit is to do to locks, after it has made sure that it began under what it relies on.
@@ -129,5 +134,26 @@ impl Documents {
             }
         }
         Ok(outcomes)
+    }
+}
+
+/// What a commit has come to.
+fn finished(
+    it: &mut Named,
+    part: &Part<'_>,
+    committed: Result<(), Failed>,
+) -> Result<RawDocumentBuf, StoreError> {
+    let Phase::Committing(reply) = &it.phase else { return Ok(aborted(part.number)) };
+    let reply = reply.clone();
+    match committed {
+        Ok(()) => {
+            it.phase = Phase::Committed(reply.clone());
+            Ok(reply)
+        }
+        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => Err(error),
+        Err(failed) => {
+            it.phase = Phase::Over(aborted(part.number));
+            failed.reply()
+        }
     }
 }

@@ -11,6 +11,7 @@ use mongodb::error::{
 };
 
 use super::Documents;
+use super::again::Again;
 use super::batch::{Batch, Merged, first_failed};
 use super::body::{has_label, has_succeeded, name_of, stripped, tells_of_failure, what};
 use super::limit::Limit;
@@ -166,11 +167,7 @@ impl Documents {
         limit: Limit,
     ) -> Result<RawDocumentBuf, StoreError> {
         if !IN_TRANSACTIONS.contains(&name_of(command)) {
-            return match self.check_grants(fences, limit).await {
-                Ok(()) => self.run_alone(database, command, limit).await,
-                Err(Failed::Lost(why)) => Err(self.unreachable(&why)),
-                Err(failed) => failed.reply(),
-            };
+            return self.run_behind(database, command, fences, limit).await;
         }
         let done = self.relying(database, command, fences, limit).await?;
         let refused = match done {
@@ -191,6 +188,34 @@ impl Documents {
         }
     }
 
+    /// Runs a command that MongoDB runs in no transaction, and checks just before each try what it relies on.
+    async fn run_behind(
+        &self,
+        database: &str,
+        command: &RawDocument,
+        fences: &[Fence],
+        limit: Limit,
+    ) -> Result<RawDocumentBuf, StoreError> {
+        let (again, mut tries) = (Again::of(command), limit.tries());
+        loop {
+            match self.check_grants(fences, limit).await {
+                Ok(()) => {}
+                Err(Failed::Reply(refused)) => return Ok(refused),
+                Err(Failed::Lost(why)) => return Err(self.unreachable(&why)),
+                Err(Failed::Store(error)) => return Err(error),
+            }
+            let sent = self.send(database, command, again, None, limit.once()).await;
+            let failed = match sent {
+                Err(error @ StoreError::Unreachable { .. }) => error,
+                Err(error @ StoreError::OutcomeUnknown { .. }) if again == Again::Freely => error,
+                done => return done,
+            };
+            if !tries.pause().await {
+                return Err(failed);
+            }
+        }
+    }
+
     /// Runs the statements of a batch in several transactions.
     async fn relying_apart(
         &self,
@@ -203,7 +228,14 @@ impl Documents {
         let mut merged = Merged::new(batch);
         for part in apart.into_iter().filter(|part| !part.is_empty()) {
             let command = batch.command(part.clone());
-            let reply = Box::pin(self.run_fenced(database, &command, fences, limit)).await?;
+            let reply = match Box::pin(self.run_fenced(database, &command, fences, limit)).await {
+                Ok(reply) => reply,
+                Err(error) if part.start == 0 => return Err(error),
+                Err(error) => {
+                    merged.break_off(part.start, batch, error);
+                    break;
+                }
+            };
             if merged.add(part, &reply).is_break() {
                 break;
             }

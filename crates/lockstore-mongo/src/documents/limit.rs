@@ -32,12 +32,17 @@ impl Limit {
         Self { deadline, patience }
     }
 
+    /// The same for one try.
+    pub(super) fn once(self) -> Self {
+        Self { patience: Duration::ZERO, ..self }
+    }
+
     pub(crate) fn tries(self) -> Tries {
         Tries { limit: self, until: None, pause: FIRST_PAUSE }
     }
 
     /// What `work` comes to; `None` when nobody waits for that any more. MongoDB, which knows the time too, answers before.
-    pub(super) async fn bound<T>(self, work: impl IntoFuture<Output = T>) -> Option<T> {
+    pub(crate) async fn bound<T>(self, work: impl IntoFuture<Output = T>) -> Option<T> {
         let work = work.into_future();
         match self.deadline.and_then(|deadline| deadline.checked_add(GRACE)) {
             Some(deadline) => timeout_at(deadline, work).await.ok(),

@@ -17,7 +17,7 @@ use mongodb::ClientSession;
 use tokio::sync::Mutex;
 use tokio::time::Instant as Moment;
 
-use super::body::{has_field, name_of, number, without};
+use super::body::{has_field, name_of, number, what, without};
 use super::committing::Work;
 use super::fenced::Failed;
 use super::limit::Limit;
@@ -41,6 +41,8 @@ pub(super) struct Named {
 #[derive(Debug)]
 pub(super) enum Phase {
     Open(Work),
+    /// Its commit was asked for, and will have told this. It is not known whether it is done: asking again is no harm.
+    Committing(RawDocumentBuf),
     /// What the commit has told.
     Committed(RawDocumentBuf),
     /// What everybody is told from now on.
@@ -109,7 +111,10 @@ impl Documents {
     /// Aborts all that is open.
     pub(crate) async fn close(&self) {
         let open = std::mem::take(&mut *self.transactions.open());
-        abort_all(open.into_values()).await;
+        // What MongoDB is not told of ends there by itself.
+        if tokio::time::timeout(CLOSE_PATIENCE, abort_all(open.into_values())).await.is_err() {
+            tracing::warn!("a store is closed with transactions that were not aborted");
+        }
     }
 
     /// Runs a command of a transaction.
@@ -142,6 +147,8 @@ impl Documents {
         }
         match (&it.phase, part.name) {
             (Phase::Committed(reply), "commitTransaction") => Ok(reply.clone()),
+            (Phase::Committing(_), "commitTransaction") => self.finish(&mut it, &part).await,
+            (Phase::Committing(_), _) => Err(StoreError::OutcomeUnknown { what: what(command) }),
             (Phase::Committed(_), _) => {
                 let over = DocumentError::TransactionOver(TransactionEnd::Committed);
                 Ok(serving::failed_in_transaction(&over))
@@ -227,13 +234,14 @@ impl Part<'_> {
 }
 
 async fn abort_all(ended: impl IntoIterator<Item = Arc<Mutex<Named>>>) {
-    for named in ended {
+    let aborting = ended.into_iter().map(|named| async move {
         let mut named = named.lock().await;
         if let Phase::Open(_) = named.phase {
             let number = named.number;
             named.abort(aborted(number)).await;
         }
-    }
+    });
+    futures_util::future::join_all(aborting).await;
 }
 
 /// Ends a transaction that is open for longer than it may be.
@@ -276,6 +284,9 @@ const IN_TRANSACTIONS: [&str; 15] = [
     "lockRenew",
     "update",
 ];
+
+/// How long closing waits for transactions that are to be aborted, and for commits under way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many client sessions may be open at a time.
 const OPEN_MAX: usize = 10_000;

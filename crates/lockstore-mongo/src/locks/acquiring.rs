@@ -12,19 +12,30 @@ use super::attempts::Attempts;
 use super::given_up::GivenUp;
 use super::lock_document::{Happened, StoredGrant};
 use super::standing::{Standing, number_of};
-use super::transition::Changed;
+use super::step::{Stands, Step, Taken};
 use super::watching::Watch;
-use crate::time::Moment;
+use crate::time::{Moment, date};
 
 /// A call that acquires.
-#[derive(Debug)]
-struct Acquiring {
-    wanted: Acquire,
-    request: Uuid,
+#[derive(Clone, Debug)]
+pub(super) struct Acquiring {
+    pub(super) wanted: Acquire,
+    pub(super) request: Uuid,
     /// How long its place among the waiters is kept without a sign of life.
     waiter_ttl: Duration,
     /// Whether it has waited.
     waited: bool,
+}
+
+/// What a call does about a lock that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Willing {
+    /// It asks for it again when it is told of changes.
+    Look,
+    /// It waits in the line.
+    Wait,
+    /// It waits no more.
+    Leave,
 }
 
 impl Locks {
@@ -36,65 +47,59 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "acquiring a lock", wanted.wait);
         let (waiter_ttl, request) = (self.waiter_ttl, Uuid::new());
+        let key = wanted.key.clone();
         let mut acquiring = Acquiring { wanted, request, waiter_ttl, waited: false };
+        let wanted = &acquiring.wanted;
+        let place = self.turns.stand(key.as_str());
+        let mut watch = None;
         // A session may be over, which only a look shows.
-        if acquiring.wanted.session.is_none() {
-            let asked_at = self.now();
-            match self.acquire_at_once(&acquiring.wanted, request, asked_at).await {
-                Ok(Some(granted)) if given_up.is_given_up() => {
-                    return self.give_back(&acquiring.wanted, granted, given_up).await;
+        if wanted.session.is_none() && self.is_nobody_here(&place, &key) {
+            match self.acquire_at_once(wanted, request, &mut attempts).await? {
+                Some(granted) if given_up.is_given_up() => {
+                    return self.give_back(wanted, granted, given_up).await;
                 }
-                Ok(Some(granted)) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
-                Ok(None) => {}
-                Err(failure) => attempts.failed(failure, self).await?,
+                Some(granted) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
+                None if wanted.wait != Wait::No => {
+                    watch = Some(self.watching.watch(key.as_str(), Some(request)));
+                }
+                None => {}
             }
         }
-        let mut watch = None;
+        // Now somebody is here who waits for it, or it will be told so.
+        let mut place = Some(place);
         loop {
-            let wanted = &acquiring.wanted;
-            let turn = self.turns.turn(wanted.key.as_str(), given_up).await;
-            let (now, session) = (self.now(), wanted.session.map(number_of));
-            let is_over = given_up.is_given_up() || wanted.wait.is_over(now);
-            // At first as if it did not want to wait: most need not, and those need nobody to tell them of changes.
-            let may_wait = watch.is_some() && !is_over;
-            let decided = match self.look_at(wanted.key.as_str(), session, now).await {
-                Ok(look) => {
-                    let decide =
-                        |standing: &mut Standing| acquiring.decide(standing, may_wait, is_over);
-                    let mut decided = self.change(&look, decide).await;
-                    // What may have been done need not be seen yet.
-                    if attempts.uncertain
-                        && !matches!(&decided, Ok(Ok(changed)) if changed.is_written)
-                    {
-                        decided = match self.confirm(&look).await {
-                            Ok(()) => decided,
-                            Err(failure) => Err(failure),
-                        };
-                    }
-                    decided.map(|decided| (look.moment, decided))
-                }
-                Err(failure) => Err(failure),
+            let is_over = given_up.is_given_up() || acquiring.wanted.wait.is_over(self.now());
+            let willing = match &watch {
+                _ if is_over => Willing::Leave,
+                // Most need not wait, and those need nobody to tell them of changes.
+                None => Willing::Look,
+                Some(_) => Willing::Wait,
             };
-            drop(turn);
-            let (moment, decided) = match decided {
-                Ok(decided) => decided,
+            let is_uncertain = attempts.uncertain;
+            let step = Step::Acquire { acquiring: acquiring.clone(), willing, is_uncertain };
+            let taken = match place.take() {
+                Some(place) => self.step_from(&place, key.as_str(), step).await,
+                None => self.step(key.as_str(), step).await,
+            };
+            let Taken { moment, decided } = match taken {
+                Ok(taken) => taken,
                 Err(failure) => {
                     attempts.failed(failure, self).await?;
                     continue;
                 }
             };
-            let changed = match decided {
-                Err(Refusal::Held(_)) if watch.is_none() && !is_over => {
-                    watch = Some(self.watching.watch(acquiring.wanted.key.as_str(), Some(request)));
+            let stands = match decided {
+                Err(Refusal::Held(_)) if willing == Willing::Look => {
+                    watch = Some(self.watching.watch(key.as_str(), Some(request)));
                     continue;
                 }
                 Err(Refusal::UnknownSession) if acquiring.waited => {
                     return Ok(LockAnswer::Left(LeaveCause::SessionEnded));
                 }
                 Err(refusal) => return Ok(LockAnswer::Refused(moment.refusal(refusal))),
-                Ok(changed) => changed,
+                Ok(stands) => stands,
             };
-            match changed.outcome {
+            match stands.outcome {
                 Outcome::Granted(granted) if given_up.is_given_up() && !granted.rejoined => {
                     return self.give_back(&acquiring.wanted, granted, given_up).await;
                 }
@@ -116,7 +121,7 @@ impl Locks {
                 _ => acquiring.waited = true,
             }
             if let Some(watch) = &mut watch {
-                acquiring.wait(self, &changed, moment, watch, given_up).await;
+                acquiring.wait(self, &stands, moment, watch, given_up).await;
             }
         }
     }
@@ -146,29 +151,28 @@ impl Locks {
 
 impl Acquiring {
     /// What becomes of it as the lock stands.
-    fn decide(
+    pub(super) fn decide(
         &self,
         standing: &mut Standing,
-        may_wait: bool,
-        is_over: bool,
+        willing: Willing,
     ) -> Result<Outcome, Refusal> {
         if let Some(granted) = self.granted(standing) {
             return self.claim(standing, granted);
         }
         if let Some(place) = standing.document().place_of(self.request) {
             let waiter = standing.waiter(self.request).ok_or(Refusal::UnknownWaiter)?;
-            if !may_wait {
+            if willing != Willing::Wait {
                 return standing.execute(&Command::Cancel { waiter }, self.request);
             }
             standing.stay(place, self.waiter_ttl);
             return Ok(Outcome::Waiting(waiter));
         }
-        if is_over && self.waited {
+        if willing == Willing::Leave && self.waited {
             return Ok(Outcome::Cancelled);
         }
         let at_once = Acquire { wait: Wait::No, ..self.wanted.clone() };
         match standing.execute(&Command::Acquire(at_once), self.request) {
-            Err(Refusal::Held(_)) if may_wait => {}
+            Err(Refusal::Held(_)) if willing == Willing::Wait => {}
             decided => return decided,
         }
         let is_endless = self.wants_no_end();
@@ -220,16 +224,17 @@ impl Acquiring {
     async fn wait(
         &self,
         locks: &Locks,
-        changed: &Changed,
+        stands: &Stands,
         moment: Moment,
         watch: &mut Watch,
         given_up: &mut GivenUp,
     ) {
-        let place = changed.document.place_of(self.request).unwrap_or(0);
         // What has run out the first of the waiters sees to; the others only if it does not.
-        let stagger =
-            STAGGER.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)).min(STAGGER_MAX);
-        let due = changed.next_deadline.map(|due| moment.until(due) + stagger + AFTER);
+        let stagger = STAGGER
+            .saturating_mul(u32::try_from(stands.place).unwrap_or(u32::MAX))
+            .min(STAGGER_MAX);
+        let due = stands.next_deadline.map(|due| moment.until(due) + stagger + AFTER);
+        watch.sees_to(stands.next_deadline.map(date));
         let mut pause = self.waiter_ttl / 3;
         pause = due.map_or(pause, |due| due.min(pause));
         if !watch.is_live() {

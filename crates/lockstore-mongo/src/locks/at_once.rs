@@ -6,42 +6,50 @@
 use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, Uuid, bson, doc};
 use lockcore::{Acquire, Granted, Instant, Mode, Release};
+use lockstore::StoreError;
 use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
 
-use super::Locks;
+use super::attempts::Attempts;
 use super::lock_document::{LockDocument, new_rev};
 use super::standing::{LOG_MAX, millis, number, token};
 use super::tokens::before_the_first;
+use super::{COUNTERS, Locks};
 use crate::failure::Failure;
 use crate::time::{Moment, instant};
 
 impl Locks {
-    /// Acquires a lock that nobody holds or waits for; `None` if somebody does. `asked_at` is our time before.
+    /// Acquires a lock that nobody holds or waits for; `None` if somebody does, or if it is not known what has become of it: then it is done by now, or
+    /// never.
     pub(super) async fn acquire_at_once(
         &self,
         wanted: &Acquire,
         request: Uuid,
-        asked_at: Instant,
-    ) -> Result<Option<Granted>, Failure> {
+        attempts: &mut Attempts,
+    ) -> Result<Option<Granted>, StoreError> {
+        let asked_at = self.now();
+        let mut session = self.numbered(attempts).await?;
         let granted = self
             .collection
             .find_one_and_update(free(wanted), granted(wanted, request, None))
             .upsert(true)
             .return_document(ReturnDocument::After)
-            .write_concern(self.majority.clone());
-        let document = match granted.await.map_err(Failure::of) {
-            Ok(document) => document,
+            .write_concern(self.majority.clone())
+            .session(&mut session);
+        let granted = granted.await.map_err(Failure::of);
+        match granted.and_then(|document| granted_at_once(document, request, asked_at)) {
+            Ok((granted, moment)) => Ok(Some(moment.granted(granted))),
             // It is there, and is not free.
-            Err(Failure::Conflict) => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        let (granted, moment) = granted_at_once(document, request, asked_at)?;
-        Ok(Some(moment.granted(granted)))
+            Err(Failure::Conflict) => Ok(None),
+            Err(failure) => {
+                self.make_void(session, failure, attempts).await?;
+                Ok(None)
+            }
+        }
     }
 
-    /// The same within a transaction, with the lease by the primary's time, of a document that is locked since `lock_time`. It is a conflict, which ends the transaction, if somebody
-    /// holds the lock or waits for it.
+    /// The same within a transaction, with the lease by the primary's time, for a document that is locked since `lock_time`. It is a conflict,
+    /// which ends the transaction, if somebody holds the lock or waits for it.
     pub(crate) async fn acquire_at_once_in(
         &self,
         session: &mut ClientSession,
@@ -59,17 +67,24 @@ impl Locks {
         granted_at_once(granted.await.map_err(Failure::of)?, request, asked_at)
     }
 
-    /// Releases a lock for which nobody waits; `false` if that is not how it stands.
+    /// Releases a lock for which nobody waits; `false` if that is not how it stands, or if it is not known what has become of it: then it is done by
+    /// now, or never.
     pub(super) async fn release_at_once(
         &self,
         release: &Release,
         request: Uuid,
-    ) -> Result<bool, Failure> {
-        let released = self
-            .collection
-            .update_one(held_alone(release), released(release, request))
-            .write_concern(self.majority.clone());
-        Ok(released.await.map_err(Failure::of)?.matched_count > 0)
+        attempts: &mut Attempts,
+    ) -> Result<bool, StoreError> {
+        let mut session = self.numbered(attempts).await?;
+        let released = self.collection.update_one(held(release), released(release, request));
+        let released = released.write_concern(self.majority.clone()).session(&mut session).await;
+        match released.map_err(Failure::of) {
+            Ok(released) => Ok(released.matched_count > 0),
+            Err(failure) => {
+                self.make_void(session, failure, attempts).await?;
+                Ok(false)
+            }
+        }
     }
 
     /// The same within a transaction. Gives the lock as it was.
@@ -79,16 +94,50 @@ impl Locks {
         release: &Release,
         request: Uuid,
     ) -> Result<Option<LockDocument>, Failure> {
-        let released = self
-            .collection
-            .find_one_and_update(held_alone(release), released(release, request))
-            .session(session);
-        released.await.map_err(Failure::of)
+        let released =
+            self.collection.find_one_and_update(held(release), released(release, request));
+        released.session(session).await.map_err(Failure::of)
+    }
+
+    /// A session for one call, in which the driver numbers its writes. What is written here does not depend on a state that was seen, as all other
+    /// changes of locks do, so an attempt that the network has kept would be done whenever it arrives.
+    async fn numbered(&self, attempts: &mut Attempts) -> Result<ClientSession, StoreError> {
+        loop {
+            match self.client.start_session().causal_consistency(false).await {
+                Ok(session) => return Ok(session),
+                Err(error) => attempts.failed(Failure::of_reading(error), self).await?,
+            }
+        }
+    }
+
+    /// Takes that a write has failed. When this returns, that attempt is done already, or refused whenever it arrives: the same session has done a
+    /// write with a higher number.
+    async fn make_void(
+        &self,
+        mut session: ClientSession,
+        failure: Failure,
+        attempts: &mut Attempts,
+    ) -> Result<(), StoreError> {
+        attempts.failed(failure, self).await?;
+        while attempts.uncertain {
+            // One that changes nothing would be forgotten in an election.
+            let counters = self.database.collection::<Document>(COUNTERS);
+            let written = counters
+                .update_one(doc! { "_id": VOIDED }, doc! { "$inc": { "last": 1_i64 } })
+                .upsert(true)
+                .write_concern(self.majority.clone())
+                .session(&mut session);
+            match written.await {
+                Ok(_) => break,
+                Err(error) => attempts.failed(Failure::of(error), self).await?,
+            }
+        }
+        Ok(())
     }
 }
 
-/// Finds a lock that only this grant holds, and that nobody waits for.
-fn held_alone(release: &Release) -> Document {
+/// Finds a lock that is held as it is to be released, and for which nobody waits.
+fn held(release: &Release) -> Document {
     let mut held = doc! {
         "_id": release.key.as_str(),
         "grants": { "$size": 1 },
@@ -202,3 +251,6 @@ fn log(rev: ObjectId, entry: Document, is_free: bool) -> Bson {
         [{ "k": rev.to_hex(), "v": page }],
     ] } })
 }
+
+/// The `_id` of the counter that is written to make an earlier write void.
+const VOIDED: &str = "voided";

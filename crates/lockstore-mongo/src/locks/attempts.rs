@@ -57,7 +57,8 @@ impl Attempts {
             }
         };
         self.failed = self.failed.saturating_add(1);
-        if self.ends_at().is_some_and(|ends_at| locks.now() >= ends_at) {
+        let is_overtaken = matches!(failure, Failure::Conflict);
+        if self.ends_at(is_overtaken).is_some_and(|ends_at| locks.now() >= ends_at) {
             return Err(match failure {
                 _ if self.uncertain => self.unknown(),
                 Failure::Conflict => StoreError::Unreachable {
@@ -71,10 +72,11 @@ impl Attempts {
         Ok(())
     }
 
-    /// Until when it is tried. What may have been done is looked for also behind the deadline.
-    fn ends_at(&self) -> Option<Instant> {
-        self.ends_at
-            .map(|ends_at| if self.uncertain { ends_at.max(self.patience) } else { ends_at })
+    /// Until when it is tried. What may have been done is looked for also behind the deadline, and whoever was overtaken looks who has the
+    /// lock now: that is the answer.
+    fn ends_at(&self, is_overtaken: bool) -> Option<Instant> {
+        let goes_on = self.uncertain || is_overtaken;
+        self.ends_at.map(|ends_at| if goes_on { ends_at.max(self.patience) } else { ends_at })
     }
 
     /// That nobody knows what has become of it.
@@ -84,7 +86,7 @@ impl Attempts {
 }
 
 /// Somewhat longer each time, and never for two callers the same.
-fn between(shortest: Duration, failed: u32) -> Duration {
+pub(super) fn between(shortest: Duration, failed: u32) -> Duration {
     let longest = shortest.saturating_mul(1 << failed.min(6)).min(Duration::from_secs(1));
     // A random number that there is already.
     let random = bson::Uuid::new().bytes()[15];

@@ -12,11 +12,13 @@ use lockstore::remote::{LockAnswer, LockCall};
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
-use super::lock_document::{Happened, StoredGrant};
 use super::look::{Look, look};
 use super::standing::{Standing, number, number_of};
-use super::transition::{Audit, Decided};
+use super::step::{Step, Taken};
+use super::transition::Audit;
+use super::turns::Place;
 use crate::failure::Failure;
+use crate::time::date;
 
 impl Locks {
     /// Makes a call, and waits for its answer as long as the call says.
@@ -49,63 +51,63 @@ impl Locks {
         answer.unwrap_or_else(LockAnswer::Failed)
     }
 
-    /// Looks at the lock of `key`, and at the session that would be bound to it. `asked_at` is our time before.
+    /// Looks at the lock of `key`, and at the sessions that would be bound to it. `asked_at` is our time before.
     pub(crate) async fn look_at(
         &self,
         key: &str,
-        wanted_session: Option<i64>,
+        wanted_sessions: impl IntoIterator<Item = i64>,
         asked_at: Instant,
     ) -> Result<Look, Failure> {
-        let seen = look(&self.database, key, wanted_session, self.reads, asked_at).await?;
+        let wanted: Vec<i64> = wanted_sessions.into_iter().collect();
+        let seen = look(&self.database, key, wanted.clone(), self.reads, asked_at).await?;
         let lapsed = seen.lapsed();
         if lapsed.is_empty() {
             return Ok(seen);
         }
         self.bury(&lapsed).await?;
         // One that gave a sign of life meanwhile is not over; and what is written rests on what is seen now.
-        look(&self.database, key, wanted_session, self.reads, asked_at).await
+        look(&self.database, key, wanted, self.reads, asked_at).await
     }
 
     /// A command that is done at once.
     async fn ask(
         &self,
         key: &Key,
-        command: Command,
+        mut command: Command,
         what: &'static str,
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, what, Wait::No);
         let request = Uuid::new();
-        if let Command::Release(release) = &command {
-            match self.release_at_once(release, request).await {
-                Ok(true) => return Ok(LockAnswer::Done(Outcome::Ended)),
-                Ok(false) => {}
-                Err(failure) => attempts.failed(failure, self).await?,
+        let place = self.turns.stand(key.as_str());
+        if let Command::Release(release) = &mut command
+            && self.is_nobody_here(&place, key)
+        {
+            if self.release_at_once(release, request, &mut attempts).await? {
+                return Ok(LockAnswer::Done(Outcome::Ended));
+            }
+            if attempts.uncertain && release.token.is_none() {
+                // What the holder acquires from now on is not what was to be released.
+                let now = self.read("looking at a lock", || self.standing_of(key)).await?;
+                release.token = now.token_of(&release.holder)?;
+                if release.token.is_none() && !now.has_ended(request) {
+                    return Err(attempts.unknown());
+                }
             }
         }
-        let decide = |standing: &mut Standing| {
-            // An attempt of which we were not told has done it.
-            let last = standing.document().last_of(request);
-            if last.is_some_and(|entry| matches!(entry.what, Happened::Ended { .. })) {
-                return Ok(Outcome::Ended);
-            }
-            standing.execute(&command, request)
-        };
         loop {
-            let looked = self.look_at(key.as_str(), None, self.now()).await;
-            let decided = match looked {
-                Ok(look) => self.change_or_confirm(&look, decide).await.map(|it| (look.moment, it)),
-                Err(failure) => Err(failure),
-            };
-            match decided {
-                Ok((moment, Ok(changed))) => {
-                    return Ok(LockAnswer::Done(match changed.outcome {
+            let step = Step::Ask { command: command.clone(), request };
+            match self.step_from(&place, key.as_str(), step).await {
+                Ok(Taken { moment, decided: Ok(stands) }) => {
+                    return Ok(LockAnswer::Done(match stands.outcome {
                         Outcome::Renewed(renewed) => Outcome::Renewed(moment.granted(renewed)),
                         outcome => outcome,
                     }));
                 }
                 // It is not known whether that is so because of us.
-                Ok((_, Err(_))) if attempts.uncertain => return Err(attempts.unknown()),
-                Ok((moment, Err(refusal))) => {
+                Ok(Taken { decided: Err(_), .. }) if attempts.uncertain => {
+                    return Err(attempts.unknown());
+                }
+                Ok(Taken { moment, decided: Err(refusal) }) => {
                     return Ok(LockAnswer::Refused(moment.refusal(refusal)));
                 }
                 Err(failure) => attempts.failed(failure, self).await?,
@@ -113,17 +115,13 @@ impl Locks {
         }
     }
 
-    /// A change whose refusal rests on the latest state too.
-    async fn change_or_confirm(
-        &self,
-        look: &Look,
-        decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
-    ) -> Result<Decided, Failure> {
-        let decided = self.change(look, decide).await?;
-        if decided.is_err() {
-            self.confirm(look).await?;
-        }
-        Ok(decided)
+    async fn standing_of(&self, key: &Key) -> Result<Standing, Failure> {
+        Ok(Standing::new(&self.look_at(key.as_str(), None, self.now()).await?)?)
+    }
+
+    /// Whether nobody of this process changes the lock or waits for it, as far as this process knows.
+    pub(super) fn is_nobody_here(&self, place: &Place<'_>, key: &Key) -> bool {
+        place.is_alone() && !self.watching.is_watched(key.as_str())
     }
 
     /// Ends a grant whose caller has given up, unless another call of its holder has joined it.
@@ -134,22 +132,11 @@ impl Locks {
         token: Token,
     ) -> Result<(), StoreError> {
         let mut attempts = Attempts::new(self, "handing a lock on", Wait::No);
-        let (request, stored) = (Uuid::new(), number(token));
-        let is_it = |grant: &StoredGrant| grant.token == stored && !grant.joined;
-        let release =
-            lockcore::Release { key: key.clone(), holder: holder.clone(), token: Some(token) };
-        let decide = |standing: &mut Standing| {
-            if !standing.document().grants.iter().any(is_it) {
-                return Ok(Outcome::Ended);
-            }
-            standing.execute(&Command::Release(release.clone()), request)
-        };
+        let request = Uuid::new();
         loop {
-            let handed_on = match self.look_at(key.as_str(), None, self.now()).await {
-                Ok(look) => self.change(&look, decide).await,
-                Err(failure) => Err(failure),
-            };
-            match handed_on {
+            let (of, holder) = (key.clone(), holder.clone());
+            let step = Step::HandOn { key: of, holder, token, request };
+            match self.step(key.as_str(), step).await {
                 Ok(_) => return Ok(()),
                 Err(failure) => attempts.failed(failure, self).await?,
             }
@@ -258,6 +245,7 @@ impl Locks {
                 continue;
             };
             let mut pause = if watch.is_live() { self.waiter_ttl / 3 } else { self.look_again };
+            watch.sees_to(standing.next_deadline().map(date));
             if let Some(due) = standing.next_deadline() {
                 pause = pause.min(look.moment.until(due) + super::acquiring::AFTER);
             }

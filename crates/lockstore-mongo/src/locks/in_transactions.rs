@@ -1,14 +1,14 @@
 //! What commits of transactions do to locks.
 
 use bson::Uuid;
-use lockcore::{Acquire, Command, Holder, Key, Outcome, Refusal, Release, Renew, Token};
+use lockcore::{Acquire, Command, Key, Outcome, Refusal, Release, Renew};
 use lockstore::remote::LockCall;
 use lockstore::{Fence, HeldBy, StoreError};
 use mongodb::ClientSession;
 
 use super::Locks;
 use super::look::Look;
-use super::standing::{Standing, number_of, token};
+use super::standing::{Standing, number_of};
 use crate::documents::{Applied, Later, LockTransitions, Stands};
 use crate::failure::{self, Failure};
 
@@ -68,7 +68,7 @@ impl Locks {
         if let Command::Renew(Renew { holder, token, .. })
         | Command::Release(Release { holder, token, .. }) = &mut command
         {
-            *token = token_of(&standing, holder)?;
+            *token = standing.token_of(holder)?;
         }
         match standing.execute(&command, Uuid::new()) {
             Ok(_) => Ok(Ok(call_of(command).unwrap_or_else(|| call.clone()))),
@@ -139,10 +139,4 @@ fn call_of(command: Command) -> Option<LockCall> {
         Command::Release(release) => Some(LockCall::Release(release)),
         _ => None,
     }
-}
-
-/// The grant that a holder has.
-fn token_of(standing: &Standing, holder: &Holder) -> Result<Option<Token>, StoreError> {
-    let mut grants = standing.document().grants.iter();
-    grants.find(|grant| grant.holder == holder.as_str()).map(|grant| token(grant.token)).transpose()
 }

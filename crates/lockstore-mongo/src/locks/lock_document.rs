@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bson::oid::ObjectId;
 use bson::{DateTime, RawDocument, Uuid};
 use lockcore::{EndCause, Mode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A lock as it stands in the collection `locks`. It is written whole, by whoever has seen the `rev` before; a lock that nobody holds keeps
 /// its document for an hour.
@@ -24,7 +24,8 @@ pub(crate) struct LockDocument {
     /// Those who wait, first come, first served.
     pub(crate) waiters: Vec<StoredWaiter>,
     /// What has changed last, by the `rev` of the state that it made: so each write puts one new field there, which a change stream
-    /// tells whole.
+    /// tells whole. It stands behind the others, for MongoDB tells all fields whose place has changed.
+    #[serde(serialize_with = "in_order")]
     pub(crate) log: BTreeMap<String, Page>,
     /// How often it was written.
     pub(crate) writes: i64,
@@ -38,6 +39,9 @@ pub(crate) struct LockDocument {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) freed_at: Option<DateTime>,
 }
+
+/// The field that a guarded write sets, to make sure that nobody else changes the lock.
+pub(crate) const TOUCHED: &str = "touched";
 
 /// One holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +111,18 @@ pub(crate) struct Page {
     /// Whether nobody holds it since.
     pub(crate) is_free: bool,
     pub(crate) entries: Vec<Entry>,
+}
+
+impl Page {
+    /// When the leases run out that it tells of.
+    pub(super) fn ends(&self) -> impl Iterator<Item = DateTime> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            Happened::Granted { lease, .. } | Happened::Renewed { lease, .. } => {
+                lease.map(|lease| lease.expires_at)
+            }
+            Happened::Ended { .. } | Happened::Waiting | Happened::Left { .. } => None,
+        })
+    }
 }
 
 /// Something that has changed.
@@ -220,6 +236,13 @@ impl From<EndCause> for Cause {
     }
 }
 
+/// Pages, the latest last.
+fn in_order<S: Serializer>(log: &BTreeMap<String, Page>, to: S) -> Result<S::Ok, S::Error> {
+    let mut pages: Vec<_> = log.iter().collect();
+    pages.sort_unstable_by_key(|(_, page)| page.write);
+    to.collect_map(pages)
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -248,5 +271,21 @@ mod mode_name {
             SHARED => Ok(Mode::Shared),
             other => Err(D::Error::unknown_variant(other, &[EXCLUSIVE, SHARED])),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_page_stands_last_whatever_its_name() {
+        let mut lock = LockDocument::free("k");
+        for (name, write) in [("b", 1), ("c", 2), ("a", 3)] {
+            lock.log.insert(name.into(), Page { write, is_free: false, entries: Vec::new() });
+        }
+        let written = bson::serialize_to_document(&lock).unwrap();
+        assert!(written.get_document("log").unwrap().keys().eq(["b", "c", "a"]));
+        assert_eq!(bson::deserialize_from_document::<LockDocument>(written).unwrap(), lock);
     }
 }

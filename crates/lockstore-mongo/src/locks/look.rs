@@ -23,8 +23,8 @@ pub(crate) struct Look {
     /// `None` if nobody has held it for a while.
     pub(crate) document: Option<LockDocument>,
     pub(crate) sessions: Vec<StoredSession>,
-    /// The session that whoever looks would bind to it.
-    pub(crate) wanted_session: Option<i64>,
+    /// The sessions that those who look would bind to it.
+    pub(crate) wanted_sessions: Vec<i64>,
     pub(crate) moment: Moment,
 }
 
@@ -80,13 +80,13 @@ impl Look {
 pub(crate) async fn look(
     database: &Database,
     key: &str,
-    wanted_session: Option<i64>,
+    wanted_sessions: Vec<i64>,
     reads: Reads,
     asked_at: Instant,
 ) -> Result<Look, Failure> {
     let lock =
         doc! { "from": LOCKS, "pipeline": [{ "$match": { "_id": { "$eq": key } } }], "as": "lock" };
-    let mut pipeline = vec![doc! { "$documents": [{ "wanted": wanted_session }] }];
+    let mut pipeline = vec![doc! { "$documents": [{ "wanted": &wanted_sessions }] }];
     pipeline.push(doc! { "$lookup": lock });
     pipeline.extend(sessions());
     let seen: Option<Seen> = first(database, pipeline, reads).await?;
@@ -96,7 +96,7 @@ pub(crate) async fn look(
     sessions.extend(seen.wanted);
     let moment = Moment { there: instant(seen.now), here: asked_at };
     let document = seen.lock.into_iter().next();
-    Ok(Look { key: key.into(), document, sessions, wanted_session, moment })
+    Ok(Look { key: key.into(), document, sessions, wanted_sessions, moment })
 }
 
 /// What brings the sessions of `lock` and of `wanted`, and the time.

@@ -137,7 +137,7 @@ impl Locks {
             let mut sessions = holding;
             sessions.extend(waiting);
             let key = lock.key.clone();
-            Look { key, document: Some(lock), sessions, wanted_session: None, moment }
+            Look { key, document: Some(lock), sessions, wanted_sessions: Vec::new(), moment }
         });
         Ok(looks.collect())
     }

@@ -1,16 +1,14 @@
 //! Sessions: kept alive by a sign of life now and then, and over when none has come for their TTL.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
-use lockcore::{Outcome, Refusal, SessionId, Wait};
+use lockcore::{Key, Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
 use mongodb::options::ReadConcern;
 use rustix::system::uname;
-use tokio::task::JoinHandle;
 
 use super::attempts::Attempts;
 use super::look::{StoredSession, concern};
@@ -19,26 +17,15 @@ use super::{LOCKS, Locks, SESSIONS};
 use crate::document_locks;
 use crate::failure::Failure;
 
-/// The signs of life of this process's sessions.
-#[derive(Debug, Default)]
-pub(super) struct Heart {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    sessions: BTreeSet<i64>,
-    beats: Option<JoinHandle<()>>,
-}
-
 impl Locks {
     /// Begins a session of this process.
     pub(super) async fn open_session(self: &Arc<Self>) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "opening a session", Wait::No);
         loop {
+            let asked_at = self.now();
             match self.insert_session().await {
                 Ok(session) => {
-                    self.beat_for(number_of(session));
+                    self.beat_for(number_of(session), asked_at);
                     return Ok(LockAnswer::Done(Outcome::SessionOpened(session)));
                 }
                 // One that was opened and nobody was told of has nothing bound to it, and ends by itself.
@@ -54,7 +41,7 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "ending a session", Wait::No);
         let number = number_of(closed);
-        self.heart.lock().sessions.remove(&number);
+        self.heart.forget(number);
         loop {
             match self.mark_closed(number).await {
                 Ok(true) => break,
@@ -72,14 +59,7 @@ impl Locks {
 
     /// Ends the sessions of this process that are open still, and gives no more signs of life.
     pub(super) async fn close_sessions(self: &Arc<Self>) {
-        let (open, beats) = {
-            let mut state = self.heart.lock();
-            (std::mem::take(&mut state.sessions), state.beats.take())
-        };
-        if let Some(beats) = beats {
-            beats.abort();
-        }
-        for number in open {
+        for number in self.heart.stop() {
             let Ok(session) = session(number) else { continue };
             if let Err(error) = self.close_session(session).await {
                 tracing::warn!(%error, number, "a session ends by its TTL, for it could not be ended");
@@ -158,6 +138,53 @@ impl Locks {
         Ok(found.map_err(Failure::of_reading)? > 0)
     }
 
+    /// Whether the session of a grant lives, now that the grant is written: then it lived when that was, for it never lives again. If it does not, the
+    /// grant ends.
+    pub(crate) async fn outlives(
+        &self,
+        session: SessionId,
+        granted: &Key,
+    ) -> Result<bool, StoreError> {
+        self.read("looking at a session", || async {
+            if self.lives(number_of(session)).await? {
+                return Ok(true);
+            }
+            self.settle(granted.as_str()).await.map(|()| false)
+        })
+        .await
+    }
+
+    /// The sessions that are over and may have left locks of documents behind: a bounded number.
+    pub(crate) async fn dead_sessions(&self) -> Result<Vec<i64>, StoreError> {
+        let sessions = self.database.collection::<StoredSession>(SESSIONS);
+        let over = doc! { "$expr": { "$lte": ["$until", "$$NOW"] }, "swept": { "$ne": true } };
+        self.read("looking for sessions that are over", || async {
+            let found = sessions.find(over.clone()).limit(DEAD_MAX).sort(doc! { "until": 1 });
+            let found = found.read_concern(ReadConcern::majority()).await;
+            let found = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
+            let found = found.map_err(Failure::of_reading)?;
+            let lapsed = found.iter().filter(|session| !session.closed);
+            let lapsed: Vec<i64> = lapsed.map(|session| session.number).collect();
+            if !lapsed.is_empty() {
+                self.bury(&lapsed).await?;
+            }
+            Ok(found.into_iter().map(|session| session.number).collect())
+        })
+        .await
+    }
+
+    /// Notes that sessions have left no lock of a document behind. Of one that has ended just now, a transaction may still bind something to it.
+    pub(crate) async fn swept(&self, dead: &[i64]) -> Result<(), StoreError> {
+        let sessions = self.database.collection::<Document>(SESSIONS);
+        let long_ago = doc! { "$subtract": ["$$NOW", SETTLED_AFTER_MS] };
+        let over = doc! { "_id": { "$in": dead }, "$expr": { "$lte": ["$until", long_ago] } };
+        self.read("noting that sessions are over", || async {
+            let swept = sessions.update_many(over.clone(), doc! { "$set": { "swept": true } });
+            swept.await.map(drop).map_err(Failure::of_reading)
+        })
+        .await
+    }
+
     /// Closes those of these sessions of which no sign of life has come in time. Only a closed one is over: who reads that its time has
     /// passed may read what was so some seconds ago.
     pub(super) async fn bury(&self, numbers: &[i64]) -> Result<(), Failure> {
@@ -169,85 +196,6 @@ impl Locks {
         let buried = sessions.update_many(lapsed, closed).write_concern(self.majority.clone());
         buried.await.map(drop).map_err(Failure::of_reading)
     }
-
-    fn lives_from_now(&self) -> Bson {
-        let ttl = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
-        bson!({ "$add": ["$$NOW", ttl] })
-    }
-
-    fn beat_for(self: &Arc<Self>, number: i64) {
-        let mut state = self.heart.lock();
-        state.sessions.insert(number);
-        if state.beats.is_none() {
-            let locks = Arc::downgrade(self);
-            let pause = self.session_ttl / 3;
-            state.beats = Some(tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(pause).await;
-                    let Some(locks) = locks.upgrade() else { return };
-                    locks.beat().await;
-                }
-            }));
-        }
-    }
-
-    /// Says that this process lives. A session that has ended meanwhile stays so.
-    async fn beat(&self) {
-        let numbers: Vec<i64> = self.heart.lock().sessions.iter().copied().collect();
-        if numbers.is_empty() {
-            return;
-        }
-        let sessions = self.database.collection::<StoredSession>(SESSIONS);
-        let living = doc! {
-            "_id": { "$in": &numbers },
-            "closed": false,
-            "$expr": { "$gt": ["$until", "$$NOW"] },
-        };
-        let lives = vec![doc! { "$set": { "until": self.lives_from_now() } }];
-        let beaten = sessions.update_many(living.clone(), lives);
-        let beaten = beaten.write_concern(self.majority.clone()).into_future();
-        let matched = match tokio::time::timeout(self.session_ttl / 3, beaten).await {
-            Ok(Ok(beaten)) => beaten.matched_count,
-            Err(_) => {
-                tracing::warn!(
-                    "no sign of life of the sessions of this process was answered in time"
-                );
-                return;
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "no sign of life of the sessions of this process was taken");
-                return;
-            }
-        };
-        if usize::try_from(matched).is_ok_and(|matched| matched == numbers.len()) {
-            return;
-        }
-        let found = sessions.find(living).read_concern(concern(self.reads)).await;
-        let Ok(found) = found else { return };
-        let Ok(living) = found.try_collect::<Vec<_>>().await else { return };
-        let mut state = self.heart.lock();
-        for number in numbers {
-            if living.iter().all(|session| session.number != number)
-                && state.sessions.remove(&number)
-            {
-                tracing::warn!(number, "a session has ended: no sign of life came in time");
-            }
-        }
-    }
-}
-
-impl Heart {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Heart {
-    fn drop(&mut self) {
-        if let Some(beats) = self.lock().beats.take() {
-            beats.abort();
-        }
-    }
 }
 
 /// What this machine calls itself, for who lists sessions.
@@ -257,6 +205,12 @@ fn host() -> String {
 
 /// When a session that is over is forgotten, as an index of its `until` has it.
 pub(super) const FORGOTTEN_AFTER_SECONDS: u64 = 3_600;
+
+/// How long after a session has ended nothing is bound to it any more: MongoDB ends each transaction in less.
+const SETTLED_AFTER_MS: i64 = 300_000;
+
+/// Of how many sessions that are over it is looked at once what they have left behind.
+const DEAD_MAX: i64 = 10_000;
 
 /// A date, for those who list sessions.
 pub(super) type Until = DateTime;

@@ -111,6 +111,18 @@ impl Standing {
         self.table.lock(&self.document.key).map(|lock| &**lock)
     }
 
+    /// The token of the grant that `holder` has.
+    pub(crate) fn token_of(&self, holder: &Holder) -> Result<Option<Token>, StoreError> {
+        let grant = self.document.grants.iter().find(|grant| grant.holder == holder.as_str());
+        grant.map(|grant| token(grant.token)).transpose()
+    }
+
+    /// Whether a call is known to have ended a grant.
+    pub(crate) fn has_ended(&self, request: Uuid) -> bool {
+        let last = self.document.last_of(request);
+        last.is_some_and(|entry| matches!(entry.what, Happened::Ended { .. }))
+    }
+
     /// Its document, as the changes leave it.
     pub(crate) fn document(&self) -> &LockDocument {
         &self.document
@@ -164,7 +176,8 @@ impl Standing {
         let key = key(&document.key)?;
         let grants = document.grants.iter().filter_map(|grant| grant.session);
         let waiters = document.waiters.iter().filter_map(|waiter| waiter.session);
-        let mut sessions: Vec<i64> = grants.chain(waiters).chain(look.wanted_session).collect();
+        let mut sessions: Vec<i64> =
+            grants.chain(waiters).chain(look.wanted_sessions.iter().copied()).collect();
         sessions.sort_unstable();
         sessions.dedup();
         for number in sessions {

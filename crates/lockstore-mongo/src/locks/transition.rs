@@ -1,7 +1,8 @@
 //! One change of a lock: decided on what was seen, and written if nothing has changed since.
 
 use bson::{Bson, DateTime, Document, doc};
-use lockcore::{Granted, Instant, Outcome, Refusal};
+use lockcore::{Granted, Outcome, Refusal, Token};
+use lockstore::StoreError;
 use mongodb::ClientSession;
 use mongodb::error::UNKNOWN_TRANSACTION_COMMIT_RESULT;
 use mongodb::options::{ReadConcern, ReturnDocument};
@@ -20,12 +21,21 @@ pub(crate) type Decided = Result<Changed, Refusal>;
 #[derive(Debug)]
 pub(crate) struct Changed {
     pub(crate) outcome: Outcome,
-    /// The lock as it is now.
-    pub(crate) document: LockDocument,
-    /// When something of it runs out next, by the primary's time.
-    pub(crate) next_deadline: Option<Instant>,
-    /// Whether anything was written.
-    pub(crate) is_written: bool,
+}
+
+/// A lock as it is after a write.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) document: LockDocument,
+    /// The token before the first new one.
+    before_new: i64,
+}
+
+impl Written {
+    /// The token of a new grant.
+    pub(super) fn token(&self, which: i64) -> Result<Token, StoreError> {
+        token(self.before_new + which)
+    }
 }
 
 /// What goes with a change into the same transaction.
@@ -56,7 +66,7 @@ impl Locks {
                 if rests_on_look && !standing.has_changed() {
                     self.confirm(look).await?;
                 }
-                self.written(look, standing, outcome, None).await.map(Ok)
+                self.changed(look, standing, outcome, None).await.map(Ok)
             }
             Err(refusal) => Ok(Err(refusal)),
         }
@@ -111,7 +121,7 @@ impl Locks {
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let changed = self.written(look, standing, outcome, Some(session)).await?;
+        let changed = self.changed(look, standing, outcome, Some(session)).await?;
         if let Some(audit) = audit {
             let number = self.draw(Some(session)).await?;
             self.record(number, &look.key, audit, session).await?;
@@ -154,36 +164,45 @@ impl Locks {
         Ok(last.ok_or_else(|| damaged("the counter is no number"))?)
     }
 
-    /// Writes a lock as it stands, if it is still as it was seen and anything has changed.
-    async fn written(
+    async fn changed(
         &self,
         look: &Look,
         standing: Standing,
         outcome: Outcome,
         session: Option<&mut ClientSession>,
     ) -> Result<Changed, Failure> {
-        let next_deadline = standing.next_deadline();
-        let (has_changed, new_grants) = (standing.has_changed(), standing.new_grants());
         let new_grant = match &outcome {
             Outcome::Granted(granted) => standing.new_grant(granted.token),
             _ => None,
         };
-        let mut document = standing.into_document();
-        if has_changed {
-            document = self.write(look, document, new_grants, session).await?;
-        }
+        let written = self.write(look, standing, session).await?;
         let outcome = match (outcome, new_grant) {
             (Outcome::Granted(granted), Some(which)) => {
-                let token = token(document.last - new_grants + which)?;
-                Outcome::Granted(Granted { token, ..granted })
+                Outcome::Granted(Granted { token: written.token(which)?, ..granted })
             }
             (outcome, _) => outcome,
         };
-        Ok(Changed { outcome, document, next_deadline, is_written: has_changed })
+        Ok(Changed { outcome })
+    }
+
+    /// Writes a lock as it stands, if it is still as it was seen and anything has changed.
+    pub(super) async fn write(
+        &self,
+        look: &Look,
+        standing: Standing,
+        session: Option<&mut ClientSession>,
+    ) -> Result<Written, Failure> {
+        let (has_changed, new_grants) = (standing.has_changed(), standing.new_grants());
+        let mut document = standing.into_document();
+        if has_changed {
+            document = self.replace(look, document, new_grants, session).await?;
+        }
+        let before_new = document.last - new_grants;
+        Ok(Written { document, before_new })
     }
 
     /// Writes the document of a lock, if it is still as it was seen, and gives it as it is now.
-    async fn write(
+    async fn replace(
         &self,
         look: &Look,
         document: LockDocument,

@@ -1,23 +1,25 @@
 //! Being told of changes: one change stream a process, for all that wait and all that subscribe.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bson::{Document, RawDocumentBuf, Uuid, doc};
+use bson::oid::ObjectId;
+use bson::{DateTime, Document, RawDocumentBuf, Uuid, doc};
 use futures_util::StreamExt;
 use mongodb::Database;
 use mongodb::change_stream::ChangeStream;
-use mongodb::change_stream::event::{ChangeStreamEvent, OperationType, ResumeToken};
+use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
 use mongodb::error::{Error, ErrorKind};
+use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::events::Subscriptions;
 use super::given_up::GivenUp;
-use super::lock_document::{LockDocument, Page};
+use super::lock_document::{Page, TOUCHED};
 use super::{LOCKS, SESSIONS};
 
 /// Who is told of which changes.
@@ -55,6 +57,8 @@ struct Watched {
     news: Notify,
     /// Whether it was seen free.
     freed: AtomicBool,
+    /// When it sees to what runs out by then, in ms of the primary's time.
+    sees_to_due_at: AtomicI64,
 }
 
 type Event = ChangeStreamEvent<RawDocumentBuf>;
@@ -74,10 +78,16 @@ impl Watching {
     /// Watches a key from now on: for a call that waits for its lock, or to see it free. To be called on the driver's threads.
     pub(super) fn watch(&self, key: &str, request: Option<Uuid>) -> Watch {
         let (news, freed) = (Notify::new(), AtomicBool::new(false));
-        let watched = Arc::new(Watched { request, news, freed });
+        let sees_to_due_at = AtomicI64::new(i64::MAX);
+        let watched = Arc::new(Watched { request, news, freed, sees_to_due_at });
         lock(&self.seen.watched).entry(key.into()).or_default().push(Arc::clone(&watched));
         self.follow(&Handle::current());
         Watch { key: key.into(), watched, seen: Arc::clone(&self.seen) }
+    }
+
+    /// Whether somebody of this process waits for a lock, or to see it free.
+    pub(super) fn is_watched(&self, key: &str) -> bool {
+        lock(&self.seen.watched).contains_key(key)
     }
 
     /// Waits until everything that happens is told.
@@ -131,6 +141,12 @@ impl Watch {
     /// Whether every change is told: if not, it is worth looking now and then.
     pub(super) fn is_live(&self) -> bool {
         self.seen.is_live.load(Ordering::SeqCst)
+    }
+
+    /// It looks by itself when the next of what runs out does, so it need not be told of what runs out later.
+    pub(super) fn sees_to(&self, due: Option<DateTime>) {
+        let at = due.map_or(i64::MAX, DateTime::timestamp_millis);
+        self.watched.sees_to_due_at.store(at, Ordering::SeqCst);
     }
 
     /// Whether nobody held the lock at some time since it is watched.
@@ -195,15 +211,13 @@ impl Seen {
         let Some(key) = event.document_key.as_ref().and_then(|key| key.get_str("_id").ok()) else {
             return;
         };
-        let page = page(event);
-        let is_update = matches!(event.operation_type, OperationType::Update);
-        if is_update && page.is_none() {
-            // A guarded write has only made sure that the lock is held.
+        if has_only_touched(event) {
             return;
         }
+        let page = page(event);
         if let Some(watched) = lock(&self.watched).get(key) {
             for (place, watched) in watched.iter().enumerate() {
-                // The first here sees to what runs out, which may have become earlier.
+                // The first here sees to what runs out.
                 watched.take(page.as_ref(), place == 0);
             }
         }
@@ -224,22 +238,49 @@ impl Watched {
         if page.is_free {
             self.freed.store(true, Ordering::SeqCst);
         }
-        if concerns || is_first || page.is_free {
+        let runs_out_earlier = || {
+            let planned = self.sees_to_due_at.load(Ordering::SeqCst);
+            page.ends().any(|at| at.timestamp_millis() < planned)
+        };
+        if concerns || page.is_free || (is_first && runs_out_earlier()) {
             self.news.notify_one();
         }
     }
 }
 
-/// What a write has put into a lock's log.
+/// Whether a guarded write has only made sure that the lock is held.
+fn has_only_touched(event: &Event) -> bool {
+    event.update_description.as_ref().is_some_and(|update| {
+        update.updated_fields.keys().all(|field| field == TOUCHED)
+            && update.removed_fields.is_empty()
+    })
+}
+
+/// What a write has put into a lock's log. MongoDB tells of a new field, or of all of the log or of the lock where that is shorter.
 fn page(event: &Event) -> Option<Page> {
     if let Some(document) = &event.full_document {
-        let lock: LockDocument = bson::deserialize_from_slice(document.as_bytes()).ok()?;
-        let rev = lock.rev.to_hex();
-        return lock.log.into_iter().find(|(of, _)| *of == rev).map(|(_, page)| page);
+        let lock: Logged = bson::deserialize_from_slice(document.as_bytes()).ok()?;
+        return lock.last_page();
     }
-    let update = event.update_description.as_ref()?;
-    let news = update.updated_fields.iter().find(|(field, _)| field.starts_with("log."));
-    bson::deserialize_from_bson(news?.1.clone()).ok()
+    let fields = &event.update_description.as_ref()?.updated_fields;
+    if let Some((_, page)) = fields.iter().find(|(field, _)| field.starts_with("log.")) {
+        return bson::deserialize_from_bson(page.clone()).ok();
+    }
+    let fields: Logged = bson::deserialize_from_document(fields.clone()).ok()?;
+    fields.last_page()
+}
+
+/// What is told of a lock whose log is told whole.
+#[derive(Deserialize)]
+struct Logged {
+    rev: ObjectId,
+    log: HashMap<String, Page>,
+}
+
+impl Logged {
+    fn last_page(mut self) -> Option<Page> {
+        self.log.remove(&self.rev.to_hex())
+    }
 }
 
 /// Follows the stream for as long as the store is open.
@@ -290,7 +331,12 @@ async fn open(
         "ns.coll": { "$in": [LOCKS, SESSIONS] },
         "operationType": { "$in": ["insert", "replace", "update", "delete"] },
     } };
-    let stream = database.watch().pipeline([of_ours]).resume_after(after).await?;
+    // Who waits and who holds is told by the log, however many they are.
+    let short = doc! { "$unset": [
+        "fullDocument.waiters", "updateDescription.updatedFields.waiters",
+        "fullDocument.grants", "updateDescription.updatedFields.grants",
+    ] };
+    let stream = database.watch().pipeline([of_ours, short]).resume_after(after).await?;
     Ok(stream.with_type())
 }
 

@@ -1,4 +1,4 @@
-"""Durable locks and documents that processes share, in one file.
+"""Durable locks and documents that processes share: in one file, or on a MongoDB replica set.
 
 >>> import lockstore
 >>> store = lockstore.Store("jobs.redb")
@@ -6,7 +6,8 @@
 ...     print(lock.token)  # nobody else has the lock, on this machine
 
 A store is a file and the server of that file, a process that the first who asks starts and that ends when it is idle. Locks survive
-crashes; a lock ends with its process unless it is told otherwise, and with a TTL it is a lease, renewed while it is held.
+crashes; a lock ends with its process unless it is told otherwise, and with a TTL it is a lease, renewed while it is held. For many machines
+the store is ``Store("mongodb://a,b,c/?replicaSet=rs0")``, and the program stays as it is.
 
 Times are in seconds, as an int or a float, or a ``timedelta``. What can go wrong is in ``lockstore.errors``; each error is also of the
 builtin class that people catch (``ValueError``, ``TimeoutError``, ``KeyError``, ``ConnectionError``).

@@ -6,12 +6,12 @@ from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import EllipsisType, TracebackType
-from typing import Any, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 from lockstore.collection import Collection
 from lockstore.records import BreakRecord, Event, LockInfo
 
-__all__ = ["Bell", "Call", "DocumentLock", "Documents", "Lock", "Opening", "Store", "Subscription", "main"]
+__all__ = ["Bell", "Call", "DocumentLock", "Documents", "Lock", "Opening", "Store", "Subscription", "main", "shown"]
 
 # Seconds, or a timedelta.
 _Time: TypeAlias = float | timedelta
@@ -19,7 +19,20 @@ _Time: TypeAlias = float | timedelta
 @final
 class Store:
     def __new__(
-        cls, path: str | os.PathLike[str], *, idle_exit: _Time = 60.0, start_timeout: _Time = 10.0
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        idle_exit: _Time | None = None,
+        start_timeout: _Time | None = None,
+        database: str | None = None,
+        session_ttl: _Time | None = None,
+        waiter_ttl: _Time | None = None,
+        look_again: _Time | None = None,
+        write_timeout: _Time | None = None,
+        connect_timeout: _Time | None = None,
+        patience: _Time | None = None,
+        reads: Literal["majority", "linearizable"] | None = None,
+        pool_max: int | None = None,
     ) -> Store: ...
     def lock(
         self,
@@ -50,13 +63,13 @@ class Store:
     @property
     def uri(self) -> str: ...
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path | None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Store: ...
     def __exit__(
         self, exception: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None
     ) -> None: ...
-    def __reduce__(self) -> tuple[Any, tuple[Path, float, float]]: ...
+    def __reduce__(self) -> tuple[Any, tuple[Path | str, dict[str, Any]]]: ...
 
 @final
 class Lock:
@@ -95,7 +108,7 @@ class Subscription:
 
 @final
 class Opening:
-    def __new__(cls, path: str | os.PathLike[str]) -> Opening: ...
+    def __new__(cls, path: str | os.PathLike[str], options: dict[str, Any]) -> Opening: ...
     @property
     def opened(self) -> Store | None: ...
     def wait(self) -> Store: ...
@@ -132,3 +145,4 @@ class DocumentLock:
     def release(self, delete: bool) -> None: ...
 
 def main(arguments: Sequence[str | os.PathLike[str]]) -> int: ...
+def shown(named: str | os.PathLike[str]) -> str: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 
 from lockstore._native import Lock
@@ -13,10 +13,10 @@ __all__ = ["Renewal"]
 
 
 class Renewal:
-    """The renewals of what ``holder`` has of ``key``, in the store at ``path``: at most one lock has them."""
+    """The renewals of what ``holder`` has of ``key``, in a ``store`` by its path and options: at most one lock has them."""
 
-    def __init__(self, path: str, key: str, holder: str) -> None:
-        self._place = (os.getpid(), path, key, holder)
+    def __init__(self, store: Hashable, key: str, holder: str) -> None:
+        self._place = (os.getpid(), store, key, holder)
 
     def begin(self, lock: Lock) -> None:
         """From now on it is this lock, which is held and renewed by itself."""
@@ -51,4 +51,4 @@ class Renewal:
 
 
 #: By process, store, key and holder. What a forked child has inherited stays here untouched, for it is its parent's.
-_renewed: dict[tuple[int, str, str, str], Lock] = {}
+_renewed: dict[tuple[int, Hashable, str, str], Lock] = {}

@@ -114,7 +114,7 @@ class StoreFailed(LockStoreError, OSError):
 
 
 class ServerUnavailable(LockStoreError, ConnectionError):
-    """The file's server cannot be reached or started. The message says why."""
+    """The file's server cannot be reached or started, or a replica set has no primary that can be reached. The message says why."""
 
 
 class ServerUnresponsive(ServerUnavailable, TimeoutError):
@@ -122,7 +122,7 @@ class ServerUnresponsive(ServerUnavailable, TimeoutError):
 
 
 class OutcomeUnknown(LockStoreError, ConnectionError):
-    """The server ended in the middle of the call. Whether it was done is not known: look before you do it again."""
+    """The server, or the primary, ended in the middle of the call. Whether it was done is not known: look before you do it again."""
 
 
 class InvalidDocument(LockStoreError, ValueError, TypeError):

@@ -1,12 +1,12 @@
-"""Stores of maggma in a file, for jobflow-remote without a MongoDB server.
+"""Stores of maggma in a file, for jobflow-remote without a MongoDB server; or on a replica set, with the same YAML.
 
 A project's YAML names them by module and class::
 
     queue:
       store: {"@module": lockstore.jobflow, "@class": LockStore, path: ~/jobs.redb, collection_name: jobs}
 
-The file's server is joined, or started if there is none, when a store connects; it ends when nobody needs it.
-maggma and pymongo must be installed.
+The file's server is joined, or started if there is none, when a store connects; it ends when nobody needs it. For a replica set the path is
+its address, ``mongodb://...``. maggma and pymongo must be installed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from maggma.stores import MongoStore
 from maggma.stores.gridfs import GridFSStore
 
 import lockstore
+from lockstore._native import shown
+from lockstore._places import absolute, is_replica_set
 
 __all__ = ["LockGridFSStore", "LockStore"]
 
 
 class _InFile(Store):
-    """What both stores have of their own: a file, and a database in it."""
+    """What both stores have of their own: a file or a replica set, and a database in it."""
 
     path: str
     database: str
@@ -36,8 +38,9 @@ class _InFile(Store):
 
     @property
     def name(self) -> str:
-        """The file, the database in it, and the collection."""
-        return f"lockstore://{self.path}/{self.database}/{self.collection_name}"
+        """The file or the members, the database there, and the collection. No user and no password."""
+        where = shown(self.path) if is_replica_set(self.path) else f"lockstore://{self.path}"
+        return f"{where}/{self.database}/{self.collection_name}"
 
     def connect(self, force_reset: bool = False) -> None:
         """Joins the file's server, or starts it. Raises `lockstore.LockStoreError` when neither can be done.
@@ -72,9 +75,9 @@ class LockStore(_InFile, MongoStore):
 
     Args:
         path: the store's file, made when it is not there. ``~`` is the home folder, and a relative path
-            counts from the folder in which this process is now.
+            counts from the folder in which this process is now. Or the address of a replica set.
         collection_name: the collection.
-        database: the database in the file.
+        database: the database in it.
         safe_update: log documents that are too large (16 MiB), instead of failing.
         mongoclient_kwargs: more arguments for ``pymongo.MongoClient``.
         default_sort: the sort of queries that name none.
@@ -108,9 +111,9 @@ class LockGridFSStore(_InFile, GridFSStore):
     document may be (16 MiB).
 
     Args:
-        path: the store's file, as that of `LockStore`.
+        path: the store's file, or the address of a replica set, as that of `LockStore`.
         collection_name: what stands before ``.files`` and ``.chunks`` in the names of the two collections.
-        database: the database in the file.
+        database: the database in it.
         compression: compress what is written.
         ensure_metadata: bring the fields of the metadata along in documents that are read.
         searchable_fields: fields that are kept in the metadata, to be searched by.
@@ -142,5 +145,5 @@ class LockGridFSStore(_InFile, GridFSStore):
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    """The same file for a process in another folder, which may read this from the same YAML."""
-    return os.path.abspath(os.path.expanduser(path))
+    """The same store for a process in another folder, which may read this from the same YAML."""
+    return absolute(path if is_replica_set(path) else os.path.expanduser(path))

@@ -1,4 +1,4 @@
-"""Prefect's lock manager on one file: for transactions and cache policies whose isolation level is ``SERIALIZABLE``.
+"""Prefect's lock manager on one file, or on a replica set: for transactions and cache policies whose isolation level is ``SERIALIZABLE``.
 
 >>> from prefect import task
 >>> from prefect.cache_policies import INPUTS
@@ -21,10 +21,12 @@ import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Union
 
 from lockstore._kept import kept_store, kept_store_async
-from lockstore._native import Lock, Store
+from lockstore._native import Lock, Store, shown
+from lockstore._places import absolute
 from lockstore._renewals import Renewal
 from lockstore.errors import AcquireTimeout, HeldByOther, HeldOtherwise, InvalidArgument, LeaseLost, NotHeld
 
@@ -34,13 +36,15 @@ Seconds = Union[float, timedelta]
 
 
 class LockStoreManager:
-    """Prefect's ``LockManager`` on the store at ``path``, which all processes of one user on one machine share.
+    """Prefect's ``LockManager`` on the store at ``path``: a file, which all processes of one user on one machine share, or a replica set,
+    which all machines share.
 
     Two managers of one path and the same options are equal; a copy, a pickled one in another process say, is a manager of the same
-    path. All managers of a path in one process share one open store, which is opened by the first call. A forked child opens its own.
+    path. All managers of a path and the same ``store_options`` in one process share one open store, which is opened by the first call. A
+    forked child opens its own.
 
     Args:
-        path: The store's file. It is made if it is not there; its folder must be.
+        path: The store's file. It is made if it is not there; its folder must be. Or the address of a replica set, ``mongodb://...``.
         hold_timeout: For how many seconds a lock is held that is acquired without a ``hold_timeout``, as Prefect's are. By default it
             has no end.
         acquire_timeout: For how many seconds to wait for a lock that is acquired without an ``acquire_timeout``, as Prefect's are.
@@ -49,9 +53,10 @@ class LockStoreManager:
         keep_alive: Whether locks that are held for this manager's ``hold_timeout`` are renewed while this process lives, by a native
             thread that no busy event loop holds up. An explicit ``hold_timeout`` is the end in any case.
         session: Whether locks end with the process that has acquired them, however it ends: the locks of a flow that is killed are free
-            at once. Otherwise they are held until their ``hold_timeout`` is over.
+            at once, and on a replica set after its ``session_ttl``. Otherwise they are held until their ``hold_timeout`` is over.
         strict_release: Whether it is an error (``NotHeld``, a ``ValueError``) to release a lock that nobody holds. By default it is
             not: Prefect releases twice when a transaction is committed inside of its ``with``.
+        store_options: The keyword arguments of ``lockstore.Store``: ``database``, ``session_ttl`` and more for a replica set.
     """
 
     def __init__(
@@ -62,13 +67,15 @@ class LockStoreManager:
         keep_alive: bool = True,
         session: bool = True,
         strict_release: bool = False,
+        **store_options: Any,
     ) -> None:
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = absolute(path)
         self.hold_timeout = _hold(hold_timeout)
         self.acquire_timeout = _seconds("acquire_timeout", acquire_timeout)
         self.keep_alive = bool(keep_alive)
         self.session = bool(session)
         self.strict_release = bool(strict_release)
+        self.store_options = {name: store_options[name] for name in sorted(store_options)}
 
     def acquire_lock(
         self,
@@ -111,7 +118,7 @@ class LockStoreManager:
         Raises ``HeldByOther`` (a ``ValueError``) when another holder has it, whose lock is left alone. Where nobody holds it, this does
         nothing, unless the manager is strict: then it raises ``NotHeld`` (a ``ValueError``).
         """
-        Renewal(self.path, key, holder).end()
+        Renewal(self._place(), key, holder).end()
         try:
             self._store().release(key, holder)
         except NotHeld as error:
@@ -147,28 +154,36 @@ class LockStoreManager:
         return hash(self._options())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), self._options()
+        *options, store_options = self._options()
+        return partial(type(self), **dict(store_options)), tuple(options)
 
     def __repr__(self) -> str:
         names = ("hold_timeout", "acquire_timeout", "keep_alive", "session", "strict_release")
-        options = "".join(f", {name}={getattr(self, name)!r}" for name in names)
-        return f"{type(self).__name__}({self.path!r}{options})"
+        options = {name: getattr(self, name) for name in names} | self.store_options
+        listed = "".join(f", {name}={value!r}" for name, value in options.items())
+        return f"{type(self).__name__}({shown(self.path)!r}{listed})"
 
-    def _options(self) -> tuple[str, float | None, float | None, bool, bool, bool]:
+    def _options(self) -> tuple[Any, ...]:
+        path, store_options = self._place()
         return (
-            self.path,
+            path,
             self.hold_timeout,
             self.acquire_timeout,
             self.keep_alive,
             self.session,
             self.strict_release,
+            store_options,
         )
 
+    def _place(self) -> tuple[str, tuple[tuple[str, Any], ...]]:
+        """Which store."""
+        return self.path, tuple(self.store_options.items())
+
     def _store(self) -> Store:
-        return kept_store(self.path)
+        return kept_store(self.path, self.store_options)
 
     async def _store_async(self) -> Store:
-        return await kept_store_async(self.path)
+        return await kept_store_async(self.path, self.store_options)
 
     def _lock(self, store: Store, key: str, holder: str, hold: float | None, renews: bool) -> Lock:
         return store.lock(key, holder, ttl=hold, session=self.session, keep_alive=renews)
@@ -209,7 +224,7 @@ class _Acquisition:
         self._manager = manager
         self._key = key
         self._holder = holder
-        self._renewal = Renewal(manager.path, key, holder)
+        self._renewal = Renewal(manager._place(), key, holder)
 
     @contextmanager
     def of(self, store: Store) -> Iterator[None]:

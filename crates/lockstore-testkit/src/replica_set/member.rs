@@ -57,7 +57,7 @@ impl Member {
         mongod.args(["--replSet", super::NAME, "--bind_ip", "127.0.0.1", "--nounixsocket"]);
         mongod.args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]);
         mongod.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
-        // Tests have it fail where they want.
+        // Tests have it fail where they want it to: `configureFailPoint`.
         mongod.args(["--setParameter", "enableTestCommands=1"]);
         mongod.arg("--port").arg(port.to_string()).arg("--dbpath").arg(&own);
         mongod.arg("--logpath").arg(&log).arg("--logappend");
@@ -163,15 +163,24 @@ impl Drop for Keeper {
 
 /// Ports on which nobody listens, and which no connection of somebody else is likely to be given: those lie above.
 pub(super) fn free_ports<const COUNT: usize>() -> io::Result<Vec<u16>> {
-    // Of other processes that look at the same time, few begin at the same place.
-    let first = u16::try_from(process::id() % 1_000).map_err(io::Error::other)? * 10 + 20_000;
-    let listening =
-        (first..32_000).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
-    let listening: Vec<_> = listening.take(COUNT).collect();
-    if listening.len() < COUNT {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "all ports are in use"));
+    // A port that was found is free until its mongod listens: this process finds no port twice.
+    static NEXT: Mutex<u16> = Mutex::new(0);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    if *next == 0 {
+        // Of other processes that look at the same time, few begin at the same place.
+        *next = u16::try_from(process::id() % 1_000).map_err(io::Error::other)? * 10 + 20_000;
     }
-    listening.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+    let mut found = Vec::new();
+    for port in *next..32_000 {
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            found.push(port);
+        }
+        if found.len() == COUNT {
+            *next = port + 1;
+            return Ok(found);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "all ports are in use"))
 }
 
 /// It is given the folder that it removes, and the command line of the mongod.

@@ -79,8 +79,7 @@ impl<T> DocumentLock<T> {
     pub fn holds(&self) -> bool {
         let Some(HeldLock { lease, .. }) = &self.held else { return false };
         let now = self.backend().now();
-        let is_over = lease.is_lost() || lease.valid_until().is_some_and(|until| until <= now);
-        !is_over && self.locks().holds(&fence(lease)).unwrap_or(false)
+        !lease.is_over(now) && self.locks().holds(&fence(lease)).unwrap_or(false)
     }
 
     /// The document as it was when it was locked and updated; `None` when it was not locked.
@@ -242,7 +241,7 @@ impl<T> DocumentLock<T> {
     /// Holds what was locked. Gives the document.
     fn hold(&mut self, found: HeldDocument) -> RawDocumentBuf {
         let HeldDocument { document, fence, ttl, valid_until, .. } = found;
-        let lease = self.backend().lease(fence.key, fence.holder, fence.token);
+        let lease = self.backend().lease(fence.key, fence.holder, fence.token, None);
         lease.set_valid_until(valid_until);
         self.held = Some(HeldLock { ttl, lease });
         document

@@ -224,9 +224,9 @@ const fn end_name(end: TransactionEnd) -> &'static str {
     }
 }
 
-/// The names of the collection and of the index stand in the sentence alone.
+/// The names of the collection and of the index stand in the sentence alone, behind what MongoDB was doing: `Index build failed: ...`.
 fn duplicate(fields: Document<'_>, message: &str) -> Option<DuplicateKey> {
-    let named = message.strip_prefix("E11000 duplicate key error collection: ")?;
+    let (_, named) = message.split_once("E11000 duplicate key error collection: ")?;
     let (collection, rest) = named.split_once(" index: ")?;
     let (index, _) = rest.split_once(" dup key: ")?;
     let pattern = fields.get("keyPattern").as_document()?.to_raw();

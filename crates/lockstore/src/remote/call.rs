@@ -156,6 +156,7 @@ impl From<Answer> for LockAnswer {
             | Answer::Committed(_)
             | Answer::DocumentLock(_)
             | Answer::Sessions(_)
+            | Answer::NextToken(_)
             | Answer::Noted) => Self::Failed(unexpected(&answer)),
         }
     }

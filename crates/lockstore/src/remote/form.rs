@@ -11,6 +11,7 @@ pub(crate) mod parts;
 pub(crate) mod query;
 pub(crate) mod session;
 pub(crate) mod store_error;
+pub(crate) mod tokens;
 
 use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Document, Error, Value, Writer};
@@ -37,6 +38,7 @@ pub(crate) mod field {
     pub(crate) const HELD_BY: &str = "heldBy";
     pub(crate) const HOLDER: &str = "holder";
     pub(crate) const HOLDERS: &str = "holders";
+    pub(crate) const ID: &str = "id";
     pub(crate) const INSTANCE: &str = "instance";
     pub(crate) const KEY: &str = "key";
     pub(crate) const KIND: &str = "kind";

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use bson::{RawDocument, RawDocumentBuf};
-use lockcore::{Holder, Key, Refusal, Wait};
+use bson::{RawDocument, RawDocumentBuf, Uuid};
+use lockcore::{Holder, Key, Refusal, Token, Wait};
 
 use super::form::code::Code;
 use super::form::query::Query;
@@ -18,6 +18,7 @@ use crate::info::{BreakRecord, LockInfo, Stats};
 use crate::maintenance::{CheckReport, MaintenanceError};
 use crate::presence::SessionInfo;
 use crate::recovery::Recovery;
+use crate::tokens::ReserveTokensError;
 
 /// Makes a call about a lock. One that may wait is made at first as if it did not want to: then the caller's thread gets the answer
 /// itself, which is the quickest way to a lock that is free.
@@ -173,6 +174,19 @@ pub(super) fn sessions<R: Remote + ?Sized>(remote: &R) -> Result<Vec<SessionInfo
 
 pub(super) fn stats<R: Remote + ?Sized>(remote: &R) -> Result<Stats, StoreError> {
     ask(remote, &Query::Stats, figures::read_stats)
+}
+
+pub(super) fn id<R: Remote + ?Sized>(remote: &R) -> Result<Uuid, StoreError> {
+    let id = ask(remote, &Query::StoreId, |fields| fields.need(field::ID, Arguments::uuid))?;
+    Ok(Uuid::from_bytes(id))
+}
+
+pub(super) fn reserve_tokens<R: Remote + ?Sized>(
+    remote: &R,
+    at_least: Token,
+) -> Result<Token, ReserveTokensError> {
+    let command = Query::ReserveTokens { at_least }.write();
+    form::tokens::read(&remote.run_command(DATABASE, &command, None)?)
 }
 
 pub(super) fn recovery<R: Remote + ?Sized>(remote: &R) -> Result<Recovery, StoreError> {

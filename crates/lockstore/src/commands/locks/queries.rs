@@ -10,9 +10,9 @@ use super::next_events;
 use crate::commands::caller::Caller;
 use crate::engine::Engine;
 use crate::error::StoreError;
-use crate::remote::form::parts::number;
+use crate::remote::form::parts::{number, uuid};
 use crate::remote::form::query::Query;
-use crate::remote::form::{backup, field, figures, info, session, store_error, success};
+use crate::remote::form::{backup, field, figures, info, session, store_error, success, tokens};
 use crate::store::PAGE_MAX;
 
 /// Answers a query.
@@ -22,6 +22,9 @@ pub(super) fn run(engine: &Arc<Engine>, caller: Caller, query: &Query<'_>) -> Ra
             Ok(()) => success(|_| {}),
             Err(error) => backup::reply(&error),
         };
+    }
+    if let Query::ReserveTokens { at_least } = query {
+        return tokens::reply(&engine.reserve_tokens(*at_least));
     }
     if let Query::NextEvents { subscription } = query {
         return next_events::at_once(engine, *subscription);
@@ -81,7 +84,10 @@ fn answer(
         Query::Recovery => figures::write_recovery(&engine.recovery, fields),
         Query::Check => figures::write_check(&engine.check()?, fields),
         Query::Compact => fields.field(field::MOVED, Value::Bool(engine.compact()?)),
-        Query::Backup { .. } | Query::NextEvents { .. } => {}
+        Query::StoreId => {
+            fields.field(field::ID, uuid(&engine.id()?.bytes()));
+        }
+        Query::Backup { .. } | Query::NextEvents { .. } | Query::ReserveTokens { .. } => {}
     }
     Ok(())
 }

@@ -62,6 +62,8 @@ codes! {
     LockWaitCancelled = 100_000_011;
     /// No such subscription.
     LockSubscriptionUnknown = 100_000_012;
+    /// Tokens cannot begin so high.
+    LockTokensTooHigh = 100_000_013;
     /// A commit failed.
     StorePoisoned = 100_000_021;
     /// The store is closed.

@@ -30,6 +30,10 @@ pub(crate) fn instant(at: Option<Instant>) -> Value<'static> {
     optional(at.map(Instant::as_nanos))
 }
 
+pub(crate) fn uuid(bytes: &[u8; 16]) -> Value<'_> {
+    Value::Binary { subtype: UUID, bytes }
+}
+
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -102,6 +106,16 @@ impl<'a> Arguments<'a> {
         millis.map(Ttl::from_millis).transpose().map_err(|error| bad(name, &error))
     }
 
+    pub(crate) fn uuid(&mut self, name: &str) -> Result<Option<[u8; 16]>> {
+        match self.value(name) {
+            Value::Missing => Ok(None),
+            Value::Binary { bytes, .. } => {
+                bytes.try_into().map(Some).map_err(|_| bad(name, &"16 bytes"))
+            }
+            _ => Err(bad(name, &"16 bytes")),
+        }
+    }
+
     pub(crate) fn key(&mut self, name: &str) -> Result<Option<Key>> {
         self.text(name)?.map(Key::new).transpose().map_err(|error| bad(name, &error))
     }
@@ -167,6 +181,9 @@ impl<'a> Arguments<'a> {
         of(number).map(Some).ok_or_else(|| bad(name, &"a number above 0"))
     }
 }
+
+/// BSON's subtype.
+const UUID: u8 = 4;
 
 /// A value that is none of those that may be.
 pub(crate) fn bad(name: &str, expected: &impl std::fmt::Display) -> Error {

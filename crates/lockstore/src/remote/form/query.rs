@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bson::RawDocumentBuf;
 use docquery::{Document, Result, Value, Writer};
-use lockcore::{Holder, Key};
+use lockcore::{Holder, Key, Token};
 
 use super::call::user_key;
 use super::parts::{count, number, optional};
@@ -25,6 +25,8 @@ pub(crate) enum Query<'a> {
     Stats,
     Recovery,
     Check,
+    StoreId,
+    ReserveTokens { at_least: Token },
     Backup { path: Cow<'a, str> },
     Compact,
 }
@@ -59,6 +61,10 @@ impl<'a> Query<'a> {
             Self::Stats => fields.field(STATS, Value::Int32(1)),
             Self::Recovery => fields.field(RECOVERY, Value::Int32(1)),
             Self::Check => fields.field(CHECK, Value::Int32(1)),
+            Self::StoreId => fields.field(STORE_ID, Value::Int32(1)),
+            Self::ReserveTokens { at_least } => {
+                fields.field(RESERVE_TOKENS, number(at_least.get()));
+            }
             Self::Backup { path } => fields.field(BACKUP, Value::String(path)),
             Self::Compact => fields.field(COMPACT, Value::Int32(1)),
         }
@@ -93,6 +99,9 @@ impl<'a> Query<'a> {
             UNSUBSCRIBE => {
                 Self::Unsubscribe { subscription: arguments.need(name, Arguments::count)? }
             }
+            RESERVE_TOKENS => {
+                Self::ReserveTokens { at_least: arguments.need(name, Arguments::token)? }
+            }
             BACKUP => Self::Backup { path: arguments.need(name, Arguments::text)?.into() },
             // These are about nothing in particular.
             _ => {
@@ -105,6 +114,7 @@ impl<'a> Query<'a> {
                     SESSIONS => Self::Sessions,
                     RECOVERY => Self::Recovery,
                     CHECK => Self::Check,
+                    STORE_ID => Self::StoreId,
                     COMPACT => Self::Compact,
                     _ => Self::Stats,
                 }
@@ -129,10 +139,12 @@ const SESSIONS: &str = "lockSessions";
 const STATS: &str = "lockStats";
 const RECOVERY: &str = "lockRecovery";
 const CHECK: &str = "lockCheck";
+const STORE_ID: &str = "lockStoreId";
+const RESERVE_TOKENS: &str = "lockReserveTokens";
 const BACKUP: &str = "lockBackup";
 const COMPACT: &str = "lockCompact";
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     IS_HELD,
     INSPECT,
     LIST,
@@ -144,6 +156,8 @@ const NAMES: [&str; 13] = [
     STATS,
     RECOVERY,
     CHECK,
+    STORE_ID,
+    RESERVE_TOKENS,
     BACKUP,
     COMPACT,
 ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docquery::{Result, Value, Writer};
 
 use super::field;
-use super::parts::{bad, count, number};
+use super::parts::{bad, count, number, uuid};
 use crate::clock::{BootId, WallTime};
 use crate::commands::Arguments;
 use crate::presence::{Instance, Presence, Process, SessionInfo, SessionOwner, SessionStanding};
@@ -48,9 +48,9 @@ fn write_client(client: &Presence, fields: &mut Writer) {
     let Presence { instance, process } = client;
     fields.field(field::PID, number(process.pid.into()));
     fields.field(field::START_TIME, number(process.started_ticks));
-    fields.field(field::BOOT_ID, Value::Binary { subtype: UUID, bytes: &process.boot_id.0 });
+    fields.field(field::BOOT_ID, uuid(&process.boot_id.0));
     fields.field(field::PID_NAMESPACE, number(process.pid_namespace));
-    fields.field(field::INSTANCE, Value::Binary { subtype: UUID, bytes: &instance.0 });
+    fields.field(field::INSTANCE, uuid(&instance.0));
 }
 
 pub(crate) fn read(mut fields: Arguments<'_>) -> Result<SessionInfo> {
@@ -88,10 +88,11 @@ fn read_client(pid: u32, fields: &mut Arguments<'_>) -> Result<Presence> {
     let process = Process {
         pid,
         started_ticks: fields.need(field::START_TIME, Arguments::count)?,
-        boot_id: BootId(bytes(field::BOOT_ID, fields)?),
+        boot_id: BootId(fields.need(field::BOOT_ID, Arguments::uuid)?),
         pid_namespace: fields.need(field::PID_NAMESPACE, Arguments::count)?,
     };
-    Ok(Presence { instance: Instance(bytes(field::INSTANCE, fields)?), process })
+    let instance = Instance(fields.need(field::INSTANCE, Arguments::uuid)?);
+    Ok(Presence { instance, process })
 }
 
 fn read_since(fields: &mut Arguments<'_>) -> Result<WallTime> {
@@ -101,20 +102,9 @@ fn read_since(fields: &mut Arguments<'_>) -> Result<WallTime> {
     }
 }
 
-fn bytes(name: &str, fields: &mut Arguments<'_>) -> Result<[u8; 16]> {
-    match fields.value(name) {
-        Value::Binary { bytes, .. } => bytes.try_into().ok(),
-        _ => None,
-    }
-    .ok_or_else(|| bad(name, &"16 bytes"))
-}
-
 const CONNECTED: &str = "connected";
 const LOST: &str = "lost";
 const ENDING: &str = "ending";
-
-/// BSON's subtype.
-const UUID: u8 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -271,6 +271,8 @@ fn a_query() -> impl Strategy<Value = Query<'static>> {
         Just(Query::Stats),
         Just(Query::Recovery),
         Just(Query::Check),
+        Just(Query::StoreId),
+        a_token().prop_map(|at_least| Query::ReserveTokens { at_least }),
         "\\PC*".prop_map(|path| Query::Backup { path: path.into() }),
         Just(Query::Compact),
     ]

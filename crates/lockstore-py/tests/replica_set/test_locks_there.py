@@ -1,0 +1,3 @@
+"""Locks of one process are on a replica set as in a file: the same tests."""
+
+from test_locks import *
