@@ -21,6 +21,7 @@ mod side_grant;
 mod taking;
 mod transaction;
 mod update;
+mod wants;
 mod watching;
 
 use std::sync::Arc;

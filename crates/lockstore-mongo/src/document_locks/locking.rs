@@ -1,6 +1,6 @@
 //! `lockDocument`: looks, and between them waits.
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{Bson, RawDocument, RawDocumentBuf};
 use lockcore::Instant;
 use lockstore::StoreError;
 use lockstore::remote::serving::document_locks::{
@@ -11,6 +11,7 @@ use super::DocumentLocks;
 use super::side_grant::Place;
 use super::taking::Looked;
 use super::transaction::Ended;
+use super::wants::Wants;
 use crate::documents::Limit;
 use crate::locks::GivenUp;
 
@@ -57,7 +58,7 @@ impl DocumentLocks {
         loop {
             // The time that a look may take is MongoDB's to see to.
             let _ = acquisition.look(self.clock.now());
-            let mut for_now = None;
+            let (mut for_now, mut in_the_way) = (None, None);
             let come = match self.look(place, wanted, limit, given_up).await? {
                 Looked::Locked(held) if given_up.is_closing() => {
                     // Whoever has asked could not release it any more.
@@ -67,6 +68,7 @@ impl DocumentLocks {
                 Looked::Locked(held) => Come::Locked(*held),
                 Looked::Unavailable(document, until) => {
                     for_now = until;
+                    in_the_way = id(&document);
                     Come::Unavailable(document)
                 }
                 Looked::Nothing => Come::Nothing,
@@ -85,7 +87,7 @@ impl DocumentLocks {
             }
             let Some(turn) = &mut turn else {
                 // What happens from now on is told; what has happened before, the next look shows.
-                turn = Some(self.watching.join(place));
+                turn = Some(self.watching.join(place, Wants::new(&wanted.finding)));
                 continue;
             };
             let mut pause = until.saturating_since(now);
@@ -95,9 +97,14 @@ impl DocumentLocks {
             if !turn.is_live() {
                 pause = pause.min(self.locks.look_again());
             }
-            turn.news(pause, given_up).await;
+            turn.news(in_the_way, pause, given_up).await;
         }
     }
+}
+
+/// The `_id` of a document.
+fn id(document: &RawDocument) -> Option<Bson> {
+    Bson::try_from(document.get("_id").ok()??).ok()
 }
 
 /// How long the last look may take, which begins when the wait is over.
