@@ -67,9 +67,12 @@ impl DocumentLocks {
         self.freeing.end();
     }
 
-    /// Whether a command is answered here.
+    /// Whether a command is answered here. Lists that it leaves are forgotten.
     pub(crate) fn answers(&self, command: &RawDocument) -> bool {
         let name = name_of(command);
+        if name == "killCursors" {
+            self.listings.left(command);
+        }
         !is_part_of_transaction(command)
             && (COMMANDS.contains(&name) || self.listings.continues(name, command))
     }

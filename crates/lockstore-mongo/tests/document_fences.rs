@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bson::{DateTime, Document, doc, rawdoc};
 use lockstore::{
-    Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, SessionId, Store,
+    Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, SessionId,
+    Store, StoreError,
 };
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{MemberNumber, ReplicaSet, new_database};
@@ -325,4 +326,24 @@ fn documents_whose_locks_are_over_are_freed_though_nobody_of_ours_wants_them() {
     for lock in locks {
         lock.release().unwrap_err();
     }
+}
+
+/// The store is closed while the primary has not yet committed what locks the document.
+#[test]
+fn a_document_that_is_locked_while_the_store_is_being_closed_is_given_back() {
+    let own = Own::filled(1);
+    let elsewhere = own.elsewhere();
+    let delay = own.delay("commitTransaction");
+    let locked = thread::scope(|scope| {
+        let locker = scope.spawn(|| own.jobs().lock_document(doc! {}).acquire().map(drop));
+        delay.has_begun();
+        own.store.clone().close().unwrap();
+        locker.join().unwrap()
+    });
+    let error = locked.unwrap_err();
+    assert!(
+        matches!(error, LockDocumentError::Document(DocumentError::Store(StoreError::Closed))),
+        "{error:?}"
+    );
+    assert_eq!(elsewhere.job(0).get("lock_id"), Some(&bson::Bson::Null));
 }

@@ -96,15 +96,6 @@ impl DocumentLocks {
         }
         Ok(first_of(&reply))
     }
-
-    /// What went wrong with a look at a lock.
-    pub(super) fn told(&self, failure: Failure) -> StoreError {
-        match of_lock(failure) {
-            Failed::Store(error) => error,
-            Failed::Lost(why) => self.documents.unreachable(&why),
-            Failed::Reply(_) => self.documents.unreachable("others have changed the same lock"),
-        }
-    }
 }
 
 /// What went wrong with a lock within a transaction.
