@@ -67,6 +67,11 @@ impl DocumentLocks {
         self.freeing.end();
     }
 
+    /// How many calls of this process wait for a document.
+    pub(crate) fn waiters(&self) -> usize {
+        self.watching.len()
+    }
+
     /// Whether a command is answered here. Lists that it leaves are forgotten.
     pub(crate) fn answers(&self, command: &RawDocument) -> bool {
         let name = name_of(command);

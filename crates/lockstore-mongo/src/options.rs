@@ -5,6 +5,10 @@ use std::time::Duration;
 /// How a replica set is used. What the address says of pools and timeouts (`maxPoolSize`, `connectTimeoutMS` ...) holds
 /// where nothing is said here.
 ///
+/// What may be read is [an option](Self::reads). Writes are not: each is done when most members have it, for nothing less keeps a lock, and a
+/// `w` in the address is not heeded. A command of MongoDB's that has a `writeConcern` of its own
+/// ([`Database::run_command`](lockstore::Database::run_command)) keeps it.
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use lockstore_mongo::ReplicaSetOptions;
@@ -49,7 +53,8 @@ impl ReplicaSetOptions {
         Self::default()
     }
 
-    /// In which database the collections of locks are: `locks`, `sessions`, `audit`, `counters`. Default `lockstore`.
+    /// In which database the collections of locks are: `locks`, `sessions`, `audit`, `counters`, `migrations`. Default
+    /// [`DATABASE`](Self::DATABASE).
     pub fn database(self, name: impl Into<String>) -> Self {
         Self { database: name.into(), ..self }
     }

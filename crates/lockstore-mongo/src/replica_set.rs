@@ -295,8 +295,11 @@ impl Remote for ReplicaSet {
         self.run(|locks| async move { locks.list_sessions().await })
     }
 
+    /// Who waits for a document is known to its own process alone.
     fn stats(&self) -> Result<Stats, StoreError> {
-        self.run(|locks| async move { locks.stats().await })
+        let mut stats = self.run(|locks| async move { locks.stats().await })?;
+        stats.waiters += self.document_locks.waiters();
+        Ok(stats)
     }
 
     fn id(&self) -> Result<Uuid, StoreError> {

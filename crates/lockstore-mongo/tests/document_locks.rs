@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bson::{Bson, DateTime, Document, cstr, doc, rawdoc};
-use lockstore::{Collection, DocumentError, LockDocumentError, ReleaseDocumentError, Store};
+use lockstore::{
+    Collection, DocumentError, LockDocumentError, ReleaseDocumentError, Store, StoreError,
+};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -483,6 +485,29 @@ fn who_gives_up_a_wait_holds_nothing_up() {
     let next = jobs.lock_document(doc! {}).sleep(MINUTE).acquire().unwrap();
     assert!(next.locked_document().is_some());
     next.release().unwrap();
+}
+
+#[test]
+fn who_waits_for_a_document_is_told_when_the_store_is_closed() {
+    let own = Own::filled(1);
+    let jobs = own.jobs();
+    their_lock(&jobs, 0, "theirs");
+    let (waiting, counted) = (jobs.clone(), own.store.clone());
+    let waiter = thread::spawn(move || {
+        let asked = waiting.lock_document(doc! {}).sleep(MINUTE).max_wait(MINUTE);
+        asked.acquire().map(drop).unwrap_err()
+    });
+    let begin = Instant::now();
+    while counted.stats().unwrap().waiters == 0 {
+        assert!(begin.elapsed() < MINUTE, "nobody waits");
+        thread::sleep(Duration::from_millis(1));
+    }
+    own.store.close().unwrap();
+    let told = waiter.join().unwrap();
+    let LockDocumentError::Document(DocumentError::Store(StoreError::Closed)) = told else {
+        panic!("{told:?}")
+    };
+    assert!(begin.elapsed() < MINUTE);
 }
 
 #[test]

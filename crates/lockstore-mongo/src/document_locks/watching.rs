@@ -90,6 +90,11 @@ impl Watching {
         drop(lines);
         Turn { number, looks_at, place: place.clone(), line, lines: Arc::clone(&self.lines) }
     }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.lines).values().map(|line| lock(&line.state).waiters.len()).sum()
+    }
 }
 
 impl Drop for Watching {
