@@ -4,7 +4,7 @@
 //! else is found there goes the long way.
 
 use bson::oid::ObjectId;
-use bson::{Bson, Document, Uuid, bson, doc};
+use bson::{Bson, DateTime, Document, Uuid, bson, doc};
 use lockcore::{Acquire, Granted, Instant, Release};
 use lockstore::StoreError;
 use mongodb::ClientSession;
@@ -32,7 +32,7 @@ impl Locks {
         let mut session = self.numbered(attempts).await?;
         let granted = self
             .collection
-            .find_one_and_update(free(wanted), granted(wanted, request))
+            .find_one_and_update(free(wanted), granted(wanted, request, None))
             .upsert(true)
             .return_document(ReturnDocument::After)
             .write_concern(self.majority.clone())
@@ -49,18 +49,19 @@ impl Locks {
         }
     }
 
-    /// The same within a transaction, with the lease by the primary's time. It is a conflict, which ends the transaction, if somebody
-    /// holds the lock or waits for it.
+    /// The same within a transaction, with the lease by the primary's time, for a document that is locked since `lock_time`. It is a conflict,
+    /// which ends the transaction, if somebody holds the lock or waits for it.
     pub(crate) async fn acquire_at_once_in(
         &self,
         session: &mut ClientSession,
         wanted: &Acquire,
         request: Uuid,
+        lock_time: Option<DateTime>,
     ) -> Result<(Granted, Moment), Failure> {
         let asked_at = self.now();
         let granted = self
             .collection
-            .find_one_and_update(free(wanted), granted(wanted, request))
+            .find_one_and_update(free(wanted), granted(wanted, request, lock_time))
             .upsert(true)
             .return_document(ReturnDocument::After)
             .session(session);
@@ -87,16 +88,16 @@ impl Locks {
         }
     }
 
-    /// The same within a transaction.
+    /// The same within a transaction. Gives the lock as it was.
     pub(crate) async fn release_at_once_in(
         &self,
         session: &mut ClientSession,
         release: &Release,
         request: Uuid,
-    ) -> Result<bool, Failure> {
-        let released = self.collection.update_one(held(release), released(release, request));
-        let released = released.session(session).await.map_err(Failure::of)?;
-        Ok(released.matched_count > 0)
+    ) -> Result<Option<LockDocument>, Failure> {
+        let released =
+            self.collection.find_one_and_update(held(release), released(release, request));
+        released.session(session).await.map_err(Failure::of)
     }
 
     /// A session for one call, in which the driver numbers its writes. What is written here does not depend on a state that was seen, as all other
@@ -178,7 +179,7 @@ fn granted_at_once(
 }
 
 /// The update that grants.
-fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
+fn granted(wanted: &Acquire, request: Uuid, lock_time: Option<DateTime>) -> Vec<Document> {
     let holder = bson!({ "$literal": wanted.holder.as_str() });
     let mode = mode_name::of(wanted.mode);
     let mut grant =
@@ -191,6 +192,9 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
         grant.insert("lease", &lease);
         what.insert("lease", lease);
         due = expires_at;
+    }
+    if let Some(time) = lock_time {
+        grant.insert("lockTime", time);
     }
     let entry = doc! {
         "request": request, "holder": holder, "token": "$last", "what": { "granted": what },

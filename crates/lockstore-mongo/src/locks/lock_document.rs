@@ -1,7 +1,7 @@
 //! The document of a lock.
 
 use bson::oid::ObjectId;
-use bson::{DateTime, Uuid};
+use bson::{DateTime, RawDocument, Uuid};
 use lockcore::Mode;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,18 @@ pub(crate) struct StoredGrant {
     /// Whether another call of the holder has joined it.
     #[serde(skip_serializing_if = "is_false", default)]
     pub(crate) joined: bool,
+    /// Of the lock of a document, what that has as its `lock_time`: when it is locked by the same name later, that is another lock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) lock_time: Option<DateTime>,
+}
+
+impl StoredGrant {
+    /// Whether a document is locked by this grant.
+    pub(crate) fn has_locked(&self, document: &RawDocument) -> bool {
+        let since = document.get_datetime("lock_time").ok();
+        document.get_str("lock_id").is_ok_and(|lock_id| lock_id == self.holder)
+            && (self.lock_time.is_none() || self.lock_time == since)
+    }
 }
 
 /// A lease.

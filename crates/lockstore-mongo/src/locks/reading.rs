@@ -76,6 +76,16 @@ impl Locks {
         .await
     }
 
+    /// A lock as it is seen, when there is a primary.
+    pub(crate) async fn seen(&self, key: &str) -> Result<Look, StoreError> {
+        self.read("looking at a lock", || self.look_at(key, None, self.now())).await
+    }
+
+    /// Locks that a pipeline over their documents finds, when there is a primary.
+    pub(crate) async fn all_seen(&self, found: Vec<Document>) -> Result<Vec<Look>, StoreError> {
+        self.read("looking at locks", || self.looks(found.clone())).await
+    }
+
     pub(crate) async fn inspect(&self, key: &Key) -> Result<Option<LockInfo>, StoreError> {
         self.read("looking at a lock", || async {
             let look = self.look_at(key.as_str(), None, self.now()).await?;
@@ -109,7 +119,7 @@ impl Locks {
     }
 
     /// Locks that a pipeline over their documents finds.
-    pub(crate) async fn looks(&self, mut found: Vec<Document>) -> Result<Vec<Look>, Failure> {
+    async fn looks(&self, mut found: Vec<Document>) -> Result<Vec<Look>, Failure> {
         let here = self.now();
         found.push(doc! { "$project": { "_id": 0, "lock": "$$ROOT", "wanted": Bson::Null } });
         found.extend(sessions());

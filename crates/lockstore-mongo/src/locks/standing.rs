@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bson::Uuid;
+use bson::{DateTime, Uuid};
 use lockcore::{
     Change, Command, Holder, Instant, Lease, LeaveCause, Limit, Limits, Now, Outcome, Poll,
     Refusal, Table, Token, Transition, Wait, WaiterId, Want,
@@ -118,6 +118,14 @@ impl Standing {
             Outcome::Granted(granted) => granted.lease,
             _ => None,
         })
+    }
+
+    /// Notes when the document of a document's lock was locked, for the grant that a call was given.
+    pub(crate) fn locked_at(&mut self, request: Uuid, lock_time: Option<DateTime>) {
+        let mut grants = self.document.grants.iter_mut();
+        if let Some(grant) = grants.find(|grant| grant.request == request) {
+            grant.lock_time = lock_time;
+        }
     }
 
     /// The number of a wait, for the table.
@@ -275,6 +283,7 @@ impl Standing {
                     lease,
                     session: grant.session.map(number_of),
                     joined: false,
+                    lock_time: None,
                 });
                 let what = Happened::Granted { mode: *mode, lease, waited: waited.is_some() };
                 self.log(request, Some((&grant.holder, grant.token)), what);

@@ -77,7 +77,7 @@ impl Locks {
 
     /// Makes sure that what was seen was the latest. A primary that is new may not show yet what the one before it has told, and one that
     /// was cut off does not show what came after it; whoever writes finds that out, and whoever does not asks.
-    pub(super) async fn confirm(&self, look: &Look) -> Result<(), Failure> {
+    pub(crate) async fn confirm(&self, look: &Look) -> Result<(), Failure> {
         let locks = self.database.collection::<Document>(LOCKS);
         let found = locks
             .find_one(doc! { "_id": &look.key })
