@@ -10,6 +10,7 @@
 //! run out](run_out) is freed by whoever looks.
 
 mod breaking;
+mod granting;
 mod held;
 mod listing;
 mod locking;

@@ -8,7 +8,7 @@ use lockstore::remote::serving::document_locks::{
 
 use super::DocumentLocks;
 use super::side_grant::Place;
-use super::taking::Looked;
+use super::taking::{Looked, Which};
 use super::transaction::Ended;
 use crate::locks::GivenUp;
 
@@ -51,7 +51,11 @@ impl DocumentLocks {
             // The time that a look may take is MongoDB's to see to.
             let _ = acquisition.look(self.clock.now());
             let mut for_now = None;
-            let come = match self.look(place, wanted).await? {
+            let which = match (&turn, &wanted.finding.sort) {
+                (Some(_), None) => Which::Any,
+                _ => Which::First,
+            };
+            let come = match self.look(place, wanted, which).await? {
                 Looked::Locked(held) => Come::Locked(*held),
                 Looked::Unavailable(document, until) => {
                     for_now = until;
