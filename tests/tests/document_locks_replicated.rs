@@ -1,4 +1,5 @@
-//! Document locks, on a replica set: the same scenarios, but for those whose clock or disk is the test's.
+//! Document locks, on a replica set: the same scenarios, but for those whose clock or disk is the test's, or that are about the order of
+//! those who wait.
 
 use lockstore_tests::deployment::Deployment;
 
@@ -6,8 +7,6 @@ use lockstore_tests::deployment::Deployment;
 mod basics;
 #[path = "document_locks/fenced.rs"]
 mod fenced;
-#[path = "document_locks/in_order.rs"]
-mod in_order;
 #[path = "document_locks/overlapping.rs"]
 mod overlapping;
 #[path = "document_locks/truth.rs"]
