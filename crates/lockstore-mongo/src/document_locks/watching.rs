@@ -1,7 +1,7 @@
 //! Being told of changes of documents: one change stream a collection, while somebody of this process waits there.
 //!
 //! Those who wait stand in a line. What happens wakes the first; when that one has looked, the second, and so on: so they look again in the
-//! order in which they have come. That order is each process's own.
+//! order in which they have come. That order is each process's own, and no promise: who is just looking may see what those before it have not seen.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
