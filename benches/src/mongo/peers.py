@@ -25,16 +25,16 @@ class Jobflow:
 
     def __init__(self, uri, database):
         import pymongo
+        from jobflow_remote.utils.db import MongoLock
 
+        self.lock_of = MongoLock
         self.jobs = pymongo.MongoClient(uri, w="majority")[database].jobs
 
     def prepare(self, key):
         self.jobs.insert_one({"_id": key, "lock_id": None, "lock_time": None})
 
     def acquire(self, key):
-        from jobflow_remote.utils.db import MongoLock
-
-        self.lock = MongoLock(self.jobs, {"_id": key}, sleep=LOOK_AGAIN)
+        self.lock = self.lock_of(self.jobs, {"_id": key}, sleep=LOOK_AGAIN)
         self.lock.acquire()
         assert self.lock.locked_document
 
@@ -127,6 +127,9 @@ def main(peer, uri, database):
             print("absent", flush=True)
             return
         clients = [Jobflow(uri, database) if peer == "jobflow" else Redis(port) for _ in range(2)]
+        # Connections are made with the first calls.
+        for client in clients:
+            pairs(client, 1)
         print("ready", flush=True)
         for line in sys.stdin:
             order, number = line.split()

@@ -5,14 +5,15 @@
 
 use bson::oid::ObjectId;
 use bson::{Bson, Document, Uuid, bson, doc};
-use lockcore::{Acquire, Granted, Instant, Mode, Release};
+use lockcore::{Acquire, Granted, Instant, Release};
 use lockstore::StoreError;
 use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
 
 use super::attempts::Attempts;
-use super::lock_document::{LockDocument, new_rev};
-use super::standing::{LOG_MAX, millis, number, token};
+use super::lock_document::{LockDocument, mode_name, new_rev};
+use super::log::PAGES_MAX;
+use super::stored::{millis, number, token};
 use super::tokens::before_the_first;
 use super::{COUNTERS, Locks};
 use crate::failure::Failure;
@@ -142,7 +143,7 @@ fn held(release: &Release) -> Document {
         "grants": { "$size": 1 },
         "grants.0.holder": release.holder.as_str(),
         "grants.0.session": { "$exists": false },
-        "waiters.0": { "$exists": false },
+        "waiters": {},
         "$or": [
             { "due": { "$exists": false } },
             { "$expr": { "$gt": ["$due", "$$NOW"] } },
@@ -159,7 +160,7 @@ fn free(wanted: &Acquire) -> Document {
     doc! {
         "_id": wanted.key.as_str(),
         "grants.0": { "$exists": false },
-        "waiters.0": { "$exists": false },
+        "waiters": {},
     }
 }
 
@@ -179,10 +180,7 @@ fn granted_at_once(
 /// The update that grants.
 fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
     let holder = bson!({ "$literal": wanted.holder.as_str() });
-    let mode = match wanted.mode {
-        Mode::Exclusive => "exclusive",
-        Mode::Shared => "shared",
-    };
+    let mode = mode_name::of(wanted.mode);
     let mut grant =
         doc! { "holder": &holder, "token": "$last", "request": request, "since": "$$NOW" };
     let mut what = doc! { "mode": mode, "waited": false };
@@ -202,7 +200,7 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
         numbered(rev, doc! { "mode": mode, "last": { "$add": [before_the_first(), 1_i64] } }),
         doc! { "$set": {
             "grants": [grant],
-            "waiters": [],
+            "waiters": { "$literal": {} },
             "due": due,
             "freedAt": "$$REMOVE",
             "log": log(rev, entry, false),
@@ -240,7 +238,7 @@ fn numbered(rev: ObjectId, mut fields: Document) -> Document {
 /// The log with one more page, and without those that are too old.
 fn log(rev: ObjectId, entry: Document, is_free: bool) -> Bson {
     let pages = bson!({ "$objectToArray": { "$ifNull": ["$log", { "$literal": {} }] } });
-    let recent = bson!({ "$gt": ["$$this.v.write", { "$subtract": ["$writes", LOG_MAX] }] });
+    let recent = bson!({ "$gt": ["$$this.v.write", { "$subtract": ["$writes", PAGES_MAX] }] });
     let page = bson!({ "write": "$writes", "isFree": is_free, "entries": [entry] });
     bson!({ "$arrayToObject": { "$concatArrays": [
         { "$filter": { "input": pages, "cond": recent } },

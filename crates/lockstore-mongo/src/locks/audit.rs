@@ -6,7 +6,7 @@ use lockstore::{BreakRecord, StoreError, WallTime};
 use mongodb::ClientSession;
 use serde::{Deserialize, Serialize};
 
-use super::standing::{holder, key, token};
+use super::stored::{holder, key, token};
 use super::transition::Audit;
 use super::{AUDIT, Locks};
 use crate::failure::{Failure, damaged};

@@ -13,16 +13,17 @@ use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
 use super::look::{Look, look};
-use super::standing::{Standing, number, number_of};
+use super::standing::Standing;
 use super::step::{Step, Taken};
+use super::stored::{number, number_of};
 use super::transition::Audit;
 use super::turns::Place;
 use crate::failure::Failure;
 use crate::time::date;
 
 impl Locks {
-    /// Makes a call, and waits for its answer as long as the call says.
-    pub(crate) async fn answer(
+    /// Makes a call, and waits until it is known what has become of it, or nobody can know.
+    pub(super) async fn answer_at_last(
         self: &Arc<Self>,
         call: LockCall,
         given_up: &mut GivenUp,
@@ -87,7 +88,7 @@ impl Locks {
             }
             if attempts.uncertain && release.token.is_none() {
                 // What the holder acquires from now on is not what was to be released.
-                let now = self.read("looking at a lock", || self.standing_of(key)).await?;
+                let now = attempts.read(self, || self.standing_of(key)).await?;
                 release.token = now.token_of(&release.holder)?;
                 if release.token.is_none() && !now.has_ended(request) {
                     return Err(attempts.unknown());

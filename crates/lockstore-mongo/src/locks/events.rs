@@ -9,8 +9,9 @@ use lockstore::remote::OnEvents;
 use lockstore::{Event, EventKind, StoreError};
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 
-use super::lock_document::{Cause, Entry, Happened, Page, StoredLease};
-use super::standing::{holder, key, session, token};
+use super::lock_document::StoredLease;
+use super::log::{Cause, Entry, Happened, Page};
+use super::stored::{holder, key, session, token};
 use crate::document_locks::is_side_key;
 use crate::time::{Moment, instant};
 

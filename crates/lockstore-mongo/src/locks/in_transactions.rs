@@ -8,7 +8,8 @@ use mongodb::ClientSession;
 
 use super::Locks;
 use super::look::Look;
-use super::standing::{Standing, number_of};
+use super::standing::Standing;
+use super::stored::number_of;
 use crate::documents::{Applied, Later, LockTransitions};
 use crate::failure::{self, Failure};
 

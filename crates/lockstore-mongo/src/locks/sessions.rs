@@ -12,7 +12,7 @@ use rustix::system::uname;
 
 use super::attempts::Attempts;
 use super::look::concern;
-use super::standing::{number_of, session};
+use super::stored::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
 use crate::document_locks;
 use crate::failure::Failure;
@@ -100,8 +100,8 @@ impl Locks {
     }
 
     /// Hands on what is bound to a session that is over.
-    async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
-        let bound = doc! { "$or": [{ "grants.session": number }, { "waiters.session": number }] };
+    pub(super) async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
+        let bound = doc! { "$or": [{ "grants.session": number }, { "waitingSessions": number }] };
         let locks = self.database.collection::<Document>(LOCKS);
         let found =
             locks.find(bound).projection(doc! { "_id": 1 }).read_concern(concern(self.reads));
