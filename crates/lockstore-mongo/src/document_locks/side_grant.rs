@@ -1,6 +1,8 @@
 //! The keys of side grants, which no user can name: `"\0document/<database>.<collection>/<_id as Extended JSON>"`.
 
-use bson::{Bson, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc};
+use bson::{
+    Bson, DateTime, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc,
+};
 use lockcore::Key;
 use lockstore::{DocumentError, ErrorCode, Refusal};
 
@@ -123,7 +125,8 @@ pub(super) fn locked_by(id: &Bson, lock_id: &str, lock_time: Option<DateTime>) -
     let mut filter = by_id(id);
     filter.append(cstr!("lock_id"), rawdoc! { "$eq": lock_id });
     if let Some(time) = lock_time {
-        filter.append(cstr!("lock_time"), rawdoc! { "$eq": time });
+        // An update that keeps the lock may leave the time out; who locks it again sets another.
+        filter.append(cstr!("lock_time"), rawdoc! { "$in": [time, RawBson::Null] });
     }
     filter
 }

@@ -70,9 +70,10 @@ pub(crate) struct StoredGrant {
 impl StoredGrant {
     /// Whether a document is locked by this grant.
     pub(crate) fn has_locked(&self, document: &RawDocument) -> bool {
-        let since = document.get_datetime("lock_time").ok();
+        // An update that keeps the lock may leave the time out; who locks it again sets another.
+        let is_since = |time| document.get_datetime("lock_time").map_or(true, |it| it == time);
         document.get_str("lock_id").is_ok_and(|lock_id| lock_id == self.holder)
-            && (self.lock_time.is_none() || self.lock_time == since)
+            && self.lock_time.is_none_or(is_since)
     }
 }
 
