@@ -11,7 +11,7 @@ use super::DocumentLocks;
 use super::side_grant::Place;
 use super::taking::{Looked, Which};
 use super::transaction::Ended;
-use super::wants::Wants;
+use super::wants::{Wants, names_one};
 use crate::documents::Limit;
 use crate::locks::GivenUp;
 
@@ -72,8 +72,9 @@ impl DocumentLocks {
                 Looked::Locked(held) => Come::Locked(*held),
                 Looked::Unavailable(document, until) => {
                     for_now = until;
-                    // Without an order any other will do as well.
-                    in_the_way = wanted.finding.sort.as_ref().and_then(|_| id(&document));
+                    // Without an order any other will do as well, if there may be another.
+                    let is_the_one = wanted.finding.sort.is_some() || names_one(&wanted.finding);
+                    in_the_way = id(&document).filter(|_| is_the_one);
                     Come::Unavailable(document)
                 }
                 Looked::Nothing => Come::Nothing,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bson::{Bson, Document, RawArray, RawDocument, doc};
+use bson::{Bson, Document, RawArray, RawBsonRef, RawDocument, doc};
 use lockstore::remote::serving::document_locks::Finding;
 use serde::Deserialize;
 
@@ -127,6 +127,13 @@ impl Changed {
     }
 }
 
+/// Whether only one document can be found: the one that has this `_id`.
+pub(super) fn names_one(finding: &Finding) -> bool {
+    let id = finding.filter.get("_id").ok().flatten();
+    let is_value = |id: RawBsonRef<'_>| id.as_document().is_none() && id.as_regex().is_none();
+    finding.collation.is_none() && id.is_some_and(is_value)
+}
+
 /// The field of a document's top level that a path leads into.
 fn root(path: &str) -> &str {
     path.split_once('.').map_or(path, |(root, _)| root)
@@ -170,6 +177,27 @@ mod tests {
         }
         assert!(!wants.matters(&update(1, &["progress", "lock_expires_at"])));
         assert!(!wants.matters(&update(2, &["lock_id", "lock_time", "progress"])));
+    }
+
+    #[test]
+    fn a_filter_names_one_document_by_its_id_and_not_by_a_condition_on_it() {
+        let names_one = |filter: RawDocumentBuf, collation: Option<RawDocumentBuf>| {
+            let collation = collation.map(Into::into);
+            super::names_one(&Finding {
+                filter,
+                sort: None,
+                hint: None,
+                collation,
+                variables: None,
+            })
+        };
+        assert!(names_one(rawdoc! { "_id": 1, "n": 2 }, None));
+        assert!(!names_one(rawdoc! { "_id": { "$gt": 1 } }, None));
+        assert!(!names_one(rawdoc! { "n": 1 }, None));
+        assert!(!names_one(
+            rawdoc! { "_id": "a" },
+            Some(rawdoc! { "locale": "en", "strength": 1 })
+        ));
     }
 
     #[test]
