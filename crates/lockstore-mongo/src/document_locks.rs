@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 use lockstore::remote::serving::document_locks as serving;
+use lockstore::remote::{LockAnswer, LockCall};
 use lockstore::{Clock, DocumentError, ErrorCode, Refusal, StoreError};
 
 use crate::documents::{Documents, has_field, is_part_of_transaction, name_of};
@@ -54,6 +55,14 @@ impl DocumentLocks {
         let watching = Watching::new(locks.client().clone());
         let (listings, sweeps) = (Listings::default(), Sweeps::default());
         Self { locks, documents, clock, watching, listings, sweeps }
+    }
+
+    /// Makes a call about a lock. A document shows when its lock ends, so that is renewed in both.
+    pub(crate) async fn answer_call(&self, call: LockCall, given_up: &mut GivenUp) -> LockAnswer {
+        match call {
+            LockCall::Renew(kept) if is_side_key(kept.key.as_str()) => self.keep_alive(kept).await,
+            call => self.locks.answer(call, given_up).await,
+        }
     }
 
     /// Whether a command is answered here.

@@ -222,9 +222,10 @@ impl Remote for ReplicaSet {
         if let Err(error) = self.check_admits(&call) {
             return LockAnswer::Failed(error);
         }
-        let locks = Arc::clone(&self.locks);
-        let mut given_up = locks.never_given_up();
-        let answered = self.threads.run(async move { locks.answer(call, &mut given_up).await });
+        let locks = Arc::clone(&self.document_locks);
+        let mut given_up = self.locks.never_given_up();
+        let answered =
+            self.threads.run(async move { locks.answer_call(call, &mut given_up).await });
         answered.unwrap_or_else(LockAnswer::Failed)
     }
 
@@ -233,11 +234,11 @@ impl Remote for ReplicaSet {
             on_answer(LockAnswer::Failed(error));
             return Outstanding::answered();
         }
-        let locks = Arc::clone(&self.locks);
-        let (caller, mut given_up) = locks.given_up();
-        let answering = Answering::begin(&locks, on_answer, LockAnswer::Failed);
+        let locks = Arc::clone(&self.document_locks);
+        let (caller, mut given_up) = self.locks.given_up();
+        let answering = Answering::begin(&self.locks, on_answer, LockAnswer::Failed);
         self.threads.spawn(async move {
-            let answer = locks.answer(call, &mut given_up).await;
+            let answer = locks.answer_call(call, &mut given_up).await;
             answering.tell(answer);
         });
         Outstanding::telling(move |left| caller.left(left))

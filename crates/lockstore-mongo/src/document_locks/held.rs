@@ -1,7 +1,8 @@
 //! `renewDocumentLock` and `inspectDocumentLock`: about a lock that is held.
 
 use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
-use lockcore::{Command, Outcome, Renew, Ttl};
+use lockcore::{Command, Granted, Lease, Outcome, Refusal, Renew, Ttl};
+use lockstore::remote::LockAnswer;
 use lockstore::remote::serving::document_locks::{holds, inspect, renew, renewed};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
 use mongodb::ClientSession;
@@ -35,6 +36,29 @@ impl DocumentLocks {
         match self.try_renewing(place, &lock, ttl).await {
             Ok(done) => Ok(renewed(done)),
             Err(ended) => ended.reply(),
+        }
+    }
+
+    /// The same for who keeps a lock alive, and knows it by its side grant.
+    pub(super) async fn keep_alive(&self, kept: Renew) -> LockAnswer {
+        let asked_at = self.locks.now();
+        let (Some((place, _)), Some(token)) = (Place::of(kept.key.as_str()), kept.token) else {
+            return LockAnswer::Refused(Refusal::NotHeld);
+        };
+        let Ok(lock) = Fence::new(kept.key.as_str(), kept.holder.as_str(), token) else {
+            return LockAnswer::Refused(Refusal::NotHeld);
+        };
+        match self.try_renewing(&place, &lock, kept.ttl).await {
+            Ok(Ok(ttl)) => {
+                let lease = ttl.map(|ttl| Lease::starting(asked_at, ttl));
+                LockAnswer::Done(Outcome::Renewed(Granted { token, lease, rejoined: false }))
+            }
+            Ok(Err(_)) => LockAnswer::Refused(Refusal::NotHeld),
+            Err(Ended::Store(error)) => LockAnswer::Failed(error),
+            Err(Ended::Refused(reply)) => {
+                let why = reply.get_str("errmsg").unwrap_or("a renewal was refused");
+                LockAnswer::Failed(StoreError::Elsewhere { what: why.into() })
+            }
         }
     }
 
