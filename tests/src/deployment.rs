@@ -139,6 +139,7 @@ impl Deployment {
     /// - So does whoever drops a collection, or makes one or an index, which a transaction has changed. A transaction that reads a collection
     ///   which is younger than itself is lost.
     /// - Locks that are acquired in one commit may get the same token.
+    /// - An update that unlocks a document leaves what stood behind its lock, which counts for nothing: the grant, and the fields that show it.
     /// - Upserts at the same time may all insert, unless a unique index says otherwise.
     /// - An update of many that fails on the way does not say what it has done; whoever drops a database is not told whether it was there.
     pub fn is_mongodb(self) -> bool {

@@ -6,6 +6,8 @@ use lockstore_tests::deployment::Deployment;
 mod basics;
 #[path = "document_locks/fenced.rs"]
 mod fenced;
+#[path = "document_locks/in_order.rs"]
+mod in_order;
 #[path = "document_locks/leases.rs"]
 mod leases;
 #[path = "document_locks/model.rs"]

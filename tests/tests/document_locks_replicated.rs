@@ -1,4 +1,5 @@
-//! Document locks, on a replica set: the same scenarios, but for those whose clock or disk is the test's.
+//! Document locks, on a replica set: the same scenarios, but for those whose clock or disk is the test's, or that are about the order of
+//! those who wait.
 
 use lockstore_tests::deployment::Deployment;
 

@@ -7,9 +7,10 @@
 //!
 //! A [look](taking) finds the document by MongoDB's own means and locks it, if it is to be had. What comes before and after a look is
 //! [the store's algorithm](lockstore::remote::serving::document_locks::Acquisition). Nothing ends by itself on a replica set: a lock whose grant [has
-//! run out](run_out) is freed by whoever looks.
+//! run out](run_out) is freed by whoever looks, and [now and then](freeing) by every process that has locked documents.
 
 mod breaking;
+mod freeing;
 mod held;
 mod listing;
 mod locking;
@@ -20,22 +21,24 @@ mod side_grant;
 mod taking;
 mod transaction;
 mod update;
+mod wants;
 mod watching;
 
 use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
+use lockcore::Instant;
 use lockstore::remote::serving::document_locks as serving;
-use lockstore::remote::{LockAnswer, LockCall};
 use lockstore::{Clock, DocumentError, ErrorCode, Refusal, StoreError};
 
 use crate::documents::{Documents, has_field, is_part_of_transaction, name_of};
 use crate::locks::{GivenUp, Locks};
+use freeing::Freeing;
 use listing::Listings;
 use run_out::Sweeps;
 pub(crate) use run_out::free;
 use side_grant::Place;
-pub(crate) use side_grant::{finding_locked, is_side_key};
+pub(crate) use side_grant::{Locked, is_side_key};
 pub(crate) use transaction::first_of;
 use watching::Watching;
 
@@ -48,31 +51,38 @@ pub(crate) struct DocumentLocks {
     watching: Watching,
     listings: Listings,
     sweeps: Sweeps,
+    freeing: Freeing,
 }
 
 impl DocumentLocks {
     pub(crate) fn new(locks: Arc<Locks>, documents: Arc<Documents>, clock: Arc<dyn Clock>) -> Self {
         let watching = Watching::new(locks.client().clone());
         let (listings, sweeps) = (Listings::default(), Sweeps::default());
-        Self { locks, documents, clock, watching, listings, sweeps }
+        let freeing = Freeing::default();
+        Self { locks, documents, clock, watching, listings, sweeps, freeing }
     }
 
-    /// Makes a call about a lock. A document shows when its lock ends, so that is renewed in both.
-    pub(crate) async fn answer_call(&self, call: LockCall, given_up: &mut GivenUp) -> LockAnswer {
-        match call {
-            LockCall::Renew(kept) if is_side_key(kept.key.as_str()) => self.keep_alive(kept).await,
-            call => self.locks.answer(call, given_up).await,
-        }
+    /// Does nothing any more by itself.
+    pub(crate) fn close(&self) {
+        self.freeing.end();
     }
 
-    /// Whether a command is answered here.
+    /// How many calls of this process wait for a document.
+    pub(crate) fn waiters(&self) -> usize {
+        self.watching.len()
+    }
+
+    /// Whether a command is answered here. Lists that it leaves are forgotten.
     pub(crate) fn answers(&self, command: &RawDocument) -> bool {
         let name = name_of(command);
+        if name == "killCursors" {
+            self.listings.left(command);
+        }
         !is_part_of_transaction(command)
             && (COMMANDS.contains(&name) || self.listings.continues(name, command))
     }
 
-    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing.
+    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait.
     ///
     /// # Errors
     ///
@@ -82,6 +92,7 @@ impl DocumentLocks {
         &self,
         database: &str,
         command: &RawDocument,
+        deadline: Option<Instant>,
         given_up: &mut GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let name = name_of(command);
@@ -99,7 +110,7 @@ impl DocumentLocks {
             Err(refused) => return Ok(refused),
         };
         match name {
-            "lockDocument" => self.lock(&place, command, given_up).await,
+            "lockDocument" => self.lock(&place, command, deadline, given_up).await,
             "unlockDocument" => self.unlock(&place, command).await,
             "renewDocumentLock" => self.renew(&place, command).await,
             "inspectDocumentLock" => self.inspect(&place, command).await,

@@ -20,6 +20,7 @@ mod concerns;
 mod cursors;
 mod fenced;
 mod fences;
+mod hold;
 mod limit;
 mod lock_transitions;
 mod numbered;
@@ -46,7 +47,7 @@ use transactions::Transactions;
 pub(crate) use body::{has_field, is_part_of_transaction, name_of, number};
 pub(crate) use fenced::Failed;
 pub(crate) use limit::{Limit, Tries};
-pub(crate) use lock_transitions::{Applied, Later, LockTransitions};
+pub(crate) use lock_transitions::{Applied, Later, LockTransitions, Stands};
 
 /// The documents of a replica set.
 #[derive(Debug)]
@@ -87,7 +88,12 @@ impl Documents {
 
     /// How long a command may take that has no deadline.
     pub(crate) fn patient(&self) -> Limit {
-        Limit::new(&*self.clock, None, self.options.patience)
+        self.limit(None)
+    }
+
+    /// How long a command may take.
+    pub(crate) fn limit(&self, deadline: Option<Instant>) -> Limit {
+        Limit::new(&*self.clock, deadline, self.options.patience)
     }
 
     /// Runs a command, and gives its reply, which tells of errors too. Without a `deadline` it goes on for
@@ -103,7 +109,7 @@ impl Documents {
         command: &RawDocument,
         deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let limit = Limit::new(&*self.clock, deadline, self.options.patience);
+        let limit = self.limit(deadline);
         let name = name_of(command);
         if is_part_of_transaction(command) {
             return self.run_in_transaction(database, command, limit).await;

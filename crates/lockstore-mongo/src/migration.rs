@@ -47,6 +47,7 @@ mod journal;
 mod locks;
 mod plan;
 mod progress;
+mod selection;
 
 use bson::{DateTime, Document, rawdoc};
 use lockstore::Token;
@@ -60,13 +61,14 @@ use journal::{Filled, Head, Journal, State};
 pub use plan::{Plan, PlannedCollection};
 use progress::Observed;
 pub use progress::{Observer, Step};
+pub use selection::Selection;
 
 /// A migration from one store to another.
 #[derive(Clone, Debug)]
 pub struct Migration {
     source: Endpoint,
     target: Endpoint,
-    databases: Option<Vec<String>>,
+    selection: Selection,
     leaves_behind: bool,
     again: bool,
 }
@@ -103,16 +105,16 @@ pub enum Ended {
 }
 
 impl Migration {
-    /// From one store to another: of all databases that are the user's.
+    /// Of everything in one store to another.
     pub fn new(source: Endpoint, target: Endpoint) -> Self {
-        Self { source, target, databases: None, leaves_behind: false, again: false }
+        let selection = Selection::default();
+        Self { source, target, selection, leaves_behind: false, again: false }
     }
 
-    /// Of these databases only; of none, only the locks. Others may follow in later runs; the locks are migrated by the first.
+    /// Of this only. More may follow in later runs; the locks are migrated by the first run that has them.
     #[must_use]
-    pub fn databases(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.databases = Some(names.into_iter().map(Into::into).collect());
-        self
+    pub fn only(self, selection: Selection) -> Self {
+        Self { selection, ..self }
     }
 
     /// Whether locks that end with sessions, and those who wait, are left behind. By default a source that has any is not migrated.
@@ -129,13 +131,13 @@ impl Migration {
         self
     }
 
-    /// What there is to be migrated: all databases, or those that are named. Nothing is changed.
+    /// What there is to be migrated. Nothing is changed.
     ///
     /// # Errors
     ///
     /// [`MigrationError`].
-    pub fn plan(source: &Endpoint, databases: Option<&[String]>) -> Result<Plan, MigrationError> {
-        Plan::of(source, databases)
+    pub fn plan(source: &Endpoint, selection: &Selection) -> Result<Plan, MigrationError> {
+        Plan::of(source, selection)
     }
 
     /// Migrates what is not migrated yet, and compares all of it. `observe` is told of each step; when it breaks, the migration ends there, and the next
@@ -152,14 +154,16 @@ impl Migration {
             journal.forget()?;
             head = None;
         }
-        let plan = Plan::of(&self.source, self.databases.as_deref())?;
+        let plan = Plan::of(&self.source, &self.selection)?;
+        // Those that were migrated once may have been released in the target since.
+        let had_locks = head.as_ref().is_some_and(|head| head.has_locks);
+        let with_locks = self.selection.has_locks() && !had_locks;
         if let Some(Head { state: State::Finished, finished_at: Some(at), .. }) = head
+            && !with_locks
             && journal.has_all(&plan)?
         {
             return Ok(Ended::Already(at));
         }
-        // Whoever has moved its locks, and now moves more documents, may have released them since.
-        let with_locks = head.as_ref().is_none_or(|head| head.finished_at.is_none());
         self.check(&plan, &journal, with_locks)?;
         observed.tell(Step::Planned { plan: &plan, resumed: head.is_some() })?;
         for collection in &plan.collections {
@@ -171,6 +175,7 @@ impl Migration {
             state: State::Copying,
             begun_at: DateTime::now(),
             finished_at: None,
+            has_locks: false,
         });
         journal.set_head(&head)?;
         let mut report = self.copy(&plan, &journal, &observed, with_locks)?;
@@ -195,6 +200,7 @@ impl Migration {
         report.next_token = locks::raise_tokens(&self.source, &self.target)?;
         head.state = State::Finished;
         head.finished_at = Some(DateTime::now());
+        head.has_locks |= with_locks;
         journal.set_head(&head)?;
         Ok(Ended::Migrated(report))
     }
@@ -208,9 +214,11 @@ impl Migration {
     pub fn compare(&self, observe: &mut Observer<'_>) -> Result<Plan, MigrationError> {
         let observed = Observed::new(observe);
         let journal = self.journal()?;
-        let plan = Plan::of(&self.source, self.databases.as_deref())?;
+        let plan = Plan::of(&self.source, &self.selection)?;
         let mut found = self.differences(&plan, &journal, &observed, false, None)?;
-        found.extend(locks::differences(&self.source, &self.target, &journal)?);
+        if self.selection.has_locks() {
+            found.extend(locks::differences(&self.source, &self.target, &journal)?);
+        }
         if found.is_empty() { Ok(plan) } else { Err(self.differs(found)) }
     }
 
@@ -280,6 +288,8 @@ impl Migration {
             left_behind: plan.bound.clone(),
             breaks: plan.breaks,
         };
+        // Before anything is granted there, and before much is copied for nothing.
+        report.next_token = locks::raise_tokens(source, target)?;
         for collection in &plan.collections {
             let namespace = &collection.namespace;
             let filled = journal.filled(namespace)?;
@@ -302,7 +312,6 @@ impl Migration {
                 report.indexes += indexes::create(target, collection, When::Full)?;
             }
         }
-        report.next_token = locks::raise_tokens(source, target)?;
         if with_locks {
             observed.tell(Step::Locking { locks: plan.locks })?;
             report.locks = locks::copy(source, target, journal, observed)?;

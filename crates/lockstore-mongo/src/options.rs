@@ -53,7 +53,8 @@ impl ReplicaSetOptions {
         Self::default()
     }
 
-    /// In which database the collections of locks are: `locks`, `sessions`, `audit`, `counters`. Default `lockstore`.
+    /// In which database the collections of locks are: `locks`, `sessions`, `audit`, `counters`, `migrations`. Default
+    /// [`DATABASE`](Self::DATABASE).
     pub fn database(self, name: impl Into<String>) -> Self {
         Self { database: name.into(), ..self }
     }

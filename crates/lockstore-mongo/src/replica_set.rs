@@ -21,9 +21,9 @@ use lockstore::{
 };
 use mongodb::Client;
 
-use crate::document_locks::DocumentLocks;
+use crate::document_locks::{DocumentLocks, is_side_key};
 use crate::documents::{Documents, name_of};
-use crate::locks::Locks;
+use crate::locks::{GivenUp, Locks};
 use crate::options::ReplicaSetOptions;
 use crate::runtime::Threads;
 
@@ -96,13 +96,14 @@ impl ReplicaSet {
         &self,
         database: String,
         command: RawDocumentBuf,
+        deadline: Option<Instant>,
         on_reply: OnReply,
     ) -> Outstanding {
         let document_locks = Arc::clone(&self.document_locks);
         let (caller, mut waits) = self.locks.given_up();
         let answering = Answering::begin(&self.locks, on_reply, Err);
         self.threads.spawn(async move {
-            let reply = document_locks.run(&database, &command, &mut waits).await;
+            let reply = document_locks.run(&database, &command, deadline, &mut waits).await;
             answering.tell(reply);
         });
         Outstanding::telling(move |left| caller.left(left))
@@ -164,7 +165,8 @@ impl Remote for ReplicaSet {
         if self.document_locks.answers(&command) {
             let document_locks = Arc::clone(&self.document_locks);
             let mut waits = self.locks.never_given_up();
-            let run = async move { document_locks.run(&database, &command, &mut waits).await };
+            let run =
+                async move { document_locks.run(&database, &command, deadline, &mut waits).await };
             return self.threads.run(run)?;
         }
         let documents = Arc::clone(&self.documents);
@@ -184,7 +186,7 @@ impl Remote for ReplicaSet {
         }
         let database = database.to_owned();
         if self.document_locks.answers(&command) {
-            return self.start_document_lock(database, command, on_reply);
+            return self.start_document_lock(database, command, deadline, on_reply);
         }
         let documents = Arc::clone(&self.documents);
         let running = self.threads.spawn(async move {
@@ -206,9 +208,10 @@ impl Remote for ReplicaSet {
         self.closing.store(CLOSING, Ordering::SeqCst);
         let locks = Arc::clone(&self.locks);
         let documents = Arc::clone(&self.documents);
+        self.document_locks.close();
         let closed = self.threads.run(async move {
-            documents.close().await;
-            locks.close().await;
+            // Neither waits for what the other may have to wait for.
+            tokio::join!(documents.close(), locks.close());
         });
         self.closing.store(CLOSED, Ordering::SeqCst);
         closed
@@ -222,10 +225,11 @@ impl Remote for ReplicaSet {
         if let Err(error) = self.check_admits(&call) {
             return LockAnswer::Failed(error);
         }
-        let locks = Arc::clone(&self.document_locks);
-        let mut given_up = self.locks.never_given_up();
-        let answered =
-            self.threads.run(async move { locks.answer_call(call, &mut given_up).await });
+        let (locks, document_locks) = (Arc::clone(&self.locks), Arc::clone(&self.document_locks));
+        let mut given_up = locks.never_given_up();
+        let answered = self
+            .threads
+            .run(async move { answer(&locks, &document_locks, call, &mut given_up).await });
         answered.unwrap_or_else(LockAnswer::Failed)
     }
 
@@ -234,11 +238,11 @@ impl Remote for ReplicaSet {
             on_answer(LockAnswer::Failed(error));
             return Outstanding::answered();
         }
-        let locks = Arc::clone(&self.document_locks);
-        let (caller, mut given_up) = self.locks.given_up();
-        let answering = Answering::begin(&self.locks, on_answer, LockAnswer::Failed);
+        let (locks, document_locks) = (Arc::clone(&self.locks), Arc::clone(&self.document_locks));
+        let (caller, mut given_up) = locks.given_up();
+        let answering = Answering::begin(&locks, on_answer, LockAnswer::Failed);
         self.threads.spawn(async move {
-            let answer = locks.answer_call(call, &mut given_up).await;
+            let answer = answer(&locks, &document_locks, call, &mut given_up).await;
             answering.tell(answer);
         });
         Outstanding::telling(move |left| caller.left(left))
@@ -291,8 +295,11 @@ impl Remote for ReplicaSet {
         self.run(|locks| async move { locks.list_sessions().await })
     }
 
+    /// Who waits for a document is known to its own process alone.
     fn stats(&self) -> Result<Stats, StoreError> {
-        self.run(|locks| async move { locks.stats().await })
+        let mut stats = self.run(|locks| async move { locks.stats().await })?;
+        stats.waiters += self.document_locks.waiters();
+        Ok(stats)
     }
 
     fn id(&self) -> Result<Uuid, StoreError> {
@@ -334,6 +341,19 @@ impl Drop for ReplicaSet {
             mem::forget(Arc::clone(&self.document_locks));
             self.threads.forget();
         }
+    }
+}
+
+/// Makes a call about a lock: that of a document changes with the document.
+async fn answer(
+    locks: &Arc<Locks>,
+    document_locks: &DocumentLocks,
+    call: LockCall,
+    given_up: &mut GivenUp,
+) -> LockAnswer {
+    match call {
+        LockCall::Renew(kept) if is_side_key(kept.key.as_str()) => document_locks.keep(kept).await,
+        call => locks.answer(call, given_up).await,
     }
 }
 

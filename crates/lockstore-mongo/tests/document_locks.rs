@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bson::{Bson, DateTime, Document, cstr, doc, rawdoc};
-use lockstore::{Collection, DocumentError, LockDocumentError, ReleaseDocumentError, Store};
+use lockstore::{
+    Collection, DocumentError, LockDocumentError, ReleaseDocumentError, Store, StoreError,
+};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -34,7 +36,11 @@ impl Own {
     }
 
     fn filled(count: i32) -> Self {
-        let own = Self::new();
+        Self::filled_with(count, ReplicaSetOptions::new())
+    }
+
+    fn filled_with(count: i32, options: ReplicaSetOptions) -> Self {
+        let own = Self::with(options);
         own.jobs().insert_many((0..count).map(|id| doc! { "_id": id, "n": 0 })).run().unwrap();
         own
     }
@@ -358,7 +364,7 @@ fn a_lock_ends_with_its_session() {
 
 #[test]
 fn who_waits_is_woken_by_the_release_long_before_it_looks_by_itself() {
-    let own = Own::filled(1);
+    let own = Own::filled_with(1, ReplicaSetOptions::new().look_again(MINUTE));
     let jobs = own.jobs();
     let begin = Instant::now();
     let first = jobs.lock_document(doc! {}).lock_id("0").acquire().unwrap();
@@ -378,12 +384,13 @@ fn who_waits_is_woken_by_the_release_long_before_it_looks_by_itself() {
     });
     drop(tell);
     assert_eq!(told.iter().count(), 3);
-    assert!(begin.elapsed() < MINUTE);
+    // Nobody has looked by itself.
+    assert!(begin.elapsed() < MINUTE / 2);
 }
 
 #[test]
 fn who_waits_gets_what_the_original_class_releases_and_what_runs_out() {
-    let own = Own::filled(2);
+    let own = Own::filled_with(2, ReplicaSetOptions::new().look_again(MINUTE));
     let jobs = own.jobs();
     assert!(their_lock(&jobs, 0, "theirs"));
     let held = jobs.lock_document(doc! { "_id": 1 }).ttl(SHORT).acquire();
@@ -401,7 +408,8 @@ fn who_waits_gets_what_the_original_class_releases_and_what_runs_out() {
             waiter.join().unwrap();
         }
     });
-    assert!(begin.elapsed() < MINUTE);
+    // Nobody has looked by itself.
+    assert!(begin.elapsed() < MINUTE / 2);
     drop(held);
 }
 
@@ -477,6 +485,29 @@ fn who_gives_up_a_wait_holds_nothing_up() {
     let next = jobs.lock_document(doc! {}).sleep(MINUTE).acquire().unwrap();
     assert!(next.locked_document().is_some());
     next.release().unwrap();
+}
+
+#[test]
+fn who_waits_for_a_document_is_told_when_the_store_is_closed() {
+    let own = Own::filled(1);
+    let jobs = own.jobs();
+    their_lock(&jobs, 0, "theirs");
+    let (waiting, counted) = (jobs.clone(), own.store.clone());
+    let waiter = thread::spawn(move || {
+        let asked = waiting.lock_document(doc! {}).sleep(MINUTE).max_wait(MINUTE);
+        asked.acquire().map(drop).unwrap_err()
+    });
+    let begin = Instant::now();
+    while counted.stats().unwrap().waiters == 0 {
+        assert!(begin.elapsed() < MINUTE, "nobody waits");
+        thread::sleep(Duration::from_millis(1));
+    }
+    own.store.close().unwrap();
+    let told = waiter.join().unwrap();
+    let LockDocumentError::Document(DocumentError::Store(StoreError::Closed)) = told else {
+        panic!("{told:?}")
+    };
+    assert!(begin.elapsed() < MINUTE);
 }
 
 #[test]

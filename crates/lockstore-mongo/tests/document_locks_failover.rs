@@ -1,6 +1,7 @@
-//! A primary that is killed while documents are locked, changed and released.
+//! Primaries that are killed and stopped while documents are locked, waited for, changed and released.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::env;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,15 +25,22 @@ struct Seen {
     done: AtomicU64,
 }
 
-fn connect(set: &ReplicaSet) -> Store {
-    ReplicaSetOptions::new().database(new_database()).connect(&set.uri()).unwrap()
+/// How many primaries are killed, and as many stopped: 2 of each, or as many as `LOCKSTORE_FAILOVERS` says.
+fn rounds() -> usize {
+    env::var("LOCKSTORE_FAILOVERS").map_or(2, |rounds| rounds.parse().unwrap())
 }
 
+/// Each thread is a client of its own. One half takes what was taken least often, the other waits for the same document.
 #[test]
-fn nobody_shares_a_document_and_no_update_is_lost_or_done_twice_while_a_primary_is_killed() {
-    let set = ReplicaSet::shared();
-    let store = connect(set);
-    let jobs: Collection = store.database(&new_database()).collection("jobs");
+fn nobody_shares_a_document_and_no_update_is_lost_or_done_twice_while_primaries_are_killed_and_stopped()
+ {
+    let set = ReplicaSet::start().unwrap();
+    let (locks, documents) = (new_database(), new_database());
+    let connect =
+        || -> Store { ReplicaSetOptions::new().database(&locks).connect(&set.uri()).unwrap() };
+    let jobs_in = |store: &Store| -> Collection { store.database(&documents).collection("jobs") };
+    let store = connect();
+    let jobs = jobs_in(&store);
     jobs.insert_many((0..DOCUMENTS).map(|id| doc! { "_id": id, "taken": 0_i64, "done": 0_i64 }))
         .run()
         .unwrap();
@@ -40,20 +48,30 @@ fn nobody_shares_a_document_and_no_update_is_lost_or_done_twice_while_a_primary_
     let (is_over, all) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for thread in 1..=THREADS {
-            let (jobs, seen, is_over, all) = (&jobs, &seen, &is_over, &all);
+            let (seen, is_over, all) = (&seen, &is_over, &all);
+            let store = connect();
+            let jobs = jobs_in(&store);
             scope.spawn(move || {
                 while !is_over.load(Ordering::SeqCst) {
-                    work(thread, jobs, seen).unwrap();
+                    work(thread, &jobs, seen).unwrap();
                     all.fetch_add(1, Ordering::SeqCst);
                 }
             });
         }
         let killed = std::panic::catch_unwind(|| {
-            go_on(&all);
-            let primary = set.primary().unwrap();
-            set.kill(primary).unwrap();
-            go_on(&all);
-            set.restart(primary).unwrap();
+            for _ in 0..rounds() {
+                go_on(&all);
+                let primary = set.primary().unwrap();
+                set.kill(primary).unwrap();
+                go_on(&all);
+                set.restart(primary).unwrap();
+                go_on(&all);
+                let primary = set.primary().unwrap();
+                set.stop(primary).unwrap();
+                go_on(&all);
+                set.go_on(primary).unwrap();
+                set.wait_until_whole().unwrap();
+            }
             go_on(&all);
         });
         is_over.store(true, Ordering::SeqCst);
@@ -68,9 +86,14 @@ fn nobody_shares_a_document_and_no_update_is_lost_or_done_twice_while_a_primary_
     }
 }
 
-/// Locks the document that was taken least often, and gives it back.
+/// Locks the document that was taken least often, or waits for the last one, and gives it back.
 fn work(thread: usize, jobs: &Collection, seen: &[Seen]) -> Result<(), LockDocumentError> {
-    let asked = jobs.lock_document(doc! {}).sort(doc! { "done": 1, "_id": 1 });
+    let asked = if thread % 2 == 0 {
+        jobs.lock_document(doc! {}).sort(doc! { "done": 1, "_id": 1 })
+    } else {
+        let last = doc! { "_id": DOCUMENTS - 1 };
+        jobs.lock_document(last).sleep(PATIENCE).max_wait(PATIENCE)
+    };
     let mut lock = asked.update(doc! { "$inc": { "taken": 1_i64 } }).acquire()?;
     let Some(job) = lock.locked_document() else { return Ok(()) };
     let seen = &seen[usize::try_from(job.get_i32("_id").unwrap()).unwrap()];
@@ -90,7 +113,7 @@ fn work(thread: usize, jobs: &Collection, seen: &[Seen]) -> Result<(), LockDocum
 /// Waits until the work has gone on for a while.
 fn go_on(all: &AtomicU64) {
     let (start, before) = (Instant::now(), all.load(Ordering::SeqCst));
-    while all.load(Ordering::SeqCst) < before + 100 {
+    while all.load(Ordering::SeqCst) < before + 50 {
         assert!(start.elapsed() < PATIENCE, "nothing goes on any more");
         thread::sleep(Duration::from_millis(1));
     }

@@ -42,7 +42,10 @@ fn a_guard_whose_session_gave_no_sign_of_life_in_time_is_lost_before_anybody_tel
     }
     waits_for("the guard is lost", || guard.is_lost());
     assert!(resumed.is_lost());
-    thread::sleep(SESSION_TTL);
+    let start = Instant::now();
+    let timeout = SESSION_TTL;
+    second.lock("other").acquire_timeout(timeout).unwrap_err();
+    assert!(start.elapsed() < PATIENCE / 2, "an answer came after {:?}", start.elapsed());
     for member in set.members() {
         set.go_on(member).unwrap();
     }
@@ -54,6 +57,13 @@ fn a_guard_whose_session_gave_no_sign_of_life_in_time_is_lost_before_anybody_tel
     documents.fenced_by(guard.fence()).insert_one(doc! { "_id": 2 }).unwrap_err();
     documents.fenced_by(taken.fence()).insert_one(doc! { "_id": 2 }).unwrap();
     assert!(!taken.is_lost());
+    waits_for("what came too late is given back", || {
+        second
+            .lock("other")
+            .holder("later")
+            .try_acquire()
+            .is_ok_and(|guard| guard.release().is_ok())
+    });
     drop((guard, resumed));
     assert!(second.lock("k").holder("third").try_acquire().is_err(), "the lock is the second's");
 }

@@ -30,7 +30,7 @@ impl Network {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let kept = Arc::new(Kept::default());
-        *kept.member.lock().unwrap() = member.to_owned();
+        member.clone_into(&mut kept.member.lock().unwrap());
         let shared = Arc::clone(&kept);
         thread::spawn(move || {
             for client in listener.incoming() {

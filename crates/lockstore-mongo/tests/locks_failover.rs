@@ -1,143 +1,168 @@
-//! Primaries that are killed and stopped while locks are acquired, handed on and released.
+//! Primaries that are killed and stopped, and clients that are stopped, while locks are acquired, handed on, renewed and released.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "locks_failover/client.rs"]
+mod client;
+#[path = "locks_failover/told.rs"]
+mod told;
+
+use std::collections::BTreeMap;
 use std::env;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bson::doc;
-use lockstore::{AcquireError, Collection, Store, Token};
+use lockstore::{Collection, Store};
 use lockstore_mongo::ReplicaSetOptions;
+use lockstore_testkit::crash::{CrashTest, Ledger, Running, pause};
+use lockstore_testkit::history::{History, Operation};
+use lockstore_testkit::linearizability::Checker;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
-/// A grant as its holder saw it.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    token: Token,
-    from: Instant,
-    /// Until when the holder relied on it.
-    until: Instant,
+use client::Client;
+use told::{Answer, Told};
+
+/// How many primaries are killed, as many stopped, and as many clients: 2 of each, or as many as `LOCKSTORE_FAILOVERS` says.
+fn rounds() -> usize {
+    env::var("LOCKSTORE_FAILOVERS").map_or(2, |rounds| rounds.parse().unwrap())
 }
 
-/// What the workers share.
+/// The collection in which the holders write their tokens.
+fn witness(store: &Store, database: &str) -> Collection {
+    store.database(database).collection("witness")
+}
+
+/// The processes that fight for the lock.
 struct Arena {
-    is_over: AtomicBool,
-    progress: AtomicU64,
     set: ReplicaSet,
-    locks: String,
-    documents: String,
+    store: Store,
+    clients: Vec<Running<Told>>,
 }
 
 impl Arena {
-    fn store(&self) -> Store {
-        let options = ReplicaSetOptions::new().database(&self.locks).patience(PATIENCE);
-        options.connect(&self.set.uri()).unwrap()
+    fn open(locks: &str, documents: &str) -> Self {
+        let set = ReplicaSet::start().unwrap();
+        let store = ReplicaSetOptions::new().database(locks).connect(&set.uri()).unwrap();
+        let tokens = doc! { "_id": "w", "tokens": [] };
+        witness(&store, documents).insert_one(tokens).unwrap();
+        let client = |number: u64| {
+            let test = CrashTest::this_test(NAME).unwrap().seed(number);
+            let test = test.env(URI, set.uri()).env(DATABASE, locks).env(WITNESS, documents);
+            let mut test = test;
+            test.start().unwrap()
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        Self { set, store, clients }
     }
 
-    fn witness(&self, store: &Store) -> Collection {
-        store.database(&self.documents).collection("witness")
-    }
-
-    /// Waits until the work has gone on for a while.
+    /// Waits until the clients have gone on for a while.
     fn go_on(&self) {
-        let (start, before) = (Instant::now(), self.progress.load(Ordering::SeqCst));
-        while self.progress.load(Ordering::SeqCst) < before + 10 {
+        let told = || self.clients.iter().map(Running::records).sum::<u64>();
+        let (start, before) = (Instant::now(), told());
+        while told() < before + 60 {
             assert!(start.elapsed() < PATIENCE, "nothing goes on any more");
             thread::sleep(Duration::from_millis(1));
         }
     }
-}
 
-/// How long all work may stand still.
-const PATIENCE: Duration = Duration::from_secs(100);
-const TTL: Duration = Duration::from_secs(3);
-const WORKERS: usize = 4;
-
-/// How many primaries are killed, and as many stopped: 3 of each, or as many as `LOCKSTORE_FAILOVERS` says.
-fn rounds() -> usize {
-    env::var("LOCKSTORE_FAILOVERS").map_or(3, |rounds| rounds.parse().unwrap())
-}
-
-/// Each worker is a client of its own. In its grant it adds its token to a document by a guarded write: whoever is not the holder any more is
-/// refused, so the tokens in the document rise.
-#[test]
-fn one_at_a_time_holds_a_lock_whichever_primary_is_killed_or_stopped() {
-    let arena = Arena {
-        is_over: AtomicBool::new(false),
-        progress: AtomicU64::new(0),
-        set: ReplicaSet::start().unwrap(),
-        locks: new_database(),
-        documents: new_database(),
-    };
-    let first = arena.store();
-    arena.witness(&first).insert_one(doc! { "_id": "w", "tokens": [] }).unwrap();
-    let mut held: Vec<Held> = thread::scope(|scope| {
-        let arena = &arena;
-        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(move || work(arena))).collect();
-        let mut failovers = (0..rounds()).map(|_| {
-            || {
-                arena.go_on();
-                let primary = arena.set.primary().unwrap();
-                arena.set.kill(primary).unwrap();
-                arena.go_on();
-                arena.set.restart(primary).unwrap();
-                arena.go_on();
-                let primary = arena.set.primary().unwrap();
-                arena.set.stop(primary).unwrap();
-                arena.go_on();
-                arena.set.go_on(primary).unwrap();
-                arena.set.wait_until_whole().unwrap();
+    /// Stops the process that holds the lock until others have had it, which its lease or its session has to end for.
+    fn stop_a_holder(&self) {
+        let start = Instant::now();
+        let holder = loop {
+            assert!(start.elapsed() < PATIENCE, "nobody holds the lock");
+            if let Some(pid) = self.holder() {
+                break pid;
             }
-        });
-        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            failovers.by_ref().for_each(|failover| failover());
-        }));
-        arena.is_over.store(true, Ordering::SeqCst);
-        let held = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
-        failed.unwrap();
-        held
-    });
-    held.sort_by_key(|held| held.token);
-    for pair in held.windows(2) {
-        let [one, next] = pair else { unreachable!("they are pairs") };
-        assert!(one.token < next.token, "{one:?} and {next:?} have the same token");
-        assert!(one.until <= next.from, "{one:?} and {next:?} overlap");
+        };
+        let paused = pause(holder).unwrap();
+        // It may have released it just before.
+        self.go_on();
+        thread::sleep(TTL.max(SESSION_TTL));
+        self.go_on();
+        paused.resume().unwrap();
     }
-    let witness = arena.witness(&first).find_one(doc! { "_id": "w" }).run().unwrap().unwrap();
-    let tokens: Vec<i64> =
-        witness.get_array("tokens").unwrap().iter().map(|token| token.as_i64().unwrap()).collect();
-    assert!(tokens.windows(2).all(|pair| pair[0] < pair[1]), "{tokens:?}");
-    assert!(tokens.len() >= held.len() / 2, "{} of {} were written", tokens.len(), held.len());
+
+    /// The process that holds the lock.
+    fn holder(&self) -> Option<u32> {
+        let lock = self.store.inspect(KEY).ok()??;
+        let (pid, _) = lock.holders.first()?.holder.as_str().split_once('-')?;
+        Some(pid.parse().unwrap())
+    }
+
+    fn fail_over(&self) {
+        self.go_on();
+        let primary = self.set.primary().unwrap();
+        self.set.kill(primary).unwrap();
+        self.go_on();
+        self.set.restart(primary).unwrap();
+        self.stop_a_holder();
+        let primary = self.set.primary().unwrap();
+        self.set.stop(primary).unwrap();
+        self.go_on();
+        self.set.go_on(primary).unwrap();
+        self.set.wait_until_whole().unwrap();
+        self.go_on();
+    }
 }
 
-/// Acquires, writes and releases until it is over. What the grants were, as far as it is known that they were used.
-fn work(arena: &Arena) -> Vec<Held> {
-    let store = arena.store();
-    let witness = arena.witness(&store);
-    let mut held = Vec::new();
-    while !arena.is_over.load(Ordering::SeqCst) {
-        let request = store.lock("contended").ttl(TTL);
-        let guard = match request.acquire_timeout(PATIENCE) {
-            Ok(guard) => guard,
-            // It may have been granted; the lease ends it.
-            Err(AcquireError::Store(_)) => continue,
-            Err(error) => panic!("{error}"),
-        };
-        let from = Instant::now();
-        let token = i64::try_from(guard.token().get()).unwrap();
-        let fenced = witness.fenced_by(guard.fence());
-        let push = doc! { "$push": { "tokens": token } };
-        let written = fenced.update_one(doc! { "_id": "w" }, push).run();
-        // Where the outcome is not known, the token may stand there; it is the holder's own.
-        let until = Instant::now();
-        let remaining = guard.remaining().unwrap_or_default();
-        if written.is_ok() && !remaining.is_zero() {
-            held.push(Held { token: guard.token(), from, until });
-        }
-        // A release that fails leaves the lock to its lease.
-        drop(guard.release());
-        arena.progress.fetch_add(1, Ordering::SeqCst);
+/// Each client is a process. In its grant it adds its token to a document by a guarded write. Who is told what is linearizable, and nobody
+/// writes who is not the holder.
+#[test]
+fn one_at_a_time_holds_a_lock_whichever_primary_or_client_is_killed_or_stopped() {
+    if let Some(ledger) = Ledger::from_env() {
+        Client::from_env(ledger).contend();
     }
-    held
+    let (locks, documents) = (new_database(), new_database());
+    let mut arena = Arena::open(&locks, &documents);
+    (0..rounds()).for_each(|_| arena.fail_over());
+    let told: Vec<Vec<Told>> =
+        arena.clients.drain(..).map(|client| client.kill().unwrap().records).collect();
+    let operations: Vec<Operation> =
+        (0..).zip(&told).flat_map(|(client, told)| told::operations(client, told)).collect();
+    let is_unknown = |told: &&Told| matches!(told, Told::Answered { answer: Answer::Unknown, .. });
+    let unknown = told.iter().flatten().filter(is_unknown).count();
+    let judged = Checker::new().slack(PATIENCE).check(&History::new(operations));
+    let summary = judged.unwrap_or_else(|violation| panic!("{violation}"));
+    assert_eq!(summary.undecided, []);
+    eprintln!(
+        "{} operations, {} grants, {unknown} of unknown outcome",
+        summary.operations, summary.grants
+    );
+
+    let written = witness(&arena.store, &documents).find_one(doc! {}).run().unwrap().unwrap();
+    let written: Vec<u64> = written
+        .get_array("tokens")
+        .unwrap()
+        .iter()
+        .map(|token| token.as_i64().unwrap().cast_unsigned())
+        .collect();
+    assert!(written.is_sorted(), "{written:?}");
+    let mut by_token: BTreeMap<u64, Vec<Option<bool>>> = BTreeMap::new();
+    for told in told.iter().flatten() {
+        if let Told::Wrote { token, is_done } = told {
+            by_token.entry(*token).or_default().push(*is_done);
+        }
+    }
+    for (token, asked) in by_token {
+        let times = written.iter().filter(|written| **written == token).count();
+        let count = |told| asked.iter().filter(|is_done| **is_done == told).count();
+        let (done, unknown) = (count(Some(true)), count(None));
+        assert!((done..=done + unknown).contains(&times), "{token}: {times} of {asked:?}");
+    }
 }
+
+const NAME: &str = "one_at_a_time_holds_a_lock_whichever_primary_or_client_is_killed_or_stopped";
+const KEY: &str = "contended";
+const CLIENTS: u64 = 4;
+
+const TTL: Duration = Duration::from_secs(3);
+const SESSION_TTL: Duration = Duration::from_secs(3);
+/// How long a client waits for the lock.
+const WAIT: Duration = Duration::from_secs(60);
+/// How long everything may stand still.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Environment variables of a client: the replica set, and the databases of the locks and of the witness.
+const URI: &str = "LOCKSTORE_FAILOVER_URI";
+const DATABASE: &str = "LOCKSTORE_FAILOVER_DATABASE";
+const WITNESS: &str = "LOCKSTORE_FAILOVER_WITNESS";

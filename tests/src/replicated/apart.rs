@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use lockstore::bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use lockstore::bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Uuid};
 use lockstore::presence::SessionInfo;
 use lockstore::remote::{
     ClientSessions, Holder, Key, LockAnswer, LockCall, OnAnswer, OnEvents, OnReply, Outstanding,
-    Remote,
+    Remote, SessionLife,
 };
-use lockstore::{BreakRecord, CheckReport, Clock, Instant, LockInfo, Recovery, Stats, StoreError};
+use lockstore::{
+    BreakRecord, CheckReport, Clock, Instant, LockInfo, Recovery, ReserveTokensError, SessionId,
+    Stats, StoreError, Token,
+};
 
 /// Its databases have names that no other store's have, which nobody sees who uses it: commands go to the database that is called so, and replies
 /// are told without what the names begin with.
@@ -79,6 +82,10 @@ impl Remote for Apart {
         self.all.strict_release()
     }
 
+    fn session_life(&self, session: SessionId) -> Option<Arc<SessionLife>> {
+        self.all.session_life(session)
+    }
+
     fn call(&self, call: LockCall) -> LockAnswer {
         self.all.call(call)
     }
@@ -128,6 +135,14 @@ impl Remote for Apart {
         self.all.stats()
     }
 
+    fn id(&self) -> Result<Uuid, StoreError> {
+        self.all.id()
+    }
+
+    fn reserve_tokens(&self, at_least: Token) -> Result<Token, ReserveTokensError> {
+        self.all.reserve_tokens(at_least)
+    }
+
     fn recovery(&self) -> Result<Recovery, StoreError> {
         self.all.recovery()
     }
@@ -158,6 +173,8 @@ fn told(reply: &RawDocument, prefix: &str) -> RawDocumentBuf {
 
 fn told_value(value: RawBsonRef<'_>, prefix: &str) -> RawBson {
     match value {
+        // The key behind a document's lock, by which it is released.
+        RawBsonRef::String(key) if key.starts_with('\0') => value.into(),
         RawBsonRef::String(text) => RawBson::String(text.replace(prefix, "")),
         RawBsonRef::Document(document) => RawBson::Document(told(document, prefix)),
         RawBsonRef::Array(array) => {

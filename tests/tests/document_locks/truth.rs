@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use lockstore::bson::{Bson, DateTime, Document, doc, rawdoc};
-use lockstore::{Collection, DocumentLock, IndexModel, LOCK_KEY, ReleaseDocumentError, Store};
+use lockstore::bson::{Bson, Document, doc, rawdoc};
+use lockstore::{Collection, DocumentLock, LOCK_KEY, ReleaseDocumentError, Store};
 use lockstore_tests::machine::secs;
-use lockstore_tests::patience::eventually;
 
 use crate::DEPLOYMENT;
 
@@ -43,6 +42,13 @@ pub(crate) fn assert_lost(lock: DocumentLock, by: Option<&str>) {
     }
 }
 
+/// No grant stands behind a lock that something else has ended. MongoDB leaves it there.
+#[track_caller]
+fn assert_nothing_behind(store: &Store) {
+    let behind = store.stats().unwrap().document_locks;
+    assert!(behind == 0 || DEPLOYMENT.is_mongodb(), "{behind}");
+}
+
 #[test]
 fn an_update_locks_and_unlocks_like_anything_else() {
     let store = DEPLOYMENT.in_memory();
@@ -55,8 +61,10 @@ fn an_update_locks_and_unlocks_like_anything_else() {
     set(Bson::Null);
     let lock = jobs.lock_document(doc! {}).ttl(secs(60)).show_token(true).acquire().unwrap();
     set(Bson::Null);
-    assert_eq!(store.stats().unwrap().document_locks, 0);
-    assert_eq!(get(&jobs).keys().collect::<Vec<_>>(), ["_id", "lock_id", "lock_time"]);
+    assert_nothing_behind(&store);
+    if !DEPLOYMENT.is_mongodb() {
+        assert_eq!(get(&jobs).keys().collect::<Vec<_>>(), ["_id", "lock_id", "lock_time"]);
+    }
     assert_lost(lock, None);
     let lock = jobs.lock_document(doc! {}).acquire().unwrap();
     set("by hand".into());
@@ -87,16 +95,10 @@ fn whatever_else_happens_to_a_document_ends_its_lock_unless_it_stays_locked() {
     assert_lost(lock, None);
     let lock = locked();
     jobs.drop().unwrap();
-    assert_eq!(store.stats().unwrap().document_locks, 0);
+    assert_nothing_behind(&store);
     assert_lost(lock, None);
     let lock = locked();
     store.database("factory").drop().unwrap();
-    assert_lost(lock, None);
-    let lock = locked();
-    jobs.update_one(doc! {}, doc! { "$set": { "at": DateTime::MIN } }).run().unwrap();
-    let expiring = IndexModel::new(doc! { "at": 1 }).expire_after(secs(1));
-    jobs.create_index(expiring).unwrap();
-    eventually("the document expires", || jobs.count_documents(doc! {}).run().unwrap() == 0);
     assert_lost(lock, None);
     assert_sound(&store);
 }

@@ -15,6 +15,19 @@ fn date_in(machine: &Machine, seconds: u64) -> Bson {
 }
 
 #[test]
+fn a_document_that_expires_takes_its_lock_along() {
+    let store = DEPLOYMENT.in_memory();
+    let jobs = one_job(&store);
+    let lock = jobs.lock_document(doc! {}).acquire().unwrap();
+    jobs.update_one(doc! {}, doc! { "$set": { "at": DateTime::MIN } }).run().unwrap();
+    let expiring = IndexModel::new(doc! { "at": 1 }).expire_after(secs(1));
+    jobs.create_index(expiring).unwrap();
+    eventually("the document expires", || jobs.count_documents(doc! {}).run().unwrap() == 0);
+    assert_lost(lock, None);
+    assert_sound(&store);
+}
+
+#[test]
 fn a_lock_that_expires_unlocks_its_document() {
     let machine = Machine::on(DEPLOYMENT);
     let store = machine.open();

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lockstore_mongo::migration::{Endpoint, Migration, MigrationError, Plan, Step};
+use lockstore_mongo::migration::{Migration, MigrationError, Selection, Step};
 
 use crate::event::Events;
 use crate::exit_code::ExitCode;
@@ -27,12 +27,8 @@ pub(crate) struct Migrate {
     from: PathBuf,
     /// Where to: a file, which is made if there is none, mongodb://..., or env:NAME
     to: PathBuf,
-    /// Only the documents of this database; may be given more than once
-    #[arg(long, value_name = "NAME")]
-    database: Vec<String>,
-    /// Only the locks, and no documents
-    #[arg(long, conflicts_with = "database")]
-    locks_only: bool,
+    #[command(flatten)]
+    wanted: Wanted,
     /// Leave behind locks that end with sessions, and those who wait
     #[arg(long)]
     force: bool,
@@ -41,6 +37,20 @@ pub(crate) struct Migrate {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// What is moved.
+#[derive(Debug, Args)]
+struct Wanted {
+    /// Only the documents of this database; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    database: Vec<String>,
+    /// Only the locks, and no documents
+    #[arg(long, conflicts_with = "database")]
+    locks_only: bool,
+    /// Only the documents, with their locks, and no other locks
+    #[arg(long, conflicts_with = "locks_only")]
+    documents_only: bool,
 }
 
 /// What is done instead, one of these.
@@ -73,7 +83,9 @@ impl Migrate {
             )));
         }
         if self.doing.plan {
-            let plan = from.with(Access::Existing, |store| self.planned(&from.endpoint(store)))?;
+            let plan = from.with(Access::Existing, |store| {
+                Ok(Migration::plan(&from.endpoint(store), &self.wanted.selection())?)
+            })?;
             Told::planned(&plan, &from).print(self.json)?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -82,25 +94,14 @@ impl Migrate {
         let access = if self.doing.verify { Access::Existing } else { Access::OrNew };
         closing(from.open(Access::Existing)?, |source| {
             closing(to.open(access)?, |target| {
-                let mut migration = Migration::new(from.endpoint(source), to.endpoint(target))
+                let migration = Migration::new(from.endpoint(source), to.endpoint(target))
+                    .only(self.wanted.selection())
                     .leave_behind(self.force)
                     .again(self.doing.again);
-                if let Some(databases) = self.databases() {
-                    migration = migration.databases(databases);
-                }
                 self.migrate(&migration, &events, (&from, &to))
             })
         })?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// Those that are named; `None` is all.
-    fn databases(&self) -> Option<Vec<String>> {
-        (self.locks_only || !self.database.is_empty()).then(|| self.database.clone())
-    }
-
-    fn planned(&self, source: &Endpoint) -> Result<Plan, Failure> {
-        Ok(Migration::plan(source, self.databases().as_deref())?)
     }
 
     fn migrate(
@@ -131,6 +132,17 @@ impl Migrate {
             (Err(error), _) => Err(error.into()),
             (Ok(told), _) => told.print(self.json),
         }
+    }
+}
+
+impl Wanted {
+    fn selection(&self) -> Selection {
+        let selection = match &*self.database {
+            _ if self.locks_only => Selection::no_documents(),
+            [] => Selection::default(),
+            named => Selection::databases(named),
+        };
+        if self.documents_only { selection.without_locks() } else { selection }
     }
 }
 

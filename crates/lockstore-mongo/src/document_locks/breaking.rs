@@ -88,16 +88,17 @@ impl DocumentLocks {
         loop {
             let mut session = self.documents.session(limit).await?;
             let failed = match self.break_in(&mut session, place, finding, reason, request).await {
-                Ok(false) => {
+                Ok(None) => {
                     self.abort(&mut session).await;
                     return Ok(None);
                 }
-                Ok(true) => {
+                Ok(Some(record)) => {
                     let command = rawdoc! { "breakDocumentLocks": place.collection.as_str() };
                     match self.documents.commit(&mut session, limit, &command).await {
-                        Ok(()) => return self.record_of(request).await,
+                        Ok(()) => return Ok(Some(record)),
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
-                            let record = self.record_of(request).await?;
+                            // That it is not on record yet does not say that it will not be.
+                            let record = self.locks.on_record(request).await.ok().flatten();
                             return record.map(Some).ok_or(Ended::Store(error));
                         }
                         Err(failed) => failed,
@@ -112,12 +113,7 @@ impl DocumentLocks {
         }
     }
 
-    async fn record_of(&self, request: Uuid) -> Result<Option<BreakRecord>, Ended> {
-        let recorded = self.locks.recorded(request).await;
-        recorded.map_err(|failure| Ended::Store(self.told(failure)))
-    }
-
-    /// Whether there was anything to break.
+    /// The record, if there was anything to break.
     async fn break_in(
         &self,
         session: &mut ClientSession,
@@ -125,15 +121,15 @@ impl DocumentLocks {
         finding: &Finding,
         reason: &str,
         request: Uuid,
-    ) -> Result<bool, Failed> {
+    ) -> Result<Option<BreakRecord>, Failed> {
         self.documents.begin(session).await?;
         let Some(before) = self.find_in(session, place, &find(place, finding)).await? else {
-            return Ok(false);
+            return Ok(None);
         };
-        let Some(lock_id) = locked_by(&before) else { return Ok(false) };
+        let Some(lock_id) = locked_by(&before) else { return Ok(None) };
         if self.modify_in(session, place, &modify(place, finding, unlocking(None))).await?.is_none()
         {
-            return Ok(false);
+            return Ok(None);
         }
         let holder = if lock_id.is_empty() { "\"\"" } else { shortened(&lock_id) };
         let holder = Holder::new(holder).map_err(|error| Failed::Store(damaged(error)))?;
@@ -161,8 +157,7 @@ impl DocumentLocks {
             let name = document_name(&place.namespace(), &before);
             self.locks.record(number, name.as_str(), &audit, session).await
         };
-        recorded.await.map_err(of_lock)?;
-        Ok(true)
+        recorded.await.map(Some).map_err(of_lock)
     }
 }
 

@@ -1,9 +1,9 @@
 //! `renewDocumentLock` and `inspectDocumentLock`: about a lock that is held.
 
 use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
-use lockcore::{Command, Granted, Lease, Outcome, Refusal, Renew, Ttl};
+use lockcore::{Command, Granted, Outcome, Refusal, Renew, Ttl};
 use lockstore::remote::LockAnswer;
-use lockstore::remote::serving::document_locks::{holds, inspect, renew, renewed};
+use lockstore::remote::serving::document_locks::{error_of, holds, inspect, renew, renewed};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
 use mongodb::ClientSession;
 
@@ -12,13 +12,13 @@ use super::releasing::lost;
 use super::side_grant::{Place, locked_by};
 use super::transaction::{Ended, alone, find, of_lock, simple};
 use crate::documents::{Failed, number};
-use crate::locks::Standing;
+use crate::locks::{Standing, number as stored};
 use crate::time::date;
 
 /// What one try of a renewal has come to.
 enum Tried {
-    /// It is done when the transaction is committed: the lease lasts so long.
-    Done(Option<Ttl>),
+    /// It is done when the transaction is committed, with the lease by our clock.
+    Done(Granted),
     Lost,
 }
 
@@ -34,30 +34,25 @@ impl DocumentLocks {
             Err(refused) => return Ok(refused),
         };
         match self.try_renewing(place, &lock, ttl).await {
-            Ok(done) => Ok(renewed(done)),
+            Ok(done) => Ok(renewed(done.map(|granted| granted.lease.map(|lease| lease.ttl)))),
             Err(ended) => ended.reply(),
         }
     }
 
-    /// The same for who keeps a lock alive, and knows it by its side grant.
-    pub(super) async fn keep_alive(&self, kept: Renew) -> LockAnswer {
-        let asked_at = self.locks.now();
-        let (Some((place, _)), Some(token)) = (Place::of(kept.key.as_str()), kept.token) else {
+    /// Renews a lock that is kept alive: it is lost with the document's lock.
+    pub(crate) async fn keep(&self, kept: Renew) -> LockAnswer {
+        let Renew { key, holder, token, ttl } = kept;
+        let fence = token.and_then(|token| Fence::new(key.as_str(), &holder, token).ok());
+        let (Some((place, _)), Some(fence)) = (Place::of(key.as_str()), fence) else {
             return LockAnswer::Refused(Refusal::NotHeld);
         };
-        let Ok(lock) = Fence::new(kept.key.as_str(), kept.holder.as_str(), token) else {
-            return LockAnswer::Refused(Refusal::NotHeld);
-        };
-        match self.try_renewing(&place, &lock, kept.ttl).await {
-            Ok(Ok(ttl)) => {
-                let lease = ttl.map(|ttl| Lease::starting(asked_at, ttl));
-                LockAnswer::Done(Outcome::Renewed(Granted { token, lease, rejoined: false }))
-            }
+        match self.try_renewing(&place, &fence, ttl).await {
+            Ok(Ok(granted)) => LockAnswer::Done(Outcome::Renewed(granted)),
             Ok(Err(_)) => LockAnswer::Refused(Refusal::NotHeld),
             Err(Ended::Store(error)) => LockAnswer::Failed(error),
             Err(Ended::Refused(reply)) => {
-                let why = reply.get_str("errmsg").unwrap_or("a renewal was refused");
-                LockAnswer::Failed(StoreError::Elsewhere { what: why.into() })
+                let what = error_of(&reply).to_string().into();
+                LockAnswer::Failed(StoreError::Elsewhere { what })
             }
         }
     }
@@ -67,18 +62,18 @@ impl DocumentLocks {
         place: &Place,
         lock: &Fence,
         ttl: Option<Ttl>,
-    ) -> Result<Result<Option<Ttl>, ReleaseDocumentError>, Ended> {
+    ) -> Result<Result<Granted, ReleaseDocumentError>, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(Err(lost(lock, None))) };
         let limit = self.documents.patient();
         let mut tries = limit.tries();
         loop {
             let mut session = self.documents.session(limit).await?;
             let failed = match self.renew_in(&mut session, place, &id, lock, ttl).await {
-                Ok(Tried::Done(ttl)) => {
+                Ok(Tried::Done(granted)) => {
                     // One of which it is not known whether it was done is done once more by the next heartbeat.
                     let command = rawdoc! { "renewDocumentLock": place.collection.as_str() };
                     match self.documents.commit(&mut session, limit, &command).await {
-                        Ok(()) => return Ok(Ok(ttl)),
+                        Ok(()) => return Ok(Ok(granted)),
                         Err(failed) => failed,
                     }
                 }
@@ -112,6 +107,7 @@ impl DocumentLocks {
         let decide = |standing: &mut Standing| standing.execute(&command, request);
         let changed = self.locks.change_in(session, &seen, None, decide).await;
         let Ok(changed) = changed.map_err(of_lock)? else {
+            self.locks.confirm(&seen).await.map_err(of_lock)?;
             return Ok(Tried::Lost);
         };
         let Outcome::Renewed(granted) = changed.outcome else {
@@ -123,14 +119,18 @@ impl DocumentLocks {
             rawdoc! { "$unset": { "lock_expires_at": 1 } }
         };
         let mut updates = RawArrayBuf::new();
-        let locked = locked_by(id, lock.holder().as_str());
+        let mut grants = seen.document.iter().flat_map(|lock| &lock.grants);
+        let grant = grants.find(|grant| grant.token == stored(lock.token()));
+        let lock_time = grant.and_then(|grant| grant.lock_time);
+        let locked = locked_by(id, lock.holder().as_str(), lock_time);
         updates.push(rawdoc! { "q": locked, "u": update, "collation": simple() });
         let command = rawdoc! { "update": place.collection.as_str(), "updates": updates };
         let reply = self.documents.run_in(session, &place.database, &command).await?;
-        Ok(match number(&reply, "n") {
-            Some(1) => Tried::Done(granted.lease.map(|lease| lease.ttl)),
-            _ => Tried::Lost,
-        })
+        if number(&reply, "n") == Some(1) {
+            return Ok(Tried::Done(seen.moment.granted(granted)));
+        }
+        self.confirm(lock).await?;
+        Ok(Tried::Lost)
     }
 
     /// Whether a document is locked by this grant.
@@ -151,14 +151,13 @@ impl DocumentLocks {
 
     async fn is_held(&self, place: &Place, lock: &Fence) -> Result<bool, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(false) };
-        let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
-        let seen = seen.map_err(|failure| Ended::Store(self.told(failure)))?;
+        let seen = self.locks.seen(lock.key().as_str()).await?;
         let standing = Standing::new(&seen)?;
-        let grant = standing.lock().and_then(|standing| standing.grant_with(lock.token()));
-        if grant.is_none_or(|grant| grant.holder != *lock.holder()) {
+        let mut grants = standing.document().grants.iter();
+        let Some(grant) = grants.find(|grant| grant.token == stored(lock.token())) else {
             return Ok(false);
-        }
-        let command = find(place, &alone(locked_by(&id, lock.holder().as_str())));
-        Ok(self.read(place, &command).await?.is_some())
+        };
+        let command = find(place, &alone(locked_by(&id, &grant.holder, grant.lock_time)));
+        Ok(grant.holder == lock.holder().as_str() && self.read(place, &command).await?.is_some())
     }
 }

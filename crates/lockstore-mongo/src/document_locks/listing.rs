@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
-use lockstore::StoreError;
-use lockstore::remote::serving::document_locks as serving;
+use lockstore::remote::serving::{document_locks as serving, failed};
+use lockstore::{DocumentError, ErrorCode, Refusal, StoreError};
 
 use super::DocumentLocks;
 use super::side_grant::Place;
@@ -16,7 +17,14 @@ use crate::locks::{Look, Standing, number as stored, number_of};
 /// The cursors whose batches are made here, by number.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
-    open: Mutex<HashMap<i64, Place>>,
+    open: Mutex<HashMap<i64, Open>>,
+}
+
+/// A cursor, and when somebody last asked for it.
+#[derive(Debug)]
+struct Open {
+    place: Place,
+    asked_at: Instant,
 }
 
 impl Listings {
@@ -26,24 +34,40 @@ impl Listings {
             && number(command, "getMore").is_some_and(|id| self.open().contains_key(&id))
     }
 
-    /// Keeps a cursor, if there is more of it.
-    fn keep(&self, place: Place, reply: &RawDocument) {
-        let id = reply.get_document("cursor").ok().and_then(|cursor| number(cursor, "id"));
-        let mut open = self.open();
-        if let Some(id) = id.filter(|id| *id != 0) {
-            if open.len() >= OPEN_MAX {
-                // MongoDB gives up those that nobody has asked for in ten minutes; which these are is not known here.
-                open.clear();
-            }
-            open.insert(id, place);
+    /// Forgets the lists that a `killCursors` leaves.
+    pub(super) fn left(&self, command: &RawDocument) {
+        let Ok(cursors) = command.get_array("cursors") else { return };
+        for id in cursors.into_iter().flatten().filter_map(RawBsonRef::as_i64) {
+            self.take(id);
         }
     }
 
-    fn take(&self, id: i64) -> Option<Place> {
-        self.open().remove(&id)
+    /// Whether there may be one more. Those that nobody has asked for lately MongoDB has given up.
+    fn has_room(&self) -> bool {
+        let mut open = self.open();
+        if open.len() >= OPEN_MAX {
+            open.retain(|_, list| list.asked_at.elapsed() < IDLE_MAX);
+        }
+        open.len() < OPEN_MAX
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<i64, Place>> {
+    /// Keeps a cursor, if there is more of it.
+    fn keep(&self, place: Place, reply: &RawDocument) {
+        let id = reply.get_document("cursor").ok().and_then(|cursor| number(cursor, "id"));
+        if let Some(id) = id.filter(|id| *id != 0) {
+            self.open().insert(id, Open { place, asked_at: Instant::now() });
+        }
+    }
+
+    fn place_of(&self, id: i64) -> Option<Place> {
+        self.open().get(&id).map(|list| list.place.clone())
+    }
+
+    fn take(&self, id: i64) {
+        self.open().remove(&id);
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<i64, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -59,6 +83,12 @@ impl DocumentLocks {
             Ok(batch_size) => batch_size,
             Err(refused) => return Ok(refused),
         };
+        if !self.listings.has_room() {
+            let message =
+                format!("{OPEN_MAX} lists of locked documents are open: none more can be");
+            let refusal = Refusal::new(ErrorCode::EXCEEDED_MEMORY_LIMIT, message);
+            return Ok(failed(&DocumentError::from(refusal)));
+        }
         let mut found = rawdoc! {
             "find": place.collection.as_str(),
             "filter": { "lock_id": { "$ne": null }, "$expr": { "$gt": ["$lock_id", null] } },
@@ -80,12 +110,12 @@ impl DocumentLocks {
         database: &str,
         command: &RawDocument,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let place = number(command, "getMore").and_then(|id| self.listings.take(id));
+        let id = number(command, "getMore").unwrap_or_default();
+        let place = self.listings.place_of(id);
         let reply = self.documents.run(database, command, None).await?;
-        match place {
-            Some(place) => self.told_of_locks(place, reply).await,
-            None => Ok(reply),
-        }
+        let Some(place) = place else { return Ok(reply) };
+        self.listings.take(id);
+        self.told_of_locks(place, reply).await
     }
 
     /// A batch of documents as one of locks.
@@ -124,8 +154,7 @@ impl DocumentLocks {
             let keys: HashSet<String> = keys.map(|key| key.as_str().to_owned()).collect();
             let keys: Vec<String> = keys.into_iter().collect();
             let of_them = doc! { "$match": { "_id": { "$in": keys } } };
-            let found = self.locks.looks(vec![of_them]).await;
-            let found = found.map_err(|failure| Ended::Store(self.told(failure)))?;
+            let found = self.locks.all_seen(vec![of_them]).await?;
             looks.extend(found.into_iter().map(|look| (look.key.clone(), look)));
         }
         let mut told = RawArrayBuf::new();
@@ -161,13 +190,13 @@ fn shown(
         told.append(cstr!("lockTime"), time);
     }
     let Some(look) = look else { return Ok(Some(told)) };
-    let stored_there = look.document.iter().flat_map(|lock| &lock.grants);
-    if !stored_there.into_iter().any(|grant| grant.holder == lock_id) {
+    let mut stored_there = look.document.iter().flat_map(|lock| &lock.grants);
+    let Some(found) = stored_there.find(|grant| grant.has_locked(document)) else {
         return Ok(Some(told));
-    }
+    };
     let standing = Standing::new(look)?;
     let mut grants = standing.lock().into_iter().flat_map(lockcore::Lock::grants);
-    let Some(grant) = grants.find(|grant| grant.holder.as_str() == lock_id) else {
+    let Some(grant) = grants.find(|grant| stored(grant.token) == found.token) else {
         return Ok(None);
     };
     told.append(cstr!("token"), stored(grant.token));
@@ -183,5 +212,7 @@ fn shown(
 
 /// How many side grants are looked at in one round trip.
 const PAGE: usize = 1_000;
+/// How long MongoDB keeps a cursor that nobody asks for, by default.
+const IDLE_MAX: Duration = Duration::from_secs(600);
 /// How many lists may be open at a time.
 const OPEN_MAX: usize = 10_000;

@@ -1,6 +1,7 @@
 //! `lockDocument`: looks, and between them waits.
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{Bson, RawDocument, RawDocumentBuf};
+use lockcore::Instant;
 use lockstore::StoreError;
 use lockstore::remote::serving::document_locks::{
     Acquisition, Found, LockDocument, Looked as Come, Mode, Next, locked,
@@ -10,6 +11,8 @@ use super::DocumentLocks;
 use super::side_grant::Place;
 use super::taking::Looked;
 use super::transaction::Ended;
+use super::wants::Wants;
+use crate::documents::Limit;
 use crate::locks::GivenUp;
 
 impl DocumentLocks {
@@ -18,13 +21,17 @@ impl DocumentLocks {
         &self,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
         given_up: &mut GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let wanted = match LockDocument::parse(command, self.clock.now(), self.clock.wall()) {
             Ok(wanted) => wanted,
             Err(refused) => return Ok(refused),
         };
-        match self.found(place, &wanted, given_up).await {
+        self.freeing.begin(&self.locks);
+        let limit = deadline.map(|deadline| deadline.saturating_add(LAST_LOOK));
+        let limit = self.documents.limit(limit);
+        match self.found(place, &wanted, limit, given_up).await {
             Ok(found) => Ok(locked(&wanted.lock_id, Ok(found))),
             Err(ended) => ended.reply(),
         }
@@ -34,6 +41,7 @@ impl DocumentLocks {
         &self,
         place: &Place,
         wanted: &LockDocument,
+        limit: Limit,
         given_up: &mut GivenUp,
     ) -> Result<Found<lockstore::remote::serving::document_locks::HeldDocument>, Ended> {
         if wanted.is_new_lock_id
@@ -50,11 +58,17 @@ impl DocumentLocks {
         loop {
             // The time that a look may take is MongoDB's to see to.
             let _ = acquisition.look(self.clock.now());
-            let mut for_now = None;
-            let come = match self.look(place, wanted).await? {
+            let (mut for_now, mut in_the_way) = (None, None);
+            let come = match self.look(place, wanted, limit, given_up).await? {
+                Looked::Locked(held) if given_up.is_closing() => {
+                    // Whoever has asked could not release it any more.
+                    self.hand_on(place, &held.fence).await?;
+                    return Err(StoreError::Closed.into());
+                }
                 Looked::Locked(held) => Come::Locked(*held),
                 Looked::Unavailable(document, until) => {
                     for_now = until;
+                    in_the_way = id(&document);
                     Come::Unavailable(document)
                 }
                 Looked::Nothing => Come::Nothing,
@@ -73,7 +87,7 @@ impl DocumentLocks {
             }
             let Some(turn) = &mut turn else {
                 // What happens from now on is told; what has happened before, the next look shows.
-                turn = Some(self.watching.join(place));
+                turn = Some(self.watching.join(place, Wants::new(&wanted.finding)));
                 continue;
             };
             let mut pause = until.saturating_since(now);
@@ -83,10 +97,17 @@ impl DocumentLocks {
             if !turn.is_live() {
                 pause = pause.min(self.locks.look_again());
             }
-            turn.news(pause, given_up).await;
+            turn.news(in_the_way, pause, given_up).await;
         }
     }
 }
 
+/// The `_id` of a document.
+fn id(document: &RawDocument) -> Option<Bson> {
+    Bson::try_from(document.get("_id").ok()??).ok()
+}
+
+/// How long the last look may take, which begins when the wait is over.
+const LAST_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Dates are whole milliseconds.
 const AFTER: std::time::Duration = std::time::Duration::from_millis(1);

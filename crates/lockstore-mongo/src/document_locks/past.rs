@@ -14,7 +14,7 @@ use crate::locks::{Happened, Standing};
 impl DocumentLocks {
     /// Whether a call was granted a side grant, that is, whether its transaction was committed.
     pub(super) async fn is_granted(&self, key: &Key, request: Uuid) -> bool {
-        let seen = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
+        let seen = self.locks.seen(key.as_str()).await;
         let document = seen.ok().and_then(|seen| seen.document);
         document.is_some_and(|lock| {
             let last = lock.last_of(request).map(|entry| &entry.what);
@@ -24,7 +24,7 @@ impl DocumentLocks {
 
     /// Whether a call has ended a side grant.
     pub(super) async fn is_ended(&self, key: &Key, request: Uuid) -> bool {
-        let seen = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
+        let seen = self.locks.seen(key.as_str()).await;
         let document = seen.ok().and_then(|seen| seen.document);
         document.is_some_and(|lock| {
             let last = lock.last_of(request).map(|entry| &entry.what);
@@ -44,7 +44,9 @@ impl DocumentLocks {
             let standing = Standing::new(&look)?;
             let grant = standing.lock().and_then(|lock| lock.grant_of(&wanted.lock_id));
             let (Some(grant), Some(id)) = (grant, place.id_of(&look.key)) else { continue };
-            let mut command = find(place, &alone(locked_by(&id, lock_id)));
+            let mut grants = standing.document().grants.iter();
+            let lock_time = grants.find(|it| it.holder == lock_id).and_then(|it| it.lock_time);
+            let mut command = find(place, &alone(locked_by(&id, lock_id, lock_time)));
             add(&mut command, cstr!("projection"), wanted.projection.clone());
             let Some(document) = self.read(place, &command).await? else { continue };
             let fence = Fence::new(&look.key, lock_id, grant.token);

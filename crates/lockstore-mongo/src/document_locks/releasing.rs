@@ -1,12 +1,13 @@
 //! `unlockDocument`: the document is unlocked, and changed or deleted, and its side grant ends.
 
-use bson::{RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
+use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
 use lockcore::{Command, Release as Ends};
 use lockstore::remote::serving::document_locks::{Release, error_of, locked_by, released, unlock};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
 use mongodb::ClientSession;
 
 use super::DocumentLocks;
+use super::run_out::has_run_out;
 use super::side_grant::{self, Place, by_id};
 use super::transaction::{Ended, alone, find, of_lock, simple};
 use super::update::unlocking;
@@ -78,6 +79,11 @@ impl DocumentLocks {
         Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
     }
 
+    /// Gives back what a call has locked that nobody waits for any more, unless another call of its holder has joined it.
+    pub(super) async fn hand_on(&self, place: &Place, lock: &Fence) -> Result<(), Ended> {
+        self.release(place, lock, &Release::HandOn, &[]).await.map(drop)
+    }
+
     async fn try_releasing(
         &self,
         asked: &Releasing<'_>,
@@ -89,7 +95,12 @@ impl DocumentLocks {
             let failed = match self.release_in(&mut session, asked).await {
                 Ok(Tried::Done) => {
                     let command = rawdoc! { "unlockDocument": asked.place.collection.as_str() };
-                    match self.documents.commit(&mut session, limit, &command).await {
+                    let (fences, changed) = (asked.fences(), [asked.lock.key()]);
+                    let committed = self
+                        .documents
+                        .commit_relying(&mut session, fences, &changed, limit, &command)
+                        .await;
+                    match committed {
                         Ok(()) => return Ok(Ok(())),
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
                             if !self.is_ended(asked.lock.key(), asked.request).await {
@@ -124,40 +135,51 @@ impl DocumentLocks {
         asked: &Releasing<'_>,
     ) -> Result<Tried, Failed> {
         self.documents.begin(session).await?;
-        if !asked.fences.is_empty() && asked.is_changing() {
-            self.documents.touch(asked.fences, session).await?;
-        }
-        let command = asked.command();
-        let reply = self.documents.run_in(session, &asked.place.database, &command).await?;
-        if number(&reply, "n") != Some(1) {
-            return Ok(Tried::Lost);
-        }
         let ends = Ends {
             key: asked.lock.key().clone(),
             holder: asked.lock.holder().clone(),
             token: Some(asked.lock.token()),
         };
-        if !matches!(asked.release, Release::HandOn) {
-            let at_once = self.locks.release_at_once_in(session, &ends, asked.request).await;
-            if at_once.map_err(of_lock)? {
-                return Ok(Tried::Done);
+        let at_once = match asked.release {
+            Release::HandOn => None,
+            _ => self
+                .locks
+                .release_at_once_in(session, &ends, asked.request)
+                .await
+                .map_err(of_lock)?,
+        };
+        let is_it = |grant: &&StoredGrant| grant.token == stored(asked.lock.token());
+        let grant = if let Some(was) = at_once {
+            was.grants.into_iter().find(|grant| is_it(&grant))
+        } else {
+            let seen = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
+            let seen = seen.map_err(of_lock)?;
+            let grant = seen.document.iter().flat_map(|lock| &lock.grants).find(is_it);
+            if matches!(asked.release, Release::HandOn) && grant.is_some_and(|grant| grant.joined) {
+                return Ok(Tried::Shared);
             }
+            let command = Command::Release(ends);
+            let decide = |standing: &mut Standing| standing.execute(&command, asked.request);
+            let changed = self.locks.change_in(session, &seen, None, decide).await;
+            if changed.map_err(of_lock)?.is_err() {
+                self.locks.confirm(&seen).await.map_err(of_lock)?;
+                return Ok(Tried::Lost);
+            }
+            grant.cloned()
+        };
+        let command = asked.command(grant.and_then(|grant| grant.lock_time));
+        let reply = self.documents.run_in(session, &asked.place.database, &command).await?;
+        if number(&reply, "n") == Some(1) {
+            return Ok(Tried::Done);
         }
-        let seen = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
-        let seen = seen.map_err(of_lock)?;
-        let grants = seen.document.iter().flat_map(|lock| &lock.grants);
-        let is_shared =
-            |grant: &StoredGrant| grant.token == stored(asked.lock.token()) && grant.joined;
-        if matches!(asked.release, Release::HandOn) && grants.into_iter().any(is_shared) {
-            return Ok(Tried::Shared);
-        }
-        let command = Command::Release(ends);
-        let decide = |standing: &mut Standing| standing.execute(&command, asked.request);
-        let changed = self.locks.change_in(session, &seen, None, decide).await;
-        Ok(match changed.map_err(of_lock)? {
-            Ok(_) => Tried::Done,
-            Err(_) => Tried::Lost,
-        })
+        self.confirm(asked.lock).await?;
+        Ok(Tried::Lost)
+    }
+
+    /// Makes sure that whoever tells of a lock is the primary.
+    pub(super) async fn confirm(&self, lock: &Fence) -> Result<(), Failed> {
+        let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
+        self.locks.confirm(&seen.map_err(of_lock)?).await.map_err(of_lock)
     }
 
     /// Who has locked the document of a lock that is lost. One that has run out nobody holds.
@@ -168,31 +190,26 @@ impl DocumentLocks {
     ) -> Result<Option<String>, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(None) };
         let document = self.read(place, &find(place, &alone(by_id(&id)))).await?;
-        let holder = document.as_deref().and_then(locked_by);
-        if holder.is_some() {
-            let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
-            let seen = seen.map_err(|failure| Ended::Store(self.told(failure)))?;
-            let had = |grant: &&StoredGrant| Some(&grant.holder) == holder.as_ref();
-            let stood = seen.document.iter().flat_map(|lock| &lock.grants).any(|it| had(&it));
-            let standing = Standing::new(&seen)?;
-            if stood && !standing.document().grants.iter().any(|it| had(&it)) {
-                return Ok(None);
-            }
-        }
-        Ok(holder)
+        let Some(document) = document else { return Ok(None) };
+        let Some(holder) = locked_by(&document) else { return Ok(None) };
+        let seen = self.locks.seen(lock.key().as_str()).await?;
+        Ok((!has_run_out(&seen, &document)?).then_some(holder))
     }
 }
 
 impl Releasing<'_> {
-    /// Whether it does more than to unlock.
-    fn is_changing(&self) -> bool {
-        matches!(self.release, Release::Update(_) | Release::Delete)
+    /// What it relies on, if it does more than to unlock.
+    fn fences(&self) -> &[Fence] {
+        match self.release {
+            Release::Update(_) | Release::Delete => self.fences,
+            Release::Unlock | Release::HandOn => &[],
+        }
     }
 
     /// MongoDB's command, which does nothing unless the document is locked so.
-    fn command(&self) -> RawDocumentBuf {
+    fn command(&self, lock_time: Option<DateTime>) -> RawDocumentBuf {
         let collection = self.place.collection.as_str();
-        let locked = side_grant::locked_by(self.id, self.lock.holder().as_str());
+        let locked = side_grant::locked_by(self.id, self.lock.holder().as_str(), lock_time);
         let mut statement = rawdoc! { "q": locked, "collation": simple() };
         let mut statements = RawArrayBuf::new();
         let update = match self.release {

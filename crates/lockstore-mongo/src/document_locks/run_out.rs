@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bson::{Document, RawBson, doc};
+use bson::{Document, RawBson, RawDocument, doc};
 use lockcore::{Instant, Outcome};
+use lockstore::StoreError;
 use mongodb::ClientSession;
 
 use super::DocumentLocks;
@@ -12,7 +13,7 @@ use super::side_grant::{Place, locked_by};
 use super::transaction::{Ended, simple};
 use super::update::unlocking;
 use crate::failure::{Failure, damaged};
-use crate::locks::{Locks, Look, Standing, behind_all};
+use crate::locks::{Locks, Look, Standing, StoredGrant, behind_all};
 
 /// When this process has last looked for what has run out, in each collection.
 #[derive(Debug, Default)]
@@ -48,35 +49,61 @@ impl DocumentLocks {
 
     /// Frees what has run out in a collection, and gives how many that were.
     pub(super) async fn sweep(&self, place: &Place) -> Result<usize, Ended> {
-        // Whether a session lives, the look tells.
-        let may_be_over = doc! { "$or": [
-            { "due": { "$exists": true }, "$expr": { "$lte": ["$due", "$$NOW"] } },
-            { "grants.session": { "$gt": 0_i64 } },
-        ] };
-        let mut freed = 0;
-        for look in self.looks_of(place, may_be_over).await? {
+        Ok(sweep(&self.locks, &place.prefix(), &self.locks.dead_sessions().await?).await?)
+    }
+
+    /// The side grants of a collection that are like this: a bounded number.
+    pub(super) async fn looks_of(&self, place: &Place, like: Document) -> Result<Vec<Look>, Ended> {
+        Ok(self.locks.all_seen(page(&place.prefix(), None, like)).await?)
+    }
+}
+
+/// Frees what has run out, by its time or with one of the sessions that are over, of the documents whose keys begin so. Gives how many that were.
+pub(super) async fn sweep(locks: &Locks, prefix: &str, dead: &[i64]) -> Result<usize, StoreError> {
+    let is_due = doc! { "due": { "$exists": true }, "$expr": { "$lte": ["$due", "$$NOW"] } };
+    let is_over = doc! { "$or": [is_due, { "grants.session": { "$in": dead } }] };
+    let (mut freed, mut after) = (0, None);
+    loop {
+        let found = locks.all_seen(page(prefix, after.as_deref(), is_over.clone())).await?;
+        for look in &found {
             let held = look.document.as_ref().map_or(0, |lock| lock.grants.len());
-            if Standing::new(&look)?.document().grants.len() == held {
+            if Standing::new(look)?.document().grants.len() == held {
                 continue;
             }
-            match free(&self.locks, &look).await {
+            match free(locks, look).await {
                 // Or somebody else has seen to it.
                 Ok(()) | Err(Failure::Conflict) => freed += 1,
                 Err(failure) => tracing::debug!(?failure, key = look.key, "a lock was not freed"),
             }
         }
-        Ok(freed)
+        let Some(last) = found.last().filter(|_| found.len() >= LOOKS_MAX) else {
+            return Ok(freed);
+        };
+        after = Some(last.key.clone());
     }
+}
 
-    /// The side grants of a collection that are like this: a bounded number.
-    pub(super) async fn looks_of(&self, place: &Place, like: Document) -> Result<Vec<Look>, Ended> {
-        let prefix = place.prefix();
-        let end = behind_all(&prefix).unwrap_or_default();
-        let keys = doc! { "_id": { "$gte": prefix, "$lt": end }, "grants.0": { "$exists": true } };
-        let of_it = doc! { "$match": { "$and": [keys, like] } };
-        let looks = self.locks.looks(vec![of_it, doc! { "$limit": LOOKS_MAX }]).await;
-        looks.map_err(|failure| Ended::Store(self.told(failure)))
+/// Finds the side grants whose keys begin so, behind one of them.
+fn page(prefix: &str, after: Option<&str>, like: Document) -> Vec<Document> {
+    let mut keys = doc! { "$gte": prefix, "$lt": behind_all(prefix).unwrap_or_default() };
+    if let Some(after) = after {
+        keys.insert("$gt", after);
     }
+    let held = doc! { "_id": keys, "grants.0": { "$exists": true } };
+    let limit = i64::try_from(LOOKS_MAX).unwrap_or(i64::MAX);
+    vec![
+        doc! { "$match": { "$and": [held, like] } },
+        doc! { "$sort": { "_id": 1 } },
+        doc! { "$limit": limit },
+    ]
+}
+
+/// Whether the grant of who has locked a document has run out, so that it is locked no more.
+pub(super) fn has_run_out(seen: &Look, document: &RawDocument) -> Result<bool, StoreError> {
+    let mut stored = seen.document.iter().flat_map(|lock| &lock.grants);
+    let Some(grant) = stored.find(|grant| grant.has_locked(document)) else { return Ok(false) };
+    let standing = Standing::new(seen)?;
+    Ok(standing.document().grants.iter().all(|it| it.token != grant.token))
 }
 
 /// Ends what has run out of a side grant, and unlocks the document if it is locked by that still.
@@ -85,7 +112,7 @@ pub(crate) async fn free(locks: &Locks, look: &Look) -> Result<(), Failure> {
     let standing = Standing::new(look)?;
     let left = &standing.document().grants;
     let gone = stored.filter(|grant| left.iter().all(|it| it.token != grant.token));
-    let gone: Vec<&str> = gone.map(|grant| &*grant.holder).collect();
+    let gone: Vec<&StoredGrant> = gone.collect();
     if !standing.has_changed() {
         return Ok(());
     }
@@ -93,8 +120,9 @@ pub(crate) async fn free(locks: &Locks, look: &Look) -> Result<(), Failure> {
         .ok_or_else(|| damaged(format_args!("{:?} is no key of a document", look.key)))?;
     let mut session = locks.begin().await?;
     let freed = async {
-        for holder in gone {
-            unlock(locks, &mut session, &place, locked_by(&id, holder)).await?;
+        for grant in gone {
+            let locked = locked_by(&id, &grant.holder, grant.lock_time);
+            unlock(locks, &mut session, &place, locked).await?;
         }
         locks.change_in(&mut session, look, None, |_| Ok(Outcome::Ended)).await.map(drop)
     };
@@ -123,6 +151,6 @@ async fn unlock(
 }
 
 /// How many side grants are looked at in one round trip.
-const LOOKS_MAX: i64 = 1_000;
+const LOOKS_MAX: usize = 1_000;
 /// Of how many collections it is remembered when they were swept.
 const PLACES_MAX: usize = 1_000;

@@ -1,9 +1,10 @@
 //! The keys of side grants, which no user can name: `"\0document/<database>.<collection>/<_id as Extended JSON>"`.
 
-use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
+use bson::{Bson, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use lockcore::Key;
 use lockstore::{DocumentError, ErrorCode, Refusal};
 
+use super::transaction::simple;
 use crate::locks::OWN_KEYS;
 
 /// A collection of documents.
@@ -59,24 +60,71 @@ pub(crate) fn is_side_key(key: &str) -> bool {
     key.starts_with(OWN_KEYS)
 }
 
-/// The database, and the command there, that finds the document of a key if `holder` has locked it; `None` if it is no key of one.
-pub(crate) fn finding_locked(key: &str, holder: &str) -> Option<(String, RawDocumentBuf)> {
-    let (Place { database, collection }, id) = Place::of(key)?;
-    let command = rawdoc! {
-        "find": collection,
-        "filter": locked_by(&id, holder),
-        "collation": super::transaction::simple(),
-        "projection": { "_id": 1 },
-        "limit": 1,
-        "singleBatch": true,
-    };
-    Some((database, command))
+/// The document of a key, as somebody has locked it.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    place: Place,
+    filter: RawDocumentBuf,
+    by_id: RawDocumentBuf,
 }
 
-/// Finds the document that has this `_id`, and is locked so. The collection may compare strings in its own way: here they are what they are.
-pub(super) fn locked_by(id: &Bson, lock_id: &str) -> RawDocumentBuf {
+impl Locked {
+    /// `None` if the key is not one of a document.
+    pub(crate) fn of(key: &str, holder: &str, lock_time: Option<DateTime>) -> Option<Self> {
+        let (place, id) = Place::of(key)?;
+        Some(Self { place, filter: locked_by(&id, holder, lock_time), by_id: by_id(&id) })
+    }
+
+    /// Where the commands are run.
+    pub(crate) fn database(&self) -> &str {
+        &self.place.database
+    }
+
+    /// `find`.
+    pub(crate) fn find(&self) -> RawDocumentBuf {
+        rawdoc! {
+            "find": self.place.collection.as_str(),
+            "filter": self.filter.clone(),
+            "collation": simple(),
+            "projection": { "_id": 1 },
+            "limit": 1,
+            "singleBatch": true,
+        }
+    }
+
+    /// An update that changes it, if it is locked so.
+    pub(crate) fn unlock(&self) -> RawDocumentBuf {
+        let update = rawdoc! { "$set": { "lock_id": null } };
+        self.update([rawdoc! { "q": self.filter.clone(), "u": update, "collation": simple() }])
+    }
+
+    /// An update that changes it and changes it back, whoever has locked it.
+    pub(crate) fn touch(&self) -> RawDocumentBuf {
+        let touched = rawdoc! { "lock_touched": true };
+        self.update(
+            [rawdoc! { "$set": touched.clone() }, rawdoc! { "$unset": touched }].map(
+                |update| rawdoc! { "q": self.by_id.clone(), "u": update, "collation": simple() },
+            ),
+        )
+    }
+
+    fn update<const N: usize>(&self, statements: [RawDocumentBuf; N]) -> RawDocumentBuf {
+        let mut updates = RawArrayBuf::new();
+        for statement in statements {
+            updates.push(statement);
+        }
+        rawdoc! { "update": self.place.collection.as_str(), "updates": updates }
+    }
+}
+
+/// Finds the document that has this `_id`, and is locked so, since `lock_time` if that is known. The collection may compare strings in its own way:
+/// here they are what they are.
+pub(super) fn locked_by(id: &Bson, lock_id: &str, lock_time: Option<DateTime>) -> RawDocumentBuf {
     let mut filter = by_id(id);
-    filter.append(bson::cstr!("lock_id"), rawdoc! { "$eq": lock_id });
+    filter.append(cstr!("lock_id"), rawdoc! { "$eq": lock_id });
+    if let Some(time) = lock_time {
+        filter.append(cstr!("lock_time"), rawdoc! { "$eq": time });
+    }
     filter
 }
 
@@ -95,7 +143,7 @@ fn no_key(error: &dyn std::fmt::Display) -> DocumentError {
 mod tests {
     use super::*;
     use bson::oid::ObjectId;
-    use bson::{DateTime, Uuid, doc};
+    use bson::{Uuid, doc};
 
     #[test]
     fn the_key_of_a_document_tells_which_it_is() {

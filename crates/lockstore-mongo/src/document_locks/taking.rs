@@ -2,6 +2,7 @@
 
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
 use lockcore::{Acquire, Command, Granted, Holder, Key, Mode, Outcome, Refusal, Wait};
+use lockstore::remote::serving;
 use lockstore::remote::serving::document_locks::{
     Finding, HeldDocument, LockDocument, Meeting, Mode as Wants, locked,
 };
@@ -10,12 +11,13 @@ use mongodb::ClientSession;
 use std::time::Duration;
 
 use super::DocumentLocks;
+use super::run_out::has_run_out;
 use super::side_grant::Place;
 use super::transaction::{Ended, add, alone, find, modify, narrowed, of_lock, refused};
 use super::update::{self, Update};
-use crate::documents::Failed;
+use crate::documents::{Failed, Limit};
 use crate::failure::damaged;
-use crate::locks::{Look, Standing, number_of};
+use crate::locks::{GivenUp, Look, Standing, number_of};
 use crate::time::date;
 
 /// What a look has come to.
@@ -62,25 +64,37 @@ enum Tried {
 
 impl DocumentLocks {
     /// Looks, again after conflicts.
-    pub(super) async fn look(&self, place: &Place, wanted: &LockDocument) -> Result<Looked, Ended> {
-        let limit = self.documents.patient();
+    pub(super) async fn look(
+        &self,
+        place: &Place,
+        wanted: &LockDocument,
+        limit: Limit,
+        given_up: &GivenUp,
+    ) -> Result<Looked, Ended> {
         let (mut tries, request) = (limit.tries(), Uuid::new());
         let (mut passed_over, mut is_easy, mut has_swept) = (Vec::new(), true, false);
         loop {
+            if given_up.is_closing() {
+                return Err(StoreError::Closed.into());
+            }
             let had_passed = !passed_over.is_empty();
             let mut session = self.documents.session(limit).await?;
             let passed = &mut passed_over;
             let one = Try { place, wanted, request, is_easy, passed_over: passed };
-            let failed = match self.try_look(&mut session, one).await {
+            let looked = limit.bound(self.try_look(&mut session, one)).await;
+            let looked = looked.unwrap_or_else(|| {
+                Err(Failed::Store(self.documents.unreachable("no reply in time")))
+            });
+            let failed = match looked {
                 Ok(Tried::Taken(taken)) => {
                     let asked = rawdoc! { "lockDocument": place.collection.as_str() };
-                    match self.documents.commit(&mut session, limit, &asked).await {
-                        Ok(()) => return Ok(Looked::Locked(Box::new(taken.held))),
+                    match self.commit(&mut session, wanted, &taken, limit, &asked).await {
+                        Ok(()) => return self.bound_to_life(wanted, *taken).await,
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
                             if !self.is_granted(&taken.key, request).await {
                                 return Err(error.into());
                             }
-                            return Ok(Looked::Locked(Box::new(taken.held)));
+                            return self.bound_to_life(wanted, *taken).await;
                         }
                         Err(failed) => failed,
                     }
@@ -118,6 +132,38 @@ impl DocumentLocks {
         }
     }
 
+    /// What is locked, if its session lives still.
+    async fn bound_to_life(&self, wanted: &LockDocument, taken: Taken) -> Result<Looked, Ended> {
+        let Taken { held, key } = taken;
+        let Some(session) = wanted.session else { return Ok(Looked::Locked(Box::new(held))) };
+        match self.locks.outlives(session, &key).await {
+            Ok(true) => Ok(Looked::Locked(Box::new(held))),
+            Ok(false) => {
+                let ended = locked(&wanted.lock_id, Err(LockDocumentError::SessionEnded));
+                Err(Ended::Refused(ended))
+            }
+            // It is locked for now.
+            Err(_) => Err(StoreError::OutcomeUnknown { what: "locking a document".into() }.into()),
+        }
+    }
+
+    /// Commits what a look has taken.
+    async fn commit(
+        &self,
+        session: &mut ClientSession,
+        wanted: &LockDocument,
+        taken: &Taken,
+        limit: Limit,
+        asked: &RawDocument,
+    ) -> Result<(), Failed> {
+        let is_over = |fence: &&Fence| fence.key() == &taken.key && **fence != taken.held.fence;
+        if let Some(fence) = wanted.fences.iter().find(is_over) {
+            self.abort(session).await;
+            return Err(refused(&serving::lock_lost(fence, None)));
+        }
+        self.documents.commit_relying(session, &wanted.fences, &[&taken.key], limit, asked).await
+    }
+
     async fn try_look(&self, session: &mut ClientSession, one: Try<'_>) -> Result<Tried, Failed> {
         let wanted = one.wanted;
         self.documents.begin(session).await?;
@@ -125,7 +171,6 @@ impl DocumentLocks {
             return self.try_found(session, one).await;
         }
         // The first that is found is the one that is locked, whatever it is.
-        self.documents.touch(&wanted.fences, session).await?;
         let finding = wanted.finding.clone();
         self.take(session, &one, &finding, None).await
     }
@@ -158,7 +203,6 @@ impl DocumentLocks {
             }
             look = Some(seen);
         }
-        self.documents.touch(&wanted.fences, session).await?;
         if meeting == Meeting::Own {
             let seen = look.ok_or_else(|| Failed::conflict("a lock has changed"))?;
             return self.rejoin(session, &one, &found, &seen).await;
@@ -194,7 +238,7 @@ impl DocumentLocks {
             return Ok(Tried::Nothing);
         };
         let key = place.key(&document).map_err(|error| refused(&error))?;
-        let grant = self.grant(session, one, &key, look).await?;
+        let grant = self.grant(session, one, &key, lock_time(&document), look).await?;
         let document = self.show(session, one, document, &grant).await?;
         one.taken(key, document, grant)
     }
@@ -212,7 +256,9 @@ impl DocumentLocks {
         let acquire = acquire(wanted, &key);
         let decide = |standing: &mut Standing| {
             end_others(standing, Some(&wanted.lock_id), request)?;
-            standing.execute(&Command::Acquire(acquire.clone()), request)
+            let outcome = standing.execute(&Command::Acquire(acquire.clone()), request);
+            standing.locked_at(request, lock_time(found));
+            outcome
         };
         let grant = self.decided(session, wanted, seen, decide).await?;
         let mut set = RawDocumentBuf::new();
@@ -237,12 +283,14 @@ impl DocumentLocks {
         session: &mut ClientSession,
         one: &Try<'_>,
         key: &Key,
+        lock_time: Option<DateTime>,
         look: Option<Look>,
     ) -> Result<NewGrant, Failed> {
         let Try { wanted, request, .. } = *one;
         let acquire = acquire(wanted, key);
         if one.is_easy && look.is_none() && wanted.session.is_none() {
-            let granted = self.locks.acquire_at_once_in(session, &acquire, request).await;
+            let granted =
+                self.locks.acquire_at_once_in(session, &acquire, request, lock_time).await;
             let (granted, moment) = granted.map_err(of_lock)?;
             let expires_at = granted.lease.map(|lease| date(lease.expires_at));
             return Ok(NewGrant { granted: moment.granted(granted), expires_at });
@@ -253,7 +301,9 @@ impl DocumentLocks {
         };
         let decide = |standing: &mut Standing| {
             end_others(standing, None, request)?;
-            standing.execute(&Command::Acquire(acquire.clone()), request)
+            let outcome = standing.execute(&Command::Acquire(acquire.clone()), request);
+            standing.locked_at(request, lock_time);
+            outcome
         };
         self.decided(session, wanted, &look, decide).await
     }
@@ -345,17 +395,6 @@ impl Try<'_> {
     }
 }
 
-/// Whether the grant of who has locked a document has run out, so that it is locked no more.
-fn has_run_out(seen: &Look, document: &RawDocument) -> Result<bool, StoreError> {
-    let Ok(lock_id) = document.get_str("lock_id") else { return Ok(false) };
-    let stored = seen.document.iter().flat_map(|lock| &lock.grants);
-    if !stored.into_iter().any(|grant| grant.holder == lock_id) {
-        return Ok(false);
-    }
-    let standing = Standing::new(seen)?;
-    Ok(standing.document().grants.iter().all(|grant| grant.holder != lock_id))
-}
-
 /// Ends the grants of all but `holder`: their document is not locked by them.
 fn end_others(
     standing: &mut Standing,
@@ -405,6 +444,11 @@ fn limit_time(command: &mut RawDocumentBuf, wanted: &LockDocument) {
 /// A value of a document; null if there is none.
 fn value(document: &RawDocument, name: &str) -> RawBson {
     document.get(name).ok().flatten().map_or(RawBson::Null, RawBson::from)
+}
+
+/// Since when a document is locked, as it says itself.
+fn lock_time(document: &RawDocument) -> Option<DateTime> {
+    document.get_datetime("lock_time").ok()
 }
 
 /// How many documents are passed over at most because others are locking them just now.

@@ -46,6 +46,7 @@ impl DocumentLocks {
             if tries.pause().await {
                 return Ok(());
             }
+            return Err(Ended::Store(self.documents.unreachable(&why)));
         }
         Err(match failed {
             Failed::Reply(reply) => Ended::Refused(reply),
@@ -94,15 +95,6 @@ impl DocumentLocks {
             return Err(Ended::Refused(reply));
         }
         Ok(first_of(&reply))
-    }
-
-    /// What went wrong with a look at a lock.
-    pub(super) fn told(&self, failure: Failure) -> StoreError {
-        match of_lock(failure) {
-            Failed::Store(error) => error,
-            Failed::Lost(why) => self.documents.unreachable(&why),
-            Failed::Reply(_) => self.documents.unreachable("others have changed the same lock"),
-        }
     }
 }
 

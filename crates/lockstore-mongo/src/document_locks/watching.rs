@@ -1,21 +1,22 @@
 //! Being told of changes of documents: one change stream a collection, while somebody of this process waits there.
 //!
-//! Those who wait stand in a line. What happens wakes the first; when that one has looked, the second, and so on: so they look again in the
-//! order in which they have come. That order is each process's own.
+//! What happens wakes those to whom it can matter: a change of the document that they wait for, or one that [may put another in its
+//! place](super::wants). Of those who wait for the same document the first looks; when that one has looked, the second, and so on: so they look
+//! again in the order in which they have come. That order is each process's own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bson::{RawDocumentBuf, doc};
+use bson::{Bson, RawDocumentBuf};
 use futures_util::StreamExt;
 use mongodb::Client;
-use mongodb::change_stream::event::ChangeStreamEvent;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::side_grant::Place;
+use super::wants::{Changed, Wants};
 use crate::locks::GivenUp;
 
 /// The lines, by collection.
@@ -39,12 +40,22 @@ struct Line {
 struct State {
     /// How often something has happened.
     happened: u64,
-    /// Up to what each has looked, by the numbers in which they came.
-    looked: BTreeMap<u64, u64>,
+    /// By the numbers in which they came.
+    waiters: BTreeMap<u64, Waiter>,
     next: u64,
     /// Whether the stream is open: nothing happens that it does not tell.
     is_live: bool,
     follower: Option<JoinHandle<()>>,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Waiter {
+    wants: Wants,
+    /// The last that has happened and matters to it.
+    told: u64,
+    /// Up to what it has looked.
+    looked: u64,
 }
 
 /// A place in a line. Dropping it leaves the line.
@@ -64,7 +75,7 @@ impl Watching {
     }
 
     /// Stands at the end of a collection's line. To be called on the driver's threads.
-    pub(super) fn join(&self, place: &Place) -> Turn {
+    pub(super) fn join(&self, place: &Place, wants: Wants) -> Turn {
         let mut lines = lock(&self.lines);
         let line = Arc::clone(lines.entry(place.clone()).or_default());
         let mut state = lock(&line.state);
@@ -74,10 +85,15 @@ impl Watching {
         }
         let (number, looks_at) = (state.next, state.happened);
         state.next += 1;
-        state.looked.insert(number, looks_at);
+        state.waiters.insert(number, Waiter { wants, told: looks_at, looked: looks_at });
         drop(state);
         drop(lines);
         Turn { number, looks_at, place: place.clone(), line, lines: Arc::clone(&self.lines) }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.lines).values().map(|line| lock(&line.state).waiters.len()).sum()
     }
 }
 
@@ -97,24 +113,33 @@ impl Turn {
         lock(&self.line.state).is_live
     }
 
-    /// Says that the last look is over, and waits until it is this one's turn to look again, for `at_most`, or until the caller gives up.
-    pub(super) async fn news(&mut self, at_most: Duration, given_up: &mut GivenUp) {
-        lock(&self.line.state).looked.insert(self.number, self.looks_at);
+    /// Says that the last look is over, which has found this document in the way, and waits until it is this one's turn to look again, for
+    /// `at_most`, or until the caller gives up.
+    pub(super) async fn news(
+        &mut self,
+        in_the_way: Option<Bson>,
+        at_most: Duration,
+        given_up: &mut GivenUp,
+    ) {
+        if let Some(waiter) = lock(&self.line.state).waiters.get_mut(&self.number) {
+            waiter.wants.wait_for(in_the_way);
+            waiter.looked = self.looks_at;
+        }
         self.line.moved.notify_waiters();
         let mut over = pin!(tokio::time::sleep(at_most));
         loop {
             let mut moved = pin!(self.line.moved.notified());
             moved.as_mut().enable();
-            if let Some(up_to) = lock(&self.line.state).worth_a_look(self.number) {
-                self.looks_at = up_to;
-                return;
+            if lock(&self.line.state).is_worth_a_look(self.number) {
+                break;
             }
             tokio::select! {
                 () = moved => {}
-                () = given_up.given_up() => return,
-                () = &mut over => return,
+                () = given_up.given_up() => break,
+                () = &mut over => break,
             }
         }
+        self.looks_at = lock(&self.line.state).happened;
     }
 }
 
@@ -122,8 +147,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut lines = lock(&self.lines);
         let mut state = lock(&self.line.state);
-        state.looked.remove(&self.number);
-        if state.looked.is_empty() {
+        state.waiters.remove(&self.number);
+        if state.waiters.is_empty() {
             if let Some(follower) = state.follower.take() {
                 follower.abort();
             }
@@ -137,25 +162,43 @@ impl Drop for Turn {
 }
 
 impl State {
-    /// Up to what one may look now, if that is more than it has: what all who came before have looked at.
-    fn worth_a_look(&self, number: u64) -> Option<u64> {
-        let before = self.looked.range(..number).map(|(_, looked)| *looked);
-        let up_to = before.min().unwrap_or(self.happened);
-        let looked = self.looked.get(&number)?;
-        (up_to > *looked).then_some(up_to)
+    /// Whether something has happened that one has not looked at, nor is to be looked at first by another who waits for the same.
+    fn is_worth_a_look(&self, number: u64) -> bool {
+        let Some(waiter) = self.waiters.get(&number) else { return false };
+        let comes_first =
+            |before: &Waiter| before.is_to_look() && before.wants.is_for_the_same(&waiter.wants);
+        waiter.is_to_look() && !self.waiters.range(..number).any(|(_, before)| comes_first(before))
+    }
+
+    /// Tells those of it to whom it matters. Whether there are any.
+    fn happens(&mut self, matters: impl Fn(&Wants) -> bool) -> bool {
+        self.happened += 1;
+        let mut any = false;
+        for waiter in self.waiters.values_mut().filter(|waiter| matters(&waiter.wants)) {
+            waiter.told = self.happened;
+            any = true;
+        }
+        any
+    }
+}
+
+impl Waiter {
+    fn is_to_look(&self) -> bool {
+        self.told > self.looked
     }
 }
 
 impl Line {
-    fn happens(&self) {
-        lock(&self.state).happened += 1;
-        self.moved.notify_waiters();
+    fn happens(&self, matters: impl Fn(&Wants) -> bool) {
+        if lock(&self.state).happens(matters) {
+            self.moved.notify_waiters();
+        }
     }
 
     fn is_live(&self, is_live: bool) {
         lock(&self.state).is_live = is_live;
         // What happened before this was not told.
-        self.happens();
+        self.happens(|_| true);
     }
 }
 
@@ -164,18 +207,18 @@ async fn follow(client: Client, place: Place, line: Arc<Line>) {
     let Place { database, collection } = place;
     let collection = client.database(&database).collection::<RawDocumentBuf>(&collection);
     loop {
-        // That something has happened is all that is to be told.
-        let opened = collection.watch().pipeline([doc! { "$project": { "operationType": 1 } }]);
-        match opened.await {
+        match collection.watch().pipeline(Changed::pipeline()).await {
             Ok(stream) => {
-                let mut stream = stream.with_type::<ChangeStreamEvent<RawDocumentBuf>>();
+                let mut stream = stream.with_type::<Changed>();
                 line.is_live(true);
                 while let Some(event) = stream.next().await {
-                    if let Err(error) = event {
-                        tracing::debug!(%error, "the change stream of a collection has ended");
-                        break;
+                    match event {
+                        Ok(changed) => line.happens(|wants| wants.matters(&changed)),
+                        Err(error) => {
+                            tracing::debug!(%error, "the change stream of a collection has ended");
+                            break;
+                        }
                     }
-                    line.happens();
                 }
                 line.is_live(false);
             }
@@ -196,17 +239,44 @@ const OPEN_AGAIN: Duration = Duration::from_millis(200);
 mod tests {
     use super::*;
 
+    fn waiting(of: &[(u64, i32, u64)], happened: u64) -> State {
+        let waiters = of.iter().map(|&(number, id, looked)| {
+            let mut wants = Wants::default();
+            wants.wait_for(Some(id.into()));
+            (number, Waiter { wants, told: looked, looked })
+        });
+        State { happened, waiters: waiters.collect(), ..State::default() }
+    }
+
+    fn to_look(state: &State) -> Vec<u64> {
+        state.waiters.keys().copied().filter(|number| state.is_worth_a_look(*number)).collect()
+    }
+
     #[test]
-    fn who_came_first_looks_first_and_nobody_looks_twice_at_the_same() {
-        let mut state =
-            State { happened: 3, looked: BTreeMap::from([(4, 2), (7, 2)]), ..State::default() };
-        assert_eq!((state.worth_a_look(4), state.worth_a_look(7)), (Some(3), None));
-        state.looked.insert(4, 3);
-        assert_eq!((state.worth_a_look(4), state.worth_a_look(7)), (None, Some(3)));
-        state.happened = 9;
-        // However much happens, who comes behind has its turn.
-        assert_eq!((state.worth_a_look(4), state.worth_a_look(7)), (Some(9), Some(3)));
-        state.looked.remove(&4);
-        assert_eq!(state.worth_a_look(7), Some(9));
+    fn of_those_who_wait_for_the_same_document_who_came_first_looks_first() {
+        let mut state = waiting(&[(4, 1, 2), (5, 2, 2), (7, 1, 2)], 2);
+        assert_eq!(to_look(&state), [0; 0]);
+        assert!(state.happens(|_| true));
+        assert_eq!(to_look(&state), [4, 5]);
+        state.waiters.get_mut(&4).unwrap().looked = 3;
+        assert_eq!(to_look(&state), [5, 7]);
+        // Who leaves holds nobody up.
+        state.happens(|_| true);
+        assert_eq!(to_look(&state), [4, 5]);
+        state.waiters.remove(&4);
+        assert_eq!(to_look(&state), [5, 7]);
+    }
+
+    #[test]
+    fn nobody_looks_at_what_does_not_matter_to_it() {
+        let mut state = waiting(&[(4, 1, 2), (5, 2, 2)], 2);
+        let of_two = |wants: &Wants| {
+            let mut two = Wants::default();
+            two.wait_for(Some(2.into()));
+            wants.is_for_the_same(&two)
+        };
+        assert!(state.happens(of_two));
+        assert_eq!(to_look(&state), [5]);
+        assert!(!state.happens(|_| false));
     }
 }

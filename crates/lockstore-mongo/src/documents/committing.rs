@@ -93,37 +93,35 @@ impl Documents {
             }
         };
         it.phase = Phase::Committing(serving::committed(&outcomes));
-        self.finish(it, part).await
+        let changed: Vec<_> = work.locks.iter().filter_map(LockCall::key).collect();
+        let (session, limit) = (&mut it.session, part.limit);
+        let committed = self.commit_relying(session, &work.fences, &changed, limit, part.command);
+        let committed = committed.await;
+        finished(it, part, committed)
     }
 
-    /// Asks for the commit, for the first time, or again after nobody knew what had become of it.
+    /// Asks for the commit again, after nobody knew what had become of it. What it relies on is held for as long as it can be done.
     pub(super) async fn finish(
         &self,
         it: &mut Named,
         part: &Part<'_>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let Phase::Committing(reply) = &it.phase else { return Ok(aborted(part.number)) };
-        let reply = reply.clone();
-        match self.commit(&mut it.session, part.limit, part.command).await {
-            Ok(()) => {
-                it.phase = Phase::Committed(reply.clone());
-                Ok(reply)
-            }
-            Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => Err(error),
-            Err(failed) => {
-                it.phase = Phase::Over(aborted(part.number));
-                failed.reply()
-            }
-        }
+        let committed = self.commit(&mut it.session, part.limit, part.command).await;
+        finished(it, part, committed)
     }
 
-    /// Does in a transaction what its commit is to do to locks, after it has made sure of what it relies on.
+    /// Does in a transaction what its commit is to do to locks, after it has made sure that it began under what it relies on.
     async fn change_locks(
         &self,
         session: &mut ClientSession,
         work: &Work,
     ) -> Result<Vec<Outcome>, Failed> {
-        self.touch(&work.fences, session).await?;
+        self.check_beginning(session, &work.fences).await?;
+        let is_changed =
+            |fence: &&Fence| work.locks.iter().any(|call| call.key() == Some(fence.key()));
+        for fence in work.fences.iter().filter(is_changed) {
+            self.touch(session, fence).await?;
+        }
         let mut outcomes = Vec::with_capacity(work.locks.len());
         for call in &work.locks {
             match self.locks.apply(session, call).await.map_err(Failed::Store)? {
@@ -136,5 +134,26 @@ impl Documents {
             }
         }
         Ok(outcomes)
+    }
+}
+
+/// What a commit has come to.
+fn finished(
+    it: &mut Named,
+    part: &Part<'_>,
+    committed: Result<(), Failed>,
+) -> Result<RawDocumentBuf, StoreError> {
+    let Phase::Committing(reply) = &it.phase else { return Ok(aborted(part.number)) };
+    let reply = reply.clone();
+    match committed {
+        Ok(()) => {
+            it.phase = Phase::Committed(reply.clone());
+            Ok(reply)
+        }
+        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => Err(error),
+        Err(failed) => {
+            it.phase = Phase::Over(aborted(part.number));
+            failed.reply()
+        }
     }
 }

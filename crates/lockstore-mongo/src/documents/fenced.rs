@@ -169,7 +169,7 @@ impl Documents {
         if !IN_TRANSACTIONS.contains(&name_of(command)) {
             return self.run_behind(database, command, fences, limit).await;
         }
-        let done = self.relying(database, Some(command), fences, command, limit).await?;
+        let done = self.relying(database, command, fences, limit).await?;
         let refused = match done {
             Ok(reply) => return Ok(reply),
             Err(refused) => refused,
@@ -198,8 +198,11 @@ impl Documents {
     ) -> Result<RawDocumentBuf, StoreError> {
         let (again, mut tries) = (Again::of(command), limit.tries());
         loop {
-            if let Err(refused) = self.relying(database, None, fences, command, limit).await? {
-                return Ok(refused);
+            match self.check_grants(fences, limit).await {
+                Ok(()) => {}
+                Err(Failed::Reply(refused)) => return Ok(refused),
+                Err(Failed::Lost(why)) => return Err(self.unreachable(&why)),
+                Err(Failed::Store(error)) => return Err(error),
             }
             let sent = self.send(database, command, again, None, limit.once()).await;
             let failed = match sent {
@@ -240,14 +243,13 @@ impl Documents {
         Ok(merged.finish())
     }
 
-    /// Runs a command, if there is one, in a transaction that relies on grants, again after conflicts; gives its reply, or the one that tells
-    /// why nothing was done.
+    /// Runs a command in a transaction that relies on grants, again after conflicts; gives its reply, or the one that tells why nothing was
+    /// done.
     async fn relying(
         &self,
         database: &str,
-        command: Option<&RawDocument>,
+        command: &RawDocument,
         fences: &[Fence],
-        what_for: &RawDocument,
         limit: Limit,
     ) -> Result<Result<RawDocumentBuf, RawDocumentBuf>, StoreError> {
         let mut tries = limit.tries();
@@ -255,22 +257,26 @@ impl Documents {
             let mut session = self.session(limit).await?;
             let run = async {
                 self.begin(&mut session).await?;
-                self.touch(fences, &mut session).await?;
-                let reply = match command {
-                    Some(command) => self.run_in(&mut session, database, command).await?,
-                    None => RawDocumentBuf::new(),
-                };
-                Ok(reply)
+                self.run_in(&mut session, database, command).await
             };
             let Some(ran) = limit.bound(run).await else {
                 // Nothing is committed; the driver aborts what it drops.
                 return Err(self.unreachable("no reply in time"));
             };
-            let ended = match ran {
-                Ok(reply) => match self.commit(&mut session, limit, what_for).await {
-                    Ok(()) => return Ok(Ok(reply)),
-                    Err(failed) => failed,
-                },
+            let committed = match ran {
+                Ok(reply) => {
+                    let relying =
+                        self.commit_relying(&mut session, fences, &[], limit, command).await;
+                    relying.map(|()| reply)
+                }
+                // What cannot be done is told to those who may do it.
+                Err(failed) if failed.transient().is_none() => {
+                    self.check_grants(fences, limit).await.and(Err(failed))
+                }
+                Err(failed) => Err(failed),
+            };
+            let ended = match committed {
+                Ok(reply) => return Ok(Ok(reply)),
                 Err(failed) => failed,
             };
             let why = ended.transient();
@@ -280,7 +286,7 @@ impl Documents {
                 Failed::Store(error) => Err(error),
             };
             let Some(why) = why else { return told };
-            tracing::debug!(command = name_of(what_for), %why, "run again");
+            tracing::debug!(command = name_of(command), %why, "run again");
             if !tries.pause().await {
                 return told;
             }

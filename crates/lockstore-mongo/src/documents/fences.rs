@@ -1,91 +1,135 @@
 //! What writes rely on.
 //!
-//! A grant is relied on by *touching* the document of its lock in the transaction of the write: that is a change, so whoever changes the lock
-//! meanwhile and this transaction cannot both be committed, which reading would allow. Of a document's lock, the document is read as well: whoever
-//! locks by plain updates knows of no fences, and is not held up.
+//! A grant that a transaction relies on is [held](super::hold) while that is committed. What is looked at and changed for that, to no effect, is
+//! here: the document of the lock, the session that the grant is bound to, and if it is the lock of a document, that document.
 
 use bson::oid::ObjectId;
 use bson::{DateTime, RawDocument, RawDocumentBuf, rawdoc};
-use lockcore::{Holder, Mode, Token};
+use lockstore::Fence;
 use lockstore::remote::serving;
-use lockstore::{Fence, HeldBy};
 use mongodb::ClientSession;
-use std::time::Duration;
 
 use super::Documents;
-use super::body::{has_succeeded, number};
+use super::body::number;
 use super::fenced::Failed;
-use crate::document_locks::{finding_locked, first_of};
-use crate::locks::LOCKS;
+use super::lock_transitions::Stands;
+use crate::document_locks::{Locked, first_of};
+use crate::locks::{LOCKS, SESSIONS};
+
+/// Whether a grant can be relied on, as a transaction sees it.
+pub(super) enum Checked {
+    There,
+    /// There is no such grant, or its session is over.
+    Gone,
+    /// The document of its lock is not locked by it.
+    Unlocked,
+    /// Somebody is changing that document: perhaps the transaction that relies on it.
+    Busy(Failed),
+}
+
+/// What becomes of the document of a document's lock.
+#[derive(Clone, Copy)]
+pub(super) enum Document {
+    /// It is changed, in a transaction that is never committed.
+    Change,
+    Read,
+}
 
 impl Documents {
-    /// Checks within a transaction that grants are there, and makes them stay until its commit.
-    pub(crate) async fn touch(
+    /// Checks a grant within a transaction, and changes the document of its lock to no effect: so nobody can end it before the transaction is over.
+    pub(super) async fn check(
         &self,
-        fences: &[Fence],
         session: &mut ClientSession,
+        fence: &Fence,
+        document: Document,
+    ) -> Result<Checked, Failed> {
+        let found = self.run_in(session, &self.options.database, &touching(fence)).await?;
+        let lock = found.get_document("value").ok();
+        let Some(grant) = lock.and_then(|lock| grant(lock, fence)) else {
+            return Ok(Checked::Gone);
+        };
+        if let Some(number) = number(grant, "session") {
+            let living = self.run_in(session, &self.options.database, &living(number)).await?;
+            if first_of(&living).is_none() {
+                return Ok(Checked::Gone);
+            }
+        }
+        let (key, holder) = (fence.key().as_str(), fence.holder().as_str());
+        let Some(locked) = Locked::of(key, holder, lock_time(grant)) else {
+            return Ok(Checked::There);
+        };
+        let is_locked = match document {
+            Document::Read => {
+                let found = self.run_in(session, locked.database(), &locked.find()).await?;
+                first_of(&found).is_some()
+            }
+            Document::Change => {
+                match self.run_in(session, locked.database(), &locked.unlock()).await {
+                    Ok(changed) => number(&changed, "n") == Some(1),
+                    Err(failed @ Failed::Reply(_)) if failed.transient().is_some() => {
+                        return Ok(Checked::Busy(failed));
+                    }
+                    Err(failed) => return Err(failed),
+                }
+            }
+        };
+        Ok(if is_locked { Checked::There } else { Checked::Unlocked })
+    }
+
+    /// Checks a grant within the very transaction that relies on it, because that changes the lock too.
+    pub(super) async fn touch(
+        &self,
+        session: &mut ClientSession,
+        fence: &Fence,
+    ) -> Result<(), Failed> {
+        self.touch_document(session, fence).await?;
+        match self.check(session, fence, Document::Read).await? {
+            Checked::There => Ok(()),
+            Checked::Unlocked => Err(lost(fence, None)),
+            Checked::Gone => Err(self.gone(fence).await?),
+            Checked::Busy(failed) => Err(failed),
+        }
+    }
+
+    /// Has a transaction change the document of a document's lock, and change it back: it is a conflict if anybody else has changed it since the
+    /// transaction began.
+    pub(super) async fn touch_document(
+        &self,
+        session: &mut ClientSession,
+        fence: &Fence,
+    ) -> Result<(), Failed> {
+        let (key, holder) = (fence.key().as_str(), fence.holder().as_str());
+        let Some(locked) = Locked::of(key, holder, None) else { return Ok(()) };
+        self.run_in(session, locked.database(), &locked.touch()).await.map(drop)
+    }
+
+    /// Makes sure that a transaction began under the grants that it relies on: what it has read since nobody else has changed.
+    pub(super) async fn check_beginning(
+        &self,
+        session: &mut ClientSession,
+        fences: &[Fence],
     ) -> Result<(), Failed> {
         for fence in fences {
-            let touched = self.run_in(session, &self.options.database, &touching(fence)).await;
-            let conflict = match touched {
-                Ok(touched) if number(&touched, "n") == Some(1) => {
-                    self.check_document(fence, session).await?;
-                    continue;
-                }
-                // The transaction began before the grant, or after its end.
-                Ok(_) => Failed::conflict("the lock has changed"),
-                Err(failed) if failed.transient().is_some() => failed,
-                Err(failed) => return Err(failed),
-            };
-            return Err(match self.look_at(fence).await? {
-                Found::There => conflict,
-                Found::Gone(now_held_by) => {
-                    let lost = serving::lock_lost(fence, now_held_by);
-                    Failed::Reply(serving::failed_in_transaction(&lost))
-                }
-            });
+            let found = self.run_in(session, &self.options.database, &looking(fence)).await?;
+            if first_of(&found).and_then(|lock| grant(&lock, fence).map(drop)).is_none() {
+                return Err(self.gone(fence).await?);
+            }
         }
         Ok(())
     }
 
-    /// The grant of a document's lock counts only while the document is locked by it.
-    async fn check_document(
-        &self,
-        fence: &Fence,
-        session: &mut ClientSession,
-    ) -> Result<(), Failed> {
-        let (key, holder) = (fence.key().as_str(), fence.holder().as_str());
-        let Some((database, command)) = finding_locked(key, holder) else { return Ok(()) };
-        let found = self.run_in(session, &database, &command).await?;
-        if first_of(&found).is_some() {
-            return Ok(());
-        }
-        let lost = serving::lock_lost(fence, None);
-        Err(Failed::Reply(serving::failed_in_transaction(&lost)))
-    }
-
-    /// Looks at a grant as it is now, outside of the transaction that relies on it.
-    async fn look_at(&self, fence: &Fence) -> Result<Found, Failed> {
-        let seen = self.run_raw(&self.options.database, looking(fence), None).await;
-        let seen = seen.map_err(|error| self.failed(&error))?;
-        if !has_succeeded(&seen) {
-            return Err(Failed::Reply(seen));
-        }
-        let grants = grants(&seen).unwrap_or_default();
-        let is_it = |by: &HeldBy| by.holder == *fence.holder() && by.token == fence.token();
-        Ok(if grants.iter().any(is_it) {
-            Found::There
-        } else {
-            Found::Gone(grants.into_iter().next())
+    /// What it means that a transaction does not see a grant.
+    pub(super) async fn gone(&self, fence: &Fence) -> Result<Failed, Failed> {
+        Ok(match self.locks.stands(fence).await.map_err(Failed::Store)? {
+            Stands::There => Failed::conflict("the lock has changed"),
+            Stands::Gone(now_held_by) => lost(fence, now_held_by.map(|by| *by)),
         })
     }
 }
 
-/// What has become of a grant.
-enum Found {
-    There,
-    /// Who holds the lock now; of several, the first.
-    Gone(Option<HeldBy>),
+/// The reply of what relies on a grant that is over.
+pub(super) fn lost(fence: &Fence, now_held_by: Option<lockstore::HeldBy>) -> Failed {
+    Failed::Reply(serving::failed_in_transaction(&serving::lock_lost(fence, now_held_by)))
 }
 
 /// Sets `touched` in the lock's document, if the grant is in it, and not over by the primary's time.
@@ -103,57 +147,48 @@ fn touching(fence: &Fence) -> RawDocumentBuf {
         "$map": { "input": "$grants", "as": "grant", "in": is_it },
     } };
     rawdoc! {
-        "update": LOCKS,
-        "updates": [{
-            "q": { "_id": key, "$expr": is_there },
-            "u": { "$set": { "touched": ObjectId::new() } },
-        }],
+        "findAndModify": LOCKS,
+        "query": { "_id": key, "$expr": is_there },
+        "update": { "$set": { "touched": ObjectId::new() } },
+        "fields": { "grants": 1 },
     }
 }
 
-/// Who holds the lock, and what time it is.
+/// Finds the grants of the lock.
 fn looking(fence: &Fence) -> RawDocumentBuf {
-    let key = fence.key().as_str();
     rawdoc! {
-        "aggregate": LOCKS,
-        "pipeline": [
-            { "$match": { "_id": key } },
-            { "$project": { "mode": 1, "grants": 1, "now": "$$NOW" } },
-        ],
-        "cursor": {},
-        "readConcern": { "level": "majority" },
+        "find": LOCKS,
+        "filter": { "_id": fence.key().as_str() },
+        "projection": { "grants": 1 },
+        "limit": 1,
+        "singleBatch": true,
     }
 }
 
-/// The grants of a lock that was looked at which are not over.
-fn grants(seen: &RawDocument) -> Option<Vec<HeldBy>> {
-    let batch = seen.get_document("cursor").ok()?.get_array("firstBatch").ok()?;
-    let lock = batch.into_iter().next()?.ok()?.as_document()?;
-    let now = lock.get_datetime("now").ok()?;
-    let mode = match lock.get_str("mode").ok()? {
-        "shared" => Mode::Shared,
-        _ => Mode::Exclusive,
-    };
+/// Finds a session if it lives.
+fn living(session: i64) -> RawDocumentBuf {
+    rawdoc! {
+        "find": SESSIONS,
+        "filter": { "_id": session, "closed": false, "$expr": { "$gt": ["$until", "$$NOW"] } },
+        "projection": { "_id": 1 },
+        "limit": 1,
+        "singleBatch": true,
+    }
+}
+
+/// The grant of a lock.
+fn grant<'l>(lock: &'l RawDocument, fence: &Fence) -> Option<&'l RawDocument> {
     let grants = lock.get_array("grants").ok()?.into_iter().flatten();
-    let grants = grants.filter_map(|grant| held_by(grant.as_document()?, mode, now));
-    Some(grants.collect())
+    let mut grants = grants.filter_map(bson::RawBsonRef::as_document);
+    grants.find(|grant| {
+        number(grant, "token") == Some(token(fence))
+            && grant.get_str("holder").is_ok_and(|it| it == fence.holder().as_str())
+    })
 }
 
-fn held_by(grant: &RawDocument, mode: Mode, now: DateTime) -> Option<HeldBy> {
-    let lease = grant.get_document("lease").ok();
-    let remaining = match lease.and_then(|lease| lease.get_datetime("expiresAt").ok()) {
-        Some(expires_at) => Some(left(expires_at, now)?),
-        None => None,
-    };
-    let token = u64::try_from(number(grant, "token")?).ok().and_then(Token::new)?;
-    let holder = Holder::new(grant.get_str("holder").ok()?).ok()?;
-    Some(HeldBy { mode, holder, token, remaining })
-}
-
-/// How long it is until then, if it is not over.
-fn left(until: DateTime, now: DateTime) -> Option<Duration> {
-    let millis = until.timestamp_millis() - now.timestamp_millis();
-    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+/// When the document of a document's lock was locked, as it says itself.
+fn lock_time(grant: &RawDocument) -> Option<DateTime> {
+    grant.get_datetime("lockTime").ok()
 }
 
 fn token(fence: &Fence) -> i64 {

@@ -42,7 +42,7 @@ impl Limit {
     }
 
     /// What `work` comes to; `None` when nobody waits for that any more. MongoDB, which knows the time too, answers before.
-    pub(super) async fn bound<T>(self, work: impl IntoFuture<Output = T>) -> Option<T> {
+    pub(crate) async fn bound<T>(self, work: impl IntoFuture<Output = T>) -> Option<T> {
         let work = work.into_future();
         match self.deadline.and_then(|deadline| deadline.checked_add(GRACE)) {
             Some(deadline) => timeout_at(deadline, work).await.ok(),

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use lockcore::{Outcome, Refusal};
-use lockstore::StoreError;
 use lockstore::remote::LockCall;
+use lockstore::{Fence, HeldBy, StoreError};
 use mongodb::ClientSession;
 
 /// What may come later.
@@ -23,6 +23,14 @@ pub(crate) enum Applied {
     Conflict(String),
 }
 
+/// Whether a grant stands.
+#[derive(Debug)]
+pub(crate) enum Stands {
+    There,
+    /// Who holds the lock now; of several, the first.
+    Gone(Option<Box<HeldBy>>),
+}
+
 /// Changes of locks within transactions of the driver.
 pub(crate) trait LockTransitions: Debug + Send + Sync {
     /// Looks whether a call that a commit is to make can be made as things stand, and gives it as the commit shall make it: a grant that is not
@@ -35,4 +43,7 @@ pub(crate) trait LockTransitions: Debug + Send + Sync {
         session: &'a mut ClientSession,
         call: &'a LockCall,
     ) -> Later<'a, Result<Applied, StoreError>>;
+
+    /// Whether a grant stands now. That it does not is so for good.
+    fn stands<'a>(&'a self, fence: &'a Fence) -> Later<'a, Result<Stands, StoreError>>;
 }

@@ -111,7 +111,10 @@ impl Documents {
     /// Aborts all that is open.
     pub(crate) async fn close(&self) {
         let open = std::mem::take(&mut *self.transactions.open());
-        abort_all(open.into_values()).await;
+        // What MongoDB is not told of ends there by itself.
+        if tokio::time::timeout(CLOSE_PATIENCE, abort_all(open.into_values())).await.is_err() {
+            tracing::warn!("a store is closed with transactions that were not aborted");
+        }
     }
 
     /// Runs a command of a transaction.
@@ -231,13 +234,14 @@ impl Part<'_> {
 }
 
 async fn abort_all(ended: impl IntoIterator<Item = Arc<Mutex<Named>>>) {
-    for named in ended {
+    let aborting = ended.into_iter().map(|named| async move {
         let mut named = named.lock().await;
         if let Phase::Open(_) = named.phase {
             let number = named.number;
             named.abort(aborted(number)).await;
         }
-    }
+    });
+    futures_util::future::join_all(aborting).await;
 }
 
 /// Ends a transaction that is open for longer than it may be.
@@ -280,6 +284,9 @@ const IN_TRANSACTIONS: [&str; 15] = [
     "lockRenew",
     "update",
 ];
+
+/// How long closing waits for transactions that are to be aborted, and for commits under way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many client sessions may be open at a time.
 const OPEN_MAX: usize = 10_000;

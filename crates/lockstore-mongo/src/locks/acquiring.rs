@@ -10,9 +10,11 @@ use lockstore::remote::LockAnswer;
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
-use super::lock_document::{Happened, StoredGrant};
-use super::standing::{Standing, number_of};
+use super::lock_document::StoredGrant;
+use super::log::Happened;
+use super::standing::Standing;
 use super::step::{Stands, Step, Taken};
+use super::stored::number_of;
 use super::watching::Watch;
 use crate::time::{Moment, date};
 
@@ -75,6 +77,10 @@ impl Locks {
                 None => Willing::Look,
                 Some(_) => Willing::Wait,
             };
+            if let Some(watch) = &watch {
+                // What is told from here on may be newer than what is seen.
+                watch.sees_to(None);
+            }
             let is_uncertain = attempts.uncertain;
             let step = Step::Acquire { acquiring: acquiring.clone(), willing, is_uncertain };
             let taken = match place.take() {
@@ -103,7 +109,9 @@ impl Locks {
                 Outcome::Granted(granted) if given_up.is_given_up() && !granted.rejoined => {
                     return self.give_back(&acquiring.wanted, granted, given_up).await;
                 }
-                Outcome::Granted(granted) if !self.is_bound_to_life(&acquiring.wanted).await? => {
+                Outcome::Granted(granted)
+                    if !self.is_bound_to_life(&acquiring.wanted, &mut attempts).await? =>
+                {
                     self.hand_on(&acquiring.wanted.key, &acquiring.wanted.holder, granted.token)
                         .await?;
                     return Ok(LockAnswer::Refused(Refusal::UnknownSession));
@@ -142,10 +150,22 @@ impl Locks {
         Ok(LockAnswer::Left(LeaveCause::Cancelled))
     }
 
-    /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again.
-    async fn is_bound_to_life(&self, wanted: &Acquire) -> Result<bool, StoreError> {
+    /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again. A process that was stopped
+    /// while it asked asks again.
+    async fn is_bound_to_life(
+        &self,
+        wanted: &Acquire,
+        attempts: &mut Attempts,
+    ) -> Result<bool, StoreError> {
         let Some(session) = wanted.session else { return Ok(true) };
-        self.read("looking at a session", || self.lives(number_of(session))).await
+        loop {
+            let lives = attempts.read(self, || self.lives(number_of(session))).await?;
+            match lives {
+                None => return Ok(false),
+                Some(until) if self.now() < until => return Ok(true),
+                Some(_) => {}
+            }
+        }
     }
 }
 
@@ -175,15 +195,9 @@ impl Acquiring {
             Err(Refusal::Held(_)) if willing == Willing::Wait => {}
             decided => return decided,
         }
-        let is_endless = self.wants_no_end();
-        let ttl = if is_endless { Ttl::new(self.waiter_ttl).ok() } else { self.wanted.ttl };
         let wait = Wait::Until(standing.now().saturating_add(self.waiter_ttl));
-        let queued = Acquire { wait, ttl, ..self.wanted.clone() };
-        let outcome = standing.execute(&Command::Acquire(queued), self.request)?;
-        if is_endless {
-            standing.wants_no_end();
-        }
-        Ok(outcome)
+        let queued = Acquire { wait, ttl: self.handed_for(), ..self.wanted.clone() };
+        standing.execute(&Command::Acquire(queued), self.request)
     }
 
     /// What it was granted already.
@@ -204,20 +218,26 @@ impl Acquiring {
         Some(Granted { token: grant.token, lease: grant.lease, rejoined })
     }
 
-    /// Whoever was handed a lock that is to have no end says so before it relies on it: else one that died while it waited would hold
-    /// it for ever.
+    /// Whoever was handed a lock that it is to hold for longer says so before it relies on it: else one that died while it waited would hold it for
+    /// all that time.
     fn claim(&self, standing: &mut Standing, granted: Granted) -> Result<Outcome, Refusal> {
-        if !self.wants_no_end() || granted.lease.is_none() {
+        let is_handed = granted.lease.map(|lease| lease.ttl) != self.wanted.ttl;
+        if !is_handed || self.handed_for() == self.wanted.ttl {
             return Ok(Outcome::Granted(granted));
         }
-        let endless = Acquire { wait: Wait::No, ..self.wanted.clone() };
-        standing.claim(&Command::Acquire(endless), self.request)?;
-        Ok(Outcome::Granted(Granted { lease: None, ..granted }))
+        let for_longer = Acquire { wait: Wait::No, ..self.wanted.clone() };
+        let lease = standing.claim(&Command::Acquire(for_longer), self.request)?;
+        Ok(Outcome::Granted(Granted { lease, ..granted }))
     }
 
-    /// Whether it would hold the lock for ever if its process died. With a session it ends with that.
-    fn wants_no_end(&self) -> bool {
-        self.wanted.ttl.is_none() && self.wanted.session.is_none()
+    /// For how long the lock is handed to it. What is bound to a session ends with that.
+    fn handed_for(&self) -> Option<Ttl> {
+        let longest = Ttl::new(self.waiter_ttl).ok();
+        match self.wanted.ttl {
+            ttl if self.wanted.session.is_some() => ttl,
+            Some(ttl) => longest.map_or(Some(ttl), |longest| Some(ttl.min(longest))),
+            None => longest,
+        }
     }
 
     /// Waits until it is worth another look.
@@ -254,3 +274,6 @@ const STAGGER: Duration = Duration::from_millis(50);
 const STAGGER_MAX: Duration = Duration::from_secs(1);
 /// Dates are whole milliseconds.
 pub(super) const AFTER: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;

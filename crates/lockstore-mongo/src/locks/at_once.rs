@@ -4,16 +4,16 @@
 //! else is found there goes the long way.
 
 use bson::oid::ObjectId;
-use bson::{Bson, Document, Uuid, bson, doc};
-use lockcore::{Acquire, Granted, Instant, Mode, Release};
+use bson::{Bson, DateTime, Document, Uuid, bson, doc};
+use lockcore::{Acquire, Granted, Instant, Release};
 use lockstore::StoreError;
 use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
-use serde::Deserialize;
 
 use super::attempts::Attempts;
-use super::lock_document::{StoredGrant, new_rev};
-use super::standing::{LOG_MAX, millis, number, token};
+use super::lock_document::{LockDocument, mode_name, new_rev};
+use super::log::PAGES_MAX;
+use super::stored::{millis, number, token};
 use super::tokens::before_the_first;
 use super::{COUNTERS, Locks};
 use crate::failure::Failure;
@@ -30,11 +30,10 @@ impl Locks {
     ) -> Result<Option<Granted>, StoreError> {
         let asked_at = self.now();
         let mut session = self.numbered(attempts).await?;
-        let granting = self.collection.clone_with_type::<Granting>();
-        let granted = granting
-            .find_one_and_update(free(wanted), granted(wanted, request))
+        let granted = self
+            .collection
+            .find_one_and_update(free(wanted), granted(wanted, request, None))
             .upsert(true)
-            .projection(doc! { "_id": 0, "grants": 1 })
             .return_document(ReturnDocument::After)
             .write_concern(self.majority.clone())
             .session(&mut session);
@@ -50,20 +49,20 @@ impl Locks {
         }
     }
 
-    /// The same within a transaction, with the lease by the primary's time. It is a conflict, which ends the transaction, if somebody
-    /// holds the lock or waits for it.
+    /// The same within a transaction, with the lease by the primary's time, for a document that is locked since `lock_time`. It is a conflict,
+    /// which ends the transaction, if somebody holds the lock or waits for it.
     pub(crate) async fn acquire_at_once_in(
         &self,
         session: &mut ClientSession,
         wanted: &Acquire,
         request: Uuid,
+        lock_time: Option<DateTime>,
     ) -> Result<(Granted, Moment), Failure> {
         let asked_at = self.now();
-        let granting = self.collection.clone_with_type::<Granting>();
-        let granted = granting
-            .find_one_and_update(free(wanted), granted(wanted, request))
+        let granted = self
+            .collection
+            .find_one_and_update(free(wanted), granted(wanted, request, lock_time))
             .upsert(true)
-            .projection(doc! { "_id": 0, "grants": 1 })
             .return_document(ReturnDocument::After)
             .session(session);
         granted_at_once(granted.await.map_err(Failure::of)?, request, asked_at)
@@ -89,16 +88,16 @@ impl Locks {
         }
     }
 
-    /// The same within a transaction.
+    /// The same within a transaction. Gives the lock as it was.
     pub(crate) async fn release_at_once_in(
         &self,
         session: &mut ClientSession,
         release: &Release,
         request: Uuid,
-    ) -> Result<bool, Failure> {
-        let released = self.collection.update_one(held(release), released(release, request));
-        let released = released.session(session).await.map_err(Failure::of)?;
-        Ok(released.matched_count > 0)
+    ) -> Result<Option<LockDocument>, Failure> {
+        let released =
+            self.collection.find_one_and_update(held(release), released(release, request));
+        released.session(session).await.map_err(Failure::of)
     }
 
     /// A session for one call, in which the driver numbers its writes. What is written here does not depend on a state that was seen, as all other
@@ -145,7 +144,7 @@ fn held(release: &Release) -> Document {
         "grants": { "$size": 1 },
         "grants.0.holder": release.holder.as_str(),
         "grants.0.session": { "$exists": false },
-        "waiters.0": { "$exists": false },
+        "waiters": {},
         "$or": [
             { "due": { "$exists": false } },
             { "$expr": { "$gt": ["$due", "$$NOW"] } },
@@ -162,36 +161,27 @@ fn free(wanted: &Acquire) -> Document {
     doc! {
         "_id": wanted.key.as_str(),
         "grants.0": { "$exists": false },
-        "waiters.0": { "$exists": false },
+        "waiters": {},
     }
-}
-
-/// What is wanted of a lock's document that grants: without its log, which would be most of it.
-#[derive(Debug, Deserialize)]
-struct Granting {
-    grants: Vec<StoredGrant>,
 }
 
 /// What a call was granted, and when, by the primary's time. `asked_at` is our time before.
 fn granted_at_once(
-    document: Option<Granting>,
+    document: Option<LockDocument>,
     request: Uuid,
     asked_at: Instant,
 ) -> Result<(Granted, Moment), Failure> {
-    let grants = document.map(|document| document.grants).unwrap_or_default();
-    let grant = grants.iter().find(|grant| grant.request == request).ok_or(Failure::Conflict)?;
+    let document = document.ok_or(Failure::Conflict)?;
+    let grant = document.granted_to(request).ok_or(Failure::Conflict)?;
     let moment = Moment { there: instant(grant.since), here: asked_at };
     let lease = grant.lease.map(|lease| lease.lease()).transpose()?;
     Ok((Granted { token: token(grant.token)?, lease, rejoined: false }, moment))
 }
 
 /// The update that grants.
-fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
+fn granted(wanted: &Acquire, request: Uuid, lock_time: Option<DateTime>) -> Vec<Document> {
     let holder = bson!({ "$literal": wanted.holder.as_str() });
-    let mode = match wanted.mode {
-        Mode::Exclusive => "exclusive",
-        Mode::Shared => "shared",
-    };
+    let mode = mode_name::of(wanted.mode);
     let mut grant =
         doc! { "holder": &holder, "token": "$last", "request": request, "since": "$$NOW" };
     let mut what = doc! { "mode": mode, "waited": false };
@@ -203,6 +193,9 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
         what.insert("lease", lease);
         due = expires_at;
     }
+    if let Some(time) = lock_time {
+        grant.insert("lockTime", time);
+    }
     let entry = doc! {
         "request": request, "holder": holder, "token": "$last", "what": { "granted": what },
     };
@@ -211,7 +204,7 @@ fn granted(wanted: &Acquire, request: Uuid) -> Vec<Document> {
         numbered(rev, doc! { "mode": mode, "last": { "$add": [before_the_first(), 1_i64] } }),
         doc! { "$set": {
             "grants": [grant],
-            "waiters": [],
+            "waiters": { "$literal": {} },
             "due": due,
             "freedAt": "$$REMOVE",
             "log": log(rev, entry, false),
@@ -249,7 +242,7 @@ fn numbered(rev: ObjectId, mut fields: Document) -> Document {
 /// The log with one more page, and without those that are too old.
 fn log(rev: ObjectId, entry: Document, is_free: bool) -> Bson {
     let pages = bson!({ "$objectToArray": { "$ifNull": ["$log", { "$literal": {} }] } });
-    let recent = bson!({ "$gt": ["$$this.v.write", { "$subtract": ["$writes", LOG_MAX] }] });
+    let recent = bson!({ "$gt": ["$$this.v.write", { "$subtract": ["$writes", PAGES_MAX] }] });
     let page = bson!({ "write": "$writes", "isFree": is_free, "entries": [entry] });
     bson!({ "$arrayToObject": { "$concatArrays": [
         { "$filter": { "input": pages, "cond": recent } },

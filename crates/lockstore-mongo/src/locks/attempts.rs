@@ -72,6 +72,20 @@ impl Attempts {
         Ok(())
     }
 
+    /// Reads until that succeeds, or there is no time left.
+    pub(super) async fn read<T, F: Future<Output = Result<T, Failure>>>(
+        &mut self,
+        locks: &Locks,
+        read: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        loop {
+            match read().await {
+                Ok(read) => return Ok(read),
+                Err(failure) => self.failed(failure, locks).await?,
+            }
+        }
+    }
+
     /// Until when it is tried. What may have been done is looked for also behind the deadline, and whoever was overtaken looks who has the
     /// lock now: that is the answer.
     fn ends_at(&self, is_overtaken: bool) -> Option<Instant> {

@@ -6,7 +6,7 @@ use lockstore::{BreakRecord, StoreError, WallTime};
 use mongodb::ClientSession;
 use serde::{Deserialize, Serialize};
 
-use super::standing::{holder, key, token};
+use super::stored::{holder, key, token};
 use super::transition::Audit;
 use super::{AUDIT, Locks};
 use crate::failure::{Failure, damaged};
@@ -29,14 +29,14 @@ pub(super) struct StoredBreak {
 }
 
 impl Locks {
-    /// Records a break in the transaction that breaks.
+    /// Records a break in the transaction that breaks, and gives the record.
     pub(crate) async fn record(
         &self,
         number: i64,
         key: &str,
         audit: &Audit,
         session: &mut ClientSession,
-    ) -> Result<(), Failure> {
+    ) -> Result<BreakRecord, Failure> {
         let record = StoredBreak {
             number,
             key: key.into(),
@@ -47,11 +47,20 @@ impl Locks {
             request: audit.request,
         };
         let records = self.database.collection::<StoredBreak>(AUDIT);
-        records.insert_one(record).session(session).await.map(drop).map_err(Failure::of)
+        records.insert_one(&record).session(session).await.map_err(Failure::of)?;
+        Ok(record.record()?)
+    }
+
+    /// What a call has recorded, when there is a primary.
+    pub(crate) async fn on_record(
+        &self,
+        request: bson::Uuid,
+    ) -> Result<Option<BreakRecord>, StoreError> {
+        self.read("looking for a record", || self.recorded(request)).await
     }
 
     /// What a call has recorded.
-    pub(crate) async fn recorded(
+    pub(super) async fn recorded(
         &self,
         request: bson::Uuid,
     ) -> Result<Option<BreakRecord>, Failure> {

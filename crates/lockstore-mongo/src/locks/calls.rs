@@ -13,16 +13,18 @@ use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
 use super::look::{Look, look};
-use super::standing::{Standing, number, number_of};
+use super::standing::Standing;
 use super::step::{Step, Taken};
+use super::stored::{number, number_of};
 use super::transition::Audit;
 use super::turns::Place;
+use super::watching::Watch;
 use crate::failure::Failure;
 use crate::time::date;
 
 impl Locks {
-    /// Makes a call, and waits for its answer as long as the call says.
-    pub(crate) async fn answer(
+    /// Makes a call, and waits until it is known what has become of it, or nobody can know.
+    pub(super) async fn answer_at_last(
         self: &Arc<Self>,
         call: LockCall,
         given_up: &mut GivenUp,
@@ -87,7 +89,7 @@ impl Locks {
             }
             if attempts.uncertain && release.token.is_none() {
                 // What the holder acquires from now on is not what was to be released.
-                let now = self.read("looking at a lock", || self.standing_of(key)).await?;
+                let now = attempts.read(self, || self.standing_of(key)).await?;
                 release.token = now.token_of(&release.holder)?;
                 if release.token.is_none() && !now.has_ended(request) {
                     return Err(attempts.unknown());
@@ -206,8 +208,11 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "waiting for a lock to be free", wanted.wait);
         let (key, session) = (wanted.key.as_str(), wanted.session.map(number_of));
-        let mut watch = None;
+        let mut watch: Option<Watch> = None;
         loop {
+            if let Some(watch) = &watch {
+                watch.sees_to(None);
+            }
             let now = self.now();
             let look = match self.look_at(key, session, now).await {
                 Ok(look) => look,
@@ -220,7 +225,7 @@ impl Locks {
             // Whoever waits is told by the watch, not by the table.
             let once = WaitUntilFree { wait: Wait::No, ..wanted.clone() };
             let decided = standing.execute(&Command::WaitUntilFree(once), Uuid::new());
-            let was_free = watch.as_ref().is_some_and(super::watching::Watch::was_free);
+            let was_free = watch.as_ref().is_some_and(Watch::was_free);
             let refusal = match decided {
                 Ok(outcome) if watch.is_none() => return Ok(LockAnswer::Done(outcome)),
                 Ok(_) => return Ok(LockAnswer::Left(LeaveCause::Free)),

@@ -9,8 +9,10 @@ use lockstore::remote::OnEvents;
 use lockstore::{Event, EventKind, StoreError};
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 
-use super::lock_document::{Cause, Entry, Happened, Page, StoredLease};
-use super::standing::{holder, key, session, token};
+use super::lock_document::StoredLease;
+use super::log::{Cause, Entry, Happened, Page};
+use super::stored::{holder, key, session, token};
+use crate::document_locks::is_side_key;
 use crate::time::{Moment, instant};
 
 /// All subscriptions of this process.
@@ -112,7 +114,8 @@ impl Subscriptions {
         page: &Page,
     ) {
         let mut state = self.lock();
-        if state.open.is_empty() {
+        // What is behind the lock of a document is nobody's business.
+        if state.open.is_empty() || is_side_key(key) {
             return;
         }
         let Some(moment) = state.moment else { return };

@@ -11,6 +11,7 @@ pub(crate) struct GiveUp(watch::Sender<bool>);
 #[derive(Debug)]
 pub(crate) struct GivenUp {
     caller: Option<watch::Receiver<bool>>,
+    late: Option<watch::Receiver<bool>>,
     closing: watch::Receiver<bool>,
 }
 
@@ -18,9 +19,14 @@ impl GiveUp {
     /// How the caller leaves it.
     pub(crate) fn left(self, left: Left) {
         if left == Left::GivenUp {
-            // It may be answered already.
-            let _ = self.0.send(true);
+            self.give_up();
         }
+    }
+
+    /// Gives it up.
+    pub(super) fn give_up(self) {
+        // It may be answered already.
+        let _ = self.0.send(true);
     }
 }
 
@@ -28,17 +34,26 @@ impl GivenUp {
     /// Of a call that can be given up.
     pub(super) fn by_caller(closing: watch::Receiver<bool>) -> (GiveUp, Self) {
         let (tell, told) = watch::channel(false);
-        (GiveUp(tell), Self { caller: Some(told), closing })
+        (GiveUp(tell), Self { caller: Some(told), late: None, closing })
     }
 
     /// Of a call whose caller waits until it has its answer.
     pub(super) fn never(closing: watch::Receiver<bool>) -> Self {
-        Self { caller: None, closing }
+        Self { caller: None, late: None, closing }
+    }
+
+    /// The same, of a call that is also given up when it comes too late.
+    pub(super) fn or_late(&self) -> (GiveUp, Self) {
+        let (tell, told) = watch::channel(false);
+        let (caller, closing) = (self.caller.clone(), self.closing.clone());
+        (GiveUp(tell), Self { caller, late: Some(told), closing })
     }
 
     /// Whether nobody would be told of a grant, or nobody could release it.
     pub(crate) fn is_given_up(&self) -> bool {
-        self.is_closing() || self.caller.as_ref().is_some_and(|told| *told.borrow())
+        let is_told =
+            |by: &Option<watch::Receiver<bool>>| by.as_ref().is_some_and(|by| *by.borrow());
+        self.is_closing() || is_told(&self.caller) || is_told(&self.late)
     }
 
     /// Whether the store is being closed.
@@ -48,10 +63,11 @@ impl GivenUp {
 
     /// Waits until it is given up, which it may never be.
     pub(crate) async fn given_up(&mut self) {
-        let Self { caller, closing } = self;
+        let Self { caller, late, closing } = self;
         tokio::select! {
             () = told(Some(closing)) => {}
             () = told(caller.as_mut()) => {}
+            () = told(late.as_mut()) => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use lockstore::remote::SessionLife;
 use mongodb::options::ReadConcern;
 use tokio::task::JoinHandle;
 
-use super::standing::number_of;
+use super::stored::number_of;
 use super::{Locks, SESSIONS};
 use crate::failure::Failure;
 

@@ -2,36 +2,25 @@
 
 use bson::Uuid;
 use lockcore::{Acquire, Command, Key, Outcome, Refusal, Release, Renew};
-use lockstore::StoreError;
 use lockstore::remote::LockCall;
+use lockstore::{Fence, HeldBy, StoreError};
 use mongodb::ClientSession;
 
 use super::Locks;
 use super::look::Look;
-use super::standing::{Standing, number_of};
-use crate::documents::{Applied, Later, LockTransitions};
+use super::standing::Standing;
+use super::stored::number_of;
+use crate::documents::{Applied, Later, LockTransitions, Stands};
 use crate::failure::{self, Failure};
 
 impl LockTransitions for Locks {
     fn look(&self, call: LockCall) -> Later<'_, Result<Result<LockCall, Refusal>, StoreError>> {
         Box::pin(async move {
-            let (key, mut command) = asked(&call)?;
-            let seen = self.seen_for(key, &command).await;
-            let look = seen.map_err(|failure| failure.told("a look at a lock", &self.address))?;
-            let mut standing = Standing::new(&look)?;
-            if let Command::Renew(Renew { holder, token, .. })
-            | Command::Release(Release { holder, token, .. }) = &mut command
-            {
-                if token.is_some() {
-                    // That it is gone is told by the commit.
-                    return Ok(Ok(call));
-                }
-                *token = standing.token_of(holder)?;
+            if is_named(&call) {
+                // That it is gone is told by the commit.
+                return Ok(Ok(call));
             }
-            Ok(match standing.execute(&command, Uuid::new()) {
-                Ok(_) => Ok(call_of(command).unwrap_or(call)),
-                Err(refusal) => Err(look.moment.refusal(refusal)),
-            })
+            self.read("looking at a lock", || self.looked_at(&call)).await
         })
     }
 
@@ -49,9 +38,48 @@ impl LockTransitions for Locks {
             }
         })
     }
+
+    fn stands<'a>(&'a self, fence: &'a Fence) -> Later<'a, Result<Stands, StoreError>> {
+        Box::pin(self.read("looking at a lock", || async {
+            let seen = self.look_at(fence.key().as_str(), None, self.now()).await?;
+            let standing = Standing::new(&seen)?;
+            let lock = standing.lock();
+            let grant = lock.and_then(|lock| lock.grant_with(fence.token()));
+            if grant.is_some_and(|grant| grant.holder == *fence.holder()) {
+                return Ok(Stands::There);
+            }
+            self.confirm(&seen).await?;
+            let held_by = lock.and_then(|lock| {
+                let grant = lock.grants().next()?;
+                let remaining = grant.lease.map(|lease| seen.moment.until(lease.expires_at));
+                let (mode, holder, token) = (lock.mode(), grant.holder.clone(), grant.token);
+                Some(Box::new(HeldBy { mode, holder, token, remaining }))
+            });
+            Ok(Stands::Gone(held_by))
+        }))
+    }
 }
 
 impl Locks {
+    /// What a call would come to, and the call as the commit is to make it.
+    async fn looked_at(&self, call: &LockCall) -> Result<Result<LockCall, Refusal>, Failure> {
+        let (key, mut command) = asked(call)?;
+        let look = self.seen_for(key, &command).await?;
+        let mut standing = Standing::new(&look)?;
+        if let Command::Renew(Renew { holder, token, .. })
+        | Command::Release(Release { holder, token, .. }) = &mut command
+        {
+            *token = standing.token_of(holder)?;
+        }
+        match standing.execute(&command, Uuid::new()) {
+            Ok(_) => Ok(Ok(call_of(command).unwrap_or_else(|| call.clone()))),
+            Err(refusal) => {
+                self.confirm(&look).await?;
+                Ok(Err(look.moment.refusal(refusal)))
+            }
+        }
+    }
+
     async fn apply_in(
         &self,
         session: &mut ClientSession,
@@ -66,7 +94,10 @@ impl Locks {
                 Outcome::Renewed(granted) => Outcome::Renewed(look.moment.granted(granted)),
                 outcome => outcome,
             }),
-            Err(refusal) => Applied::Refused(look.moment.refusal(refusal)),
+            Err(refusal) => {
+                self.confirm(&look).await?;
+                Applied::Refused(look.moment.refusal(refusal))
+            }
         })
     }
 
@@ -77,6 +108,15 @@ impl Locks {
         };
         self.look_at(key.as_str(), session, self.now()).await
     }
+}
+
+/// Whether a call names the grant that it is about.
+fn is_named(call: &LockCall) -> bool {
+    matches!(
+        call,
+        LockCall::Renew(Renew { token: Some(_), .. })
+            | LockCall::Release(Release { token: Some(_), .. })
+    )
 }
 
 /// The lock that a call is about, and what the table is asked.

@@ -18,7 +18,7 @@ impl Locks {
         let wanted = [
             (LOCKS, doc! { "due": 1 }, None),
             (LOCKS, doc! { "grants.session": 1 }, None),
-            (LOCKS, doc! { "waiters.session": 1 }, None),
+            (LOCKS, doc! { "waitingSessions": 1 }, None),
             (LOCKS, doc! { "freedAt": 1 }, Some(forgotten)),
             (SESSIONS, doc! { "until": 1 }, Some(forgotten)),
             (AUDIT, doc! { "request": 1 }, None),

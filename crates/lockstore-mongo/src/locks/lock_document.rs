@@ -1,14 +1,14 @@
 //! The document of a lock.
 
-use std::collections::BTreeMap;
-
 use bson::oid::ObjectId;
-use bson::{DateTime, Uuid};
-use lockcore::{EndCause, Mode};
-use serde::{Deserialize, Serialize, Serializer};
+use bson::{DateTime, RawDocument, Uuid};
+use lockcore::Mode;
+use serde::{Deserialize, Serialize};
 
-/// A lock as it stands in the collection `locks`. It is written whole, by whoever has seen the `rev` before; a lock that nobody holds keeps
-/// its document for an hour.
+use super::log::{Entry, Log};
+
+/// A lock as it stands in the collection `locks`. It is written by whoever has seen the `rev` before; a lock that nobody holds
+/// keeps its document for an hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LockDocument {
@@ -21,12 +21,15 @@ pub(crate) struct LockDocument {
     #[serde(with = "mode_name")]
     pub(crate) mode: Mode,
     pub(crate) grants: Vec<StoredGrant>,
-    /// Those who wait, first come, first served.
+    /// Those who wait, first come, first served; in the document by their numbers, so that each can be put there and taken out alone.
+    #[serde(with = "in_line")]
     pub(crate) waiters: Vec<StoredWaiter>,
-    /// What has changed last, by the `rev` of the state that it made: so each write puts one new field there, which a change stream
-    /// tells whole. It stands behind the others, for MongoDB tells all fields whose place has changed.
-    #[serde(serialize_with = "in_order")]
-    pub(crate) log: BTreeMap<String, Page>,
+    /// The sessions that they are bound to.
+    #[serde(default)]
+    pub(crate) waiting_sessions: Vec<i64>,
+    /// What has changed last.
+    #[serde(default)]
+    pub(crate) log: Log,
     /// How often it was written.
     pub(crate) writes: i64,
     /// The highest token that it was ever granted with.
@@ -59,6 +62,18 @@ pub(crate) struct StoredGrant {
     /// Whether another call of the holder has joined it.
     #[serde(skip_serializing_if = "is_false", default)]
     pub(crate) joined: bool,
+    /// Of the lock of a document, what that has as its `lock_time`: when it is locked by the same name later, that is another lock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) lock_time: Option<DateTime>,
+}
+
+impl StoredGrant {
+    /// Whether a document is locked by this grant.
+    pub(crate) fn has_locked(&self, document: &RawDocument) -> bool {
+        let since = document.get_datetime("lock_time").ok();
+        document.get_str("lock_id").is_ok_and(|lock_id| lock_id == self.holder)
+            && (self.lock_time.is_none() || self.lock_time == since)
+    }
 }
 
 /// A lease.
@@ -74,6 +89,9 @@ pub(crate) struct StoredLease {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredWaiter {
+    /// Later ones have greater numbers.
+    #[serde(skip)]
+    pub(crate) number: u64,
     /// The call that waits.
     pub(crate) request: Uuid,
     pub(crate) holder: String,
@@ -81,89 +99,17 @@ pub(crate) struct StoredWaiter {
     pub(crate) mode: Mode,
     #[serde(rename = "ttlMS", skip_serializing_if = "Option::is_none", default)]
     pub(crate) ttl_ms: Option<i64>,
-    /// Whether it wants the lock without end. What it is handed has an end nevertheless until it has said that it has it.
-    #[serde(skip_serializing_if = "is_false", default)]
-    pub(crate) endless: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) session: Option<i64>,
     /// Until when it waits, unless it gives a sign of life before.
     pub(crate) until: DateTime,
 }
 
-/// What one write has changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Page {
-    /// Which of the lock's writes it was.
-    pub(crate) write: i64,
-    /// Whether nobody holds it since.
-    pub(crate) is_free: bool,
-    pub(crate) entries: Vec<Entry>,
-}
-
-impl Page {
-    /// When the leases run out that it tells of.
-    pub(super) fn ends(&self) -> impl Iterator<Item = DateTime> {
-        self.entries.iter().filter_map(|entry| match &entry.what {
-            Happened::Granted { lease, .. } | Happened::Renewed { lease, .. } => {
-                lease.map(|lease| lease.expires_at)
-            }
-            Happened::Ended { .. } | Happened::Waiting | Happened::Left { .. } => None,
-        })
+impl StoredWaiter {
+    /// Its field among those who wait: of the same length for all, in the order of their numbers.
+    pub(super) fn name(&self) -> String {
+        format!("{:016x}", self.number)
     }
-}
-
-/// Something that has changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Entry {
-    /// The call that it was done for, or that had waited for it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) request: Option<Uuid>,
-    /// Whose grant it is about.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) holder: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) token: Option<i64>,
-    pub(crate) what: Happened,
-}
-
-/// What has changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub(crate) enum Happened {
-    Granted {
-        #[serde(with = "mode_name")]
-        mode: Mode,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        lease: Option<StoredLease>,
-        waited: bool,
-    },
-    Renewed {
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        lease: Option<StoredLease>,
-        /// Whether the holder has acquired it again.
-        acquired: bool,
-    },
-    Ended {
-        cause: Cause,
-    },
-    Waiting,
-    Left {
-        cause: Cause,
-    },
-}
-
-/// Why a grant or a wait is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Cause {
-    Released,
-    Expired,
-    Broken,
-    SessionEnded,
-    TimedOut,
-    Cancelled,
 }
 
 impl LockDocument {
@@ -175,7 +121,8 @@ impl LockDocument {
             mode: Mode::Exclusive,
             grants: Vec::new(),
             waiters: Vec::new(),
-            log: BTreeMap::new(),
+            waiting_sessions: Vec::new(),
+            log: Log::default(),
             writes: 0,
             last: 0,
             due: None,
@@ -193,16 +140,14 @@ impl LockDocument {
         self.grants.iter().find(|grant| grant.request == request)
     }
 
+    /// What has changed last for a call.
+    pub(crate) fn last_of(&self, request: Uuid) -> Option<&Entry> {
+        self.log.last_of(request)
+    }
+
     /// Which of the waiters a call is.
     pub(crate) fn place_of(&self, request: Uuid) -> Option<usize> {
         self.waiters.iter().position(|waiter| waiter.request == request)
-    }
-
-    /// What has changed last for a call.
-    pub(crate) fn last_of(&self, request: Uuid) -> Option<&Entry> {
-        let of_it = |page: &Page| page.entries.iter().any(|entry| entry.request == Some(request));
-        let page = self.log.values().filter(|page| of_it(page)).max_by_key(|page| page.write)?;
-        page.entries.iter().rev().find(|entry| entry.request == Some(request))
     }
 }
 
@@ -213,31 +158,13 @@ pub(crate) fn new_rev() -> ObjectId {
     ObjectId::from_bytes(bytes)
 }
 
-impl From<EndCause> for Cause {
-    fn from(cause: EndCause) -> Self {
-        match cause {
-            EndCause::Released => Self::Released,
-            EndCause::Expired => Self::Expired,
-            EndCause::Broken => Self::Broken,
-            EndCause::SessionEnded => Self::SessionEnded,
-        }
-    }
-}
-
-/// Pages, the latest last.
-fn in_order<S: Serializer>(log: &BTreeMap<String, Page>, to: S) -> Result<S::Ok, S::Error> {
-    let mut pages: Vec<_> = log.iter().collect();
-    pages.sort_unstable_by_key(|(_, page)| page.write);
-    to.collect_map(pages)
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
 /// The mode by its name.
-mod mode_name {
+pub(super) mod mode_name {
     use lockcore::Mode;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -245,15 +172,24 @@ mod mode_name {
     const EXCLUSIVE: &str = "exclusive";
     const SHARED: &str = "shared";
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-    pub(super) fn serialize<S: Serializer>(mode: &Mode, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(match mode {
+    pub(in crate::locks) fn of(mode: Mode) -> &'static str {
+        match mode {
             Mode::Exclusive => EXCLUSIVE,
             Mode::Shared => SHARED,
-        })
+        }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mode, D::Error> {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub(in crate::locks) fn serialize<S: Serializer>(
+        mode: &Mode,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(of(*mode))
+    }
+
+    pub(in crate::locks) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Mode, D::Error> {
         match &*String::deserialize(from)? {
             EXCLUSIVE => Ok(Mode::Exclusive),
             SHARED => Ok(Mode::Shared),
@@ -262,18 +198,31 @@ mod mode_name {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Those who wait by their numbers.
+mod in_line {
+    use std::collections::BTreeMap;
 
-    #[test]
-    fn the_latest_page_stands_last_whatever_its_name() {
-        let mut lock = LockDocument::free("k");
-        for (name, write) in [("b", 1), ("c", 2), ("a", 3)] {
-            lock.log.insert(name.into(), Page { write, is_free: false, entries: Vec::new() });
-        }
-        let written = bson::serialize_to_document(&lock).unwrap();
-        assert!(written.get_document("log").unwrap().keys().eq(["b", "c", "a"]));
-        assert_eq!(bson::deserialize_from_document::<LockDocument>(written).unwrap(), lock);
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::StoredWaiter;
+
+    pub(super) fn serialize<S: Serializer>(
+        waiters: &[StoredWaiter],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_map(waiters.iter().map(|waiter| (waiter.name(), waiter)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<StoredWaiter>, D::Error> {
+        // In the document they stand as they were put there, and not in their order.
+        let by_name = BTreeMap::<String, StoredWaiter>::deserialize(from)?;
+        let numbered = by_name.into_iter().map(|(name, waiter)| {
+            let number = u64::from_str_radix(&name, 16).map_err(D::Error::custom)?;
+            Ok(StoredWaiter { number, ..waiter })
+        });
+        numbered.collect()
     }
 }

@@ -71,7 +71,7 @@ impl Look {
     pub(crate) fn is_bound(&self, number: i64) -> bool {
         self.document.as_ref().is_some_and(|document| {
             document.grants.iter().any(|grant| grant.session == Some(number))
-                || document.waiters.iter().any(|waiter| waiter.session == Some(number))
+                || document.waiting_sessions.contains(&number)
         })
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn sessions() -> [Document; 4] {
     };
     [
         lookup("lock.grants.session", "holding"),
-        lookup("lock.waiters.session", "waiting"),
+        lookup("lock.waitingSessions", "waiting"),
         lookup("wanted", "wanted"),
         doc! { "$set": { "now": bson!("$$NOW") } },
     ]

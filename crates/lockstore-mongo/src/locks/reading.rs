@@ -1,12 +1,9 @@
 //! Looking at locks without changing them.
 
-use std::sync::Arc;
-
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
 use lockcore::{Holder, Key, Wait};
 use lockstore::presence::{SessionInfo, SessionOwner, SessionStanding};
-use lockstore::remote::OnEvents;
 use lockstore::{BreakRecord, HolderInfo, LockInfo, Stats, StoreError, WallTime};
 use serde::Deserialize;
 
@@ -14,7 +11,8 @@ use super::attempts::Attempts;
 use super::lock_document::LockDocument;
 use super::look::{Look, StoredSession, concern, options, sessions};
 use super::sessions::Until;
-use super::standing::{Standing, session};
+use super::standing::Standing;
+use super::stored::session;
 use super::{AUDIT, LOCKS, Locks, SESSIONS};
 use crate::failure::Failure;
 use crate::time::{Moment, instant};
@@ -58,13 +56,7 @@ impl Locks {
         what: &'static str,
         read: impl Fn() -> F,
     ) -> Result<T, StoreError> {
-        let mut attempts = Attempts::new(self, what, Wait::No);
-        loop {
-            match read().await {
-                Ok(read) => return Ok(read),
-                Err(failure) => attempts.failed(failure, self).await?,
-            }
-        }
+        Attempts::new(self, what, Wait::No).read(self, read).await
     }
 
     pub(crate) async fn is_held(
@@ -75,11 +67,23 @@ impl Locks {
         self.read("looking at a lock", || async {
             let seen = self.look_at(key.as_str(), None, self.now()).await?;
             let standing = Standing::new(&seen)?;
-            Ok(standing
-                .lock()
-                .is_some_and(|lock| holder.is_none_or(|holder| lock.grant_of(holder).is_some())))
+            let info = info(&standing, seen.moment);
+            Ok(info.is_some_and(|info| {
+                let is_it = |by: &HolderInfo| holder.is_none_or(|holder| by.holder == *holder);
+                info.holders.iter().any(is_it)
+            }))
         })
         .await
+    }
+
+    /// A lock as it is seen, when there is a primary.
+    pub(crate) async fn seen(&self, key: &str) -> Result<Look, StoreError> {
+        self.read("looking at a lock", || self.look_at(key, None, self.now())).await
+    }
+
+    /// Locks that a pipeline over their documents finds, when there is a primary.
+    pub(crate) async fn all_seen(&self, found: Vec<Document>) -> Result<Vec<Look>, StoreError> {
+        self.read("looking at locks", || self.looks(found.clone())).await
     }
 
     pub(crate) async fn inspect(&self, key: &Key) -> Result<Option<LockInfo>, StoreError> {
@@ -115,7 +119,7 @@ impl Locks {
     }
 
     /// Locks that a pipeline over their documents finds.
-    pub(crate) async fn looks(&self, mut found: Vec<Document>) -> Result<Vec<Look>, Failure> {
+    async fn looks(&self, mut found: Vec<Document>) -> Result<Vec<Look>, Failure> {
         let here = self.now();
         found.push(doc! { "$project": { "_id": 0, "lock": "$$ROOT", "wanted": Bson::Null } });
         found.extend(sessions());
@@ -186,7 +190,7 @@ impl Locks {
             doc! { "$match": { "$expr": { "$gt": ["$until", "$$NOW"] } } },
             doc! { "$sort": { "_id": 1 } },
             bound("grants.session", "grants", doc! { "$sort": { "_id": 1 } }),
-            bound("waiters.session", "waits", doc! { "$sort": { "_id": 1 } }),
+            bound("waitingSessions", "waits", doc! { "$sort": { "_id": 1 } }),
             doc! { "$set": { "waits": { "$size": "$waits" }, "now": bson!("$$NOW") } },
         ];
         let sessions = self.database.collection::<Document>(SESSIONS);
@@ -246,8 +250,8 @@ impl Locks {
         stats.sessions = usize::try_from(count(SESSIONS, living).await?).unwrap_or(usize::MAX);
         stats.audit_records = count(AUDIT, doc! {}).await?;
         let waiters = [
-            doc! { "$match": { "waiters.0": { "$exists": true } } },
-            doc! { "$group": { "_id": Bson::Null, "n": { "$sum": { "$size": "$waiters" } } } },
+            doc! { "$match": { "waiters": { "$gt": {} } } },
+            doc! { "$group": { "_id": Bson::Null, "n": { "$sum": { "$size": { "$objectToArray": "$waiters" } } } } },
         ];
         let waiters = self.collection.aggregate(waiters).with_options(options(self.reads));
         let mut waiters = waiters.await.map_err(Failure::of_reading)?;
@@ -257,94 +261,26 @@ impl Locks {
         }
         Ok(stats)
     }
-
-    /// Begins a subscription, and gives its number.
-    pub(crate) async fn subscribe(
-        self: &Arc<Self>,
-        prefix: String,
-        events_max: Option<usize>,
-    ) -> Result<u64, StoreError> {
-        let look = self
-            .read("subscribing", || async { self.look_at(NO_KEY, None, self.now()).await })
-            .await?;
-        let number = self.watching.subscriptions().open(&prefix, events_max, look.moment)?;
-        self.watching.follow(&tokio::runtime::Handle::current());
-        // What happens from when this returns on is told.
-        self.watching.live().await;
-        self.sweep();
-        Ok(number)
-    }
-
-    pub(crate) fn next_events(&self, subscription: u64, on_events: OnEvents) {
-        self.watching.subscriptions().next(subscription, on_events);
-    }
-
-    pub(crate) fn leave_events(&self, subscription: u64) {
-        self.watching.subscriptions().leave(subscription);
-    }
-
-    pub(crate) fn unsubscribe(&self, subscription: u64) {
-        self.watching.subscriptions().close(subscription);
-    }
-
-    /// While somebody has subscribed, leases that run out are ended soon, and not only when somebody wants the lock.
-    fn sweep(self: &Arc<Self>) {
-        let locks = Arc::downgrade(self);
-        self.watching.sweep(move || {
-            let locks = locks.upgrade();
-            async move {
-                let Some(locks) = locks else { return false };
-                if locks.watching.subscriptions().is_empty() {
-                    return false;
-                }
-                if let Err(failure) = locks.settle_due().await {
-                    tracing::debug!(?failure, "leases that have run out were not ended");
-                }
-                tokio::time::sleep(locks.look_again).await;
-                true
-            }
-        });
-    }
-
-    async fn settle_due(&self) -> Result<(), Failure> {
-        let due = doc! { "$expr": { "$lte": ["$due", "$$NOW"] }, "due": { "$exists": true } };
-        let locks = self.database.collection::<Document>(LOCKS);
-        let found = locks.find(due).projection(doc! { "_id": 1 }).limit(SWEPT_MAX).await;
-        let keys = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
-        for key in keys.map_err(Failure::of_reading)? {
-            if let Ok(key) = key.get_str("_id") {
-                match self.settle(key).await {
-                    // Somebody else has seen to it.
-                    Ok(()) | Err(Failure::Conflict) => {}
-                    // One that cannot be settled does not hold up the others.
-                    Err(failure) => {
-                        tracing::debug!(?failure, key, "a lease that has run out was not ended");
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A lock as it is shown, if it is held.
-fn info(standing: &Standing, moment: Moment) -> Option<LockInfo> {
+pub(super) fn info(standing: &Standing, moment: Moment) -> Option<LockInfo> {
     let lock = standing.lock()?;
-    let holders = lock.grants().map(|grant| HolderInfo {
-        holder: grant.holder.clone(),
-        token: grant.token,
-        session: grant.session,
-        since: lockstore::WallTime::from_millis(grant.stamp),
-        ttl: grant.lease.map(|lease| lease.ttl.as_duration()),
-        expires_at: grant.lease.map(|lease| moment.here_at(lease.expires_at)),
-        remaining: grant.lease.map(|lease| moment.until(lease.expires_at)),
-    });
-    Some(LockInfo {
-        key: lock.key().clone(),
-        mode: lock.mode(),
-        waiters: lock.waiters(),
-        holders: holders.collect(),
-    })
+    // What is handed on by now is told when it is written.
+    let written = lock.grants().filter(|grant| standing.new_grant(grant.token).is_none());
+    let holders: Vec<HolderInfo> = written
+        .map(|grant| HolderInfo {
+            holder: grant.holder.clone(),
+            token: grant.token,
+            session: grant.session,
+            since: lockstore::WallTime::from_millis(grant.stamp),
+            ttl: grant.lease.map(|lease| lease.ttl.as_duration()),
+            expires_at: grant.lease.map(|lease| moment.here_at(lease.expires_at)),
+            remaining: grant.lease.map(|lease| moment.until(lease.expires_at)),
+        })
+        .collect();
+    let (key, mode, waiters) = (lock.key().clone(), lock.mode(), lock.waiters());
+    (!holders.is_empty()).then_some(LockInfo { key, mode, waiters, holders })
 }
 
 /// What comes right behind all that begins with `prefix`, in the order of bytes; `None` if nothing does.
@@ -362,9 +298,5 @@ pub(crate) fn behind_all(prefix: &str) -> Option<String> {
 
 /// What the keys of document locks begin with.
 pub(crate) const OWN_KEYS: &str = "\0document/";
-/// A key that nobody can have.
-const NO_KEY: &str = "";
 /// How many locks are listed in one round trip.
 const LISTED_MAX: usize = 1_000;
-/// How many locks are swept at once.
-const SWEPT_MAX: i64 = 100;

@@ -1,21 +1,23 @@
 //! Sessions: kept alive by a sign of life now and then, and over when none has come for their TTL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
-use lockcore::{Outcome, Refusal, SessionId, Wait};
+use lockcore::{Instant, Key, Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
 use mongodb::options::ReadConcern;
 use rustix::system::uname;
 
 use super::attempts::Attempts;
-use super::look::concern;
-use super::standing::{number_of, session};
+use super::look::{StoredSession, concern, options};
+use super::stored::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
 use crate::document_locks;
 use crate::failure::Failure;
+use crate::options::Reads;
 
 impl Locks {
     /// Begins a session of this process.
@@ -100,8 +102,8 @@ impl Locks {
     }
 
     /// Hands on what is bound to a session that is over.
-    async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
-        let bound = doc! { "$or": [{ "grants.session": number }, { "waiters.session": number }] };
+    pub(super) async fn settle_bound_to(&self, number: i64) -> Result<(), Failure> {
+        let bound = doc! { "$or": [{ "grants.session": number }, { "waitingSessions": number }] };
         let locks = self.database.collection::<Document>(LOCKS);
         let found =
             locks.find(bound).projection(doc! { "_id": 1 }).read_concern(concern(self.reads));
@@ -128,14 +130,66 @@ impl Locks {
         self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
     }
 
-    /// Whether a session lives.
-    pub(super) async fn lives(&self, number: i64) -> Result<bool, Failure> {
+    /// Until when a session surely lives by our time; `None` if it is over.
+    pub(super) async fn lives(&self, number: i64) -> Result<Option<Instant>, Failure> {
+        let asked_at = self.now();
+        let left = doc! { "left": { "$subtract": ["$until", "$$NOW"] } };
+        let pipeline =
+            [doc! { "$match": { "_id": number, "closed": false } }, doc! { "$project": left }];
         let sessions = self.database.collection::<Document>(SESSIONS);
-        let living = doc! {
-            "_id": number, "closed": false, "$expr": { "$gt": ["$until", "$$NOW"] },
-        };
-        let found = sessions.count_documents(living).read_concern(ReadConcern::majority()).await;
-        Ok(found.map_err(Failure::of_reading)? > 0)
+        let found = sessions.aggregate(pipeline).with_options(options(Reads::Majority));
+        let mut found = found.await.map_err(Failure::of_reading)?;
+        let found = found.try_next().await.map_err(Failure::of_reading)?;
+        let left = found.and_then(|session| session.get_i64("left").ok());
+        let left = left.and_then(|left| u64::try_from(left).ok()).filter(|left| *left > 0);
+        Ok(left.map(|left| asked_at.saturating_add(Duration::from_millis(left))))
+    }
+
+    /// Whether the session of a grant lives, now that the grant is written: then it lived when that was, for it never lives again. If it does not, the
+    /// grant ends.
+    pub(crate) async fn outlives(
+        &self,
+        session: SessionId,
+        granted: &Key,
+    ) -> Result<bool, StoreError> {
+        self.read("looking at a session", || async {
+            if self.lives(number_of(session)).await?.is_some() {
+                return Ok(true);
+            }
+            self.settle(granted.as_str()).await.map(|()| false)
+        })
+        .await
+    }
+
+    /// The sessions that are over and may have left locks of documents behind: a bounded number.
+    pub(crate) async fn dead_sessions(&self) -> Result<Vec<i64>, StoreError> {
+        let sessions = self.database.collection::<StoredSession>(SESSIONS);
+        let over = doc! { "$expr": { "$lte": ["$until", "$$NOW"] }, "swept": { "$ne": true } };
+        self.read("looking for sessions that are over", || async {
+            let found = sessions.find(over.clone()).limit(DEAD_MAX).sort(doc! { "until": 1 });
+            let found = found.read_concern(ReadConcern::majority()).await;
+            let found = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
+            let found = found.map_err(Failure::of_reading)?;
+            let lapsed = found.iter().filter(|session| !session.closed);
+            let lapsed: Vec<i64> = lapsed.map(|session| session.number).collect();
+            if !lapsed.is_empty() {
+                self.bury(&lapsed).await?;
+            }
+            Ok(found.into_iter().map(|session| session.number).collect())
+        })
+        .await
+    }
+
+    /// Notes that sessions have left no lock of a document behind. Of one that has ended just now, a transaction may still bind something to it.
+    pub(crate) async fn swept(&self, dead: &[i64]) -> Result<(), StoreError> {
+        let sessions = self.database.collection::<Document>(SESSIONS);
+        let long_ago = doc! { "$subtract": ["$$NOW", SETTLED_AFTER_MS] };
+        let over = doc! { "_id": { "$in": dead }, "$expr": { "$lte": ["$until", long_ago] } };
+        self.read("noting that sessions are over", || async {
+            let swept = sessions.update_many(over.clone(), doc! { "$set": { "swept": true } });
+            swept.await.map(drop).map_err(Failure::of_reading)
+        })
+        .await
     }
 
     /// Closes those of these sessions of which no sign of life has come in time. Only a closed one is over: who reads that its time has
@@ -158,6 +212,12 @@ fn host() -> String {
 
 /// When a session that is over is forgotten, as an index of its `until` has it.
 pub(super) const FORGOTTEN_AFTER_SECONDS: u64 = 3_600;
+
+/// How long after a session has ended nothing is bound to it any more: MongoDB ends each transaction in less.
+const SETTLED_AFTER_MS: i64 = 300_000;
+
+/// Of how many sessions that are over it is looked at once what they have left behind.
+const DEAD_MAX: i64 = 10_000;
 
 /// A date, for those who list sessions.
 pub(super) type Until = DateTime;

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bson::Uuid;
+use bson::{DateTime, Uuid};
 use lockcore::{
-    Change, Command, Grant, Holder, Instant, Key, Lease, LeaveCause, Limits, Now, Outcome, Poll,
-    Refusal, SessionId, Table, Token, Transition, Ttl, Wait, Waiter, WaiterId, Want,
+    Change, Command, Holder, Instant, Lease, LeaveCause, Limit, Limits, Now, Outcome, Poll,
+    Refusal, Table, Token, Transition, Wait, WaiterId, Want,
 };
 use lockstore::StoreError;
 
-use super::lock_document::{
-    Cause, Entry, Happened, LockDocument, Page, StoredGrant, StoredLease, StoredWaiter, new_rev,
-};
+use super::lock_document::{LockDocument, StoredGrant, StoredLease, StoredWaiter, new_rev};
+use super::log::{Cause, Entry, Happened, Page};
 use super::look::Look;
+use super::stored::{grant, key, millis, number, number_of, session, token, waiter};
 use crate::failure::damaged;
 use crate::time::{date, instant};
 
@@ -63,9 +63,29 @@ impl Standing {
         self.acquires = matches!(command, Command::Acquire(_));
         let now = Now { instant: self.now, stamp: self.now.millis_floor() };
         let transition = self.table.decide(now, command)?;
+        let comes = match &transition.outcome {
+            Outcome::Waiting(_) => true,
+            Outcome::Granted(granted) => !granted.rejoined,
+            _ => false,
+        };
+        if let (true, Command::Acquire(acquire)) = (comes, command) {
+            self.check_room(&acquire.holder)?;
+        }
         let outcome = transition.outcome.clone();
         self.apply(&transition);
         Ok(outcome)
+    }
+
+    /// Whether there is room for one more in the document.
+    fn check_room(&self, holder: &Holder) -> Result<(), Refusal> {
+        let LockDocument { grants, waiters, .. } = &self.document;
+        let holders = grants.iter().map(|grant| grant.holder.len());
+        let names = holders.chain(waiters.iter().map(|waiter| waiter.holder.len()));
+        let bytes: usize = names.chain([holder.len()]).map(|name| name + EACH_BYTES).sum();
+        if bytes > BYTES_MAX {
+            return Err(Refusal::LimitReached { limit: Limit::WaitersPerLock, max: waiters.len() });
+        }
+        Ok(())
     }
 
     /// The moment, by the primary's time.
@@ -82,15 +102,30 @@ impl Standing {
         }
     }
 
-    /// Has the grant of a call be the caller's, as if it had got it without a wait.
-    pub(crate) fn claim(&mut self, acquire: &Command, request: Uuid) -> Result<(), Refusal> {
+    /// Has the grant of a call be the caller's, as if it had got it without a wait. Gives its lease.
+    pub(super) fn claim(
+        &mut self,
+        acquire: &Command,
+        request: Uuid,
+    ) -> Result<Option<Lease>, Refusal> {
         let was_joined = self.document.granted_to(request).is_some_and(|grant| grant.joined);
-        self.execute(acquire, request)?;
+        let outcome = self.execute(acquire, request)?;
         let claimed = self.document.grants.iter_mut().find(|grant| grant.request == request);
         if let Some(grant) = claimed {
             grant.joined = was_joined;
         }
-        Ok(())
+        Ok(match outcome {
+            Outcome::Granted(granted) => granted.lease,
+            _ => None,
+        })
+    }
+
+    /// Notes when the document of a document's lock was locked, for the grant that a call was given.
+    pub(crate) fn locked_at(&mut self, request: Uuid, lock_time: Option<DateTime>) {
+        let mut grants = self.document.grants.iter_mut();
+        if let Some(grant) = grants.find(|grant| grant.request == request) {
+            grant.lock_time = lock_time;
+        }
     }
 
     /// The number of a wait, for the table.
@@ -157,9 +192,13 @@ impl Standing {
         if let Some(lock) = table.lock(&document.key) {
             document.mode = lock.mode();
         }
-        let write = document.writes;
-        document.log.retain(|_, page| page.write > write - LOG_MAX);
-        document.log.insert(document.rev.to_hex(), Page { write, is_free, entries });
+        let mut sessions: Vec<i64> =
+            document.waiters.iter().filter_map(|waiter| waiter.session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        document.waiting_sessions = sessions;
+        let page = Page { write: document.writes, is_free, entries };
+        document.log.add(document.rev, page);
         document
     }
 
@@ -244,6 +283,7 @@ impl Standing {
                     lease,
                     session: grant.session.map(number_of),
                     joined: false,
+                    lock_time: None,
                 });
                 let what = Happened::Granted { mode: *mode, lease, waited: waited.is_some() };
                 self.log(request, Some((&grant.holder, grant.token)), what);
@@ -269,12 +309,13 @@ impl Standing {
                 let Want::Grant { holder, mode, ttl } = &waiter.want else { return };
                 let request = self.request.unwrap_or_default();
                 self.requests.insert(waiter.id, request);
+                let last = self.document.waiters.last();
                 self.document.waiters.push(StoredWaiter {
+                    number: last.map_or(0, |last| last.number + 1),
                     request,
                     holder: holder.as_str().into(),
                     mode: *mode,
                     ttl_ms: ttl.map(millis),
-                    endless: false,
                     session: waiter.session.map(number_of),
                     until: match waiter.wait {
                         Wait::Until(until) => date(until),
@@ -300,13 +341,6 @@ impl Standing {
         }
     }
 
-    /// Has the last who came want the lock without end.
-    pub(crate) fn wants_no_end(&mut self) {
-        if let Some(waiter) = self.document.waiters.last_mut() {
-            waiter.endless = true;
-        }
-    }
-
     fn leave(&mut self, id: WaiterId) -> Option<StoredWaiter> {
         let request = self.requests.remove(&id)?;
         let place = self.document.place_of(request)?;
@@ -325,89 +359,25 @@ impl Standing {
     }
 }
 
-impl From<Lease> for StoredLease {
-    fn from(lease: Lease) -> Self {
-        Self { ttl_ms: millis(lease.ttl), expires_at: date(lease.expires_at) }
-    }
-}
-
-impl StoredLease {
-    /// As the table has it.
-    pub(crate) fn lease(&self) -> Result<Lease, StoreError> {
-        Ok(Lease { ttl: stored_ttl(self.ttl_ms)?, expires_at: instant(self.expires_at) })
-    }
-}
-
-fn grant(stored: &StoredGrant) -> Result<Grant, StoreError> {
-    let stamp = instant(stored.since).millis_floor();
-    let session = stored.session.map(session).transpose()?;
-    let (holder, token) = (holder(&stored.holder)?, token(stored.token)?);
-    let lease = stored.lease.map(|lease| lease.lease()).transpose()?;
-    Ok(Grant::new(holder, token, session, stamp, lease))
-}
-
-fn waiter(id: WaiterId, stored: &StoredWaiter) -> Result<Waiter, StoreError> {
-    let want = Want::Grant {
-        holder: holder(&stored.holder)?,
-        mode: stored.mode,
-        ttl: stored.ttl_ms.map(stored_ttl).transpose()?,
-    };
-    let session = stored.session.map(session).transpose()?;
-    Ok(Waiter { id, session, wait: Wait::Until(instant(stored.until)), want })
-}
-
-/// A key as it stands in a document.
-pub(crate) fn key(name: &str) -> Result<Key, StoreError> {
-    Key::new(name).map_err(damaged)
-}
-
-/// A holder as it stands in a document.
-pub(crate) fn holder(name: &str) -> Result<Holder, StoreError> {
-    Holder::new(name).map_err(damaged)
-}
-
-/// A token as it stands in a document.
-pub(crate) fn token(number: i64) -> Result<Token, StoreError> {
-    let token = u64::try_from(number).ok().and_then(Token::new);
-    token.ok_or_else(|| damaged(format_args!("{number} is no token")))
-}
-
-/// A session as it stands in a document.
-pub(crate) fn session(number: i64) -> Result<SessionId, StoreError> {
-    let session = u64::try_from(number).ok().and_then(SessionId::new);
-    session.ok_or_else(|| damaged(format_args!("{number} is no session")))
-}
-
-/// A TTL as it stands in a document.
-pub(crate) fn stored_ttl(millis: i64) -> Result<Ttl, StoreError> {
-    let ttl = u64::try_from(millis).ok().and_then(|millis| Ttl::from_millis(millis).ok());
-    ttl.ok_or_else(|| damaged(format_args!("{millis} ms is no TTL")))
-}
-
-/// A token as it is stored. None is beyond what a long holds: they are counted by one.
-pub(crate) fn number(token: Token) -> i64 {
-    i64::try_from(token.get()).unwrap_or(i64::MAX)
-}
-
-/// A session as it is stored.
-pub(crate) fn number_of(session: SessionId) -> i64 {
-    i64::try_from(session.get()).unwrap_or(i64::MAX)
-}
-
-/// A TTL as it is stored.
-pub(super) fn millis(ttl: Ttl) -> i64 {
-    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Of one lock: its document is written whole.
+/// Of one lock, which is one document: see [`BYTES_MAX`] too.
 const LIMITS: Limits = Limits {
     locks_max: 1,
     holders_per_lock_max: 10_000,
-    waiters_per_lock_max: 10_000,
-    waiters_max: 10_000,
+    waiters_per_lock_max: WAITERS_MAX,
+    waiters_max: WAITERS_MAX,
     sessions_max: 20_001,
     locks_per_session_max: 20_001,
 };
 
-/// How many writes a lock remembers: so long can be told what has become of a call whose reply was lost.
-pub(super) const LOG_MAX: i64 = 32;
+/// How many may wait for one lock.
+const WAITERS_MAX: usize = 2_000;
+
+/// How many bytes those who hold a lock and wait for it may have in its document. With [what it remembers](super::log) it stays far below the
+/// 16 MiB that a document may have.
+const BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How many bytes one of them has at most beside its name.
+const EACH_BYTES: usize = 256;
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -5,7 +5,8 @@ use lockcore::{Command, Holder, Instant, Key, Outcome, Refusal, Release, Token};
 
 use super::acquiring::{Acquiring, Willing};
 use super::lock_document::StoredGrant;
-use super::standing::{Standing, number, number_of};
+use super::standing::Standing;
+use super::stored::{number, number_of};
 use crate::time::Moment;
 
 /// One step of a call: decided on how the lock stands, perhaps several times, and done once.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockcore::{Granted, Outcome, Refusal};
+use lockcore::{Granted, HeldBy, Outcome, Refusal, Token};
 
 use super::Locks;
 use super::attempts::between;
@@ -78,35 +78,46 @@ impl Locks {
             self.confirm(&look).await?;
         }
         // Tokens of new grants are known when they are written.
-        let which = |decided: &Result<Outcome, Refusal>| match decided {
-            Ok(Outcome::Granted(granted)) => standing.new_grant(granted.token),
-            _ => None,
+        let which = |decided: &Result<Outcome, Refusal>| {
+            let token = match decided {
+                Ok(Outcome::Granted(granted)) => granted.token,
+                Err(Refusal::Held(by) | Refusal::HeldByOther(by)) => by.token,
+                Err(Refusal::OtherToken { token }) => *token,
+                _ => return None,
+            };
+            standing.new_grant(token)
         };
         let new: Vec<Option<i64>> = decided.iter().map(which).collect();
         let next_deadline = standing.next_deadline();
         let written = self.write(&look, standing, None).await?;
-        let stands = |outcome: Outcome, new: Option<i64>, step: &Step| -> Result<Stands, Failure> {
-            let outcome = match (outcome, new) {
-                (Outcome::Granted(granted), Some(new)) => {
-                    Outcome::Granted(Granted { token: written.token(new)?, ..granted })
-                }
-                (outcome, _) => outcome,
-            };
+        let stands = |outcome: Outcome, step: &Step| {
             let place = match &outcome {
                 Outcome::Waiting(_) => written.document.place_of(step.request()).unwrap_or(0),
                 _ => 0,
             };
-            Ok(Stands { outcome, place, next_deadline })
+            Stands { outcome, place, next_deadline }
         };
         let each = decided.into_iter().zip(new).zip(asked);
         let taken = each.map(|((decided, new), asked)| {
-            let decided = match decided {
-                Ok(outcome) => Ok(stands(outcome, new, &asked.step)?),
-                Err(refusal) => Err(refusal),
+            let decided = match new {
+                Some(new) => with_token(decided, written.token(new)?),
+                None => decided,
             };
+            let decided = decided.map(|outcome| stands(outcome, &asked.step));
             Ok(Taken { moment: look.moment, decided })
         });
         taken.collect()
+    }
+}
+
+/// What was decided, with the token that was written of the grant that it tells of.
+fn with_token(decided: Result<Outcome, Refusal>, token: Token) -> Result<Outcome, Refusal> {
+    match decided {
+        Ok(Outcome::Granted(granted)) => Ok(Outcome::Granted(Granted { token, ..granted })),
+        Err(Refusal::Held(by)) => Err(Refusal::Held(HeldBy { token, ..by })),
+        Err(Refusal::HeldByOther(by)) => Err(Refusal::HeldByOther(HeldBy { token, ..by })),
+        Err(Refusal::OtherToken { .. }) => Err(Refusal::OtherToken { token }),
+        decided => decided,
     }
 }
 

@@ -5,28 +5,7 @@
 //! token, of whatever lock, also across a fail-over: the cluster time is ahead of every write that most members have. No counter
 //! is shared by all locks, and a grant is one write.
 
-use bson::{Bson, Document, bson, doc};
-
-/// The update that writes the document of a lock, with tokens for its new grants, which are written as -1 for the first, -2 for the
-/// second ...
-pub(super) fn written(document: Document, new_grants: i64) -> Vec<Document> {
-    if new_grants == 0 {
-        return vec![doc! { "$replaceWith": { "$literal": document } }];
-    }
-    let grants = with_tokens("$grants");
-    let pages = doc! { "$map": {
-        "input": { "$objectToArray": "$log" },
-        "as": "page",
-        "in": { "k": "$$page.k", "v": { "$mergeObjects": [
-            "$$page.v", { "entries": with_tokens("$$page.v.entries") },
-        ] } },
-    } };
-    vec![
-        doc! { "$replaceWith": { "$mergeObjects": [{ "$literal": document }, { "last": before_the_first() }] } },
-        doc! { "$set": { "grants": grants, "log": { "$arrayToObject": pages } } },
-        doc! { "$set": { "last": { "$add": ["$last", new_grants] } } },
-    ]
-}
+use bson::{Bson, bson};
 
 /// One less than the first new token.
 pub(super) fn before_the_first() -> Bson {
@@ -43,7 +22,7 @@ fn cluster_time() -> Bson {
 }
 
 /// An array of documents, each new `token` of which is made one that is behind `last`.
-fn with_tokens(array: &str) -> Bson {
+pub(super) fn with_tokens(array: &str) -> Bson {
     // Where there is no token, its type is neither.
     let is_new =
         bson!({ "$and": [{ "$isNumber": "$$it.token" }, { "$lt": ["$$it.token", 0_i64] }] });

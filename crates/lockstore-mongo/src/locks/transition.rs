@@ -9,8 +9,10 @@ use mongodb::options::{ReadConcern, ReturnDocument};
 
 use super::lock_document::LockDocument;
 use super::look::Look;
-use super::standing::{Standing, token};
-use super::tokens::{self, NUMBERS};
+use super::standing::Standing;
+use super::stored::token;
+use super::tokens::NUMBERS;
+use super::written;
 use super::{COUNTERS, LOCKS, Locks};
 use crate::failure::{Failure, damaged};
 
@@ -26,6 +28,7 @@ pub(crate) struct Changed {
 /// A lock as it is after a write.
 #[derive(Debug)]
 pub(super) struct Written {
+    /// The lock, but for the tokens of new grants.
     pub(super) document: LockDocument,
     /// The token before the first new one.
     before_new: i64,
@@ -74,7 +77,7 @@ impl Locks {
 
     /// Makes sure that what was seen was the latest. A primary that is new may not show yet what the one before it has told, and one that
     /// was cut off does not show what came after it; whoever writes finds that out, and whoever does not asks.
-    pub(super) async fn confirm(&self, look: &Look) -> Result<(), Failure> {
+    pub(crate) async fn confirm(&self, look: &Look) -> Result<(), Failure> {
         let locks = self.database.collection::<Document>(LOCKS);
         let found = locks
             .find_one(doc! { "_id": &look.key })
@@ -193,40 +196,29 @@ impl Locks {
         session: Option<&mut ClientSession>,
     ) -> Result<Written, Failure> {
         let (has_changed, new_grants) = (standing.has_changed(), standing.new_grants());
-        let mut document = standing.into_document();
-        if has_changed {
-            document = self.replace(look, document, new_grants, session).await?;
+        let document = standing.into_document();
+        if !has_changed {
+            return Ok(Written { document, before_new: 0 });
         }
-        let before_new = document.last - new_grants;
-        Ok(Written { document, before_new })
-    }
-
-    /// Writes the document of a lock, if it is still as it was seen, and gives it as it is now.
-    async fn replace(
-        &self,
-        look: &Look,
-        document: LockDocument,
-        new_grants: i64,
-        session: Option<&mut ClientSession>,
-    ) -> Result<LockDocument, Failure> {
         // Of one that is not there, an insertion comes of it, which fails if it is there by now.
-        let seen = look
-            .document
-            .as_ref()
-            .map_or(doc! { "$exists": false }, |seen| doc! { "$eq": seen.rev });
-        let as_seen = doc! { "_id": &document.key, "rev": seen };
-        let written = bson::serialize_to_document(&document)
-            .map_err(|error| damaged(format_args!("{:?}: {error}", document.key)))?;
-        let update = self
-            .collection
-            .find_one_and_update(as_seen, tokens::written(written, new_grants))
-            .upsert(look.document.is_none())
+        let seen = look.document.as_ref();
+        let rev = seen.map_or(doc! { "$exists": false }, |seen| doc! { "$eq": seen.rev });
+        let locks = self.database.collection::<Document>(LOCKS);
+        let update = locks
+            .find_one_and_update(
+                doc! { "_id": &document.key, "rev": rev },
+                written::update(seen, &document, new_grants)?,
+            )
+            .upsert(seen.is_none())
+            .projection(doc! { "last": 1 })
             .return_document(ReturnDocument::After);
         let updated = match session {
             Some(session) => update.session(session).await,
             None => update.write_concern(self.majority.clone()).await,
         };
-        updated.map_err(Failure::of)?.ok_or(Failure::Conflict)
+        let updated = updated.map_err(Failure::of)?.ok_or(Failure::Conflict)?;
+        let before_new = updated.get("last").and_then(Bson::as_i64).unwrap_or(0) - new_grants;
+        Ok(Written { document, before_new })
     }
 }
 

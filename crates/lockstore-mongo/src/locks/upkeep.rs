@@ -8,7 +8,7 @@ use mongodb::options::{ReturnDocument, UpdateModifications};
 
 use super::attempts::Attempts;
 use super::look::options;
-use super::standing::token;
+use super::stored::token;
 use super::tokens::before_the_first;
 use super::{COUNTERS, Locks};
 use crate::failure::{Failure, damaged};

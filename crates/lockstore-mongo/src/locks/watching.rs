@@ -19,7 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::events::Subscriptions;
 use super::given_up::GivenUp;
-use super::lock_document::{Page, TOUCHED};
+use super::lock_document::TOUCHED;
+use super::log::Page;
 use super::{LOCKS, SESSIONS};
 
 /// Who is told of which changes.
@@ -101,15 +102,15 @@ impl Watching {
         }
     }
 
-    /// Does `step` again and again until it is `false`, unless that is done already.
+    /// Does `step` again and again until it is `false`, and not what was done so before: that may have just found that nobody needs it any more.
     pub(super) fn sweep<F, S>(&self, step: S)
     where
         S: Fn() -> F + Send + 'static,
         F: Future<Output = bool> + Send,
     {
-        let mut sweeper = lock(&self.sweeper);
-        if sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
-            *sweeper = Some(tokio::spawn(async move { while step().await {} }));
+        let sweeper = tokio::spawn(async move { while step().await {} });
+        if let Some(before) = lock(&self.sweeper).replace(sweeper) {
+            before.abort();
         }
     }
 

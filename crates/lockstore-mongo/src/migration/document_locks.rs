@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bson::{Bson, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
 use lockstore::collection::LockedDocument;
+use lockstore::remote::serving::document_locks::locked_by;
 use lockstore::{DocumentError, LOCK_KEY, LOCK_TOKEN_KEY};
 
 use super::copying::{delete, write};
@@ -46,14 +47,18 @@ pub(super) fn copy(
     let ids =
         wanted.values().chain(there.values().filter(|it| !wanted.contains_key(&bytes(&it.id))));
     for id in ids.map(|it| &it.id) {
-        let (lock, copy) = (wanted.get(&bytes(id)), there.get(&bytes(id)));
+        let (mut lock, copy) = (wanted.get(&bytes(id)), there.get(&bytes(id)));
+        // One without a grant was locked by whoever has set the field, unless it was listed just when its grant was over.
+        if lock.is_some_and(|it| it.token.is_none()) {
+            let document = find(source, namespace, id)?;
+            lock = lock.filter(|it| document.is_some_and(|document| is_locked_by(&document, it)));
+        }
         if lock.map(|it| &it.lock_id) != copy.map(|it| &it.lock_id) {
             again(source, target, namespace, id)?;
         }
         let Some(document) = find(target, namespace, id)? else { continue };
         let Ok(lock_id) = document.get_str(LOCK_KEY) else { continue };
         let left = match lock {
-            // Nobody is behind it but whoever has set the field.
             Some(lock) if lock.token.is_none() => continue,
             Some(lock) if lock.session.is_none() => lock.remaining,
             // It is over, or stays behind: so it ends here as well, in the way in which locks end.
@@ -161,6 +166,11 @@ fn relock(
     // One that is another's by now is seen when all is compared.
     let locked = target.run(&namespace.database, &command);
     locked.map(drop).map_err(|error| target.failed(error))
+}
+
+/// What is no string is shown as people write it, and stays as it is.
+fn is_locked_by(document: &RawDocument, lock: &LockedDocument) -> bool {
+    locked_by(document).is_some_and(|lock_id| lock_id == lock.lock_id)
 }
 
 fn shows_token(document: &RawDocument) -> bool {

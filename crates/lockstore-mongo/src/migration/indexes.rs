@@ -1,7 +1,7 @@
 //! The indexes of collections.
 
-use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
-use lockstore::ErrorCode;
+use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
+use lockstore::{DocumentError, ErrorCode};
 
 use super::difference::{Difference, How};
 use super::endpoint::{Endpoint, JOURNALS, Namespace};
@@ -44,9 +44,10 @@ pub(super) fn create(
     when: When,
 ) -> Result<usize, MigrationError> {
     let wanted = |index: &&Document| (when == When::Compared) == expires(index);
-    let indexes: Vec<&Document> = collection.indexes.iter().filter(wanted).collect();
-    create_in(target, &collection.namespace, &collection.namespace, &indexes)?;
-    Ok(indexes.len())
+    let indexes: Vec<Document> = collection.indexes.iter().filter(wanted).cloned().collect();
+    let count = indexes.len();
+    create_in(target, &collection.namespace, collection, indexes)?;
+    Ok(count)
 }
 
 /// Finds out whether a target takes the indexes of a collection, before anything is copied: a file has not all that MongoDB has.
@@ -58,36 +59,42 @@ pub(super) fn try_out(
         return Ok(());
     }
     let trial = Namespace::new(target.own_database(), format!("{JOURNALS}.trial"));
-    let indexes: Vec<&Document> = collection.indexes.iter().collect();
-    let tried = create_in(target, &trial, &collection.namespace, &indexes);
+    let tried = create_in(target, &trial, collection, collection.indexes.clone());
     target.documents(&trial).drop().map_err(|error| target.failed(error))?;
     tried
 }
 
+/// Makes indexes of a collection in that `place`.
 fn create_in(
     target: &Endpoint,
     place: &Namespace,
-    namespace: &Namespace,
-    indexes: &[&Document],
+    of: &PlannedCollection,
+    indexes: Vec<Document>,
 ) -> Result<(), MigrationError> {
     if indexes.is_empty() {
         return Ok(());
     }
     let mut specs = RawArrayBuf::new();
-    for index in indexes {
-        let mut spec = (*index).clone();
+    for mut spec in indexes {
         for field in ITS_OWN_AFFAIR {
             spec.remove(field);
+        }
+        // One that is listed without has none, and would get that of its collection.
+        if of.options.contains_key(COLLATION) && !spec.contains_key(COLLATION) {
+            spec.insert(COLLATION, doc! { "locale": "simple" });
         }
         let spec = RawDocumentBuf::try_from(&spec);
         specs.push(spec.map_err(|_| target.senseless("an index"))?);
     }
     let command = rawdoc! { "createIndexes": place.collection.as_str(), "indexes": specs };
-    target.run(&place.database, &command).map(drop).map_err(|error| MigrationError::Index {
-        to: target.to_string(),
-        namespace: namespace.clone(),
-        error: Box::new(error),
-    })
+    match target.run(&place.database, &command) {
+        Ok(_) => Ok(()),
+        Err(error @ DocumentError::Store(_)) => Err(target.failed(error)),
+        Err(error) => {
+            let (to, namespace) = (target.to_string(), of.namespace.clone());
+            Err(MigrationError::Index { to, namespace, error: Box::new(error) })
+        }
+    }
 }
 
 /// In what the indexes of two collections differ. Those of one `when` are looked at, or all.
@@ -184,6 +191,8 @@ fn number(value: &Bson) -> Option<f64> {
     }
 }
 
+/// How strings are compared, in an index and in a collection.
+const COLLATION: &str = "collation";
 /// The index that every collection has.
 const OF_ID: &str = "_id_";
 /// Options by which nobody can tell two indexes apart.
@@ -196,7 +205,6 @@ const INDEXES_MAX: i32 = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::doc;
 
     #[test]
     fn indexes_are_the_same_whatever_the_types_and_the_order_of_what_they_have() {

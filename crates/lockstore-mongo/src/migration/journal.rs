@@ -26,6 +26,8 @@ pub(super) struct Head {
     /// When all that was there at the time was finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) finished_at: Option<DateTime>,
+    /// Whether the locks were among that.
+    pub(super) has_locks: bool,
 }
 
 /// How it stands.

@@ -1,5 +1,6 @@
 //! Locks that are held, and the tokens that are granted from here on.
 
+use std::thread;
 use std::time::Duration;
 
 use lockstore::{
@@ -67,16 +68,34 @@ pub(super) fn check_free(
     Ok(())
 }
 
-/// Has the tokens of the target begin above all that the source has given.
+/// Has the tokens of the target begin above all that the source has given. Those of a replica set are its time, which may be a moment behind that of
+/// another.
 pub(super) fn raise_tokens(source: &Endpoint, target: &Endpoint) -> Result<Token, MigrationError> {
-    let raised = source
-        .store()
-        .reserve_tokens(Token::FIRST)
-        .and_then(|next| target.store().reserve_tokens(next));
-    raised.map_err(|error| match error {
-        ReserveTokensError::Store(error) => target.failed(error),
-        error => MigrationError::Tokens { from: source.to_string(), to: target.to_string(), error },
-    })
+    let next = source.store().reserve_tokens(Token::FIRST);
+    let next = next.map_err(|error| not_raised(source, (source, target), error))?;
+    let clock = target.store().clock();
+    let patience = if target.is_file() { Duration::ZERO } else { BEHIND_MAX };
+    let until = clock.now().saturating_add(patience);
+    loop {
+        match target.store().reserve_tokens(next) {
+            Ok(token) => return Ok(token),
+            Err(ReserveTokensError::TooHigh { .. }) if clock.now() < until => {
+                thread::sleep(LOOK_AGAIN);
+            }
+            Err(error) => return Err(not_raised(target, (source, target), error)),
+        }
+    }
+}
+
+fn not_raised(
+    endpoint: &Endpoint,
+    (from, to): (&Endpoint, &Endpoint),
+    error: ReserveTokensError,
+) -> MigrationError {
+    match error {
+        ReserveTokensError::Store(error) => endpoint.failed(error),
+        error => MigrationError::Tokens { from: from.to_string(), to: to.to_string(), error },
+    }
 }
 
 /// Acquires in the target what is held in the source: by the same holders, in the same mode, for what is left of their leases, in the order of their
@@ -118,7 +137,11 @@ pub(super) fn copy(
         match request.try_acquire() {
             // It is the holder's, not this program's.
             Ok(guard) => drop(guard.leak()),
-            Err(AcquireError::Held { .. } | AcquireError::OtherMode { .. }) => {
+            Err(
+                AcquireError::Held { .. }
+                | AcquireError::OtherMode { .. }
+                | AcquireError::OtherSession { .. },
+            ) => {
                 let key = held.key.clone();
                 return Err(MigrationError::LockTaken { to: target.to_string(), key });
             }
@@ -176,6 +199,9 @@ fn failed(endpoint: &Endpoint, error: impl std::fmt::Display) -> MigrationError 
 
 /// How many locks are listed at once.
 const PAGE: usize = 10_000;
+/// How far the clock of a replica set may be behind that of another, so that it is waited for.
+const BEHIND_MAX: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The shortest TTL.
 pub(super) const TTL_MIN: Duration = Duration::from_millis(1);
 /// A lease that ends so soon may be over in one store and not yet in the other.

@@ -5,6 +5,7 @@ use lockstore::{DocumentError, ErrorCode};
 
 use super::endpoint::{Endpoint, Namespace};
 use super::error::{Bound, MigrationError};
+use super::selection::Selection;
 use super::{document_locks, indexes, locks};
 
 /// What there is in the source to be migrated.
@@ -49,13 +50,11 @@ impl Plan {
         self.collections.iter().map(|collection| collection.documents).sum()
     }
 
-    /// Looks at a source: all of it, or the `databases` that are named.
-    pub(super) fn of(
-        source: &Endpoint,
-        databases: Option<&[String]>,
-    ) -> Result<Self, MigrationError> {
-        let collections = collections(source, databases)?;
-        let (held, mut bound) = locks::held(source)?;
+    /// Looks at a source.
+    pub(super) fn of(source: &Endpoint, selection: &Selection) -> Result<Self, MigrationError> {
+        let collections = collections(source, selection.named())?;
+        let (held, mut bound) =
+            if selection.has_locks() { locks::held(source)? } else { (Vec::new(), Vec::new()) };
         for collection in &collections {
             bound.extend(document_locks::bound(source, collection)?);
         }

@@ -96,6 +96,10 @@ pub(crate) fn read(failed: &RawDocument) -> DocumentError {
     if let Some(error) = fields.get(INFO).as_document().and_then(read_info) {
         return error;
     }
+    // What did not come to a store, or not back, is told under its own code.
+    if let Some(error) = store_error::of(failed) {
+        return error.into();
+    }
     match code {
         ErrorCode::DUPLICATE_KEY => {
             if let Some(duplicate) = duplicate(fields, message) {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use docquery::{Error, Value, Writer};
 
 use super::code::Code;
 use super::parts::{count, number};
-use super::{failure, field, nonsense};
+use super::{Came, came, failure, field, nonsense};
 use crate::commands::Arguments;
 use crate::disk::DiskError;
 use crate::error::StoreError;
@@ -58,6 +58,19 @@ fn write(error: &StoreError, fields: &mut Writer) {
             fields.field(field::REASON, Value::String(reason));
         }
     }
+}
+
+/// The error of the store that a failure tells of, if it is one of those.
+pub(crate) fn of(failed: &RawDocument) -> Option<StoreError> {
+    match came(failed) {
+        Ok(Came::Failure(code, fields)) if is_of_store(code) => Some(read(code, fields)),
+        _ => None,
+    }
+}
+
+fn is_of_store(code: Code) -> bool {
+    (Code::StorePoisoned.number()..=Code::StoreUnreachable.number()).contains(&code.number())
+        || code == Code::StoreElsewhere
 }
 
 /// The error of a reply with `code`.
@@ -160,6 +173,8 @@ mod tests {
             codes.push(code.number());
 
             let about_locks = reply(&error);
+            let known = of(&about_locks).expect("it is known by its code");
+            assert_eq!(known.to_string(), error.to_string());
             assert_eq!(about_locks.get_i32("code").unwrap(), code.number());
             let back = expect_success(&about_locks).unwrap_err();
             assert_eq!(format!("{back:?}"), format!("{error:?}"));

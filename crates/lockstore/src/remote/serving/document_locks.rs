@@ -251,9 +251,11 @@ pub fn broken(records: &[BreakRecord]) -> RawDocumentBuf {
     break_locks::reply(records)
 }
 
-/// Why a command about documents was refused, as its reply tells it.
+/// Why a command about documents was refused, or its first statement that was, as its reply tells it.
 pub fn error_of(reply: &RawDocument) -> DocumentError {
-    crate::commands::failure::read(reply)
+    let errors = reply.get_array("writeErrors").ok();
+    let first = errors.and_then(|errors| errors.get_document(0).ok());
+    crate::commands::failure::read(first.unwrap_or(reply))
 }
 
 /// A command, and apart from it what a store of ours would want in the ways that it knows.
