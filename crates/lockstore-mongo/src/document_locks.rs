@@ -11,6 +11,7 @@
 
 mod breaking;
 mod freeing;
+mod granting;
 mod held;
 mod listing;
 mod locking;

@@ -488,6 +488,41 @@ fn who_gives_up_a_wait_holds_nothing_up() {
 }
 
 #[test]
+fn who_waits_without_an_order_gets_whichever_becomes_free_and_with_one_the_first() {
+    let own = Own::filled(3);
+    let jobs = own.jobs();
+    let mut held: Vec<_> = (0..3)
+        .map(|id| jobs.lock_document(doc! { "_id": id }).acquire().unwrap())
+        .map(Some)
+        .collect();
+    thread::scope(|scope| {
+        let wait = |sort: Option<Document>| {
+            let jobs = &jobs;
+            scope.spawn(move || {
+                let asked = jobs.lock_document(doc! {}).sleep(MINUTE);
+                let asked = match sort {
+                    Some(sort) => asked.sort(sort),
+                    None => asked,
+                };
+                let lock = asked.acquire().unwrap();
+                lock.locked_document().unwrap().get_i32("_id").unwrap()
+            })
+        };
+        let (first, any) = (wait(Some(doc! { "_id": 1 })), wait(None));
+        let begin = Instant::now();
+        while own.store.stats().unwrap().waiters < 2 {
+            assert!(begin.elapsed() < MINUTE, "two wait");
+            thread::sleep(Duration::from_millis(1));
+        }
+        held[1].take().unwrap().release().unwrap();
+        assert_eq!(any.join().unwrap(), 1);
+        assert!(!first.is_finished());
+        held[0].take().unwrap().release().unwrap();
+        assert_eq!(first.join().unwrap(), 0);
+    });
+}
+
+#[test]
 fn who_waits_for_a_document_is_told_when_the_store_is_closed() {
     let own = Own::filled(1);
     let jobs = own.jobs();

@@ -88,7 +88,7 @@ fn nobody_shares_a_document_and_no_update_is_lost_or_done_twice_while_primaries_
 
 /// Locks the document that was taken least often, or waits for the last one, and gives it back.
 fn work(thread: usize, jobs: &Collection, seen: &[Seen]) -> Result<(), LockDocumentError> {
-    let asked = if thread % 2 == 0 {
+    let asked = if thread.is_multiple_of(2) {
         jobs.lock_document(doc! {}).sort(doc! { "done": 1, "_id": 1 })
     } else {
         let last = doc! { "_id": DOCUMENTS - 1 };

@@ -1,5 +1,5 @@
-//! Whoever releases a document hands it to the first of those who would be given it. (On a replica set those who wait without a sort wait for the
-//! document that MongoDB finds first.)
+//! Whoever releases a document hands it to the first of those who would be given it. (On a replica set they all look, the
+//! first of each process first, and who is looking just then may be faster.)
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ impl Wish {
 #[test]
 fn a_document_is_handed_to_the_first_of_those_who_would_be_given_it() {
     let seed = seed(6);
-    for round in 0..12 {
-        Queue::new(seed + round).run();
+    for round in (seed..).take(12) {
+        Queue::new(round).run();
     }
 }
 

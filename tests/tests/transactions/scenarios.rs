@@ -300,7 +300,8 @@ fn unique_keys_pass_from_one_document_to_another_in_one_transaction() {
 /// A command that fails has changed nothing. In a file the transaction goes on; MongoDB has aborted it.
 #[test]
 fn a_key_that_is_there_already_is_an_error_of_its_command() {
-    let refused: [fn(&Collection) -> Result<(), DocumentError>; 3] = [
+    type Step = fn(&Collection) -> Result<(), DocumentError>;
+    let refused: [Step; 3] = [
         |inside| inside.insert_one(doc! { "_id": 11, "cost": 95, "tags": [99] }).map(drop),
         |inside| inside.insert_one(doc! { "_id": 3, "cost": 5 }).map(drop),
         |inside| {

@@ -9,7 +9,7 @@ use lockstore::remote::serving::document_locks::{
 
 use super::DocumentLocks;
 use super::side_grant::Place;
-use super::taking::Looked;
+use super::taking::{Looked, Which};
 use super::transaction::Ended;
 use super::wants::Wants;
 use crate::documents::Limit;
@@ -59,7 +59,11 @@ impl DocumentLocks {
             // The time that a look may take is MongoDB's to see to.
             let _ = acquisition.look(self.clock.now());
             let (mut for_now, mut in_the_way) = (None, None);
-            let come = match self.look(place, wanted, limit, given_up).await? {
+            let which = match (&turn, &wanted.finding.sort) {
+                (Some(_), None) => Which::Any,
+                _ => Which::First,
+            };
+            let come = match self.look(place, wanted, which, limit, given_up).await? {
                 Looked::Locked(held) if given_up.is_closing() => {
                     // Whoever has asked could not release it any more.
                     self.hand_on(place, &held.fence).await?;
@@ -68,7 +72,8 @@ impl DocumentLocks {
                 Looked::Locked(held) => Come::Locked(*held),
                 Looked::Unavailable(document, until) => {
                     for_now = until;
-                    in_the_way = id(&document);
+                    // Without an order any other will do as well.
+                    in_the_way = wanted.finding.sort.as_ref().and_then(|_| id(&document));
                     Come::Unavailable(document)
                 }
                 Looked::Nothing => Come::Nothing,

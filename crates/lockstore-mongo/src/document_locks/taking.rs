@@ -1,7 +1,7 @@
 //! One look: the document is found, and locked if it is to be had, in one transaction.
 
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockcore::{Acquire, Command, Granted, Holder, Key, Mode, Outcome, Refusal, Wait};
+use lockcore::{Granted, Key};
 use lockstore::remote::serving;
 use lockstore::remote::serving::document_locks::{
     Finding, HeldDocument, LockDocument, Meeting, Mode as Wants, locked,
@@ -11,14 +11,14 @@ use mongodb::ClientSession;
 use std::time::Duration;
 
 use super::DocumentLocks;
+use super::granting::{NewGrant, WantedGrant};
 use super::run_out::has_run_out;
 use super::side_grant::Place;
-use super::transaction::{Ended, add, alone, find, modify, narrowed, of_lock, refused};
+use super::transaction::{Ended, add, alone, find, modify, narrowed, refused};
 use super::update::{self, Update};
 use crate::documents::{Failed, Limit};
 use crate::failure::damaged;
-use crate::locks::{GivenUp, Look, Standing, number_of};
-use crate::time::date;
+use crate::locks::{GivenUp, Look, Standing};
 
 /// What a look has come to.
 #[derive(Debug)]
@@ -29,10 +29,20 @@ pub(super) enum Looked {
     Nothing,
 }
 
+/// Which document a look would have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The first that is found, also if it is locked.
+    First,
+    /// If that is locked, any that is not: so it is for whoever waits and has not said which comes first.
+    Any,
+}
+
 /// One try of a look.
 struct Try<'t> {
     place: &'t Place,
     wanted: &'t LockDocument,
+    which: Which,
     /// By what it is known what has become of it.
     request: Uuid,
     /// Whether nobody seems to be in the way: then the side grant is not looked at first.
@@ -45,14 +55,6 @@ struct Try<'t> {
 struct Taken {
     held: HeldDocument,
     key: Key,
-}
-
-/// A grant within a transaction.
-#[derive(Clone, Copy)]
-struct NewGrant {
-    granted: Granted,
-    /// By the primary's time.
-    expires_at: Option<DateTime>,
 }
 
 /// What one try has come to, before the transaction is ended.
@@ -68,6 +70,7 @@ impl DocumentLocks {
         &self,
         place: &Place,
         wanted: &LockDocument,
+        which: Which,
         limit: Limit,
         given_up: &GivenUp,
     ) -> Result<Looked, Ended> {
@@ -80,7 +83,7 @@ impl DocumentLocks {
             let had_passed = !passed_over.is_empty();
             let mut session = self.documents.session(limit).await?;
             let passed = &mut passed_over;
-            let one = Try { place, wanted, request, is_easy, passed_over: passed };
+            let one = Try { place, wanted, which, request, is_easy, passed_over: passed };
             let looked = limit.bound(self.try_look(&mut session, one)).await;
             let looked = looked.unwrap_or_else(|| {
                 Err(Failed::Store(self.documents.unreachable("no reply in time")))
@@ -187,7 +190,7 @@ impl DocumentLocks {
         let mut command = find(place, &finding);
         add(&mut command, cstr!("projection"), wanted.projection.clone());
         limit_time(&mut command, wanted);
-        let Some(found) = self.find_in(session, place, &command).await? else {
+        let Some(mut found) = self.find_in(session, place, &command).await? else {
             return Ok(Tried::Nothing);
         };
         let mut meeting = wanted.mode.meets(&wanted.lock_id, &found);
@@ -195,13 +198,16 @@ impl DocumentLocks {
         if meeting != Meeting::Takeable {
             let seen = self.seen(place, &found, wanted).await?;
             if has_run_out(&seen, &found).map_err(Failed::Store)? {
-                meeting = Meeting::Takeable;
-            } else if meeting == Meeting::Held {
+                (meeting, look) = (Meeting::Takeable, Some(seen));
+            } else if meeting == Meeting::Own {
+                look = Some(seen);
+            } else if let Some(free) = self.find_free(session, &one).await? {
+                (meeting, found) = (Meeting::Takeable, free);
+            } else {
                 let standing = Standing::new(&seen).map_err(Failed::Store)?;
                 let for_now = standing.next_deadline().map(|at| seen.moment.until(at));
                 return Ok(Tried::Unavailable(found, for_now));
             }
-            look = Some(seen);
         }
         if meeting == Meeting::Own {
             let seen = look.ok_or_else(|| Failed::conflict("a lock has changed"))?;
@@ -222,6 +228,23 @@ impl DocumentLocks {
         taken
     }
 
+    /// Finds a document that is not locked, if any will do.
+    async fn find_free(
+        &self,
+        session: &mut ClientSession,
+        one: &Try<'_>,
+    ) -> Result<Option<RawDocumentBuf>, Failed> {
+        let Try { place, wanted, .. } = *one;
+        if one.which == Which::First {
+            return Ok(None);
+        }
+        let finding = narrowed(&wanted.finding, &[rawdoc! { "lock_id": null }]);
+        let mut command = find(place, &finding);
+        add(&mut command, cstr!("projection"), wanted.projection.clone());
+        limit_time(&mut command, wanted);
+        self.find_in(session, place, &command).await
+    }
+
     /// Locks what is found, from whoever holds it.
     async fn take(
         &self,
@@ -230,7 +253,7 @@ impl DocumentLocks {
         finding: &Finding,
         look: Option<Look>,
     ) -> Result<Tried, Failed> {
-        let Try { place, wanted, .. } = *one;
+        let Try { place, wanted, request, .. } = *one;
         let mut command = modify(place, finding, update::locking(wanted));
         add(&mut command, cstr!("fields"), wanted.projection.clone());
         limit_time(&mut command, wanted);
@@ -238,7 +261,16 @@ impl DocumentLocks {
             return Ok(Tried::Nothing);
         };
         let key = place.key(&document).map_err(|error| refused(&error))?;
-        let grant = self.grant(session, one, &key, lock_time(&document), look).await?;
+        let asked = WantedGrant { wanted, request, key: &key, lock_time: lock_time(&document) };
+        let grant = if one.is_easy && look.is_none() && wanted.session.is_none() {
+            self.grant_at_once(session, &asked).await?
+        } else {
+            let look = match look {
+                Some(look) => look,
+                None => self.look_at_key(&key, wanted).await?,
+            };
+            self.grant(session, &asked, &look).await?
+        };
         let document = self.show(session, one, document, &grant).await?;
         one.taken(key, document, grant)
     }
@@ -253,14 +285,8 @@ impl DocumentLocks {
     ) -> Result<Tried, Failed> {
         let Try { place, wanted, request, .. } = *one;
         let key = place.key(found).map_err(|error| refused(&error))?;
-        let acquire = acquire(wanted, &key);
-        let decide = |standing: &mut Standing| {
-            end_others(standing, Some(&wanted.lock_id), request)?;
-            let outcome = standing.execute(&Command::Acquire(acquire.clone()), request);
-            standing.locked_at(request, lock_time(found));
-            outcome
-        };
-        let grant = self.decided(session, wanted, seen, decide).await?;
+        let asked = WantedGrant { wanted, request, key: &key, lock_time: lock_time(found) };
+        let grant = self.grant_again(session, &asked, seen).await?;
         let mut set = RawDocumentBuf::new();
         let mut update = RawDocumentBuf::new();
         match grant.expires_at {
@@ -275,57 +301,6 @@ impl DocumentLocks {
         update.append(cstr!("$set"), set);
         let document = self.modify_shown(session, one, found, update).await?;
         one.taken(key, document, grant)
-    }
-
-    /// The side grant of a document that is locked in this transaction.
-    async fn grant(
-        &self,
-        session: &mut ClientSession,
-        one: &Try<'_>,
-        key: &Key,
-        lock_time: Option<DateTime>,
-        look: Option<Look>,
-    ) -> Result<NewGrant, Failed> {
-        let Try { wanted, request, .. } = *one;
-        let acquire = acquire(wanted, key);
-        if one.is_easy && look.is_none() && wanted.session.is_none() {
-            let granted =
-                self.locks.acquire_at_once_in(session, &acquire, request, lock_time).await;
-            let (granted, moment) = granted.map_err(of_lock)?;
-            let expires_at = granted.lease.map(|lease| date(lease.expires_at));
-            return Ok(NewGrant { granted: moment.granted(granted), expires_at });
-        }
-        let look = match look {
-            Some(look) => look,
-            None => self.look_at_key(key, wanted).await?,
-        };
-        let decide = |standing: &mut Standing| {
-            end_others(standing, None, request)?;
-            let outcome = standing.execute(&Command::Acquire(acquire.clone()), request);
-            standing.locked_at(request, lock_time);
-            outcome
-        };
-        self.decided(session, wanted, &look, decide).await
-    }
-
-    async fn decided(
-        &self,
-        session: &mut ClientSession,
-        wanted: &LockDocument,
-        look: &Look,
-        decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
-    ) -> Result<NewGrant, Failed> {
-        let changed = self.locks.change_in(session, look, None, decide).await;
-        match changed.map_err(of_lock)? {
-            Ok(changed) => {
-                let Outcome::Granted(granted) = changed.outcome else {
-                    return Err(Failed::conflict("a lock has changed"));
-                };
-                let expires_at = granted.lease.map(|lease| date(lease.expires_at));
-                Ok(NewGrant { granted: look.moment.granted(granted), expires_at })
-            }
-            Err(refusal) => Err(not_granted(wanted, refusal)),
-        }
     }
 
     /// Has a document show its lease and its token, if it is to.
@@ -364,23 +339,6 @@ impl DocumentLocks {
         let modified = self.modify_in(session, one.place, &command).await?;
         modified.ok_or_else(|| Failed::conflict("the document is gone"))
     }
-
-    /// The side grant of a document, as it is seen.
-    async fn seen(
-        &self,
-        place: &Place,
-        document: &RawDocument,
-        wanted: &LockDocument,
-    ) -> Result<Look, Failed> {
-        let key = place.key(document).map_err(|error| refused(&error))?;
-        self.look_at_key(&key, wanted).await
-    }
-
-    async fn look_at_key(&self, key: &Key, wanted: &LockDocument) -> Result<Look, Failed> {
-        let session = wanted.session.map(number_of);
-        let seen = self.locks.look_at(key.as_str(), session, self.locks.now()).await;
-        seen.map_err(of_lock)
-    }
 }
 
 impl Try<'_> {
@@ -393,46 +351,6 @@ impl Try<'_> {
         let held = HeldDocument { document, fence, ttl, valid_until, rejoined };
         Ok(Tried::Taken(Box::new(Taken { held, key })))
     }
-}
-
-/// Ends the grants of all but `holder`: their document is not locked by them.
-fn end_others(
-    standing: &mut Standing,
-    holder: Option<&Holder>,
-    request: Uuid,
-) -> Result<(), Refusal> {
-    let Some(lock) = standing.lock() else { return Ok(()) };
-    let (key, grants) = (lock.key().clone(), lock.grants());
-    let others = grants.filter(|grant| Some(&grant.holder) != holder);
-    for token in others.map(|grant| grant.token).collect::<Vec<_>>() {
-        standing.execute(&Command::Break { key: key.clone(), token }, request)?;
-    }
-    Ok(())
-}
-
-fn acquire(wanted: &LockDocument, key: &Key) -> Acquire {
-    Acquire {
-        key: key.clone(),
-        holder: wanted.lock_id.clone(),
-        mode: Mode::Exclusive,
-        ttl: wanted.ttl,
-        session: wanted.session,
-        wait: Wait::No,
-    }
-}
-
-fn not_granted(wanted: &LockDocument, refusal: Refusal) -> Failed {
-    let error = match refusal {
-        Refusal::UnknownSession => LockDocumentError::SessionEnded,
-        Refusal::OtherSession { .. } => {
-            LockDocumentError::OtherSession { lock_id: wanted.lock_id.clone() }
-        }
-        Refusal::LimitReached { limit, max } => LockDocumentError::LimitReached { limit, max },
-        refusal => {
-            return Failed::conflict(&format!("the side grant is not to be had: {refusal:?}"));
-        }
-    };
-    Failed::Reply(locked(&wanted.lock_id, Err(error)))
 }
 
 /// What a command may take.

@@ -29,7 +29,7 @@ impl Client {
         let options = ReplicaSetOptions::new().database(variable(DATABASE)).patience(PATIENCE);
         let store = options.session_ttl(SESSION_TTL).connect(&variable(URI)).unwrap();
         let witness = witness(&store, &variable(WITNESS));
-        let is_bound = ledger.seed() % 2 == 1;
+        let is_bound = !ledger.seed().is_multiple_of(2);
         let clock = SystemClock::new().unwrap();
         Self { ledger, store, clock, witness, is_bound, asked: 0 }
     }
@@ -85,7 +85,7 @@ impl Client {
             None => request.ttl(TTL),
         };
         let acquired = request.acquire_timeout(WAIT);
-        let is_over = matches!(acquired, Err(AcquireError::SessionEnded { .. }));
+        let is_over = matches!(acquired, Err(AcquireError::SessionEnded));
         let answer = match &acquired {
             Ok(guard) => Answer::Granted { token: guard.token().get(), until: until(guard) },
             Err(AcquireError::TimedOut { .. }) => Answer::TimedOut,
