@@ -37,7 +37,9 @@ pub(super) fn run(_: &Place, scale: &Scale) -> Result<Section> {
             let all_wait = began.elapsed();
             let began = Instant::now();
             first.release().expect("it is held");
-            waiters.into_iter().for_each(|waiter| waiter.join().expect("no waiter panics"));
+            for waiter in waiters {
+                waiter.join().expect("no waiter panics");
+            }
             (all_wait, began.elapsed())
         });
         let each = |took: Duration| took.as_secs_f64() * 1e9 / float(scale.crowd);

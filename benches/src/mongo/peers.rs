@@ -144,7 +144,9 @@ impl Drop for Peer {
 
 fn latencies(took: Vec<u64>) -> Latencies {
     let mut latencies = Latencies::new();
-    took.into_iter().for_each(|nanos| latencies.record(Duration::from_nanos(nanos)));
+    for nanos in took {
+        latencies.record(Duration::from_nanos(nanos));
+    }
     latencies
 }
 

@@ -9,9 +9,10 @@ use lockcore::{Acquire, Granted, Instant, Release};
 use lockstore::StoreError;
 use mongodb::ClientSession;
 use mongodb::options::ReturnDocument;
+use serde::Deserialize;
 
 use super::attempts::Attempts;
-use super::lock_document::{LockDocument, mode_name, new_rev};
+use super::lock_document::{LockDocument, StoredGrant, mode_name, new_rev};
 use super::log::PAGES_MAX;
 use super::stored::{millis, number, token};
 use super::tokens::before_the_first;
@@ -30,10 +31,11 @@ impl Locks {
     ) -> Result<Option<Granted>, StoreError> {
         let asked_at = self.now();
         let mut session = self.numbered(attempts).await?;
-        let granted = self
-            .collection
+        let granting = self.collection.clone_with_type::<Granting>();
+        let granted = granting
             .find_one_and_update(free(wanted), granted(wanted, request, None))
             .upsert(true)
+            .projection(doc! { "_id": 0, "grants": 1 })
             .return_document(ReturnDocument::After)
             .write_concern(self.majority.clone())
             .session(&mut session);
@@ -59,10 +61,11 @@ impl Locks {
         lock_time: Option<DateTime>,
     ) -> Result<(Granted, Moment), Failure> {
         let asked_at = self.now();
-        let granted = self
-            .collection
+        let granting = self.collection.clone_with_type::<Granting>();
+        let granted = granting
             .find_one_and_update(free(wanted), granted(wanted, request, lock_time))
             .upsert(true)
+            .projection(doc! { "_id": 0, "grants": 1 })
             .return_document(ReturnDocument::After)
             .session(session);
         granted_at_once(granted.await.map_err(Failure::of)?, request, asked_at)
@@ -165,14 +168,20 @@ fn free(wanted: &Acquire) -> Document {
     }
 }
 
+/// What is wanted of a lock's document that grants: without its log, which would be most of it.
+#[derive(Debug, Deserialize)]
+struct Granting {
+    grants: Vec<StoredGrant>,
+}
+
 /// What a call was granted, and when, by the primary's time. `asked_at` is our time before.
 fn granted_at_once(
-    document: Option<LockDocument>,
+    document: Option<Granting>,
     request: Uuid,
     asked_at: Instant,
 ) -> Result<(Granted, Moment), Failure> {
-    let document = document.ok_or(Failure::Conflict)?;
-    let grant = document.granted_to(request).ok_or(Failure::Conflict)?;
+    let grants = document.map(|document| document.grants).unwrap_or_default();
+    let grant = grants.iter().find(|grant| grant.request == request).ok_or(Failure::Conflict)?;
     let moment = Moment { there: instant(grant.since), here: asked_at };
     let lease = grant.lease.map(|lease| lease.lease()).transpose()?;
     Ok((Granted { token: token(grant.token)?, lease, rejoined: false }, moment))
