@@ -47,13 +47,13 @@ impl Options {
             "database" => self.database = Some(value.extract()?),
             "reads" => self.reads = Some(reads(value)?),
             "pool_max" => self.pool_max = Some(pool_max(value)?),
-            _ => match self.time_mut(name) {
-                Some(time) => *time = Some(time_of_network(name, value)?),
-                None => {
+            _ => {
+                let Some(time) = self.time_mut(name) else {
                     let message = format!("Store got an unexpected keyword argument '{name}'");
                     return Err(PyTypeError::new_err(message));
-                }
-            },
+                };
+                *time = Some(time_of_network(name, value)?);
+            }
         }
         Ok(())
     }

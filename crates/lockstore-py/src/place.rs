@@ -82,11 +82,8 @@ impl Place {
         }
     }
 
-    /// What makes the same place of it in another process: the path or the address, and the options.
-    pub(crate) fn pickled<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyDict>)> {
+    /// What makes the same place of it in another process.
+    pub(crate) fn pickled<'py>(&self, py: Python<'py>) -> PyResult<Pickled<'py>> {
         let named = match &self.at {
             At::File(path) => path.into_pyobject(py)?,
             At::ReplicaSet(address) => address.into_pyobject(py)?.into_any(),
@@ -94,6 +91,9 @@ impl Place {
         Ok((named, self.options.given(py)?))
     }
 }
+
+/// The path or the address, and the options.
+pub(crate) type Pickled<'py> = (Bound<'py, PyAny>, Bound<'py, PyDict>);
 
 enum Connect {
     File(PathBuf, ConnectOptions),

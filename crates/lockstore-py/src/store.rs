@@ -13,7 +13,7 @@ use crate::errors::Error;
 use crate::events::Events;
 use crate::lock::Lock;
 use crate::once::Once;
-use crate::place::Place;
+use crate::place::{Pickled, Place};
 use crate::records;
 use crate::seconds::Seconds;
 use crate::shared::Shared;
@@ -307,9 +307,7 @@ impl Store {
     }
 
     /// A copy, a pickled one in another process say, opens the same store with the same options.
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>, Bound<'py, PyDict>))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Pickled<'py>)> {
         let reopen = slf.py().import("lockstore._reopen")?.getattr("reopen")?;
         Ok((reopen, slf.get().shared.place.pickled(slf.py())?))
     }
