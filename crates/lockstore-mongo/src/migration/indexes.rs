@@ -109,28 +109,28 @@ pub(super) fn differences(
         Some(When::Full) => expires(index),
         None => true,
     };
-    let read = |endpoint| {
+    let read = |endpoint: &Endpoint| {
         let mut indexes = of(endpoint, namespace)?;
         indexes.retain(looked_at);
-        Ok::<_, MigrationError>(indexes.iter().map(compared).collect::<Vec<_>>())
+        let compared = |index| compared(index).ok_or_else(|| endpoint.senseless("an index"));
+        indexes.iter().map(compared).collect::<Result<Vec<_>, MigrationError>>()
     };
     let (wanted, there) = (read(source)?, read(target)?);
-    let name = |index: &Document| index.get_str("name").unwrap_or_default().to_owned();
-    let with_name = |indexes: &[Document], wanted: &str| {
-        indexes.iter().find(|index| name(index) == wanted).cloned()
+    let with_name = |indexes: &[Compared], wanted: &str| {
+        indexes.iter().find(|index| index.name == wanted).cloned()
     };
     let told = |name, how| Difference::Index { namespace: namespace.clone(), name, how };
     let mut found = Vec::new();
     for index in &wanted {
-        match with_name(&there, &name(index)) {
-            None => found.push(told(name(index), How::Missing)),
-            Some(other) if other != *index => found.push(told(name(index), How::Changed)),
+        match with_name(&there, &index.name) {
+            None => found.push(told(index.name.clone(), How::Missing)),
+            Some(other) if other != *index => found.push(told(index.name.clone(), How::Changed)),
             Some(_) => {}
         }
     }
     for index in &there {
-        if with_name(&wanted, &name(index)).is_none() {
-            found.push(told(name(index), How::Extra));
+        if with_name(&wanted, &index.name).is_none() {
+            found.push(told(index.name.clone(), How::Extra));
         }
     }
     Ok(found)
@@ -146,7 +146,15 @@ fn expires(index: &Document) -> bool {
 }
 
 /// An index as it is compared: whatever type its numbers have, in whatever order its options are.
-fn compared(index: &Document) -> Document {
+#[derive(Clone, Debug, PartialEq)]
+struct Compared {
+    name: String,
+    /// As bytes, for documents are the same in whatever order their fields are, and keys are not.
+    all: RawDocumentBuf,
+}
+
+/// `None` if it cannot be written.
+fn compared(index: &Document) -> Option<Compared> {
     let mut options: Vec<(String, Bson)> = index
         .iter()
         .filter(|(option, value)| {
@@ -163,7 +171,9 @@ fn compared(index: &Document) -> Document {
         })
         .collect();
     options.sort_by(|(a, _), (b, _)| a.cmp(b));
-    options.into_iter().collect()
+    let all = Document::from_iter(options);
+    let all = RawDocumentBuf::try_from(&all).ok()?;
+    Some(Compared { name: index.get_str("name").unwrap_or_default().to_owned(), all })
 }
 
 fn plain(key: &Document) -> Document {
@@ -212,6 +222,7 @@ mod tests {
         let other = doc! {
             "name": "n", "expireAfterSeconds": 60.0, "sparse": false, "unique": 1, "key": { "a": 1.0, "b": -1_i64 }, "ns": "a.b",
         };
+        let compared = |index: &Document| compared(index).unwrap();
         assert_eq!(compared(&one), compared(&other));
         for (option, value) in [
             ("key", doc! { "b": -1, "a": 1 }.into()),
