@@ -36,12 +36,12 @@ use lockstore::remote::serving;
 use lockstore::{Clock, DocumentError, ErrorCode, Refusal, StoreError};
 use mongodb::Client;
 
+use crate::numbered::Numbered;
 use crate::options::ReplicaSetOptions;
 use again::Again;
 use batch::{Batch, Merged};
 use concerns::{Concerns, takes_write_concern};
 use cursors::Cursors;
-use numbered::Numbered;
 use transactions::Transactions;
 
 pub(crate) use body::{has_field, is_part_of_transaction, name_of, number};

@@ -20,6 +20,7 @@ mod documents;
 mod failure;
 mod locks;
 pub mod migration;
+mod numbered;
 mod options;
 mod replica_set;
 mod runtime;

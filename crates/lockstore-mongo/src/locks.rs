@@ -49,6 +49,7 @@ use mongodb::options::{Acknowledgment, WriteConcern};
 use mongodb::{Client, Collection, Database};
 use tokio::sync::watch;
 
+use crate::numbered::Numbered;
 use crate::options::{Reads, ReplicaSetOptions};
 pub(crate) use given_up::{GiveUp, GivenUp};
 use heart::Heart;
@@ -81,6 +82,8 @@ pub(crate) struct Locks {
     watching: Watching,
     heart: Heart,
     turns: Turns,
+    /// For what is written without a look.
+    numbered: Numbered,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
     closing: watch::Sender<bool>,
@@ -113,6 +116,7 @@ impl Locks {
             patience: options.patience,
             heart: Heart::default(),
             turns: Turns::default(),
+            numbered: Numbered::default(),
             under_way: watch::Sender::new(0),
             closing: watch::Sender::new(false),
         }

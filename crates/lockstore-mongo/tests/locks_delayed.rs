@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use lockstore::LockManager;
+use lockstore::{AcquireError, LockManager};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -98,9 +98,6 @@ fn read_message(from: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The driver sends a write twice.
-const BOTH: usize = 2;
-
 #[test]
 fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
     let (set, locks) = (ReplicaSet::shared(), new_database());
@@ -108,24 +105,34 @@ fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
     let uri = set.uri();
     let members = uri.trim_start_matches("mongodb://").split('/').next().unwrap();
     let network = Network::to(members.split(',').nth(primary).unwrap());
-    let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true", network.port);
-    let store = ReplicaSetOptions::new().database(&locks).connect(&uri).unwrap();
+    let address = format!("mongodb://127.0.0.1:{}/?directConnection=true", network.port);
+    let connect = |address| ReplicaSetOptions::new().database(&locks).connect(address).unwrap();
+    let (store, other) = (connect(&address), connect(&uri));
 
-    network.keep("findAndModify", BOTH);
+    network.keep("findAndModify", 1);
     let guard = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
     guard.release().unwrap();
-    assert_eq!(network.deliver(), BOTH);
-    assert!(!store.is_locked("k").unwrap(), "the first attempts were granted nothing");
+    assert_eq!(network.deliver(), 1);
+    assert!(!store.is_locked("k").unwrap(), "the first attempt was granted nothing");
+
+    // The same where somebody else has the lock by the time that is found out.
+    let held = other.lock("k").holder("b").acquire().unwrap();
+    network.keep("findAndModify", 1);
+    let refused = store.lock("k").holder("a").try_acquire().unwrap_err();
+    assert!(matches!(refused, AcquireError::Held { .. }), "{refused}");
+    held.release().unwrap();
+    assert_eq!(network.deliver(), 1);
+    assert!(!store.is_locked("k").unwrap(), "nobody was granted it who has been refused");
 
     // The same of a release that names no grant.
     let before = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
     before.leak();
-    network.keep("released", BOTH);
+    network.keep("released", 1);
     store.release_lock("k", "a").unwrap();
     assert!(!store.is_locked("k").unwrap());
     let later = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
-    assert_eq!(network.deliver(), BOTH);
-    assert!(store.is_locked("k").unwrap(), "the first attempts have released nothing");
+    assert_eq!(network.deliver(), 1);
+    assert!(store.is_locked("k").unwrap(), "the first attempt has released nothing");
     later.release().unwrap();
 }
 

@@ -8,6 +8,7 @@ use bson::{Bson, DateTime, Document, Uuid, bson, doc};
 use lockcore::{Acquire, Granted, Instant, Release};
 use lockstore::StoreError;
 use mongodb::ClientSession;
+use mongodb::error::Error;
 use mongodb::options::ReturnDocument;
 use serde::Deserialize;
 
@@ -16,8 +17,9 @@ use super::lock_document::{LockDocument, StoredGrant, mode_name, new_rev};
 use super::log::PAGES_MAX;
 use super::stored::{millis, number, token};
 use super::tokens::before_the_first;
-use super::{COUNTERS, Locks};
-use crate::failure::Failure;
+use super::{COUNTERS, LOCKS, Locks};
+use crate::failure::{Failure, damaged};
+use crate::numbered::Lent;
 use crate::time::{Moment, instant};
 
 impl Locks {
@@ -30,22 +32,26 @@ impl Locks {
         attempts: &mut Attempts,
     ) -> Result<Option<Granted>, StoreError> {
         let asked_at = self.now();
-        let mut session = self.numbered(attempts).await?;
-        let granting = self.collection.clone_with_type::<Granting>();
-        let granted = granting
-            .find_one_and_update(free(wanted), granted(wanted, request, None))
-            .upsert(true)
-            .projection(doc! { "_id": 0, "grants": 1 })
-            .return_document(ReturnDocument::After)
-            .write_concern(self.majority.clone())
-            .session(&mut session);
-        let granted = granted.await.map_err(Failure::of);
-        match granted.and_then(|document| granted_at_once(document, request, asked_at)) {
+        let mut lent = self.lend(attempts).await?;
+        let granting = doc! {
+            "findAndModify": LOCKS,
+            "query": free(wanted),
+            "update": granted(wanted, request, None),
+            "upsert": true,
+            "new": true,
+            "fields": { "_id": 0, "grants": 1 },
+        };
+        let granted = self.write_once(&mut lent, granting).await.and_then(|mut reply| {
+            let value = reply.remove("value").unwrap_or(Bson::Null);
+            let document = bson::deserialize_from_bson(value).map_err(damaged)?;
+            granted_at_once(document, request, asked_at)
+        });
+        match granted {
             Ok((granted, moment)) => Ok(Some(moment.granted(granted))),
             // It is there, and is not free.
             Err(Failure::Conflict) => Ok(None),
             Err(failure) => {
-                self.make_void(session, failure, attempts).await?;
+                self.make_void(lent, failure, attempts).await?;
                 Ok(None)
             }
         }
@@ -79,13 +85,15 @@ impl Locks {
         request: Uuid,
         attempts: &mut Attempts,
     ) -> Result<bool, StoreError> {
-        let mut session = self.numbered(attempts).await?;
-        let released = self.collection.update_one(held(release), released(release, request));
-        let released = released.write_concern(self.majority.clone()).session(&mut session).await;
-        match released.map_err(Failure::of) {
-            Ok(released) => Ok(released.matched_count > 0),
+        let mut lent = self.lend(attempts).await?;
+        let releasing = doc! {
+            "update": LOCKS,
+            "updates": [{ "q": held(release), "u": released(release, request) }],
+        };
+        match self.write_once(&mut lent, releasing).await {
+            Ok(reply) => Ok(reply.get_i32("n").is_ok_and(|matched| matched > 0)),
             Err(failure) => {
-                self.make_void(session, failure, attempts).await?;
+                self.make_void(lent, failure, attempts).await?;
                 Ok(false)
             }
         }
@@ -103,37 +111,53 @@ impl Locks {
         released.session(session).await.map_err(Failure::of)
     }
 
-    /// A session for one call, in which the driver numbers its writes. What is written here does not depend on a state that was seen, as all other
-    /// changes of locks do, so an attempt that the network has kept would be done whenever it arrives.
-    async fn numbered(&self, attempts: &mut Attempts) -> Result<ClientSession, StoreError> {
+    /// A session for one call. What is written here does not depend on a state that was seen, as all other changes of locks do, so an attempt that the
+    /// network has kept would be done whenever it arrives, but for its number.
+    async fn lend(&self, attempts: &mut Attempts) -> Result<Lent<'_>, StoreError> {
         loop {
-            match self.client.start_session().causal_consistency(false).await {
-                Ok(session) => return Ok(session),
+            match self.numbered.lend(&self.client).await {
+                Ok(lent) => return Ok(lent),
                 Err(error) => attempts.failed(Failure::of_reading(error), self).await?,
             }
         }
+    }
+
+    /// Sends a write, once. What it tells is on most members.
+    async fn write_once(
+        &self,
+        lent: &mut Lent<'_>,
+        mut command: Document,
+    ) -> Result<Document, Failure> {
+        let (session, number) = lent.next();
+        let majority = bson::serialize_to_bson(&self.majority).map_err(damaged)?;
+        command.extend(doc! { "txnNumber": number, "writeConcern": majority });
+        let reply = self.database.run_command(command).session(session).await;
+        let reply = reply.map_err(Failure::of)?;
+        for error in ["writeErrors", "writeConcernError"] {
+            if let Some(told) = reply.get(error) {
+                return Err(Failure::Unknown(Error::custom(told.to_string())));
+            }
+        }
+        Ok(reply)
     }
 
     /// Takes that a write has failed. When this returns, that attempt is done already, or refused whenever it arrives: the same session has done a
     /// write with a higher number.
     async fn make_void(
         &self,
-        mut session: ClientSession,
+        mut lent: Lent<'_>,
         failure: Failure,
         attempts: &mut Attempts,
     ) -> Result<(), StoreError> {
         attempts.failed(failure, self).await?;
         while attempts.uncertain {
             // One that changes nothing would be forgotten in an election.
-            let counters = self.database.collection::<Document>(COUNTERS);
-            let written = counters
-                .update_one(doc! { "_id": VOIDED }, doc! { "$inc": { "last": 1_i64 } })
-                .upsert(true)
-                .write_concern(self.majority.clone())
-                .session(&mut session);
-            match written.await {
+            let count =
+                doc! { "q": { "_id": VOIDED }, "u": { "$inc": { "last": 1_i64 } }, "upsert": true };
+            let counting = doc! { "update": COUNTERS, "updates": [count] };
+            match self.write_once(&mut lent, counting).await {
                 Ok(_) => break,
-                Err(error) => attempts.failed(Failure::of(error), self).await?,
+                Err(failure) => attempts.failed(failure, self).await?,
             }
         }
         Ok(())
