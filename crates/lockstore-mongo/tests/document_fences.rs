@@ -328,6 +328,18 @@ fn documents_whose_locks_are_over_are_freed_though_nobody_of_ours_wants_them() {
     }
 }
 
+/// The process has died long ago, and nobody has looked: MongoDB has forgotten its session by now.
+#[test]
+fn a_document_is_freed_also_when_its_session_is_forgotten() {
+    let own = Own::filled(1);
+    let session = own.store.session().unwrap();
+    let _lock = own.jobs().lock_document(doc! {}).session(&session).acquire().unwrap();
+    let sessions = own.store.database(&own.locks).collection::<Document>("sessions");
+    sessions.delete_many(doc! {}).run().unwrap();
+    let next = own.elsewhere().jobs().lock_document(doc! {}).acquire().unwrap();
+    assert!(next.locked_document().is_some());
+}
+
 /// The store is closed while the primary has not yet committed what locks the document.
 #[test]
 fn a_document_that_is_locked_while_the_store_is_being_closed_is_given_back() {

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use lockstore::StoreError;
 use tokio::task::JoinHandle;
 
 use super::run_out::sweep;
@@ -43,17 +42,10 @@ async fn free_now_and_then(locks: Weak<Locks>) {
         let random = f64::from(bson::Uuid::new().bytes()[15]) / 256.0;
         tokio::time::sleep(pause.mul_f64(0.75 + random / 2.0)).await;
         let Some(locks) = locks.upgrade() else { return };
-        if let Err(error) = free(&locks).await {
+        if let Err(error) = sweep(&locks, OWN_KEYS).await {
             tracing::debug!(%error, "locks of documents that have run out were not looked for");
         }
     }
-}
-
-async fn free(locks: &Locks) -> Result<(), StoreError> {
-    let dead = locks.dead_sessions().await?;
-    sweep(locks, OWN_KEYS, &dead).await?;
-    // What could not be freed is found again by its session if that is found.
-    if dead.is_empty() { Ok(()) } else { locks.swept(&dead).await }
 }
 
 /// How many times longer than [`look_again`](crate::ReplicaSetOptions::look_again) the pause is.

@@ -49,7 +49,7 @@ impl DocumentLocks {
 
     /// Frees what has run out in a collection, and gives how many that were.
     pub(super) async fn sweep(&self, place: &Place) -> Result<usize, Ended> {
-        Ok(sweep(&self.locks, &place.prefix(), &self.locks.dead_sessions().await?).await?)
+        Ok(sweep(&self.locks, &place.prefix()).await?)
     }
 
     /// The side grants of a collection that are like this: a bounded number.
@@ -58,8 +58,9 @@ impl DocumentLocks {
     }
 }
 
-/// Frees what has run out, by its time or with one of the sessions that are over, of the documents whose keys begin so. Gives how many that were.
-pub(super) async fn sweep(locks: &Locks, prefix: &str, dead: &[i64]) -> Result<usize, StoreError> {
+/// Frees what has run out, by its time or with a session that is over, of the documents whose keys begin so. Gives how many that were.
+pub(super) async fn sweep(locks: &Locks, prefix: &str) -> Result<usize, StoreError> {
+    let dead = locks.dead_sessions(prefix).await?;
     let is_due = doc! { "due": { "$exists": true }, "$expr": { "$lte": ["$due", "$$NOW"] } };
     let is_over = doc! { "$or": [is_due, { "grants.session": { "$in": dead } }] };
     let (mut freed, mut after) = (0, None);

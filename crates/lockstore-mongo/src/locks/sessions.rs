@@ -8,11 +8,11 @@ use futures_util::TryStreamExt;
 use lockcore::{Instant, Key, Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
-use mongodb::options::ReadConcern;
 use rustix::system::uname;
 
 use super::attempts::Attempts;
-use super::look::{StoredSession, concern, options};
+use super::look::{concern, options};
+use super::reading::behind_all;
 use super::stored::{number_of, session};
 use super::{LOCKS, Locks, SESSIONS};
 use crate::document_locks;
@@ -161,35 +161,41 @@ impl Locks {
         .await
     }
 
-    /// The sessions that are over and may have left locks of documents behind: a bounded number.
-    pub(crate) async fn dead_sessions(&self) -> Result<Vec<i64>, StoreError> {
-        let sessions = self.database.collection::<StoredSession>(SESSIONS);
-        let over = doc! { "$expr": { "$lte": ["$until", "$$NOW"] }, "swept": { "$ne": true } };
-        self.read("looking for sessions that are over", || async {
-            let found = sessions.find(over.clone()).limit(DEAD_MAX).sort(doc! { "until": 1 });
-            let found = found.read_concern(ReadConcern::majority()).await;
-            let found = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
-            let found = found.map_err(Failure::of_reading)?;
-            let lapsed = found.iter().filter(|session| !session.closed);
-            let lapsed: Vec<i64> = lapsed.map(|session| session.number).collect();
-            if !lapsed.is_empty() {
-                self.bury(&lapsed).await?;
-            }
-            Ok(found.into_iter().map(|session| session.number).collect())
-        })
-        .await
+    /// The sessions that are over and have left behind locks whose keys begin so: a bounded number. Also those of which there is no document any more.
+    pub(crate) async fn dead_sessions(&self, prefix: &str) -> Result<Vec<i64>, StoreError> {
+        self.read("looking for sessions that are over", || self.dead_now(prefix)).await
     }
 
-    /// Notes that sessions have left no lock of a document behind. Of one that has ended just now, a transaction may still bind something to it.
-    pub(crate) async fn swept(&self, dead: &[i64]) -> Result<(), StoreError> {
-        let sessions = self.database.collection::<Document>(SESSIONS);
-        let long_ago = doc! { "$subtract": ["$$NOW", SETTLED_AFTER_MS] };
-        let over = doc! { "_id": { "$in": dead }, "$expr": { "$lte": ["$until", long_ago] } };
-        self.read("noting that sessions are over", || async {
-            let swept = sessions.update_many(over.clone(), doc! { "$set": { "swept": true } });
-            swept.await.map(drop).map_err(Failure::of_reading)
-        })
-        .await
+    pub(super) async fn dead_now(&self, prefix: &str) -> Result<Vec<i64>, Failure> {
+        let mut bound = doc! { "grants.session": { "$exists": true } };
+        if let Some(behind) = behind_all(prefix) {
+            bound.insert("_id", doc! { "$gte": prefix, "$lt": behind });
+        }
+        let session = doc! {
+            "from": SESSIONS, "localField": "_id", "foreignField": "_id", "as": "session",
+        };
+        let lives = doc! { "$and": [
+            { "$eq": ["$session.closed", false] }, { "$gt": ["$session.until", "$$NOW"] },
+        ] };
+        let pipeline = [
+            doc! { "$match": bound },
+            doc! { "$unwind": "$grants" },
+            doc! { "$match": { "grants.session": { "$exists": true } } },
+            doc! { "$group": { "_id": "$grants.session" } },
+            doc! { "$lookup": session },
+            doc! { "$set": { "session": { "$first": "$session" } } },
+            doc! { "$match": { "$expr": { "$not": [lives] } } },
+            doc! { "$limit": DEAD_MAX },
+        ];
+        let locks = self.database.collection::<Document>(LOCKS);
+        let found = locks.aggregate(pipeline).with_options(options(Reads::Majority)).await;
+        let found = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
+        let found = found.map_err(Failure::of_reading)?;
+        let dead: Vec<i64> = found.iter().filter_map(|it| it.get_i64("_id").ok()).collect();
+        if !dead.is_empty() {
+            self.bury(&dead).await?;
+        }
+        Ok(dead)
     }
 
     /// Closes those of these sessions of which no sign of life has come in time. Only a closed one is over: who reads that its time has
@@ -212,9 +218,6 @@ fn host() -> String {
 
 /// When a session that is over is forgotten, as an index of its `until` has it.
 pub(super) const FORGOTTEN_AFTER_SECONDS: u64 = 3_600;
-
-/// How long after a session has ended nothing is bound to it any more: MongoDB ends each transaction in less.
-const SETTLED_AFTER_MS: i64 = 300_000;
 
 /// Of how many sessions that are over it is looked at once what they have left behind.
 const DEAD_MAX: i64 = 10_000;

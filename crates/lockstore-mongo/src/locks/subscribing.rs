@@ -75,12 +75,16 @@ impl Locks {
         let found = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
         let found = found.map_err(Failure::of_reading)?;
         let numbers: Vec<i64> = found.iter().filter_map(|it| it.get_i64("_id").ok()).collect();
-        if numbers.is_empty() {
-            return Ok(());
+        if !numbers.is_empty() {
+            self.bury(&numbers).await?;
         }
-        self.bury(&numbers).await?;
-        for number in numbers {
-            self.settle_bound_to(number).await?;
+        // Whoever else has closed one has not seen to all that it has left behind.
+        for number in self.dead_now("").await? {
+            match self.settle_bound_to(number).await {
+                // What somebody else was changing just then is found again.
+                Ok(()) | Err(Failure::Conflict) => {}
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(())
     }
