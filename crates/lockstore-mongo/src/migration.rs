@@ -154,13 +154,13 @@ impl Migration {
             journal.forget()?;
             head = None;
         }
-        let plan = Plan::of(&self.source, &self.selection)?;
+        let plan = Plan::of(&self.source, &self.selection)?.without_finished(&journal)?;
         // Those that were migrated once may have been released in the target since.
         let had_locks = head.as_ref().is_some_and(|head| head.has_locks);
         let with_locks = self.selection.has_locks() && !had_locks;
         if let Some(Head { state: State::Finished, finished_at: Some(at), .. }) = head
             && !with_locks
-            && journal.has_all(&plan)?
+            && plan.collections.is_empty()
         {
             return Ok(Ended::Already(at));
         }
@@ -198,6 +198,9 @@ impl Migration {
         }
         // Whoever has used the source meanwhile may have got tokens.
         report.next_token = locks::raise_tokens(&self.source, &self.target)?;
+        for collection in &plan.collections {
+            journal.finish(&collection.namespace)?;
+        }
         head.state = State::Finished;
         head.finished_at = Some(DateTime::now());
         head.has_locks |= with_locks;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Endpoint, JOURNALS, Namespace};
 use super::error::MigrationError;
-use super::plan::Plan;
 
 /// The journal of the migration from one source, in the target's collection `migrations`.
 #[derive(Debug)]
@@ -45,6 +44,9 @@ pub(super) enum State {
 pub(super) struct Filled {
     /// Whether all documents were copied.
     pub(super) done: bool,
+    /// Whether it was part of a migration that was finished: from then on it is the target's, and no later run touches it.
+    #[serde(default)]
+    pub(super) finished: bool,
     pub(super) documents: i64,
     /// The `_id` of the last that was copied, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,21 +93,28 @@ impl<'e> Journal<'e> {
         self.write(self.of_collection(namespace), filled)
     }
 
-    /// The collections that this migration has begun to fill.
+    /// The collections that this migration has begun to fill, and not finished.
     pub(super) fn collections(&self) -> Result<Vec<Namespace>, MigrationError> {
         let ids = self.ids("_id.collection")?;
         let names = ids.iter().filter_map(|id| id.as_document()?.get_str("collection").ok());
-        Ok(names.filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// Whether all collections of a plan are copied.
-    pub(super) fn has_all(&self, plan: &Plan) -> Result<bool, MigrationError> {
-        for collection in &plan.collections {
-            if !self.filled(&collection.namespace)?.is_some_and(|filled| filled.done) {
-                return Ok(false);
+        let mut unfinished = Vec::new();
+        for namespace in names.filter_map(|name| name.parse().ok()) {
+            if !self.is_finished(&namespace)? {
+                unfinished.push(namespace);
             }
         }
-        Ok(true)
+        Ok(unfinished)
+    }
+
+    /// Whether a collection was part of a migration that was finished.
+    pub(super) fn is_finished(&self, namespace: &Namespace) -> Result<bool, MigrationError> {
+        Ok(self.filled(namespace)?.is_some_and(|filled| filled.finished))
+    }
+
+    /// Notes that a collection is the target's from now on.
+    pub(super) fn finish(&self, namespace: &Namespace) -> Result<(), MigrationError> {
+        let filled = self.filled(namespace)?.unwrap_or_default();
+        self.set_filled(namespace, &Filled { done: true, finished: true, ..filled })
     }
 
     /// Notes locks before they are acquired.

@@ -5,6 +5,7 @@ use lockstore::{DocumentError, ErrorCode};
 
 use super::endpoint::{Endpoint, Namespace};
 use super::error::{Bound, MigrationError};
+use super::journal::Journal;
 use super::selection::Selection;
 use super::{document_locks, indexes, locks};
 
@@ -66,6 +67,24 @@ impl Plan {
             waiters: stats.waiters,
             breaks: stats.audit_records,
         })
+    }
+
+    /// The same without what was migrated by a run that was finished.
+    pub(super) fn without_finished(self, journal: &Journal<'_>) -> Result<Self, MigrationError> {
+        let mut collections = Vec::with_capacity(self.collections.len());
+        for collection in self.collections {
+            if !journal.is_finished(&collection.namespace)? {
+                collections.push(collection);
+            }
+        }
+        let is_planned = |bound: &Bound| match bound {
+            Bound::Document { namespace, .. } => {
+                collections.iter().any(|it| it.namespace == *namespace)
+            }
+            Bound::Lock { .. } => true,
+        };
+        let bound = self.bound.into_iter().filter(is_planned).collect();
+        Ok(Self { collections, bound, ..self })
     }
 
     /// Whether the target can have all that.

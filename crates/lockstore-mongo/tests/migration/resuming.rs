@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bson::{doc, rawdoc};
+use bson::{Document, doc, rawdoc};
 use lockstore::IndexModel;
 use lockstore_mongo::migration::{
     Difference, Ended, Endpoint, How, Migration, MigrationError, Selection, Step,
@@ -188,6 +188,29 @@ fn what_is_changed_behind_its_back_is_found_and_copied_by_the_next_run() {
         migrated(&stores.migration());
         assert_eq!(raw(&stores.there()), raw(&stores.jobs()));
     }
+}
+
+/// The programs use the target by now, and somebody finds more to migrate in the source.
+#[test]
+fn what_was_migrated_is_the_targets_whatever_follows_later() {
+    let stores = Stores::files().filled(20);
+    migrated(&stores.migration());
+    let there = stores.there();
+    there.update_one(doc! { "_id": 1 }, doc! { "$set": { "done": true } }).run().unwrap();
+    there.insert_one(doc! { "_id": "new" }).unwrap();
+    there.delete_one(doc! { "_id": 2 }).run().unwrap();
+    let lock = there.lock_document(doc! { "_id": 3 }).lock_id("w").acquire().unwrap();
+    let used = raw(&there);
+
+    let more =
+        |store: &Endpoint| store.store().database(&stores.database).collection::<Document>("more");
+    more(&stores.from).insert_one(doc! { "_id": 1 }).unwrap();
+    // What is not as it was when it was migrated is no difference, and is not repaired by one run more.
+    assert_eq!(migrated(&stores.migration()).documents, 1);
+    assert!(matches!(stores.migration().run(&mut go_on).unwrap(), Ended::Already(_)));
+    assert_eq!(raw(&there), used);
+    assert!(lock.holds());
+    assert_eq!(more(&stores.to).count_documents(doc! {}).run().unwrap(), 1);
 }
 
 #[test]
