@@ -1,5 +1,6 @@
 //! Acquiring a lock, at once or after a wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::Uuid;
@@ -43,7 +44,7 @@ pub(super) enum Willing {
 impl Locks {
     /// Acquires a lock. Whoever gives up is granted nothing, or what it was granted is released.
     pub(super) async fn acquire(
-        &self,
+        self: &Arc<Self>,
         wanted: Acquire,
         given_up: &mut GivenUp,
     ) -> Result<LockAnswer, StoreError> {
@@ -109,14 +110,20 @@ impl Locks {
                 Outcome::Granted(granted) if given_up.is_given_up() && !granted.rejoined => {
                     return self.give_back(&acquiring.wanted, granted, given_up).await;
                 }
-                Outcome::Granted(granted)
-                    if !self.is_bound_to_life(&acquiring.wanted, &mut attempts).await? =>
-                {
-                    self.hand_on(&acquiring.wanted.key, &acquiring.wanted.holder, granted.token)
-                        .await?;
-                    return Ok(LockAnswer::Refused(Refusal::UnknownSession));
-                }
                 Outcome::Granted(granted) => {
+                    let Acquire { key, holder, .. } = &acquiring.wanted;
+                    match self.is_bound_to_life(&acquiring.wanted, &mut attempts).await {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            self.hand_on(key, holder, granted.token).await?;
+                            return Ok(LockAnswer::Refused(Refusal::UnknownSession));
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, %key, "a lock that may be granted to a dead session is given back");
+                            self.hand_on_later(key, holder, granted.token);
+                            return Err(attempts.unknown());
+                        }
+                    }
                     let granted = moment.granted(granted);
                     return Ok(if acquiring.waited {
                         LockAnswer::HandedOff(granted)

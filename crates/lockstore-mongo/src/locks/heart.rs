@@ -72,12 +72,16 @@ impl Locks {
         state.sessions.insert(number, Arc::new(life));
         if state.beats.is_none() {
             let locks = Arc::downgrade(self);
-            let pause = self.session_ttl / 3;
+            let ttl = self.session_ttl;
+            let at_most = (ttl / 9).max(ttl.min(ANSWERED_IN) / 3);
+            let mut pause = ttl / 3;
             state.beats = Some(tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(pause).await;
                     let Some(locks) = locks.upgrade() else { return };
-                    let beaten = tokio::time::timeout(pause, locks.beat()).await;
+                    let beaten = tokio::time::timeout(at_most, locks.beat()).await;
+                    // One that fails leaves time for several more.
+                    pause = if let Ok(Ok(())) = beaten { ttl / 3 } else { ttl / 30 };
                     match beaten {
                         Ok(Ok(())) => {}
                         Ok(Err(failure)) => {
@@ -157,3 +161,6 @@ impl Locks {
         Ok(open.iter().filter_map(|session| session.get_i64("_id").ok()).collect())
     }
 }
+
+/// In a third of this a sign of life is answered unless something is wrong, however short a session's TTL is.
+const ANSWERED_IN: std::time::Duration = std::time::Duration::from_secs(6);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Instant, Wait};
+use lockcore::{Holder, Instant, Key, Token, Wait};
 use lockstore::StoreError;
 use lockstore::remote::{LockAnswer, LockCall};
 
@@ -29,6 +29,18 @@ impl Drop for UnderWay {
 }
 
 impl Locks {
+    /// Hands a lock on behind the answer of the call that was granted it.
+    pub(super) fn hand_on_later(self: &Arc<Self>, key: &Key, holder: &Holder, token: Token) {
+        let (locks, under_way) = (Arc::clone(self), UnderWay::begin(self));
+        let (key, holder) = (key.clone(), holder.clone());
+        tokio::spawn(async move {
+            if let Err(error) = locks.hand_on(&key, &holder, token).await {
+                tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
+            }
+            drop(under_way);
+        });
+    }
+
     /// Makes a call, and answers it as long as the call says. One of which nothing is known by then goes on by itself, and gives back what
     /// it is granted: an attempt may have been sent to a server that does not answer, and the driver waits for that.
     pub(crate) async fn answer(
