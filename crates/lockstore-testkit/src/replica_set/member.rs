@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lockstore::bson::oid::ObjectId;
 use lockstore::bson::{RawDocument, RawDocumentBuf, rawdoc};
@@ -91,7 +92,8 @@ impl Member {
     }
 
     pub(super) fn run(&self, command: &RawDocument) -> io::Result<RawDocumentBuf> {
-        wire::run(self.port, command)
+        // A write may have to wait for the others.
+        wire::run(self.port, command, super::PATIENCE)
     }
 
     /// `None` when it does not answer.
@@ -99,7 +101,8 @@ impl Member {
         if !self.is_running() {
             return None;
         }
-        let reply = self.run(&rawdoc! { "hello": 1, "$db": "admin" }).ok()?;
+        let hello = rawdoc! { "hello": 1, "$db": "admin" };
+        let reply = wire::run(self.port, &hello, SAYS_WITHIN).ok()?;
         let is_primary = reply.get_bool("isWritablePrimary").unwrap_or(false);
         let is_secondary = reply.get_bool("secondary").unwrap_or(false);
         let elected = if is_primary { reply.get_object_id("electionId").ok() } else { None };
@@ -160,6 +163,9 @@ impl Drop for Keeper {
         self.shell.wait().ok();
     }
 }
+
+/// How long a member may take to say how it is.
+const SAYS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Ports on which nobody listens, and which no connection of somebody else is likely to be given: those lie above.
 pub(super) fn free_ports<const COUNT: usize>() -> io::Result<Vec<u16>> {

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use lockstore::bson::{RawDocument, RawDocumentBuf};
 
-/// Runs a command on the server of a port, on a connection of its own.
-pub(super) fn run(port: u16, command: &RawDocument) -> io::Result<RawDocumentBuf> {
+/// Runs a command on the server of a port, on a connection of its own. A server that is stopped takes connections and answers nothing.
+pub(super) fn run(
+    port: u16,
+    command: &RawDocument,
+    timeout: Duration,
+) -> io::Result<RawDocumentBuf> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
     let body = command.as_bytes();
     let length = i32::try_from(HEADER_BYTES + body.len()).map_err(io::Error::other)?;
     let mut message = Vec::with_capacity(HEADER_BYTES + body.len());
@@ -36,6 +40,3 @@ pub(super) fn run(port: u16, command: &RawDocument) -> io::Result<RawDocumentBuf
 /// What stands before the document of a message.
 const HEADER_BYTES: usize = 21;
 const OP_MSG: i32 = 2013;
-
-/// A server that is stopped takes connections and answers nothing.
-const TIMEOUT: Duration = Duration::from_secs(1);
