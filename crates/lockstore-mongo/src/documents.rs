@@ -148,15 +148,8 @@ impl Documents {
         };
         let mut merged = Merged::new(&batch);
         for part in batch.parts() {
-            let reply = match self.run_one(database, &batch.command(part.clone()), limit).await {
-                Ok(reply) => reply,
-                Err(error) if part.start == 0 => return Err(error),
-                Err(error) => {
-                    merged.break_off(part.start, &batch, error);
-                    break;
-                }
-            };
-            if merged.add(part, &reply).is_break() {
+            let came = self.run_one(database, &batch.command(part.clone()), limit).await;
+            if merged.take(&batch, part, came)?.is_break() {
                 break;
             }
         }

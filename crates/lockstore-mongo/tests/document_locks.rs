@@ -1,6 +1,8 @@
 //! Locks of documents on a replica set, through the same interface as anywhere, and beside jobflow-remote's own.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod own;
+
 use std::future::Future;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
@@ -12,29 +14,10 @@ use lockstore::{
     Collection, DocumentError, LockDocumentError, ReleaseDocumentError, Store, StoreError,
 };
 use lockstore_mongo::ReplicaSetOptions;
-use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
-/// A store of its own, and the name of a database of its own for documents.
-struct Own {
-    store: Store,
-    database: String,
-}
+use own::Own;
 
 impl Own {
-    fn new() -> Self {
-        Self::with(ReplicaSetOptions::new())
-    }
-
-    fn with(options: ReplicaSetOptions) -> Self {
-        let options = options.database(new_database());
-        let store = options.connect(&ReplicaSet::shared().uri()).unwrap();
-        Self { store, database: new_database() }
-    }
-
-    fn jobs(&self) -> Collection {
-        self.store.database(&self.database).collection("jobs")
-    }
-
     fn filled(count: i32) -> Self {
         Self::filled_with(count, ReplicaSetOptions::new())
     }

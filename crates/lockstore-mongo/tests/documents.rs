@@ -1,36 +1,19 @@
 //! Documents on a replica set, through the same interface as anywhere.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod own;
+
 use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use lockstore::{
-    Collection, DocumentError, ErrorCode, IndexModel, Store, TransactionEnd, TransactionOptions,
+    Collection, DocumentError, ErrorCode, IndexModel, TransactionEnd, TransactionOptions,
 };
 use lockstore_mongo::{Reads, ReplicaSetOptions};
-use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
-/// A store of its own, and the name of a database of its own for documents.
-struct Own {
-    store: Store,
-    database: String,
-}
+use own::Own;
 
 impl Own {
-    fn new() -> Self {
-        Self::with(ReplicaSetOptions::new())
-    }
-
-    fn with(options: ReplicaSetOptions) -> Self {
-        let options = options.database(new_database());
-        let store = options.connect(&ReplicaSet::shared().uri()).unwrap();
-        Self { store, database: new_database() }
-    }
-
-    fn jobs(&self) -> Collection {
-        self.store.database(&self.database).collection("jobs")
-    }
-
     fn filled(count: i32) -> Self {
         let own = Self::new();
         own.jobs()

@@ -124,10 +124,23 @@ impl Merged {
         ControlFlow::Continue(())
     }
 
-    /// Adds that nothing is known of the statements from `first` on, or that they were not tried, though others are done.
-    pub(super) fn break_off(&mut self, first: usize, batch: &Batch<'_>, error: StoreError) {
-        let told = serving::failed(&error.into());
-        let _ = self.add(first..batch.len(), &told);
+    /// Adds what a part has come to, and tells whether the next is to be tried. Without a reply nothing is known of its statements, and those behind
+    /// it are not tried: that is told of them, if others are done; else it is what all of the batch comes to.
+    pub(super) fn take(
+        &mut self,
+        batch: &Batch<'_>,
+        part: Range<usize>,
+        came: Result<RawDocumentBuf, StoreError>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        match came {
+            Ok(reply) => Ok(self.add(part, &reply)),
+            Err(error) if part.start == 0 => Err(error),
+            Err(error) => {
+                let told = serving::failed(&error.into());
+                let _ = self.add(part.start..batch.len(), &told);
+                Ok(ControlFlow::Break(()))
+            }
+        }
     }
 
     fn add_done(&mut self, first: usize, reply: &RawDocument) {

@@ -228,15 +228,8 @@ impl Documents {
         let mut merged = Merged::new(batch);
         for part in apart.into_iter().filter(|part| !part.is_empty()) {
             let command = batch.command(part.clone());
-            let reply = match Box::pin(self.run_fenced(database, &command, fences, limit)).await {
-                Ok(reply) => reply,
-                Err(error) if part.start == 0 => return Err(error),
-                Err(error) => {
-                    merged.break_off(part.start, batch, error);
-                    break;
-                }
-            };
-            if merged.add(part, &reply).is_break() {
+            let came = Box::pin(self.run_fenced(database, &command, fences, limit)).await;
+            if merged.take(batch, part, came)?.is_break() {
                 break;
             }
         }
