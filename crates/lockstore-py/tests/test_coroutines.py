@@ -195,10 +195,11 @@ def test_loops_come_and_go_and_leave_no_descriptor(store):
             pass
 
     asyncio.run(main())
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(20):
+    before, loops = len(os.listdir("/proc/self/fd")), 20
+    for _ in range(loops):
         asyncio.run(main())
-    assert len(os.listdir("/proc/self/fd")) <= before
+    # A replica set's driver may have connected once more meanwhile. A loop that leaves something leaves it each time.
+    assert len(os.listdir("/proc/self/fd")) < before + loops
 
 
 def test_a_loop_that_ends_gives_its_waits_up(store):

@@ -100,6 +100,7 @@ impl Client {
     /// Adds the token to those in the witness: whoever is not the holder any more is refused.
     fn write(&self, guard: &LockGuard) {
         let token = guard.token().get();
+        self.tell(&Told::Writes { token });
         let push = doc! { "$push": { "tokens": token.cast_signed() } };
         let fenced = self.witness.fenced_by(guard.fence());
         let is_done = match fenced.update_one(doc! { "_id": "w" }, push).run() {

@@ -23,7 +23,11 @@ pub(crate) enum Told {
         answer: Answer,
         at: u64,
     },
-    /// A guarded write of a grant's token; `None` if nobody knows what has become of it.
+    /// A guarded write of a grant's token is asked for.
+    Writes {
+        token: u64,
+    },
+    /// What has become of it; `None` if nobody knows.
     Wrote {
         token: u64,
         is_done: Option<bool>,
@@ -89,7 +93,7 @@ pub(crate) fn operations(client: u32, told: &[Told]) -> Vec<Operation> {
                 let is_known = operation.outcome != Outcome::Unknown;
                 operation.returned = is_known.then_some(moment(*at));
             }
-            Told::Wrote { .. } => {}
+            Told::Writes { .. } | Told::Wrote { .. } => {}
         }
     }
     operations
