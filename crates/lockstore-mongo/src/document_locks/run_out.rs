@@ -13,7 +13,7 @@ use super::side_grant::{Place, locked_by};
 use super::transaction::{Ended, simple};
 use super::update::unlocking;
 use crate::failure::{Failure, damaged};
-use crate::locks::{Locks, Look, Standing, StoredGrant, behind_all};
+use crate::locks::{Locks, Look, Standing, StoredGrant, behind_all, is_due};
 
 /// When this process has last looked for what has run out, in each collection.
 #[derive(Debug, Default)]
@@ -61,8 +61,7 @@ impl DocumentLocks {
 /// Frees what has run out, by its time or with a session that is over, of the documents whose keys begin so. Gives how many that were.
 pub(super) async fn sweep(locks: &Locks, prefix: &str) -> Result<usize, StoreError> {
     let dead = locks.dead_sessions(prefix).await?;
-    let is_due = doc! { "due": { "$exists": true }, "$expr": { "$lte": ["$due", "$$NOW"] } };
-    let is_over = doc! { "$or": [is_due, { "grants.session": { "$in": dead } }] };
+    let is_over = doc! { "$or": [is_due(), { "grants.session": { "$in": dead } }] };
     let (mut freed, mut after) = (0, None);
     loop {
         let found = locks.all_seen(page(prefix, after.as_deref(), is_over.clone())).await?;
