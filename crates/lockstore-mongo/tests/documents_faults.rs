@@ -163,6 +163,32 @@ fn a_commit_that_nobody_knows_of_can_be_asked_for_again() {
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
 }
 
+/// Its reply was lost, so it may be done; what is refused when it is asked for again says nothing of that.
+#[test]
+fn a_commit_that_is_refused_after_it_may_have_been_done_can_be_asked_for_again() {
+    let faulty = Faulty::new(SHORT);
+    let jobs = faulty.collection();
+    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+    let lsid = faulty.run(&doc! { "startSession": 1 }).remove("id").unwrap();
+    let part = doc! { "lsid": lsid, "txnNumber": 1_i64, "autocommit": false };
+    let mut update = doc! {
+        "update": "jobs", "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } } }], "startTransaction": true,
+    };
+    update.extend(part.clone());
+    assert_eq!(faulty.run(&update).get_i32("n").unwrap(), 1);
+    let mut commit = doc! { "commitTransaction": 1 };
+    commit.extend(part);
+    for how in [doc! { "closeConnection": true }, doc! { "errorCode": 13 }] {
+        faulty.fail(&["commitTransaction"], doc! { "now": "alwaysOn" }, how);
+        let unknown = faulty.run(&commit);
+        assert!(unknown.to_string().contains("OutcomeUnknown"), "{unknown}");
+    }
+    faulty.heal();
+    let committed = faulty.run(&commit);
+    assert!(matches!(committed.get_f64("ok"), Ok(1.0)), "{committed}");
+    assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
 fn is_unknown(error: &DocumentError) -> bool {
     matches!(error, DocumentError::Store(StoreError::OutcomeUnknown { .. }))
 }

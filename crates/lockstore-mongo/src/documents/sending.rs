@@ -122,17 +122,23 @@ pub(super) fn is_of_network(error: &Error) -> bool {
     matches!(kind, ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. })
 }
 
+/// Whether an error comes before anything is sent. A server that goes refuses to know anybody.
+pub(super) fn is_before_sending(error: &Error) -> bool {
+    let kind = error.kind.as_ref();
+    matches!(
+        kind,
+        ErrorKind::ServerSelection { .. }
+            | ErrorKind::Authentication { .. }
+            | ErrorKind::DnsResolve { .. }
+    )
+}
+
 /// What an error without a reply says; `None` if trying again is no use.
 fn unanswered(error: &Error) -> Option<Came> {
-    let why = || failure::reason(error);
-    match error.kind.as_ref() {
-        // They come before anything is sent. A server that goes refuses to know anybody.
-        ErrorKind::ServerSelection { .. }
-        | ErrorKind::Authentication { .. }
-        | ErrorKind::DnsResolve { .. } => Some(Came::Undone(why())),
-        _ if is_of_network(error) => Some(Came::Unknown(why())),
-        _ => None,
+    if is_before_sending(error) {
+        return Some(Came::Undone(failure::reason(error)));
     }
+    is_of_network(error).then(|| Came::Unknown(failure::reason(error)))
 }
 
 /// What a reply has to be judged by.

@@ -19,8 +19,8 @@ use tokio::time::Instant as Moment;
 
 use super::body::{has_field, name_of, number, what, without};
 use super::committing::Work;
-use super::fenced::Failed;
 use super::limit::Limit;
+use super::within::Failed;
 use super::{Documents, refused};
 
 /// The client sessions in which transactions are, by name.
@@ -119,7 +119,7 @@ impl Documents {
 
     /// Runs a command of a transaction.
     pub(super) async fn run_in_transaction(
-        &self,
+        self: &Arc<Self>,
         database: &str,
         command: &RawDocument,
         limit: Limit,
