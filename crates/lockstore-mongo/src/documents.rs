@@ -24,6 +24,7 @@ mod hold;
 mod limit;
 mod lock_transitions;
 mod numbered;
+mod selected;
 mod sending;
 mod transactions;
 mod within;

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, RawDocumentBuf, doc, rawdoc};
 use lockstore::{Collection, Database, DocumentError, Store, StoreError};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
@@ -187,6 +187,55 @@ fn a_commit_that_is_refused_after_it_may_have_been_done_can_be_asked_for_again()
     let committed = faulty.run(&commit);
     assert!(matches!(committed.get_f64("ok"), Ok(1.0)), "{committed}");
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
+#[test]
+fn a_write_that_found_no_primary_in_time_is_known_not_to_be_done() {
+    let faulty = Faulty::new(LONG);
+    let jobs = faulty.collection();
+    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+    let no_primary = NoPrimary::of(faulty.set);
+    let add = || jobs.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } });
+    let started = Instant::now();
+    while started.elapsed() < SHORT * 3 {
+        let told = add().max_time(SHORT / 4).run().unwrap_err();
+        let is_undone = matches!(told, DocumentError::Store(StoreError::Unreachable { .. }));
+        assert!(is_undone, "{told:?}");
+    }
+    drop(no_primary);
+    assert_eq!(add().run().unwrap().modified_count, 1);
+    assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
+/// A replica set whose members all run, and none of which is the primary.
+struct NoPrimary {
+    set: &'static ReplicaSet,
+}
+
+impl NoPrimary {
+    fn of(set: &'static ReplicaSet) -> Self {
+        let primary = set.primary().unwrap();
+        let it = Self { set };
+        it.freeze(3_600);
+        let command = rawdoc! { "replSetStepDown": 3_600, "force": true, "$db": "admin" };
+        set.run(primary, &command).unwrap();
+        it
+    }
+
+    fn freeze(&self, seconds: i32) {
+        for member in self.set.members() {
+            // The primary refuses it.
+            let command = rawdoc! { "replSetFreeze": seconds, "$db": "admin" };
+            self.set.run(member, &command).unwrap();
+        }
+    }
+}
+
+impl Drop for NoPrimary {
+    fn drop(&mut self) {
+        self.freeze(0);
+        self.set.primary().unwrap();
+    }
 }
 
 fn is_unknown(error: &DocumentError) -> bool {

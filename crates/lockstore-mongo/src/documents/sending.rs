@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::body::{code_of, has_field, has_label, has_succeeded, name_of, stripped, what};
 use super::concerns::takes_write_concern;
 use super::limit::Limit;
+use super::selected::Selected;
 use crate::failure::{self, elsewhere};
 
 /// The session in which a command is sent.
@@ -53,9 +54,15 @@ impl Documents {
         let (mut tries, mut may_be_done) = (limit.tries(), false);
         loop {
             let session = within.as_mut().map(|within| &mut *within.session);
-            let sent = self.run_raw(database, body.clone(), session);
+            let selected = Selected::of(command);
+            let sent = self.run_selecting(database, body.clone(), session, &selected);
             let Some(come) = limit.bound(sent).await else {
-                return Err(if writes { unknown() } else { self.unreachable("no reply in time") });
+                may_be_done |= writes && selected.is_perhaps_found();
+                return Err(if may_be_done {
+                    unknown()
+                } else {
+                    self.unreachable("no reply in time")
+                });
             };
             let come = match come {
                 Ok(reply) => judged(reply, kind),
@@ -96,8 +103,22 @@ impl Documents {
         body: RawDocumentBuf,
         session: Option<&mut ClientSession>,
     ) -> Result<RawDocumentBuf, Error> {
+        self.run_selecting(database, body, session, &Selected::Untold).await
+    }
+
+    /// The same, and tells meanwhile whether there was a primary to send it to.
+    async fn run_selecting(
+        &self,
+        database: &str,
+        body: RawDocumentBuf,
+        session: Option<&mut ClientSession>,
+        selected: &Selected,
+    ) -> Result<RawDocumentBuf, Error> {
         let database = self.client.database(database);
-        let command = database.run_raw_command(body);
+        let mut command = database.run_raw_command(body);
+        if let Some(criteria) = selected.criteria() {
+            command = command.selection_criteria(criteria);
+        }
         let ran = match session {
             Some(session) => command.session(session).await,
             None => command.await,
