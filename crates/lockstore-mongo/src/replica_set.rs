@@ -194,12 +194,10 @@ impl Remote for ReplicaSet {
             on_reply(documents.run(&database, &command, deadline).await);
         });
         // What ends in its middle would leave transactions to be ended by MongoDB.
-        let give_up = move || {
-            if !goes_on {
-                running.abort()
-            }
-        };
-        Outstanding::new(give_up)
+        if goes_on {
+            return Outstanding::answered();
+        }
+        Outstanding::new(move || running.abort())
     }
 
     fn client_sessions(&self) -> &ClientSessions {

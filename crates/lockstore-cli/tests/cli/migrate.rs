@@ -95,7 +95,7 @@ fn a_file_is_moved_to_another_and_that_is_told() {
         format!("making indexes of {jobs}"),
         "acquiring locks".to_owned(),
         "comparing".to_owned(),
-        "migrated and compared: 1500 documents of 1 collections, 1 indexes, 1 locks, 0 locks of documents"
+        "migrated and compared: documents 1500, collections 1, indexes 1, locks 1, locks of documents 0"
             .to_owned(),
         "tokens go on from 3".to_owned(),
     ];
@@ -103,7 +103,7 @@ fn a_file_is_moved_to_another_and_that_is_told() {
     let again = sandbox.ok(&["migrate", "locks.redb", "to.redb"]);
     assert!(again.contains("nothing is left to do"), "{again}");
     let same = sandbox.ok(&["migrate", "locks.redb", "to.redb", "--verify"]);
-    assert!(same.ends_with("both have the same: 1500 documents, 1 locks\n"), "{same}");
+    assert!(same.ends_with("both have the same: documents 1500, locks 1\n"), "{same}");
     let target = Store::open(sandbox.path("to.redb")).unwrap();
     full.assert_moved(&target);
     let jobs = target.database(&full.database).collection::<Document>("jobs");

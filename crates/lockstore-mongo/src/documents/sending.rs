@@ -49,6 +49,7 @@ impl Documents {
         let kind = Kind {
             is_ours_to_confirm: !has_field(command, "writeConcern"),
             may_be_done_in_part: may_be_done_in_part(command),
+            is_numbered: again == Again::Numbered,
         };
         let unknown = || StoreError::OutcomeUnknown { what: what(command) };
         let (mut tries, mut may_be_done) = (limit.tries(), false);
@@ -169,12 +170,17 @@ struct Kind {
     is_ours_to_confirm: bool,
     /// Whether some of it may be done when all of it is refused.
     may_be_done_in_part: bool,
+    /// Whether it can be sent again, and then only does what is not done yet.
+    is_numbered: bool,
 }
 
 /// What a reply says.
 fn judged(reply: RawDocumentBuf, kind: Kind) -> Came {
     let code = code_of(&reply).unwrap_or_default();
     if has_succeeded(&reply) {
+        if kind.is_numbered && is_cut_short(&reply) {
+            return Came::Unknown("the primary has stepped down between two statements".into());
+        }
         let concern = reply.get_document("writeConcernError").ok();
         return match concern.map(|error| code_of(error).unwrap_or_default()) {
             // It is on the primary, and may be undone yet, whatever ended the wait for the others.
@@ -194,6 +200,13 @@ fn judged(reply: RawDocumentBuf, kind: Kind) -> Came {
         return Came::Unknown(sentence(&reply));
     }
     Came::Reply(reply)
+}
+
+/// Whether statements were refused because their server is the primary no more, after it was when the command came.
+fn is_cut_short(reply: &RawDocument) -> bool {
+    let Ok(errors) = reply.get_array("writeErrors") else { return false };
+    let mut errors = errors.into_iter().flatten().filter_map(bson::RawBsonRef::as_document);
+    errors.any(is_going)
 }
 
 /// Whether a command has several statements, or one of many documents: what ends it in its middle is told of all of it.
@@ -249,7 +262,8 @@ mod tests {
     use super::*;
     use bson::rawdoc;
 
-    const OF_ONE: Kind = Kind { is_ours_to_confirm: true, may_be_done_in_part: false };
+    const OF_ONE: Kind =
+        Kind { is_ours_to_confirm: true, may_be_done_in_part: false, is_numbered: true };
 
     fn judged_as(reply: RawDocumentBuf, kind: Kind) -> &'static str {
         match judged(reply, kind) {
@@ -292,6 +306,17 @@ mod tests {
             (rawdoc! { "drop": "c" }, false),
         ] {
             assert_eq!(may_be_done_in_part(&command), expected, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_whose_server_stepped_down_between_its_statements_is_sent_again_if_it_is_numbered() {
+        let of_many = Kind { is_numbered: false, ..OF_ONE };
+        for (code, numbered) in [(189, "unknown"), (10_107, "unknown"), (11_000, "reply")] {
+            let error = rawdoc! { "index": 1, "code": code, "errmsg": "" };
+            let reply = rawdoc! { "ok": 1.0, "n": 1, "writeErrors": [error] };
+            assert_eq!(judged_as(reply.clone(), OF_ONE), numbered, "{code}");
+            assert_eq!(judged_as(reply, of_many), "reply", "{code}");
         }
     }
 
