@@ -21,6 +21,7 @@ mod cursors;
 mod fenced;
 mod fences;
 mod hold;
+mod judging;
 mod limit;
 mod lock_transitions;
 mod numbered;

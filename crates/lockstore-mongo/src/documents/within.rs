@@ -11,8 +11,8 @@ use mongodb::error::{
 use super::Documents;
 use super::batch::{Batch, Merged};
 use super::body::{code_of, has_label, has_succeeded, name_of, stripped, tells_of_failure, what};
+use super::judging::{is_before_sending, is_of_network};
 use super::limit::Limit;
-use super::sending::{is_before_sending, is_of_network};
 use crate::failure::{self, elsewhere};
 
 /// Why a transaction is over that was not committed.
