@@ -21,11 +21,14 @@ mod cursors;
 mod fenced;
 mod fences;
 mod hold;
+mod judging;
 mod limit;
 mod lock_transitions;
 mod numbered;
+mod selected;
 mod sending;
 mod transactions;
+mod within;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,14 +43,15 @@ use crate::numbered::Numbered;
 use crate::options::ReplicaSetOptions;
 use again::Again;
 use batch::{Batch, Merged};
-use concerns::{Concerns, takes_write_concern};
+use concerns::Concerns;
 use cursors::Cursors;
 use transactions::Transactions;
 
 pub(crate) use body::{has_field, is_part_of_transaction, name_of, number};
-pub(crate) use fenced::Failed;
+pub(crate) use concerns::takes_write_concern;
 pub(crate) use limit::{Limit, Tries};
 pub(crate) use lock_transitions::{Applied, Later, LockTransitions, Stands};
+pub(crate) use within::Failed;
 
 /// The documents of a replica set.
 #[derive(Debug)]
@@ -104,7 +108,7 @@ impl Documents {
     /// There is no reply: [`StoreError::Unreachable`], and nothing was done; [`StoreError::OutcomeUnknown`], and the command was done or
     /// not.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         database: &str,
         command: &RawDocument,
         deadline: Option<Instant>,

@@ -38,6 +38,7 @@
 mod comparing;
 mod copying;
 mod difference;
+mod differences;
 mod document_locks;
 mod endpoint;
 mod error;
@@ -47,6 +48,7 @@ mod journal;
 mod locks;
 mod plan;
 mod progress;
+mod repairing;
 mod selection;
 
 use bson::{DateTime, Document, rawdoc};
@@ -178,9 +180,14 @@ impl Migration {
             has_locks: false,
         });
         journal.set_head(&head)?;
-        let mut report = self.copy(&plan, &journal, &observed, with_locks)?;
-        let mut found =
-            self.differences(&plan, &journal, &observed, repairs, Some(When::Compared))?;
+        let copied = self.copy(&plan, &journal, &observed, with_locks, repairs);
+        if let Err(MigrationError::Index { .. }) = &copied {
+            // What is to be unique may be there twice, as it was copied before and after a change.
+            head.state = State::Differs;
+            journal.set_head(&head)?;
+        }
+        let mut report = copied?;
+        let mut found = self.differences(&plan, &journal, &observed, Some(When::Compared))?;
         if with_locks {
             found.extend(locks::differences(&self.source, &self.target, &journal)?);
         }
@@ -218,7 +225,7 @@ impl Migration {
         let observed = Observed::new(observe);
         let journal = self.journal()?;
         let plan = Plan::of(&self.source, &self.selection)?;
-        let mut found = self.differences(&plan, &journal, &observed, false, None)?;
+        let mut found = self.differences(&plan, &journal, &observed, None)?;
         if self.selection.has_locks() {
             found.extend(locks::differences(&self.source, &self.target, &journal)?);
         }
@@ -272,13 +279,14 @@ impl Migration {
         any.map(|document| document.is_some()).map_err(|error| self.target.failed(error))
     }
 
-    /// Copies what is not copied yet.
+    /// Copies what is not copied yet, and if it `repairs`, once more what was changed since.
     fn copy(
         &self,
         plan: &Plan,
         journal: &Journal<'_>,
         observed: &Observed<'_>,
         with_locks: bool,
+        repairs: bool,
     ) -> Result<Report, MigrationError> {
         let Self { source, target, .. } = self;
         let mut report = Report {
@@ -308,6 +316,11 @@ impl Migration {
                 report.documents += copying::copy(source, target, namespace, journal, observed)?;
             }
         }
+        if repairs {
+            observed.tell(Step::Comparing { documents: plan.documents().saturating_mul(2) })?;
+            let comparison = Comparison::new(source, target, observed, &plan.bound);
+            plan.collections.iter().try_for_each(|collection| comparison.repair(collection))?;
+        }
         for collection in &plan.collections {
             let (namespace, indexes) = (&collection.namespace, collection.indexes.len());
             if indexes > 0 {
@@ -323,75 +336,5 @@ impl Migration {
             report.document_locks += document_locks::copy(source, target, collection, observed)?;
         }
         Ok(report)
-    }
-
-    /// In what the documents and indexes of the target are not as those of the source, but for indexes that are made later.
-    fn differences(
-        &self,
-        plan: &Plan,
-        journal: &Journal<'_>,
-        observed: &Observed<'_>,
-        repairs: bool,
-        later: Option<When>,
-    ) -> Result<Vec<Difference>, MigrationError> {
-        let Self { source, target, .. } = self;
-        observed.tell(Step::Comparing { documents: plan.documents().saturating_mul(2) })?;
-        let mut found = self.collection_differences(plan, journal)?;
-        let comparison = Comparison::new(source, target, observed, &plan.bound).repairing(repairs);
-        for collection in &plan.collections {
-            found.extend(comparison.differences(collection)?);
-        }
-        found.extend(self.index_differences(plan, later)?);
-        for collection in &plan.collections {
-            found.extend(document_locks::differences(source, target, collection)?);
-        }
-        Ok(found)
-    }
-
-    fn index_differences(
-        &self,
-        plan: &Plan,
-        later: Option<When>,
-    ) -> Result<Vec<Difference>, MigrationError> {
-        let mut found = Vec::new();
-        for collection in plan.collections.iter().filter(|collection| !collection.is_view()) {
-            let (source, target) = (&self.source, &self.target);
-            found.extend(indexes::differences(source, target, &collection.namespace, later)?);
-        }
-        Ok(found)
-    }
-
-    /// The collections that are not in both, or have other options.
-    fn collection_differences(
-        &self,
-        plan: &Plan,
-        journal: &Journal<'_>,
-    ) -> Result<Vec<Difference>, MigrationError> {
-        let options = |endpoint, namespace: &Namespace| {
-            let listed = plan::listed(endpoint, &namespace.database)?;
-            let found = listed.into_iter().find(|(it, _)| it == namespace);
-            Ok::<_, MigrationError>(found.map(|(_, options)| options))
-        };
-        let mut found = Vec::new();
-        for PlannedCollection { namespace, options: wanted, .. } in &plan.collections {
-            let how = match options(&self.target, namespace)? {
-                None => How::Missing,
-                Some(options) if options != *wanted => How::Changed,
-                Some(_) => continue,
-            };
-            found.push(Difference::Collection { namespace: namespace.clone(), how });
-        }
-        for namespace in journal.collections()? {
-            let is_gone = options(&self.source, &namespace)?.is_none();
-            if is_gone && options(&self.target, &namespace)?.is_some() {
-                found.push(Difference::Collection { namespace, how: How::Extra });
-            }
-        }
-        Ok(found)
-    }
-
-    fn differs(&self, differences: Vec<Difference>) -> MigrationError {
-        let (from, to) = (self.source.to_string(), self.target.to_string());
-        MigrationError::Differs { from, to, differences }
     }
 }

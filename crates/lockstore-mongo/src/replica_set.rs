@@ -22,7 +22,7 @@ use lockstore::{
 use mongodb::Client;
 
 use crate::document_locks::{DocumentLocks, is_side_key};
-use crate::documents::{Documents, name_of};
+use crate::documents::{Documents, is_part_of_transaction, name_of, takes_write_concern};
 use crate::locks::{GivenUp, Locks};
 use crate::options::ReplicaSetOptions;
 use crate::runtime::Threads;
@@ -189,9 +189,14 @@ impl Remote for ReplicaSet {
             return self.start_document_lock(database, command, deadline, on_reply);
         }
         let documents = Arc::clone(&self.documents);
+        let goes_on = takes_write_concern(&command) || is_part_of_transaction(&command);
         let running = self.threads.spawn(async move {
             on_reply(documents.run(&database, &command, deadline).await);
         });
+        // What ends in its middle would leave transactions to be ended by MongoDB.
+        if goes_on {
+            return Outstanding::answered();
+        }
         Outstanding::new(move || running.abort())
     }
 

@@ -75,7 +75,7 @@ impl Own {
             "configureFailPoint": "failCommand",
             "mode": { "times": 1 },
             "data": {
-                "failCommands": [name], "appName": self.locks.as_str(), "blockConnection": true, "blockTimeMS": 1_500,
+                "failCommands": [name], "appName": self.locks.as_str(), "blockConnection": true, "blockTimeMS": i64::try_from(DELAY.as_millis()).unwrap(),
             },
             "$db": "admin",
         };
@@ -119,6 +119,8 @@ fn is_lost<T: Debug>(result: Result<T, DocumentError>) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(200);
+/// For how long a command is delayed.
+const DELAY: Duration = Duration::from_millis(1_500);
 
 /// The primary waits in the middle of the commit of a write that relies on the lock.
 #[test]
@@ -304,6 +306,27 @@ fn a_document_is_not_locked_with_a_session_that_has_ended_meanwhile() {
     let error = locked.unwrap_err();
     assert!(matches!(error, LockDocumentError::SessionEnded), "{error:?}");
     assert_eq!(own.job(0).get("lock_id"), Some(&bson::Bson::Null));
+}
+
+/// Nobody waits any more when the first command of a transaction is carried out.
+#[test]
+fn a_guarded_write_that_nobody_waits_for_any_more_is_in_nobodys_way() {
+    let own = Own::filled(1);
+    let guard = own.store.lock("k").ttl(MINUTE).acquire().unwrap();
+    // The write itself, and the look at the lock that it relies on.
+    for (id, delayed) in (1..).zip(["update", "findAndModify"]) {
+        let _delay = own.delay(delayed);
+        let fenced = own.results().fenced_by(guard.fence());
+        let write = fenced.update_one(doc! { "_id": id }, doc! { "$set": { "n": 1 } });
+        let late = write.upsert(true).max_time(SHORT / 10).run().unwrap_err();
+        assert!(matches!(late, DocumentError::Store(StoreError::Unreachable { .. })), "{late:?}");
+        thread::sleep(DELAY);
+        let begin = Instant::now();
+        guard.renew().unwrap();
+        own.results().insert_one(doc! { "_id": id }).unwrap();
+        // MongoDB ends by itself what is left open for a minute.
+        assert!(begin.elapsed() < MINUTE / 3, "{delayed}: {:?}", begin.elapsed());
+    }
 }
 
 /// For those who lock by plain updates only.

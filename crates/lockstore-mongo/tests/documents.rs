@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use lockstore::{
-    Collection, DocumentError, ErrorCode, IndexModel, TransactionEnd, TransactionOptions,
+    Collection, DocumentError, ErrorCode, IndexModel, StoreError, TransactionEnd,
+    TransactionOptions,
 };
 use lockstore_mongo::{Reads, ReplicaSetOptions};
 
+use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 use own::Own;
 
 impl Own {
@@ -236,6 +238,24 @@ fn a_transaction_ends_with_its_lifetime() {
     own.jobs().update_one(doc! { "_id": 1 }, doc! { "$set": { "n": 1 } }).run().unwrap();
     is_over(&tx.commit().unwrap_err(), TransactionEnd::Expired { lifetime });
     assert_eq!(ids(&own.jobs()), [0, 1, 2]);
+}
+
+/// Nobody has to wait until MongoDB ends them.
+#[test]
+fn a_store_that_is_closed_ends_its_transactions() {
+    let own = Own::filled(1);
+    let set = doc! { "$set": { "kind": 7 } };
+    let address = ReplicaSet::shared().uri();
+    let elsewhere = ReplicaSetOptions::new().database(new_database()).connect(&address).unwrap();
+    let tx = elsewhere.begin_transaction().unwrap();
+    let theirs = elsewhere.database(&own.database).collection::<Document>("jobs");
+    theirs.in_transaction(&tx).update_one(doc! {}, set.clone()).run().unwrap();
+    elsewhere.close().unwrap();
+    let jobs = own.jobs();
+    let changed = jobs.update_one(doc! { "kind": 0 }, set);
+    assert_eq!(changed.max_time(Duration::from_secs(20)).run().unwrap().modified_count, 1);
+    let told = tx.commit().unwrap_err();
+    assert!(matches!(told, DocumentError::Store(StoreError::Closed)), "{told:?}");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, RawDocumentBuf, doc, rawdoc};
 use lockstore::{Collection, Database, DocumentError, Store, StoreError};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
@@ -12,6 +12,7 @@ use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 /// A store, whose commands are made to fail: one test at a time, for a fail point is one of the whole server.
 struct Faulty {
     set: &'static ReplicaSet,
+    store: Store,
     database: Database,
     _alone: MutexGuard<'static, ()>,
 }
@@ -22,8 +23,8 @@ impl Faulty {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let set = ReplicaSet::shared();
         let options = ReplicaSetOptions::new().database(new_database()).patience(patience);
-        let store: Store = options.connect(&set.uri()).unwrap();
-        Self { set, database: store.database(&new_database()), _alone: alone }
+        let store = options.connect(&set.uri()).unwrap();
+        Self { set, database: store.database(&new_database()), store, _alone: alone }
     }
 
     fn collection(&self) -> Collection {
@@ -161,6 +162,102 @@ fn a_commit_that_nobody_knows_of_can_be_asked_for_again() {
         assert!(matches!(committed.get_f64("ok"), Ok(1.0)), "{committed}");
     }
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
+/// Its reply was lost, so it may be done; what is refused when it is asked for again says nothing of that.
+#[test]
+fn a_commit_that_is_refused_after_it_may_have_been_done_can_be_asked_for_again() {
+    let faulty = Faulty::new(SHORT);
+    let jobs = faulty.collection();
+    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+    let lsid = faulty.run(&doc! { "startSession": 1 }).remove("id").unwrap();
+    let part = doc! { "lsid": lsid, "txnNumber": 1_i64, "autocommit": false };
+    let mut update = doc! {
+        "update": "jobs", "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } } }], "startTransaction": true,
+    };
+    update.extend(part.clone());
+    assert_eq!(faulty.run(&update).get_i32("n").unwrap(), 1);
+    let mut commit = doc! { "commitTransaction": 1 };
+    commit.extend(part);
+    for how in [doc! { "closeConnection": true }, doc! { "errorCode": 13 }] {
+        faulty.fail(&["commitTransaction"], doc! { "now": "alwaysOn" }, how);
+        let unknown = faulty.run(&commit);
+        assert!(unknown.to_string().contains("OutcomeUnknown"), "{unknown}");
+    }
+    faulty.heal();
+    let committed = faulty.run(&commit);
+    assert!(matches!(committed.get_f64("ok"), Ok(1.0)), "{committed}");
+    assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
+/// The commit goes on when nobody waits for it, and the lock is held until it is known what has become of it.
+#[test]
+fn a_guarded_write_that_is_given_up_in_its_commit_lets_go_of_the_lock_in_the_end() {
+    let faulty = Faulty::new(LONG);
+    let jobs = faulty.collection();
+    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+    let guard = faulty.store.lock("k").ttl(LONG).acquire().unwrap();
+    let lost = doc! { "closeConnection": true };
+    faulty.fail(&["commitTransaction"], doc! { "now": "alwaysOn" }, lost);
+    let fenced = jobs.fenced_by(guard.fence());
+    let add = fenced.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } });
+    let told = add.max_time(SHORT / 4).run().unwrap_err();
+    assert!(is_unknown(&told), "{told:?}");
+    faulty.heal();
+    let started = Instant::now();
+    guard.renew().unwrap();
+    // MongoDB ends by itself what is left open for a minute.
+    assert!(started.elapsed() < LONG / 3, "{:?}", started.elapsed());
+    assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
+#[test]
+fn a_write_that_found_no_primary_in_time_is_known_not_to_be_done() {
+    let faulty = Faulty::new(LONG);
+    let jobs = faulty.collection();
+    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+    let no_primary = NoPrimary::of(faulty.set);
+    let add = || jobs.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } });
+    let started = Instant::now();
+    while started.elapsed() < SHORT * 3 {
+        let told = add().max_time(SHORT / 4).run().unwrap_err();
+        let is_undone = matches!(told, DocumentError::Store(StoreError::Unreachable { .. }));
+        assert!(is_undone, "{told:?}");
+    }
+    drop(no_primary);
+    assert_eq!(add().run().unwrap().modified_count, 1);
+    assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
+/// A replica set whose members all run, and none of which is the primary.
+struct NoPrimary {
+    set: &'static ReplicaSet,
+}
+
+impl NoPrimary {
+    fn of(set: &'static ReplicaSet) -> Self {
+        let primary = set.primary().unwrap();
+        let it = Self { set };
+        it.freeze(3_600);
+        let command = rawdoc! { "replSetStepDown": 3_600, "force": true, "$db": "admin" };
+        set.run(primary, &command).unwrap();
+        it
+    }
+
+    fn freeze(&self, seconds: i32) {
+        for member in self.set.members() {
+            // The primary refuses it.
+            let command = rawdoc! { "replSetFreeze": seconds, "$db": "admin" };
+            self.set.run(member, &command).unwrap();
+        }
+    }
+}
+
+impl Drop for NoPrimary {
+    fn drop(&mut self) {
+        self.freeze(0);
+        self.set.primary().unwrap();
+    }
 }
 
 fn is_unknown(error: &DocumentError) -> bool {

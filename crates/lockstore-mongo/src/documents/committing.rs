@@ -1,5 +1,7 @@
 //! What a transaction keeps for its commit, and the commit.
 
+use std::sync::Arc;
+
 use bson::RawDocumentBuf;
 use lockcore::Outcome;
 use lockstore::remote::{LockCall, serving};
@@ -8,9 +10,9 @@ use mongodb::ClientSession;
 
 use super::Documents;
 use super::body::stripped;
-use super::fenced::Failed;
 use super::lock_transitions::Applied;
 use super::transactions::{Named, Part, Phase, aborted};
+use super::within::Failed;
 
 /// What is kept of an open transaction until its commit.
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ impl Documents {
 
     /// Commits, with all that was kept for that.
     pub(super) async fn end(
-        &self,
+        self: &Arc<Self>,
         it: &mut Named,
         part: &Part<'_>,
     ) -> Result<RawDocumentBuf, StoreError> {
@@ -106,7 +108,7 @@ impl Documents {
         it: &mut Named,
         part: &Part<'_>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let committed = self.commit(&mut it.session, part.limit, part.command).await;
+        let committed = self.commit_again(&mut it.session, part.limit, part.command).await;
         finished(it, part, committed)
     }
 

@@ -87,7 +87,7 @@ fn takes_read_concern(command: &RawDocument) -> bool {
     }
 }
 
-pub(super) fn takes_write_concern(command: &RawDocument) -> bool {
+pub(crate) fn takes_write_concern(command: &RawDocument) -> bool {
     let name = name_of(command);
     WRITES.contains(&name) || (name == "aggregate" && writes(command))
 }

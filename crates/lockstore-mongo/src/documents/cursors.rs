@@ -14,8 +14,9 @@ use tokio::time::Instant as Moment;
 
 use super::again::Again;
 use super::body::{has_succeeded, name_of, number, stripped};
+use super::judging::{is_going, is_of_network};
 use super::limit::Limit;
-use super::sending::{Within, is_going, is_of_network};
+use super::sending::Within;
 use super::{Documents, refused};
 use crate::failure::elsewhere;
 

@@ -11,8 +11,8 @@ use mongodb::ClientSession;
 
 use super::Documents;
 use super::body::number;
-use super::fenced::Failed;
 use super::lock_transitions::Stands;
+use super::within::Failed;
 use crate::document_locks::{Locked, first_of};
 use crate::locks::{LOCKS, SESSIONS};
 

@@ -6,31 +6,31 @@
 //!
 //! MongoDB ends a transaction a minute after it began. The second begins after the first: when it is over, the first is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::RawDocument;
 use lockcore::Key;
-use lockstore::Fence;
+use lockstore::{Fence, StoreError};
 use mongodb::ClientSession;
-use tokio::runtime::Handle;
 
 use super::Documents;
-use super::fenced::Failed;
 use super::fences::{Checked, Document, lost};
 use super::limit::Limit;
 use super::lock_transitions::Stands;
+use super::within::Failed;
 
-/// The second transaction.
-struct Hold {
+/// The second transaction. It ends when this is dropped.
+pub(super) struct Hold {
+    /// None, if there is nothing to hold.
     session: Option<ClientSession>,
-    threads: Handle,
 }
 
 impl Documents {
     /// Commits what relies on grants. Those of the locks of `changed` the transaction has changed itself: whoever did that has seen to them. When it
     /// fails, the transaction is over.
     pub(crate) async fn commit_relying(
-        &self,
+        self: &Arc<Self>,
         session: &mut ClientSession,
         fences: &[Fence],
         changed: &[&Key],
@@ -38,54 +38,77 @@ impl Documents {
         command: &RawDocument,
     ) -> Result<(), Failed> {
         let fences = fences.iter().filter(|fence| !changed.contains(&fence.key()));
-        let mut hold = match self.hold(fences.collect(), Some(session), limit).await {
-            Ok(hold) => hold,
-            Err(failed) => {
-                if let Err(error) = session.abort_transaction().await {
-                    tracing::debug!(error = %error.kind, "a transaction was not aborted");
-                }
-                return Err(failed);
-            }
-        };
+        let hold = self.hold_for(session, fences, limit).await?;
+        self.commit_held(session, hold, limit, command).await
+    }
+
+    /// Holds grants for what relies on them. When it fails, that is over.
+    pub(super) async fn hold_for(
+        self: &Arc<Self>,
+        session: &mut ClientSession,
+        fences: impl IntoIterator<Item = &Fence>,
+        limit: Limit,
+    ) -> Result<Hold, Failed> {
+        let held = self.hold(fences, Some(session), limit).await;
+        if held.is_err()
+            && let Err(error) = session.abort_transaction().await
+        {
+            tracing::debug!(error = %error.kind, "a transaction was not aborted");
+        }
+        held
+    }
+
+    /// Commits what relies on what is held.
+    pub(super) async fn commit_held(
+        &self,
+        session: &mut ClientSession,
+        hold: Hold,
+        limit: Limit,
+        command: &RawDocument,
+    ) -> Result<(), Failed> {
         let committed = self.commit(session, limit, command).await;
-        if !matches!(committed, Err(Failed::Store(_))) {
-            hold.end().await;
+        match committed {
+            Err(Failed::Store(StoreError::OutcomeUnknown { .. })) => hold.stay(),
+            Ok(()) | Err(_) => hold.end().await,
         }
         committed
     }
 
     /// Checks that grants are there.
-    pub(super) async fn check_grants(&self, fences: &[Fence], limit: Limit) -> Result<(), Failed> {
-        self.hold(fences.iter().collect(), None, limit).await?.end().await;
+    pub(super) async fn check_grants(
+        self: &Arc<Self>,
+        fences: &[Fence],
+        limit: Limit,
+    ) -> Result<(), Failed> {
+        self.hold(fences, None, limit).await?.end().await;
         Ok(())
     }
 
     /// Holds grants. `relying` may have changed the documents of documents' locks itself: then it is what nobody can change them beside.
     async fn hold(
-        &self,
-        mut fences: Vec<&Fence>,
+        self: &Arc<Self>,
+        fences: impl IntoIterator<Item = &Fence>,
         mut relying: Option<&mut ClientSession>,
         limit: Limit,
     ) -> Result<Hold, Failed> {
+        let mut fences: Vec<_> = fences.into_iter().cloned().collect();
         if fences.is_empty() {
-            return Ok(Hold { session: None, threads: Handle::current() });
+            return Ok(Hold { session: None });
         }
         // Who holds several begins with the same, and meets no one who has the other.
         fences.sort_by(|one, other| one.key().as_str().cmp(other.key().as_str()));
         let (mut touched, mut tries) = (Vec::new(), limit.tries());
         loop {
-            let mut session = self.session(limit).await.map_err(Failed::Store)?;
-            let held = match limit.bound(self.hold_in(&mut session, &fences, &touched)).await {
-                Some(held) => held,
-                None => Err(Failed::Store(self.unreachable("no reply in time"))),
+            let session = self.session(limit).await.map_err(Failed::Store)?;
+            let holding = Arc::clone(self).hold_in(session, fences.clone(), touched.clone());
+            let Some((mut session, held)) = limit.bound_whole(holding).await else {
+                return Err(Failed::Store(self.unreachable("no reply in time")));
             };
             let failed = match held {
-                Ok(None) => {
-                    return Ok(Hold { session: Some(session), threads: Handle::current() });
-                }
+                Ok(None) => return Ok(Hold { session: Some(session) }),
                 Ok(Some((fence, Checked::Busy(failed)))) => match &mut relying {
                     Some(relying) => {
-                        self.touch_document(relying, fence).await?;
+                        self.touch_document(relying, &fence).await?;
                         touched.push(fence);
                         continue;
                     }
@@ -93,12 +116,12 @@ impl Documents {
                 },
                 Ok(Some((fence, checked))) => {
                     let _ = session.abort_transaction().await;
-                    match self.locks.stands(fence).await.map_err(Failed::Store)? {
+                    match self.locks.stands(&fence).await.map_err(Failed::Store)? {
                         Stands::Gone(now_held_by) => {
-                            return Err(lost(fence, now_held_by.map(|by| *by)));
+                            return Err(lost(&fence, now_held_by.map(|by| *by)));
                         }
                         Stands::There if matches!(checked, Checked::Unlocked) => {
-                            return Err(lost(fence, None));
+                            return Err(lost(&fence, None));
                         }
                         Stands::There => Failed::conflict("the lock has changed"),
                     }
@@ -112,40 +135,42 @@ impl Documents {
     }
 
     /// The first grant that is not there to be held, if any.
-    async fn hold_in<'f>(
-        &self,
-        session: &mut ClientSession,
-        fences: &[&'f Fence],
-        touched: &[&'f Fence],
-    ) -> Result<Option<(&'f Fence, Checked)>, Failed> {
-        self.begin(session).await?;
-        for fence in fences {
-            let document = if touched.contains(fence) { Document::Read } else { Document::Change };
-            match self.check(session, fence, document).await? {
-                Checked::There => {}
-                checked => return Ok(Some((fence, checked))),
+    async fn hold_in(
+        self: Arc<Self>,
+        mut session: ClientSession,
+        fences: Vec<Fence>,
+        touched: Vec<Fence>,
+    ) -> (ClientSession, Result<Option<(Fence, Checked)>, Failed>) {
+        let held = async {
+            self.begin(&mut session).await?;
+            for fence in fences {
+                let is_touched = touched.contains(&fence);
+                let document = if is_touched { Document::Read } else { Document::Change };
+                match self.check(&mut session, &fence, document).await? {
+                    Checked::There => {}
+                    checked => return Ok(Some((fence, checked))),
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        };
+        let held = held.await;
+        (session, held)
     }
 }
 
 impl Hold {
     /// Lets go of the grants: what relied on them is committed, or never will be.
-    async fn end(&mut self) {
-        let Some(session) = &mut self.session else { return };
+    async fn end(self) {
+        let Some(mut session) = self.session else { return };
         if let Err(error) = session.abort_transaction().await {
             tracing::debug!(error = %error.kind, "a transaction was not aborted");
         }
-        self.session = None;
     }
-}
 
-/// Nobody knows whether what relies on the grants is committed, or may be still: they are held for as long as that can be.
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.threads.spawn(async move {
+    /// Holds the grants on, for as long as it can be that what relies on them is still committed: nobody knows whether it is.
+    fn stay(self) {
+        if let Some(session) = self.session {
+            tokio::spawn(async move {
                 tokio::time::sleep(LONGEST).await;
                 drop(session);
             });

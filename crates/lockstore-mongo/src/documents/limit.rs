@@ -1,6 +1,6 @@
 //! How long a command may take.
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
 use lockcore::Instant;
@@ -37,6 +37,11 @@ impl Limit {
         Self { patience: Duration::ZERO, ..self }
     }
 
+    /// The same for work that goes on when nobody waits for it any more.
+    pub(super) fn without_deadline(self) -> Self {
+        Self { deadline: None, ..self }
+    }
+
     pub(crate) fn tries(self) -> Tries {
         Tries { limit: self, until: None, pause: FIRST_PAUSE }
     }
@@ -48,6 +53,17 @@ impl Limit {
             Some(deadline) => timeout_at(deadline, work).await.ok(),
             None => Some(work.await),
         }
+    }
+
+    /// The same of work that is not left in its middle: when nobody waits for it any more, it goes on, and what it comes to is dropped.
+    pub(super) async fn bound_whole<T: Send + 'static>(
+        self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        if self.deadline.is_none() {
+            return Some(work.await);
+        }
+        self.bound(tokio::spawn(work)).await?.ok()
     }
 }
 

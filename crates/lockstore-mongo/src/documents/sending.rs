@@ -3,30 +3,22 @@
 use bson::{RawDocument, RawDocumentBuf, cstr};
 use lockstore::StoreError;
 use mongodb::ClientSession;
-use mongodb::error::{Error, ErrorKind, RETRYABLE_WRITE_ERROR};
+use mongodb::error::Error;
 
 use super::Documents;
 use super::again::Again;
-use super::batch::Batch;
-use super::body::{code_of, has_field, has_label, has_succeeded, name_of, stripped, what};
+use super::body::{has_succeeded, name_of, stripped, what};
 use super::concerns::takes_write_concern;
+use super::judging::{Came, Kind, judged, tells_nothing, unanswered};
 use super::limit::Limit;
-use crate::failure::{self, elsewhere};
+use super::selected::Selected;
+use crate::failure::elsewhere;
 
 /// The session in which a command is sent.
 pub(super) struct Within<'s> {
     pub(super) session: &'s mut ClientSession,
     /// The number of a retryable write.
     pub(super) txn_number: Option<i64>,
-}
-
-/// What one try has come to.
-enum Came {
-    Reply(RawDocumentBuf),
-    /// Nothing was done.
-    Undone(String),
-    /// It was done or not, or may be undone again.
-    Unknown(String),
 }
 
 impl Documents {
@@ -45,17 +37,20 @@ impl Documents {
             body.append(cstr!("txnNumber"), number);
         }
         let writes = takes_write_concern(command);
-        let kind = Kind {
-            is_ours_to_confirm: !has_field(command, "writeConcern"),
-            may_be_done_in_part: may_be_done_in_part(command),
-        };
+        let kind = Kind::of(command, again);
         let unknown = || StoreError::OutcomeUnknown { what: what(command) };
         let (mut tries, mut may_be_done) = (limit.tries(), false);
         loop {
             let session = within.as_mut().map(|within| &mut *within.session);
-            let sent = self.run_raw(database, body.clone(), session);
+            let selected = Selected::of(command);
+            let sent = self.run_selecting(database, body.clone(), session, &selected);
             let Some(come) = limit.bound(sent).await else {
-                return Err(if writes { unknown() } else { self.unreachable("no reply in time") });
+                may_be_done |= writes && selected.is_perhaps_found();
+                return Err(if may_be_done {
+                    unknown()
+                } else {
+                    self.unreachable("no reply in time")
+                });
             };
             let come = match come {
                 Ok(reply) => judged(reply, kind),
@@ -96,8 +91,22 @@ impl Documents {
         body: RawDocumentBuf,
         session: Option<&mut ClientSession>,
     ) -> Result<RawDocumentBuf, Error> {
+        self.run_selecting(database, body, session, &Selected::Untold).await
+    }
+
+    /// The same, and tells meanwhile whether there was a primary to send it to.
+    async fn run_selecting(
+        &self,
+        database: &str,
+        body: RawDocumentBuf,
+        session: Option<&mut ClientSession>,
+        selected: &Selected,
+    ) -> Result<RawDocumentBuf, Error> {
         let database = self.client.database(database);
-        let command = database.run_raw_command(body);
+        let mut command = database.run_raw_command(body);
+        if let Some(criteria) = selected.criteria() {
+            command = command.selection_criteria(criteria);
+        }
         let ran = match session {
             Some(session) => command.session(session).await,
             None => command.await,
@@ -113,167 +122,5 @@ impl Documents {
 
     pub(crate) fn unreachable(&self, why: &str) -> StoreError {
         StoreError::Unreachable { socket: self.address.clone(), reason: why.into() }
-    }
-}
-
-/// Whether it is the way to a server that has failed, or the server that was there.
-pub(super) fn is_of_network(error: &Error) -> bool {
-    let kind = error.kind.as_ref();
-    matches!(kind, ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. })
-}
-
-/// What an error without a reply says; `None` if trying again is no use.
-fn unanswered(error: &Error) -> Option<Came> {
-    let why = || failure::reason(error);
-    match error.kind.as_ref() {
-        // They come before anything is sent. A server that goes refuses to know anybody.
-        ErrorKind::ServerSelection { .. }
-        | ErrorKind::Authentication { .. }
-        | ErrorKind::DnsResolve { .. } => Some(Came::Undone(why())),
-        _ if is_of_network(error) => Some(Came::Unknown(why())),
-        _ => None,
-    }
-}
-
-/// What a reply has to be judged by.
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    /// Whether its write is to be on most members: its caller has asked for nothing else.
-    is_ours_to_confirm: bool,
-    /// Whether some of it may be done when all of it is refused.
-    may_be_done_in_part: bool,
-}
-
-/// What a reply says.
-fn judged(reply: RawDocumentBuf, kind: Kind) -> Came {
-    let code = code_of(&reply).unwrap_or_default();
-    if has_succeeded(&reply) {
-        let concern = reply.get_document("writeConcernError").ok();
-        return match concern.map(|error| code_of(error).unwrap_or_default()) {
-            // It is on the primary, and may be undone yet, whatever ended the wait for the others.
-            Some(code) if kind.is_ours_to_confirm || GOING.contains(&code) => {
-                Came::Unknown(sentence(&reply))
-            }
-            _ => Came::Reply(reply),
-        };
-    }
-    if kind.may_be_done_in_part && (NOT_PRIMARY.contains(&code) || INTERRUPTED.contains(&code)) {
-        return Came::Unknown(sentence(&reply));
-    }
-    if NOT_PRIMARY.contains(&code) {
-        return Came::Undone(sentence(&reply));
-    }
-    if is_going(&reply) || has_label(&reply, RETRYABLE_WRITE_ERROR) {
-        return Came::Unknown(sentence(&reply));
-    }
-    Came::Reply(reply)
-}
-
-/// Whether a command has several statements, or one of many documents: what ends it in its middle is told of all of it.
-fn may_be_done_in_part(command: &RawDocument) -> bool {
-    Batch::of(command).is_some_and(|batch| batch.len() > 1 || Again::of(command) == Again::Never)
-}
-
-/// Whether a reply says that its server goes.
-pub(super) fn is_going(reply: &RawDocument) -> bool {
-    code_of(reply).is_some_and(|code| GOING.contains(&code))
-}
-
-/// Whether the reply to a command that was sent again does not say what has become of it.
-fn tells_nothing(reply: &RawDocument, again: Again) -> bool {
-    let code = code_of(reply).unwrap_or_default();
-    match again {
-        Again::Numbered => !has_succeeded(reply) && BEFORE_HISTORY.contains(&code),
-        Again::UnlessThere => code == NAMESPACE_EXISTS,
-        Again::Freely | Again::Never => false,
-    }
-}
-
-fn sentence(reply: &RawDocument) -> String {
-    let error = match reply.get_document("writeConcernError") {
-        Ok(error) if !has_field(reply, "errmsg") => error,
-        _ => reply,
-    };
-    error.get_str("errmsg").unwrap_or("a failure without a reason").to_owned()
-}
-
-/// MongoDB's codes of a server that is not the primary, and has not begun: `NotWritablePrimary`, `NotPrimaryNoSecondaryOk`.
-const NOT_PRIMARY: [i32; 2] = [10_107, 13_435];
-
-/// MongoDB's codes of a server that goes, or cannot say for the moment: `HostUnreachable`, `HostNotFound`, `NetworkTimeout`, `ShutdownInProgress`,
-/// `ReadConcernMajorityNotAvailableYet`, `PrimarySteppedDown`, `ExceededTimeLimit`, `SocketException`, `NotWritablePrimary`,
-/// `InterruptedAtShutdown`, `InterruptedDueToReplStateChange`, `NotPrimaryNoSecondaryOk`, `NotPrimaryOrSecondary`.
-const GOING: [i32; 13] =
-    [6, 7, 89, 91, 134, 189, 262, 9_001, 10_107, 11_600, 11_602, 13_435, 13_436];
-
-/// MongoDB's codes of what was ended in its middle: `MaxTimeMSExpired`, `ExceededTimeLimit`, `InterruptedAtShutdown`, `Interrupted`,
-/// `InterruptedDueToReplStateChange`.
-const INTERRUPTED: [i32; 5] = [50, 262, 11_600, 11_601, 11_602];
-
-/// MongoDB's codes of what goes wrong before it looks whether it has done a numbered write before, or when it does not remember:
-/// `Unauthorized`, `AuthenticationFailed`, `LockTimeout`, `MaxTimeMSExpired`, `IncompleteTransactionHistory`, `TransactionTooOld`,
-/// `ExceededTimeLimit`, `ReauthenticationRequired`, `Interrupted`.
-const BEFORE_HISTORY: [i32; 9] = [13, 18, 24, 50, 217, 225, 262, 391, 11_601];
-
-const NAMESPACE_EXISTS: i32 = 48;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bson::rawdoc;
-
-    const OF_ONE: Kind = Kind { is_ours_to_confirm: true, may_be_done_in_part: false };
-
-    fn judged_as(reply: RawDocumentBuf, kind: Kind) -> &'static str {
-        match judged(reply, kind) {
-            Came::Reply(_) => "reply",
-            Came::Undone(_) => "undone",
-            Came::Unknown(_) => "unknown",
-        }
-    }
-
-    #[test]
-    fn a_write_that_is_not_on_most_members_is_not_known_to_be_done() {
-        let theirs = Kind { is_ours_to_confirm: false, ..OF_ONE };
-        for (code, asked_for) in [(64, "reply"), (50, "reply"), (100, "reply"), (91, "unknown")] {
-            let reply = rawdoc! { "ok": 1.0, "n": 1, "writeConcernError": { "code": code, "errmsg": "waiting" } };
-            assert_eq!(judged_as(reply.clone(), OF_ONE), "unknown", "{code}");
-            assert_eq!(judged_as(reply, theirs), asked_for, "{code}");
-        }
-        assert_eq!(judged_as(rawdoc! { "ok": 1.0, "n": 1 }, OF_ONE), "reply");
-    }
-
-    #[test]
-    fn what_is_ended_in_its_middle_may_be_done_in_part() {
-        let several = Kind { may_be_done_in_part: true, ..OF_ONE };
-        for (code, alone) in
-            [(10_107, "undone"), (50, "reply"), (11_601, "reply"), (11_602, "unknown")]
-        {
-            let reply = rawdoc! { "ok": 0.0, "code": code, "errmsg": "ended" };
-            assert_eq!(judged_as(reply.clone(), OF_ONE), alone, "{code}");
-            assert_eq!(judged_as(reply, several), "unknown", "{code}");
-        }
-        let refused = rawdoc! { "ok": 0.0, "code": 2, "errmsg": "bad value" };
-        assert_eq!(judged_as(refused, several), "reply");
-        let labelled = rawdoc! { "ok": 0.0, "code": 1, "errorLabels": ["RetryableWriteError"] };
-        assert_eq!(judged_as(labelled, OF_ONE), "unknown");
-        for (command, expected) in [
-            (rawdoc! { "insert": "c", "documents": [{}] }, false),
-            (rawdoc! { "insert": "c", "documents": [{}, {}] }, true),
-            (rawdoc! { "update": "c", "updates": [{ "multi": true }] }, true),
-            (rawdoc! { "findAndModify": "c" }, false),
-            (rawdoc! { "drop": "c" }, false),
-        ] {
-            assert_eq!(may_be_done_in_part(&command), expected, "{command:?}");
-        }
-    }
-
-    #[test]
-    fn only_its_own_result_says_what_has_become_of_a_write_that_was_sent_before() {
-        for code in [50, 13, 217, 11_601] {
-            assert!(tells_nothing(&rawdoc! { "ok": 0.0, "code": code }, Again::Numbered), "{code}");
-        }
-        assert!(!tells_nothing(&rawdoc! { "ok": 0.0, "code": 11_000 }, Again::Numbered));
-        assert!(!tells_nothing(&rawdoc! { "ok": 1.0, "n": 0 }, Again::Numbered));
     }
 }

@@ -15,12 +15,13 @@ use lockstore::remote::serving;
 use lockstore::{DocumentError, ErrorCode, StoreError, TransactionEnd};
 use mongodb::ClientSession;
 use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::Instant as Moment;
 
 use super::body::{has_field, name_of, number, what, without};
 use super::committing::Work;
-use super::fenced::Failed;
 use super::limit::Limit;
+use super::within::Failed;
 use super::{Documents, refused};
 
 /// The client sessions in which transactions are, by name.
@@ -36,6 +37,18 @@ pub(super) struct Named {
     /// The number that the transaction has for who asks.
     number: i64,
     pub(super) phase: Phase,
+    /// What ends a transaction that is open for too long.
+    lifetime: Option<Lifetime>,
+}
+
+/// The task that waits for the end of a lifetime, for as long as this is kept.
+#[derive(Debug)]
+struct Lifetime(AbortHandle);
+
+impl Drop for Lifetime {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[derive(Debug)]
@@ -89,7 +102,7 @@ impl Documents {
         let session = session.map_err(|error| crate::failure::elsewhere(&error))?;
         let lsid = Uuid::new();
         let over = aborted(0);
-        let named = Named { session, number: 0, phase: Phase::Over(over) };
+        let named = Named { session, number: 0, phase: Phase::Over(over), lifetime: None };
         self.transactions.open().insert(lsid, Arc::new(Mutex::new(named)));
         Ok(rawdoc! { "id": { "id": Binary::from(lsid) }, "timeoutMinutes": 30, "ok": 1.0 })
     }
@@ -119,7 +132,7 @@ impl Documents {
 
     /// Runs a command of a transaction.
     pub(super) async fn run_in_transaction(
-        &self,
+        self: &Arc<Self>,
         database: &str,
         command: &RawDocument,
         limit: Limit,
@@ -178,10 +191,11 @@ impl Documents {
         }
         self.begin(&mut it.session).await?;
         (it.number, it.phase) = (part.number, Phase::Open(Work::default()));
-        if let Some(lifetime) = part.lifetime() {
+        it.lifetime = part.lifetime().map(|lifetime| {
             let (named, number) = (Arc::downgrade(named), part.number);
-            tokio::spawn(expire(named, number, lifetime, Moment::now() + lifetime));
-        }
+            let expiring = expire(named, number, lifetime, Moment::now() + lifetime);
+            Lifetime(tokio::spawn(expiring).abort_handle())
+        });
         Ok(())
     }
 

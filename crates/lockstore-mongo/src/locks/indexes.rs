@@ -1,8 +1,10 @@
 //! The indexes of our collections.
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use bson::{Document, doc};
+use futures_util::future::{try_join, try_join_all};
 use mongodb::IndexModel;
 use mongodb::error::Result;
 use mongodb::options::IndexOptions;
@@ -24,19 +26,23 @@ impl Locks {
             (AUDIT, doc! { "request": 1 }, None),
             (AUDIT, doc! { "at": 1 }, Some(AUDIT_KEPT)),
         ];
-        for collection in [LOCKS, SESSIONS, AUDIT] {
+        let making = [LOCKS, SESSIONS, AUDIT].map(|collection| {
             let of_it = wanted.iter().filter(|(name, ..)| *name == collection);
-            let models = of_it.map(|(_, keys, forgotten)| {
-                let options = IndexOptions::builder().expire_after(*forgotten).build();
-                IndexModel::builder().keys(keys.clone()).options(options).build()
-            });
-            self.database.collection::<Document>(collection).create_indexes(models).await?;
-        }
+            let models: Vec<_> = of_it
+                .map(|(_, keys, forgotten)| {
+                    let options = IndexOptions::builder().expire_after(*forgotten).build();
+                    IndexModel::builder().keys(keys.clone()).options(options).build()
+                })
+                .collect();
+            let collection = self.database.collection::<Document>(collection);
+            async move { collection.create_indexes(models).await }
+        });
         // In a transaction it would be made by the first record of a break.
         let counters = self.database.collection::<Document>(COUNTERS);
         let begins = doc! { "$setOnInsert": { "last": 0_i64 } };
         let begun = counters.update_one(doc! { "_id": NUMBERS }, begins).upsert(true);
-        begun.write_concern(self.majority.clone()).await.map(drop)
+        let begun = begun.write_concern(self.majority.clone()).into_future();
+        try_join(try_join_all(making), begun).await.map(drop)
     }
 }
 

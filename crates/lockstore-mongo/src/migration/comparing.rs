@@ -1,6 +1,7 @@
 //! Comparing all documents of two collections.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use bson::{Bson, RawDocument, RawDocumentBuf, doc};
 use lockstore::{
@@ -9,21 +10,23 @@ use lockstore::{
 
 use super::copying::id_of;
 use super::difference::{Difference, How};
-use super::document_locks::{again, bytes, find};
+use super::document_locks::{bytes, find};
 use super::endpoint::{Endpoint, Namespace};
 use super::error::{Bound, MigrationError};
 use super::expired::is_due;
 use super::plan::PlannedCollection;
 use super::progress::{Observed, Step};
 
+/// What is done about a document that differs, by its `_id`, and whether more are looked for.
+pub(super) type Visit<'v> =
+    dyn FnMut(&Bson, Difference) -> Result<ControlFlow<()>, MigrationError> + 'v;
+
 /// A comparison of documents, byte for byte, by their `_id`s, in both directions.
 #[derive(Debug)]
 pub(super) struct Comparison<'c, 'o> {
-    source: &'c Endpoint,
-    target: &'c Endpoint,
+    pub(super) source: &'c Endpoint,
+    pub(super) target: &'c Endpoint,
     observed: &'c Observed<'o>,
-    /// Whether what differs is copied once more.
-    repairs: bool,
     /// The documents whose locks stay behind.
     left_behind: HashSet<(Namespace, Vec<u8>)>,
 }
@@ -39,12 +42,7 @@ impl<'c, 'o> Comparison<'c, 'o> {
             Bound::Document { namespace, id, .. } => Some((namespace.clone(), bytes(id))),
             Bound::Lock { .. } => None,
         });
-        Self { source, target, observed, repairs: false, left_behind: left_behind.collect() }
-    }
-
-    /// Has what differs copied once more, or not.
-    pub(super) fn repairing(self, repairs: bool) -> Self {
-        Self { repairs, ..self }
+        Self { source, target, observed, left_behind: left_behind.collect() }
     }
 
     /// In what the documents of a collection differ.
@@ -53,11 +51,11 @@ impl<'c, 'o> Comparison<'c, 'o> {
         collection: &PlannedCollection,
     ) -> Result<Vec<Difference>, MigrationError> {
         let mut found = Vec::new();
-        if collection.is_view() {
-            return Ok(found);
-        }
-        self.compare_all(collection, &mut found)?;
-        self.look_for_more(collection, &mut found)?;
+        self.visit(collection, &mut |_, difference| {
+            found.push(difference);
+            let has_room = found.len() <= TOLD_MAX;
+            Ok(if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
         if found.len() > TOLD_MAX {
             found.truncate(TOLD_MAX);
             found.push(Difference::TooMany { namespace: collection.namespace.clone() });
@@ -65,18 +63,30 @@ impl<'c, 'o> Comparison<'c, 'o> {
         Ok(found)
     }
 
+    /// Shows all documents of a collection that differ.
+    pub(super) fn visit(
+        &self,
+        collection: &PlannedCollection,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), MigrationError> {
+        if collection.is_view() || self.compare_all(collection, visit)?.is_break() {
+            return Ok(());
+        }
+        self.look_for_more(collection, visit).map(drop)
+    }
+
     /// Compares each document of the source with that of the target.
     fn compare_all(
         &self,
         collection: &PlannedCollection,
-        found: &mut Vec<Difference>,
-    ) -> Result<(), MigrationError> {
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>, MigrationError> {
         let namespace = &collection.namespace;
         let (documents, copies) =
             (self.source.documents(namespace), self.target.documents(namespace));
         let cursor = documents.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(BATCH).run();
         let mut cursor = cursor.map_err(|error| self.source.failed(error))?;
-        while found.len() <= TOLD_MAX {
+        loop {
             let (mut batch, mut size) = (Vec::new(), 0);
             while batch.len() < BATCH as usize && size < BATCH_BYTES {
                 let Some(document) = cursor.next() else { break };
@@ -85,28 +95,29 @@ impl<'c, 'o> Comparison<'c, 'o> {
                 batch.push(document);
             }
             if batch.is_empty() {
-                break;
+                return Ok(ControlFlow::Continue(()));
             }
             let ids: Vec<Bson> = batch.iter().map(|document| id_of(document)).collect();
             let there = copies.find(doc! { "_id": { "$in": &ids } });
             let there = by_id(there.batch_size(BATCH).run(), self.target)?;
             for (document, id) in batch.iter().zip(ids) {
                 let copy = there.get(&bytes(&id)).map(|copy| &**copy);
-                if !self.are_same(namespace, Some(document), copy) {
-                    found.extend(self.look_again(collection, &id)?);
+                if !self.are_same(namespace, Some(document), copy)
+                    && self.look_again(collection, &id, visit)?.is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             self.observed.tell(Step::Compared { documents: batch.len() as u64 })?;
         }
-        Ok(())
     }
 
     /// Looks for documents of the target that are not in the source.
     fn look_for_more(
         &self,
         collection: &PlannedCollection,
-        found: &mut Vec<Difference>,
-    ) -> Result<(), MigrationError> {
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>, MigrationError> {
         let namespace = &collection.namespace;
         let id_only = doc! { "_id": 1 };
         let (documents, copies) =
@@ -114,24 +125,25 @@ impl<'c, 'o> Comparison<'c, 'o> {
         let cursor =
             copies.find(doc! {}).sort(&id_only).projection(&id_only).batch_size(BATCH).run();
         let mut cursor = cursor.map_err(|error| self.target.failed(error))?;
-        while found.len() <= TOLD_MAX {
+        loop {
             let batch = cursor.by_ref().take(BATCH as usize).collect::<Result<Vec<_>, _>>();
             let batch = batch.map_err(|error| self.target.failed(error))?;
             if batch.is_empty() {
-                break;
+                return Ok(ControlFlow::Continue(()));
             }
             let ids: Vec<Bson> = batch.iter().map(|document| id_of(document)).collect();
             let there = documents.find(doc! { "_id": { "$in": &ids } });
             let there = there.projection(&id_only).batch_size(BATCH).run();
             let there = by_id(there, self.source)?;
             for id in ids {
-                if !there.contains_key(&bytes(&id)) {
-                    found.extend(self.look_again(collection, &id)?);
+                if !there.contains_key(&bytes(&id))
+                    && self.look_again(collection, &id, visit)?.is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             self.observed.tell(Step::Compared { documents: batch.len() as u64 })?;
         }
-        Ok(())
     }
 
     /// What two reads, one after the other, have shown to differ may have changed between them.
@@ -139,13 +151,12 @@ impl<'c, 'o> Comparison<'c, 'o> {
         &self,
         collection: &PlannedCollection,
         id: &Bson,
-    ) -> Result<Option<Difference>, MigrationError> {
-        let difference = self.look_at(collection, id)?;
-        if difference.is_none() || !self.repairs {
-            return Ok(difference);
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>, MigrationError> {
+        match self.look_at(collection, id)? {
+            Some(difference) => visit(id, difference),
+            None => Ok(ControlFlow::Continue(())),
         }
-        again(self.source, self.target, &collection.namespace, id)?;
-        self.look_at(collection, id)
     }
 
     fn look_at(

@@ -73,8 +73,9 @@ pub enum MigrationError {
         /// How many wait for locks.
         waiters: usize,
     },
-    /// The target refused an index.
-    #[error("{namespace}: an index cannot be made in {to}: {error}")]
+    /// The target refused an index. It may be that what is unique in the source was copied twice, before and after a change: the next run copies what
+    /// differs.
+    #[error("{namespace}: an index cannot be made in {to}: {error}{}", what_then(.error))]
     Index {
         /// The target.
         to: String,
@@ -126,6 +127,13 @@ pub enum MigrationError {
         /// Why.
         error: Box<DocumentError>,
     },
+}
+
+fn what_then(error: &DocumentError) -> &'static str {
+    match error {
+        DocumentError::DuplicateKey(_) => "; if the source was changed meanwhile, run it again",
+        _ => "",
+    }
 }
 
 /// What ends with a session, and so with a process that lives.

@@ -252,3 +252,49 @@ fn another_source_does_not_go_on_where_one_has_ended() {
     assert!(matches!(other.migration().run(&mut go_on), Err(MigrationError::Occupied { .. })));
     migrated(&stores.migration());
 }
+
+/// A file and a replica set, both with an index that lets no two documents have the same code, and what is done to the source when it is partly, or
+/// wholly, copied.
+fn has_its_codes_changed(when: impl Fn(&Step<'_>) -> bool) {
+    for stores in [Stores::files(), Stores::to_a_set()] {
+        let jobs = stores.jobs();
+        jobs.insert_many((0..1_500).map(|id| doc! { "_id": id, "code": id })).run().unwrap();
+        jobs.create_index(IndexModel::new(doc! { "code": 1 }).unique(true)).unwrap();
+        let code = |id: i32, code: i32| {
+            jobs.update_one(doc! { "_id": id }, doc! { "$set": { "code": code } }).run().unwrap();
+        };
+        let ended = stores.migration().run(&mut |step| {
+            if !when(&step) {
+                return ControlFlow::Continue(());
+            }
+            // Two have changed places, and two have taken that of the one before, of which the first is gone.
+            for (id, new) in [(1, -1), (1_400, 1), (1, 1_400)] {
+                code(id, new);
+            }
+            jobs.delete_one(doc! { "_id": 1_450 }).run().unwrap();
+            code(2, 1_450);
+            code(1_460, 2);
+            ControlFlow::Break(())
+        });
+        assert!(matches!(ended, Err(MigrationError::Stopped)), "{ended:?}");
+        // The first run may find out, and the next ones do something about it.
+        for _ in 0..2 {
+            if let Ok(Ended::Migrated(_)) = stores.migration().run(&mut go_on) {
+                break;
+            }
+        }
+        assert!(matches!(stores.migration().run(&mut go_on).unwrap(), Ended::Already(_)));
+        assert_eq!(raw(&stores.there()), raw(&jobs));
+        assert_eq!(stores.there().list_indexes().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn documents_that_have_swapped_what_is_unique_since_they_were_copied_are_repaired() {
+    has_its_codes_changed(|step| matches!(step, Step::Comparing { .. }));
+}
+
+#[test]
+fn documents_that_have_swapped_what_is_unique_while_they_were_copied_are_repaired() {
+    has_its_codes_changed(|step| matches!(step, Step::Copied { .. }));
+}

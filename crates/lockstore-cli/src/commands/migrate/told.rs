@@ -109,7 +109,7 @@ impl Told {
                 "{from} was migrated to {to}, and that was finished at {finished_at}: nothing is left to do\n"
             ),
             Self::Compared(Compared { documents, locks, .. }) => {
-                format!("both have the same: {documents} documents, {locks} locks\n")
+                format!("both have the same: documents {documents}, locks {locks}\n")
             }
         }
     }
@@ -169,8 +169,8 @@ impl Moved {
         let Self { collections, documents, indexes, locks, document_locks, next_token, .. } = self;
         let mut lines = vec![
             format!(
-                "migrated and compared: {documents} documents of {collections} collections, {indexes} indexes, \
-                 {locks} locks, {document_locks} locks of documents"
+                "migrated and compared: documents {documents}, collections {collections}, indexes {indexes}, \
+                 locks {locks}, locks of documents {document_locks}"
             ),
             format!("tokens go on from {next_token}"),
         ];
