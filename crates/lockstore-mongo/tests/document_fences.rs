@@ -287,6 +287,41 @@ fn a_lock_of_a_document_that_is_kept_alive_shows_it_and_is_lost_with_the_documen
     assert!(!lock.holds());
 }
 
+/// One of another process changes the document when it begins, and one of this process when it ends.
+#[test]
+fn a_lock_is_kept_alive_however_long_a_transaction_takes_that_changes_its_document() {
+    let own = Own::filled(2);
+    let elsewhere = own.elsewhere();
+    let ttl = Duration::from_millis(1_500);
+    for (id, by, changes_first) in [(0, &elsewhere, true), (1, &own, false)] {
+        let lock = own.jobs().lock_document(doc! { "_id": id }).ttl(ttl).acquire().unwrap();
+        lock.keep_alive();
+        let expires = || own.job(id).get_datetime("lock_expires_at").unwrap().to_owned();
+        let tx = by.store.begin_transaction().unwrap();
+        let jobs = by.jobs().in_transaction(&tx);
+        let change = || jobs.update_one(doc! { "_id": id }, doc! { "$inc": { "n": 1 } }).run();
+        jobs.find_one(doc! { "_id": id }).run().unwrap();
+        if changes_first {
+            change().unwrap();
+        }
+        thread::sleep(ttl + SHORT);
+        if !changes_first {
+            change().unwrap();
+        }
+        tx.require(lock.fence().unwrap()).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(own.job(id).get_i32("n").unwrap(), 1);
+        // What the document shows is behind until the next renewal.
+        let (shown, begin) = (expires(), Instant::now());
+        while expires() <= shown {
+            assert!(begin.elapsed() < MINUTE);
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(lock.holds());
+        lock.release().unwrap();
+    }
+}
+
 /// The session ends while the primary has not yet committed what locks the document.
 #[test]
 fn a_document_is_not_locked_with_a_session_that_has_ended_meanwhile() {

@@ -1,7 +1,7 @@
 //! `renewDocumentLock` and `inspectDocumentLock`: about a lock that is held.
 
 use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
-use lockcore::{Command, Granted, Outcome, Refusal, Renew, Ttl};
+use lockcore::{Command, Granted, Lease, Outcome, Refusal, Renew, Ttl};
 use lockstore::remote::LockAnswer;
 use lockstore::remote::serving::document_locks::{error_of, holds, inspect, renew, renewed};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
@@ -19,6 +19,8 @@ use crate::time::date;
 enum Tried {
     /// It is done when the transaction is committed, with the lease by our clock.
     Done(Granted),
+    /// Somebody is changing the document.
+    Busy(Failed),
     Lost,
 }
 
@@ -66,9 +68,11 @@ impl DocumentLocks {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(Err(lost(lock, None))) };
         let limit = self.documents.patient();
         let mut tries = limit.tries();
+        // Who changes the document in a transaction is not to have a conflict with what keeps its lock.
+        let mut shows = !self.documents.has_open_transaction();
         loop {
             let mut session = self.documents.session(limit).await?;
-            let failed = match self.renew_in(&mut session, place, &id, lock, ttl).await {
+            let failed = match self.renew_in(&mut session, place, &id, lock, ttl, shows).await {
                 Ok(Tried::Done(granted)) => {
                     // One of which it is not known whether it was done is done once more by the next heartbeat.
                     let command = rawdoc! { "renewDocumentLock": place.collection.as_str() };
@@ -76,6 +80,11 @@ impl DocumentLocks {
                         Ok(()) => return Ok(Ok(granted)),
                         Err(failed) => failed,
                     }
+                }
+                Ok(Tried::Busy(failed)) => {
+                    self.abort(&mut session).await;
+                    shows = false;
+                    failed
                 }
                 Ok(Tried::Lost) => {
                     self.abort(&mut session).await;
@@ -90,6 +99,7 @@ impl DocumentLocks {
         }
     }
 
+    /// Renews the grant if the document is locked by it, which `shows` the new lease or stays as it is.
     async fn renew_in(
         &self,
         session: &mut ClientSession,
@@ -97,6 +107,7 @@ impl DocumentLocks {
         id: &Bson,
         lock: &Fence,
         ttl: Option<Ttl>,
+        shows: bool,
     ) -> Result<Tried, Failed> {
         self.documents.begin(session).await?;
         let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
@@ -113,20 +124,23 @@ impl DocumentLocks {
         let Outcome::Renewed(granted) = changed.outcome else {
             return Err(Failed::conflict("a lock has changed"));
         };
-        let update = if let Some(lease) = granted.lease {
-            rawdoc! { "$set": { "lock_expires_at": date(lease.expires_at) } }
-        } else {
-            rawdoc! { "$unset": { "lock_expires_at": 1 } }
-        };
-        let mut updates = RawArrayBuf::new();
         let mut grants = seen.document.iter().flat_map(|lock| &lock.grants);
         let grant = grants.find(|grant| grant.token == stored(lock.token()));
         let lock_time = grant.and_then(|grant| grant.lock_time);
         let locked = locked_by(id, lock.holder().as_str(), lock_time);
-        updates.push(rawdoc! { "q": locked, "u": update, "collation": simple() });
-        let command = rawdoc! { "update": place.collection.as_str(), "updates": updates };
-        let reply = self.documents.run_in(session, &place.database, &command).await?;
-        if number(&reply, "n") == Some(1) {
+        let is_locked = if shows {
+            let command = showing(place, locked, granted.lease);
+            match self.documents.run_in(session, &place.database, &command).await {
+                Ok(reply) => number(&reply, "n") == Some(1),
+                Err(failed @ Failed::Reply(_)) if failed.transient().is_some() => {
+                    return Ok(Tried::Busy(failed));
+                }
+                Err(failed) => return Err(failed),
+            }
+        } else {
+            self.find_in(session, place, &find(place, &alone(locked))).await?.is_some()
+        };
+        if is_locked {
             return Ok(Tried::Done(seen.moment.granted(granted)));
         }
         self.confirm(lock).await?;
@@ -160,4 +174,15 @@ impl DocumentLocks {
         let command = find(place, &alone(locked_by(&id, &grant.holder, grant.lock_time)));
         Ok(grant.holder == lock.holder().as_str() && self.read(place, &command).await?.is_some())
     }
+}
+
+/// Has a document that is locked so show until when it is.
+fn showing(place: &Place, locked: RawDocumentBuf, lease: Option<Lease>) -> RawDocumentBuf {
+    let update = match lease {
+        Some(lease) => rawdoc! { "$set": { "lock_expires_at": date(lease.expires_at) } },
+        None => rawdoc! { "$unset": { "lock_expires_at": 1 } },
+    };
+    let mut updates = RawArrayBuf::new();
+    updates.push(rawdoc! { "q": locked, "u": update, "collation": simple() });
+    rawdoc! { "update": place.collection.as_str(), "updates": updates }
 }
