@@ -13,6 +13,7 @@ mod breaking;
 mod freeing;
 mod granting;
 mod held;
+mod in_time;
 mod listing;
 mod locking;
 mod past;
@@ -83,18 +84,19 @@ impl DocumentLocks {
             && (COMMANDS.contains(&name) || self.listings.continues(name, command))
     }
 
-    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait.
+    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait: without one
+    /// whoever locks, releases, renews or asks is answered within [`patience`](crate::ReplicaSetOptions::patience) all the same.
     ///
     /// # Errors
     ///
     /// There is no reply: [`StoreError::Unreachable`], and nothing was done; [`StoreError::OutcomeUnknown`], and the command was done or
     /// not.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         database: &str,
         command: &RawDocument,
         deadline: Option<Instant>,
-        given_up: &mut GivenUp,
+        given_up: &GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let name = name_of(command);
         if name == "getMore" {
@@ -112,9 +114,9 @@ impl DocumentLocks {
         };
         match name {
             "lockDocument" => self.lock(&place, command, deadline, given_up).await,
-            "unlockDocument" => self.unlock(&place, command).await,
-            "renewDocumentLock" => self.renew(&place, command).await,
-            "inspectDocumentLock" => self.inspect(&place, command).await,
+            "unlockDocument" => self.unlock(&place, command, deadline).await,
+            "renewDocumentLock" => self.renew(&place, command, deadline).await,
+            "inspectDocumentLock" => self.inspect(&place, command, deadline).await,
             "lockedDocuments" => self.list(&place, command).await,
             _ => self.break_locks(&place, command).await,
         }

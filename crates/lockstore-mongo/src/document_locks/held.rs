@@ -1,7 +1,9 @@
 //! `renewDocumentLock` and `inspectDocumentLock`: about a lock that is held.
 
+use std::sync::Arc;
+
 use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, rawdoc};
-use lockcore::{Command, Granted, Lease, Outcome, Refusal, Renew, Ttl};
+use lockcore::{Command, Granted, Instant, Lease, Outcome, Refusal, Renew, Ttl};
 use lockstore::remote::LockAnswer;
 use lockstore::remote::serving::document_locks::{error_of, holds, inspect, renew, renewed};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
@@ -11,7 +13,7 @@ use super::DocumentLocks;
 use super::releasing::lost;
 use super::side_grant::{Place, locked_by};
 use super::transaction::{Ended, alone, find, of_lock, simple};
-use crate::documents::{Failed, number};
+use crate::documents::{Failed, Limit, number};
 use crate::locks::{Standing, number as stored};
 use crate::time::date;
 
@@ -27,28 +29,29 @@ enum Tried {
 impl DocumentLocks {
     /// Begins the lease of a lock anew.
     pub(super) async fn renew(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let (lock, ttl) = match renew(command) {
             Ok(asked) => asked,
             Err(refused) => return Ok(refused),
         };
-        match self.try_renewing(place, &lock, ttl).await {
+        match self.renewed(place.clone(), lock, ttl, deadline).await {
             Ok(done) => Ok(renewed(done.map(|granted| granted.lease.map(|lease| lease.ttl)))),
             Err(ended) => ended.reply(),
         }
     }
 
     /// Renews a lock that is kept alive: it is lost with the document's lock.
-    pub(crate) async fn keep(&self, kept: Renew) -> LockAnswer {
+    pub(crate) async fn keep(self: &Arc<Self>, kept: Renew) -> LockAnswer {
         let Renew { key, holder, token, ttl } = kept;
         let fence = token.and_then(|token| Fence::new(key.as_str(), &holder, token).ok());
         let (Some((place, _)), Some(fence)) = (Place::of(key.as_str()), fence) else {
             return LockAnswer::Refused(Refusal::NotHeld);
         };
-        match self.try_renewing(&place, &fence, ttl).await {
+        match self.renewed(place, fence, ttl, None).await {
             Ok(Ok(granted)) => LockAnswer::Done(Outcome::Renewed(granted)),
             Ok(Err(_)) => LockAnswer::Refused(Refusal::NotHeld),
             Err(Ended::Store(error)) => LockAnswer::Failed(error),
@@ -59,14 +62,27 @@ impl DocumentLocks {
         }
     }
 
+    async fn renewed(
+        self: &Arc<Self>,
+        place: Place,
+        lock: Fence,
+        ttl: Option<Ttl>,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Granted, ReleaseDocumentError>, Ended> {
+        let work = move |own: Arc<Self>, limit| async move {
+            own.try_renewing(&place, &lock, ttl, limit).await
+        };
+        self.in_time(deadline, "renewing a lease", work).await
+    }
+
     async fn try_renewing(
         &self,
         place: &Place,
         lock: &Fence,
         ttl: Option<Ttl>,
+        limit: Limit,
     ) -> Result<Result<Granted, ReleaseDocumentError>, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(Err(lost(lock, None))) };
-        let limit = self.documents.patient();
         let mut tries = limit.tries();
         // Who changes the document in a transaction is not to have a conflict with what keeps its lock.
         let mut shows = !self.documents.has_open_transaction();
@@ -149,15 +165,18 @@ impl DocumentLocks {
 
     /// Whether a document is locked by this grant.
     pub(super) async fn inspect(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let lock = match inspect(command) {
             Ok(lock) => lock,
             Err(refused) => return Ok(refused),
         };
-        match self.is_held(place, &lock).await {
+        let place = place.clone();
+        let work = move |own: Arc<Self>, _| async move { own.is_held(&place, &lock).await };
+        match self.in_time(deadline, "looking at a lock", work).await {
             Ok(it_is) => Ok(holds(it_is)),
             Err(ended) => ended.reply(),
         }
@@ -178,9 +197,10 @@ impl DocumentLocks {
 
 /// Has a document that is locked so show until when it is.
 fn showing(place: &Place, locked: RawDocumentBuf, lease: Option<Lease>) -> RawDocumentBuf {
-    let update = match lease {
-        Some(lease) => rawdoc! { "$set": { "lock_expires_at": date(lease.expires_at) } },
-        None => rawdoc! { "$unset": { "lock_expires_at": 1 } },
+    let update = if let Some(lease) = lease {
+        rawdoc! { "$set": { "lock_expires_at": date(lease.expires_at) } }
+    } else {
+        rawdoc! { "$unset": { "lock_expires_at": 1 } }
     };
     let mut updates = RawArrayBuf::new();
     updates.push(rawdoc! { "q": locked, "u": update, "collation": simple() });

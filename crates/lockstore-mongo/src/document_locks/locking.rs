@@ -1,13 +1,16 @@
 //! `lockDocument`: looks, and between them waits.
 
+use std::sync::Arc;
+
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use lockcore::Instant;
 use lockstore::StoreError;
 use lockstore::remote::serving::document_locks::{
-    Acquisition, Found, LockDocument, Looked as Come, Mode, Next, locked,
+    Acquisition, Found, HeldDocument, LockDocument, Looked as Come, Mode, Next, locked,
 };
 
 use super::DocumentLocks;
+use super::in_time::unknown;
 use super::side_grant::Place;
 use super::taking::{Looked, Which};
 use super::transaction::Ended;
@@ -16,34 +19,51 @@ use crate::documents::Limit;
 use crate::locks::GivenUp;
 
 impl DocumentLocks {
-    /// Locks a document, and waits for it as long as the command says, or until whoever has asked gives up.
+    /// Locks a document, and waits for it as long as the command says, or until whoever has asked gives up. What is locked too late is given
+    /// back.
     pub(super) async fn lock(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
         deadline: Option<Instant>,
-        given_up: &mut GivenUp,
+        given_up: &GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let wanted = match LockDocument::parse(command, self.clock.now(), self.clock.wall()) {
             Ok(wanted) => wanted,
             Err(refused) => return Ok(refused),
         };
         self.freeing.begin(&self.locks);
-        let limit = deadline.map(|deadline| deadline.saturating_add(LAST_LOOK));
-        let limit = self.documents.limit(limit);
-        match self.found(place, &wanted, limit, given_up).await {
-            Ok(found) => Ok(locked(&wanted.lock_id, Ok(found))),
-            Err(ended) => ended.reply(),
+        let deadline = deadline.or(wanted.patience.map(|patience| patience.deadline));
+        let ends_at = deadline.map(|deadline| deadline.saturating_add(LAST_LOOK));
+        let ends_at = ends_at.unwrap_or_else(|| self.locks.patient_until());
+        let limit = self.documents.limit(Some(ends_at));
+        let lock_id = wanted.lock_id.clone();
+        let (late, mut given_up) = given_up.or_late();
+        let (own, there) = (Arc::clone(self), place.clone());
+        let work = async move { own.found(&there, &wanted, limit, &mut given_up).await };
+        let (own, there) = (Arc::clone(self), place.clone());
+        let give_back = move |found| async move {
+            if let Ok(Found::Locked(HeldDocument { fence, rejoined: false, .. })) = found {
+                own.hand_on_or_warn(&there, &fence).await;
+            }
+        };
+        match self.locks.in_time(ends_at, work, give_back).await {
+            Some(Ok(found)) => Ok(locked(&lock_id, Ok(found))),
+            Some(Err(ended)) => ended.reply(),
+            None => {
+                late.give_up();
+                Err(unknown("locking a document"))
+            }
         }
     }
 
     async fn found(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         wanted: &LockDocument,
         limit: Limit,
         given_up: &mut GivenUp,
-    ) -> Result<Found<lockstore::remote::serving::document_locks::HeldDocument>, Ended> {
+    ) -> Result<Found<HeldDocument>, Ended> {
         if wanted.is_new_lock_id
             && wanted.is_resent
             && let Some(held) = self.locked_before(place, wanted).await?

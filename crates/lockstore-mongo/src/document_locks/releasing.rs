@@ -1,7 +1,9 @@
 //! `unlockDocument`: the document is unlocked, and changed or deleted, and its side grant ends.
 
+use std::sync::Arc;
+
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockcore::{Command, Release as Ends};
+use lockcore::{Command, Instant, Release as Ends};
 use lockstore::remote::serving::document_locks::{Release, error_of, locked_by, released, unlock};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
 use mongodb::ClientSession;
@@ -11,7 +13,7 @@ use super::run_out::has_run_out;
 use super::side_grant::{self, Place, by_id};
 use super::transaction::{Ended, alone, find, of_lock, simple};
 use super::update::unlocking;
-use crate::documents::{Failed, number};
+use crate::documents::{Failed, Limit, number};
 use crate::locks::{Standing, StoredGrant, number as stored};
 
 /// What one try has come to.
@@ -39,15 +41,20 @@ struct Releasing<'r> {
 impl DocumentLocks {
     /// Releases a document.
     pub(super) async fn unlock(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let (lock, release, fences) = match unlock(command, self.clock.wall()) {
             Ok(asked) => asked,
             Err(refused) => return Ok(refused),
         };
-        match self.release(place, &lock, &release, &fences).await {
+        let place = place.clone();
+        let work = move |own: Arc<Self>, limit| async move {
+            own.release(&place, &lock, &release, &fences, limit).await
+        };
+        match self.in_time(deadline, "releasing a document", work).await {
             Ok(done) => Ok(released(done)),
             Err(ended) => ended.reply(),
         }
@@ -60,13 +67,14 @@ impl DocumentLocks {
         lock: &Fence,
         release: &Release,
         fences: &[Fence],
+        limit: Limit,
     ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else {
             return Ok(Err(lost(lock, None)));
         };
         let (id, request) = (&id, Uuid::new());
         let asked = Releasing { place, lock, release, fences, id, request };
-        let reply = match self.try_releasing(&asked).await {
+        let reply = match self.try_releasing(&asked, limit).await {
             Ok(done) => return Ok(done),
             Err(Ended::Refused(reply)) => reply,
             Err(ended) => return Err(ended),
@@ -75,20 +83,29 @@ impl DocumentLocks {
             return Err(Ended::Refused(reply));
         }
         let plain = Releasing { release: &Release::Unlock, fences: &[], ..asked };
-        let done = self.try_releasing(&plain).await?;
+        let done = self.try_releasing(&plain, limit).await?;
         Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
     }
 
     /// Gives back what a call has locked that nobody waits for any more, unless another call of its holder has joined it.
     pub(super) async fn hand_on(&self, place: &Place, lock: &Fence) -> Result<(), Ended> {
-        self.release(place, lock, &Release::HandOn, &[]).await.map(drop)
+        let limit = self.documents.patient();
+        self.release(place, lock, &Release::HandOn, &[], limit).await.map(drop)
+    }
+
+    /// The same behind the answer.
+    pub(super) async fn hand_on_or_warn(&self, place: &Place, lock: &Fence) {
+        if let Err(error) = self.hand_on(place, lock).await {
+            let (document, lock_id) = (lock.key(), lock.holder());
+            tracing::warn!(%document, %lock_id, ?error, "a document that came too late was not given back");
+        }
     }
 
     async fn try_releasing(
         &self,
         asked: &Releasing<'_>,
+        limit: Limit,
     ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
-        let limit = self.documents.patient();
         let mut tries = limit.tries();
         loop {
             let mut session = self.documents.session(limit).await?;
