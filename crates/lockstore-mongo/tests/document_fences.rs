@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, Document, doc, rawdoc};
+use bson::{DateTime, Document, RawBson, RawDocument, doc, rawdoc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, SessionId,
     Store, StoreError,
@@ -66,34 +66,48 @@ impl Own {
     }
 
     /// Has the primary wait for a while before it carries out the next command of that name that comes from here.
-    fn delay(&self, name: &str) -> Delay {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = ReplicaSet::shared();
-        let primary = set.primary().unwrap();
-        let command = rawdoc! {
-            "configureFailPoint": "failCommand",
-            "mode": { "times": 1 },
-            "data": {
-                "failCommands": [name], "appName": self.locks.as_str(), "blockConnection": true, "blockTimeMS": 1_500,
-            },
-            "$db": "admin",
+    fn delay(&self, name: &str) -> Fault {
+        let data = rawdoc! {
+            "failCommands": [name], "appName": self.locks.as_str(),
+            "blockConnection": true, "blockTimeMS": 1_500,
         };
-        let reply = set.run(primary, &command).unwrap();
-        let before = reply.get("count").unwrap().unwrap();
-        let before = before.as_i64().or(before.as_i32().map(i64::from)).unwrap();
-        Delay { primary, before, _alone: alone }
+        Fault::new(rawdoc! { "times": 1 }, &data)
+    }
+
+    /// Has the primary refuse what looks at nothing but sessions, for it takes too long (`ExceededTimeLimit`): it may be asked again.
+    fn hide_sessions(&self) -> Fault {
+        let sessions = format!("{}.sessions", self.locks);
+        let data = rawdoc! {
+            "failCommands": ["aggregate"], "appName": self.locks.as_str(), "namespace": sessions,
+            "errorCode": 262,
+        };
+        Fault::new("alwaysOn", &data)
     }
 }
 
-/// A command that is to be delayed: one at a time, for all of a server is the same fail point.
-struct Delay {
+/// A command that is to be delayed or to fail: one at a time, for all of a server is the same fail point.
+struct Fault {
     primary: MemberNumber,
     before: i64,
     _alone: MutexGuard<'static, ()>,
 }
 
-impl Delay {
+impl Fault {
+    fn new(mode: impl Into<RawBson>, data: &RawDocument) -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = ReplicaSet::shared();
+        let primary = set.primary().unwrap();
+        let command = rawdoc! {
+            "configureFailPoint": "failCommand", "mode": mode.into(), "data": data.to_owned(),
+            "$db": "admin",
+        };
+        let reply = set.run(primary, &command).unwrap();
+        let before = reply.get("count").unwrap().unwrap();
+        let before = before.as_i64().or(before.as_i32().map(i64::from)).unwrap();
+        Self { primary, before, _alone: alone }
+    }
+
     /// Waits until the command is there.
     fn has_begun(&self) {
         let command = rawdoc! {
@@ -102,6 +116,13 @@ impl Delay {
         };
         let reply = ReplicaSet::shared().run(self.primary, &command).unwrap();
         assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        let off = rawdoc! { "configureFailPoint": "failCommand", "mode": "off", "$db": "admin" };
+        let _ = ReplicaSet::shared().run(self.primary, &off);
     }
 }
 
@@ -339,6 +360,28 @@ fn a_document_is_not_locked_with_a_session_that_has_ended_meanwhile() {
     let error = locked.unwrap_err();
     assert!(matches!(error, LockDocumentError::SessionEnded), "{error:?}");
     assert_eq!(own.job(0).get("lock_id"), Some(&bson::Bson::Null));
+}
+
+/// Its session lives on, and with it the lock, of which nobody was told.
+#[test]
+fn a_document_whose_session_cannot_be_looked_at_is_given_back() {
+    let own = Own::filled_with(1, |options| options.patience(SHORT));
+    let session = own.store.session().unwrap();
+    let fault = own.hide_sessions();
+    let error = own.jobs().lock_document(doc! {}).session(&session).acquire().unwrap_err();
+    let LockDocumentError::Document(DocumentError::Store(StoreError::OutcomeUnknown { .. })) =
+        error
+    else {
+        panic!("{error:?}")
+    };
+    let start = Instant::now();
+    while own.job(0).get("lock_id") != Some(&bson::Bson::Null) {
+        assert!(start.elapsed() < MINUTE / 2, "{:?}", own.job(0));
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(fault);
+    let lock = own.jobs().lock_document(doc! {}).session(&session).acquire().unwrap();
+    assert!(lock.locked_document().is_some());
 }
 
 /// For those who lock by plain updates only.

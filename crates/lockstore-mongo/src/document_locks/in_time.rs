@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use lockcore::Instant;
 use lockstore::StoreError;
+use lockstore::remote::serving::document_locks::HeldDocument;
 
 use super::DocumentLocks;
+use super::side_grant::Place;
 use super::transaction::Ended;
 use crate::documents::Limit;
 
@@ -27,7 +29,24 @@ impl DocumentLocks {
         let come = self.locks.in_time(ends_at, work, |_| ready(())).await;
         come.unwrap_or_else(|| Err(unknown(what).into()))
     }
+
+    /// Gives back, behind the answer, what its caller is not told of. What the caller had before it keeps.
+    pub(super) fn hand_on_later(self: &Arc<Self>, place: &Place, held: &HeldDocument) {
+        if held.rejoined {
+            return;
+        }
+        let (own, place, fence) = (Arc::clone(self), place.clone(), held.fence.clone());
+        self.locks.later(async move {
+            if let Err(error) = own.hand_on(&place, &fence).await {
+                let (document, lock_id) = (fence.key(), fence.holder());
+                tracing::warn!(%document, %lock_id, ?error, "a document that came too late was not given back");
+            }
+        });
+    }
 }
+
+/// What [`lock`](DocumentLocks::lock) does.
+pub(super) const LOCKING: &str = "locking a document";
 
 /// That nobody knows what has become of it.
 pub(super) fn unknown(what: &str) -> StoreError {

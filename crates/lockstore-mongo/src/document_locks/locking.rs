@@ -1,5 +1,6 @@
 //! `lockDocument`: looks, and between them waits.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use bson::{Bson, RawDocument, RawDocumentBuf};
@@ -10,7 +11,7 @@ use lockstore::remote::serving::document_locks::{
 };
 
 use super::DocumentLocks;
-use super::in_time::unknown;
+use super::in_time::{LOCKING, unknown};
 use super::side_grant::Place;
 use super::taking::{Looked, Which};
 use super::transaction::Ended;
@@ -42,17 +43,18 @@ impl DocumentLocks {
         let (own, there) = (Arc::clone(self), place.clone());
         let work = async move { own.found(&there, &wanted, limit, &mut given_up).await };
         let (own, there) = (Arc::clone(self), place.clone());
-        let give_back = move |found| async move {
-            if let Ok(Found::Locked(HeldDocument { fence, rejoined: false, .. })) = found {
-                own.hand_on_or_warn(&there, &fence).await;
+        let give_back = move |found| {
+            if let Ok(Found::Locked(held)) = found {
+                own.hand_on_later(&there, &held);
             }
+            ready(())
         };
         match self.locks.in_time(ends_at, work, give_back).await {
             Some(Ok(found)) => Ok(locked(&lock_id, Ok(found))),
             Some(Err(ended)) => ended.reply(),
             None => {
                 late.give_up();
-                Err(unknown("locking a document"))
+                Err(unknown(LOCKING))
             }
         }
     }

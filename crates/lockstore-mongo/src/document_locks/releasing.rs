@@ -93,14 +93,6 @@ impl DocumentLocks {
         self.release(place, lock, &Release::HandOn, &[], limit).await.map(drop)
     }
 
-    /// The same behind the answer.
-    pub(super) async fn hand_on_or_warn(&self, place: &Place, lock: &Fence) {
-        if let Err(error) = self.hand_on(place, lock).await {
-            let (document, lock_id) = (lock.key(), lock.holder());
-            tracing::warn!(%document, %lock_id, ?error, "a document that came too late was not given back");
-        }
-    }
-
     async fn try_releasing(
         &self,
         asked: &Releasing<'_>,

@@ -1,5 +1,8 @@
 //! One look: the document is found, and locked if it is to be had, in one transaction.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
 use lockcore::{Granted, Key};
 use lockstore::remote::serving;
@@ -8,10 +11,10 @@ use lockstore::remote::serving::document_locks::{
 };
 use lockstore::{Fence, LockDocumentError, StoreError};
 use mongodb::ClientSession;
-use std::time::Duration;
 
 use super::DocumentLocks;
 use super::granting::{NewGrant, WantedGrant};
+use super::in_time::{LOCKING, unknown};
 use super::run_out::has_run_out;
 use super::side_grant::Place;
 use super::transaction::{Ended, add, alone, find, modify, narrowed, refused};
@@ -67,7 +70,7 @@ enum Tried {
 impl DocumentLocks {
     /// Looks, again after conflicts.
     pub(super) async fn look(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         wanted: &LockDocument,
         which: Which,
@@ -92,12 +95,13 @@ impl DocumentLocks {
                 Ok(Tried::Taken(taken)) => {
                     let asked = rawdoc! { "lockDocument": place.collection.as_str() };
                     match self.commit(&mut session, wanted, &taken, limit, &asked).await {
-                        Ok(()) => return self.bound_to_life(wanted, *taken).await,
+                        Ok(()) => return self.bound_to_life(place, wanted, *taken).await,
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
                             if !self.is_granted(&taken.key, request).await {
+                                self.hand_on_later(place, &taken.held);
                                 return Err(error.into());
                             }
-                            return self.bound_to_life(wanted, *taken).await;
+                            return self.bound_to_life(place, wanted, *taken).await;
                         }
                         Err(failed) => failed,
                     }
@@ -135,8 +139,13 @@ impl DocumentLocks {
         }
     }
 
-    /// What is locked, if its session lives still.
-    async fn bound_to_life(&self, wanted: &LockDocument, taken: Taken) -> Result<Looked, Ended> {
+    /// What is locked, if its session lives still. Where that is not to be known it is given back.
+    async fn bound_to_life(
+        self: &Arc<Self>,
+        place: &Place,
+        wanted: &LockDocument,
+        taken: Taken,
+    ) -> Result<Looked, Ended> {
         let Taken { held, key } = taken;
         let Some(session) = wanted.session else { return Ok(Looked::Locked(Box::new(held))) };
         match self.locks.outlives(session, &key).await {
@@ -145,8 +154,11 @@ impl DocumentLocks {
                 let ended = locked(&wanted.lock_id, Err(LockDocumentError::SessionEnded));
                 Err(Ended::Refused(ended))
             }
-            // It is locked for now.
-            Err(_) => Err(StoreError::OutcomeUnknown { what: "locking a document".into() }.into()),
+            Err(error) => {
+                tracing::debug!(%error, %key, "a document that may be locked by a dead session is given back");
+                self.hand_on_later(place, &held);
+                Err(unknown(LOCKING).into())
+            }
         }
     }
 
