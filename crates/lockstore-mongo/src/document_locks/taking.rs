@@ -117,7 +117,7 @@ impl DocumentLocks {
                         // What has run out counts as locked until somebody has seen to it.
                         Tried::Nothing if wanted.mode == Wants::Pass && !has_swept => {
                             has_swept = true;
-                            if self.sweep(place).await? == 0 {
+                            if self.sweep_due(place).await? == 0 {
                                 return Ok(Looked::Nothing);
                             }
                             continue;
