@@ -12,18 +12,20 @@ use mongodb::ClientSession;
 use super::DocumentLocks;
 use super::releasing::lost;
 use super::side_grant::{Place, locked_by};
-use super::transaction::{Ended, alone, find, of_lock, simple};
+use super::transaction::{Change, Ended, Tried, alone, find, of_lock, simple};
 use crate::documents::{Failed, Limit, number};
 use crate::locks::{Standing, number as stored};
 use crate::time::date;
 
-/// What one try of a renewal has come to.
-enum Tried {
-    /// It is done when the transaction is committed, with the lease by our clock.
-    Done(Granted),
-    /// Somebody is changing the document.
-    Busy(Failed),
-    Lost,
+/// A renewal that is asked for.
+struct Renewing<'r> {
+    place: &'r Place,
+    lock: &'r Fence,
+    ttl: Option<Ttl>,
+    /// The `_id` of its document.
+    id: &'r Bson,
+    /// Whether the document shows the new lease.
+    shows: bool,
 }
 
 impl DocumentLocks {
@@ -83,84 +85,12 @@ impl DocumentLocks {
         limit: Limit,
     ) -> Result<Result<Granted, ReleaseDocumentError>, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(Err(lost(lock, None))) };
-        let mut tries = limit.tries();
         // Who changes the document in a transaction is not to have a conflict with what keeps its lock.
-        let mut shows = !self.documents.has_open_transaction();
-        loop {
-            let mut session = self.documents.session(limit).await?;
-            let failed = match self.renew_in(&mut session, place, &id, lock, ttl, shows).await {
-                Ok(Tried::Done(granted)) => {
-                    // One of which it is not known whether it was done is done once more by the next heartbeat.
-                    let command = rawdoc! { "renewDocumentLock": place.collection.as_str() };
-                    match self.documents.commit(&mut session, limit, &command).await {
-                        Ok(()) => return Ok(Ok(granted)),
-                        Err(failed) => failed,
-                    }
-                }
-                Ok(Tried::Busy(failed)) => {
-                    self.abort(&mut session).await;
-                    shows = false;
-                    failed
-                }
-                Ok(Tried::Lost) => {
-                    self.abort(&mut session).await;
-                    return Ok(Err(lost(lock, self.now_held_by(place, lock).await?)));
-                }
-                Err(failed) => {
-                    self.abort(&mut session).await;
-                    failed
-                }
-            };
-            self.again(failed, &mut tries).await?;
+        let shows = !self.documents.has_open_transaction();
+        match self.make(Renewing { place, lock, ttl, id: &id, shows }, limit).await? {
+            Tried::Done(granted) => Ok(Ok(granted)),
+            Tried::Left(()) => Ok(Err(lost(lock, self.now_held_by(place, lock).await?))),
         }
-    }
-
-    /// Renews the grant if the document is locked by it, which `shows` the new lease or stays as it is.
-    async fn renew_in(
-        &self,
-        session: &mut ClientSession,
-        place: &Place,
-        id: &Bson,
-        lock: &Fence,
-        ttl: Option<Ttl>,
-        shows: bool,
-    ) -> Result<Tried, Failed> {
-        self.documents.begin(session).await?;
-        let seen = self.locks.look_at(lock.key().as_str(), None, self.locks.now()).await;
-        let seen = seen.map_err(of_lock)?;
-        let (key, holder, token) = (lock.key().clone(), lock.holder().clone(), lock.token());
-        let command = Command::Renew(Renew { key, holder, token: Some(token), ttl });
-        let request = Uuid::new();
-        let decide = |standing: &mut Standing| standing.execute(&command, request);
-        let changed = self.locks.change_in(session, &seen, None, decide).await;
-        let Ok(changed) = changed.map_err(of_lock)? else {
-            self.locks.confirm(&seen).await.map_err(of_lock)?;
-            return Ok(Tried::Lost);
-        };
-        let Outcome::Renewed(granted) = changed.outcome else {
-            return Err(Failed::conflict("a lock has changed"));
-        };
-        let mut grants = seen.document.iter().flat_map(|lock| &lock.grants);
-        let grant = grants.find(|grant| grant.token == stored(lock.token()));
-        let lock_time = grant.and_then(|grant| grant.lock_time);
-        let locked = locked_by(id, lock.holder().as_str(), lock_time);
-        let is_locked = if shows {
-            let command = showing(place, locked, granted.lease);
-            match self.documents.run_in(session, &place.database, &command).await {
-                Ok(reply) => number(&reply, "n") == Some(1),
-                Err(failed @ Failed::Reply(_)) if failed.transient().is_some() => {
-                    return Ok(Tried::Busy(failed));
-                }
-                Err(failed) => return Err(failed),
-            }
-        } else {
-            self.find_in(session, place, &find(place, &alone(locked))).await?.is_some()
-        };
-        if is_locked {
-            return Ok(Tried::Done(seen.moment.granted(granted)));
-        }
-        self.confirm(lock).await?;
-        Ok(Tried::Lost)
     }
 
     /// Whether a document is locked by this grant.
@@ -192,6 +122,65 @@ impl DocumentLocks {
         };
         let command = find(place, &alone(locked_by(&id, &grant.holder, grant.lock_time)));
         Ok(grant.holder == lock.holder().as_str() && self.read(place, &command).await?.is_some())
+    }
+}
+
+impl Change for Renewing<'_> {
+    /// With the lease by our clock.
+    type Done = Granted;
+    /// It is lost.
+    type Left = ();
+
+    async fn attempt(
+        &mut self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+    ) -> Result<Tried<Granted, ()>, Failed> {
+        let Self { place, lock, ttl, id, .. } = *self;
+        of.documents.begin(session).await?;
+        let seen = of.locks.look_at(lock.key().as_str(), None, of.locks.now()).await;
+        let seen = seen.map_err(of_lock)?;
+        let (key, holder, token) = (lock.key().clone(), lock.holder().clone(), lock.token());
+        let command = Command::Renew(Renew { key, holder, token: Some(token), ttl });
+        let request = Uuid::new();
+        let decide = |standing: &mut Standing| standing.execute(&command, request);
+        let changed = of.locks.change_in(session, &seen, None, decide).await;
+        let Ok(changed) = changed.map_err(of_lock)? else {
+            of.locks.confirm(&seen).await.map_err(of_lock)?;
+            return Ok(Tried::Left(()));
+        };
+        let Outcome::Renewed(granted) = changed.outcome else {
+            return Err(Failed::conflict("a lock has changed"));
+        };
+        let mut grants = seen.document.iter().flat_map(|lock| &lock.grants);
+        let grant = grants.find(|grant| grant.token == stored(lock.token()));
+        let lock_time = grant.and_then(|grant| grant.lock_time);
+        let locked = locked_by(id, lock.holder().as_str(), lock_time);
+        let is_locked = if self.shows {
+            let command = showing(place, locked, granted.lease);
+            let shown = of.documents.run_in(session, &place.database, &command).await;
+            // Somebody may be changing it for long: what it shows the next renewal sees to.
+            self.shows = shown.is_ok();
+            number(&shown?, "n") == Some(1)
+        } else {
+            of.find_in(session, place, &find(place, &alone(locked))).await?.is_some()
+        };
+        if is_locked {
+            return Ok(Tried::Done(seen.moment.granted(granted)));
+        }
+        of.confirm(lock).await?;
+        Ok(Tried::Left(()))
+    }
+
+    /// One of which it is not known whether it was done is done once more by the next heartbeat.
+    async fn commit(
+        &self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+        limit: Limit,
+    ) -> Result<(), Failed> {
+        let asked = rawdoc! { "renewDocumentLock": self.place.collection.as_str() };
+        of.documents.commit(session, limit, &asked).await
     }
 }
 

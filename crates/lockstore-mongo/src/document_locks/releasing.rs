@@ -11,22 +11,21 @@ use mongodb::ClientSession;
 use super::DocumentLocks;
 use super::run_out::has_run_out;
 use super::side_grant::{self, Place, by_id};
-use super::transaction::{Ended, alone, find, of_lock, simple};
+use super::transaction::{Change, Ended, Tried, alone, find, of_lock, simple};
 use super::update::unlocking;
 use crate::documents::{Failed, Limit, number};
 use crate::locks::{Standing, StoredGrant, number as stored};
 
-/// What one try has come to.
-enum Tried {
-    /// It is done when the transaction is committed.
-    Done,
-    /// Somebody else shares the lock: there is nothing to be done.
+/// Why there is nothing to be released.
+enum Left {
+    /// Somebody else shares the lock.
     Shared,
     /// It was not locked by this grant any more.
     Lost,
 }
 
 /// A release that is asked for.
+#[derive(Clone, Copy)]
 struct Releasing<'r> {
     place: &'r Place,
     lock: &'r Fence,
@@ -74,7 +73,7 @@ impl DocumentLocks {
         };
         let (id, request) = (&id, Uuid::new());
         let asked = Releasing { place, lock, release, fences, id, request };
-        let reply = match self.try_releasing(&asked, limit).await {
+        let reply = match self.try_releasing(asked, limit).await {
             Ok(done) => return Ok(done),
             Err(Ended::Refused(reply)) => reply,
             Err(ended) => return Err(ended),
@@ -83,7 +82,7 @@ impl DocumentLocks {
             return Err(Ended::Refused(reply));
         }
         let plain = Releasing { release: &Release::Unlock, fences: &[], ..asked };
-        let done = self.try_releasing(&plain, limit).await?;
+        let done = self.try_releasing(plain, limit).await?;
         Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
     }
 
@@ -95,94 +94,15 @@ impl DocumentLocks {
 
     async fn try_releasing(
         &self,
-        asked: &Releasing<'_>,
+        asked: Releasing<'_>,
         limit: Limit,
     ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
-        let mut tries = limit.tries();
-        loop {
-            let mut session = self.documents.session(limit).await?;
-            let failed = match self.release_in(&mut session, asked).await {
-                Ok(Tried::Done) => {
-                    let command = rawdoc! { "unlockDocument": asked.place.collection.as_str() };
-                    let (fences, changed) = (asked.fences(), [asked.lock.key()]);
-                    let committed = self
-                        .documents
-                        .commit_relying(&mut session, fences, &changed, limit, &command)
-                        .await;
-                    match committed {
-                        Ok(()) => return Ok(Ok(())),
-                        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
-                            if !self.is_ended(asked.lock.key(), asked.request).await {
-                                return Err(error.into());
-                            }
-                            return Ok(Ok(()));
-                        }
-                        Err(failed) => failed,
-                    }
-                }
-                Ok(Tried::Shared) => {
-                    self.abort(&mut session).await;
-                    return Ok(Ok(()));
-                }
-                Ok(Tried::Lost) => {
-                    self.abort(&mut session).await;
-                    let holder = self.now_held_by(asked.place, asked.lock).await?;
-                    return Ok(Err(lost(asked.lock, holder)));
-                }
-                Err(failed) => {
-                    self.abort(&mut session).await;
-                    failed
-                }
-            };
-            self.again(failed, &mut tries).await?;
-        }
-    }
-
-    async fn release_in(
-        &self,
-        session: &mut ClientSession,
-        asked: &Releasing<'_>,
-    ) -> Result<Tried, Failed> {
-        self.documents.begin(session).await?;
-        let ends = Ends {
-            key: asked.lock.key().clone(),
-            holder: asked.lock.holder().clone(),
-            token: Some(asked.lock.token()),
-        };
-        let at_once = match asked.release {
-            Release::HandOn => None,
-            _ => self
-                .locks
-                .release_at_once_in(session, &ends, asked.request)
-                .await
-                .map_err(of_lock)?,
-        };
-        let is_it = |grant: &&StoredGrant| grant.token == stored(asked.lock.token());
-        let grant = if let Some(was) = at_once {
-            was.grants.into_iter().find(|grant| is_it(&grant))
-        } else {
-            let seen = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
-            let seen = seen.map_err(of_lock)?;
-            let grant = seen.document.iter().flat_map(|lock| &lock.grants).find(is_it);
-            if matches!(asked.release, Release::HandOn) && grant.is_some_and(|grant| grant.joined) {
-                return Ok(Tried::Shared);
+        Ok(match self.make(asked, limit).await? {
+            Tried::Done(()) | Tried::Left(Left::Shared) => Ok(()),
+            Tried::Left(Left::Lost) => {
+                Err(lost(asked.lock, self.now_held_by(asked.place, asked.lock).await?))
             }
-            let command = Command::Release(ends);
-            let decide = |standing: &mut Standing| standing.execute(&command, asked.request);
-            let changed = self.locks.change_in(session, &seen, None, decide).await;
-            if changed.map_err(of_lock)?.is_err() {
-                self.locks.confirm(&seen).await.map_err(of_lock)?;
-                return Ok(Tried::Lost);
-            }
-            grant.cloned()
-        };
-        let command = asked.command(grant.and_then(|grant| grant.lock_time));
-        let reply = self.documents.run_in(session, &asked.place.database, &command).await?;
-        if number(&reply, "n") == Some(1) {
-            return Ok(Tried::Done);
-        }
-        self.confirm(asked.lock).await?;
-        Ok(Tried::Lost)
+        })
     }
 
     /// Makes sure that whoever tells of a lock is the primary.
@@ -203,6 +123,74 @@ impl DocumentLocks {
         let Some(holder) = locked_by(&document) else { return Ok(None) };
         let seen = self.locks.seen(lock.key().as_str()).await?;
         Ok((!has_run_out(&seen, &document)?).then_some(holder))
+    }
+}
+
+impl Change for Releasing<'_> {
+    type Done = ();
+    type Left = Left;
+
+    async fn attempt(
+        &mut self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+    ) -> Result<Tried<(), Left>, Failed> {
+        of.documents.begin(session).await?;
+        let ends = Ends {
+            key: self.lock.key().clone(),
+            holder: self.lock.holder().clone(),
+            token: Some(self.lock.token()),
+        };
+        let at_once = match self.release {
+            Release::HandOn => None,
+            _ => {
+                of.locks.release_at_once_in(session, &ends, self.request).await.map_err(of_lock)?
+            }
+        };
+        let is_it = |grant: &&StoredGrant| grant.token == stored(self.lock.token());
+        let grant = if let Some(was) = at_once {
+            was.grants.into_iter().find(|grant| is_it(&grant))
+        } else {
+            let seen = of.locks.look_at(ends.key.as_str(), None, of.locks.now()).await;
+            let seen = seen.map_err(of_lock)?;
+            let grant = seen.document.iter().flat_map(|lock| &lock.grants).find(is_it);
+            if matches!(self.release, Release::HandOn) && grant.is_some_and(|grant| grant.joined) {
+                return Ok(Tried::Left(Left::Shared));
+            }
+            let command = Command::Release(ends);
+            let decide = |standing: &mut Standing| standing.execute(&command, self.request);
+            let changed = of.locks.change_in(session, &seen, None, decide).await;
+            if changed.map_err(of_lock)?.is_err() {
+                of.locks.confirm(&seen).await.map_err(of_lock)?;
+                return Ok(Tried::Left(Left::Lost));
+            }
+            grant.cloned()
+        };
+        let command = self.command(grant.and_then(|grant| grant.lock_time));
+        let reply = of.documents.run_in(session, &self.place.database, &command).await?;
+        if number(&reply, "n") == Some(1) {
+            return Ok(Tried::Done(()));
+        }
+        of.confirm(self.lock).await?;
+        Ok(Tried::Left(Left::Lost))
+    }
+
+    async fn commit(
+        &self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+        limit: Limit,
+    ) -> Result<(), Failed> {
+        let asked = rawdoc! { "unlockDocument": self.place.collection.as_str() };
+        let (fences, changed) = (self.fences(), [self.lock.key()]);
+        match of.documents.commit_relying(session, fences, &changed, limit, &asked).await {
+            Err(Failed::Store(StoreError::OutcomeUnknown { .. }))
+                if of.is_ended(self.lock.key(), self.request).await =>
+            {
+                Ok(())
+            }
+            committed => committed,
+        }
     }
 }
 
