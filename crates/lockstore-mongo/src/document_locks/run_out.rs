@@ -13,7 +13,7 @@ use super::side_grant::{Place, locked_by};
 use super::transaction::{Ended, simple};
 use super::update::unlocking;
 use crate::failure::{Failure, damaged};
-use crate::locks::{Locks, Look, Standing, StoredGrant, behind_all};
+use crate::locks::{Locks, Look, Standing, StoredGrant, behind_all, is_due};
 
 /// When this process has last looked for what has run out, in each collection.
 #[derive(Debug, Default)]
@@ -64,11 +64,6 @@ pub(super) async fn sweep(locks: &Locks, prefix: &str) -> Result<(), StoreError>
     let dead = locks.dead_sessions(prefix).await?;
     let is_over = doc! { "$or": [is_due(), { "grants.session": { "$in": dead } }] };
     free_all(locks, prefix, &is_over).await.map(drop)
-}
-
-/// What has run out by its time.
-fn is_due() -> Document {
-    doc! { "due": { "$exists": true }, "$expr": { "$lte": ["$due", "$$NOW"] } }
 }
 
 /// Frees what has run out among the documents whose keys begin so, and whose side grants are like this. Gives how many that were.

@@ -11,6 +11,7 @@ use lockstore::remote::LockAnswer;
 use rustix::system::uname;
 
 use super::attempts::Attempts;
+use super::lapsed::is_bound;
 use super::look::{concern, options};
 use super::reading::behind_all;
 use super::stored::{number_of, session};
@@ -175,7 +176,7 @@ impl Locks {
     }
 
     pub(super) async fn dead_now(&self, prefix: &str) -> Result<Vec<i64>, Failure> {
-        let mut bound = doc! { "grants.session": { "$exists": true } };
+        let mut bound = is_bound();
         if let Some(behind) = behind_all(prefix) {
             bound.insert("_id", doc! { "$gte": prefix, "$lt": behind });
         }
@@ -188,7 +189,7 @@ impl Locks {
         let pipeline = [
             doc! { "$match": bound },
             doc! { "$unwind": "$grants" },
-            doc! { "$match": { "grants.session": { "$exists": true } } },
+            doc! { "$match": is_bound() },
             doc! { "$group": { "_id": "$grants.session" } },
             doc! { "$lookup": session },
             doc! { "$set": { "session": { "$first": "$session" } } },

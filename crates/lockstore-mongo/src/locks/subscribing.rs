@@ -7,6 +7,7 @@ use futures_util::TryStreamExt;
 use lockstore::StoreError;
 use lockstore::remote::OnEvents;
 
+use super::lapsed::is_due;
 use super::{LOCKS, Locks, SESSIONS};
 use crate::failure::Failure;
 
@@ -90,9 +91,8 @@ impl Locks {
     }
 
     async fn settle_due(&self) -> Result<(), Failure> {
-        let due = doc! { "$expr": { "$lte": ["$due", "$$NOW"] }, "due": { "$exists": true } };
         let locks = self.database.collection::<Document>(LOCKS);
-        let found = locks.find(due).projection(doc! { "_id": 1 }).limit(SWEPT_MAX).await;
+        let found = locks.find(is_due()).projection(doc! { "_id": 1 }).limit(SWEPT_MAX).await;
         let keys = found.map_err(Failure::of_reading)?.try_collect::<Vec<_>>().await;
         for key in keys.map_err(Failure::of_reading)? {
             if let Ok(key) = key.get_str("_id") {

@@ -1,0 +1,16 @@
+//! How what may have run out is found among many locks that are free.
+//!
+//! An index has an entry for each lock, that of a lock without the field is `null`. A comparison with a value of the field's type leaves these out;
+//! `$exists` reads all of them.
+
+use bson::{DateTime, Document, doc};
+
+/// Finds locks with a lease that is over.
+pub(crate) fn is_due() -> Document {
+    doc! { "due": { "$gt": DateTime::from_millis(0) }, "$expr": { "$lte": ["$due", "$$NOW"] } }
+}
+
+/// Finds locks with a grant that is bound to a session. Sessions are counted from 1.
+pub(super) fn is_bound() -> Document {
+    doc! { "grants.session": { "$gt": 0_i64 } }
+}
