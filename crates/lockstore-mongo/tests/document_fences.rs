@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, Document, RawBson, RawDocument, doc, rawdoc};
+use bson::{DateTime, Document, RawBson, RawDocument, RawDocumentBuf, doc, rawdoc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, SessionId,
     Store, StoreError,
@@ -416,6 +416,26 @@ fn a_document_is_freed_also_when_its_session_is_forgotten() {
     sessions.delete_many(doc! {}).run().unwrap();
     let next = own.elsewhere().jobs().lock_document(doc! {}).acquire().unwrap();
     assert!(next.locked_document().is_some());
+}
+
+/// What is bound to sessions may be much: who finds nothing, and asks again and again, does not look at all of it each time.
+#[test]
+fn who_finds_no_document_seldom_looks_for_sessions_that_are_over() {
+    let own = Own::filled_with(0, |options| options.look_again(MINUTE));
+    let (set, locks) = (ReplicaSet::shared(), own.locks.as_str());
+    let primary = set.primary().unwrap();
+    set.run(primary, &rawdoc! { "profile": 2, "$db": locks }).unwrap();
+    for _ in 0..5 {
+        assert!(own.jobs().lock_document(doc! {}).acquire().unwrap().locked_document().is_none());
+    }
+    let looks = |query: RawDocumentBuf| {
+        let count = rawdoc! { "count": "system.profile", "query": query, "$db": locks };
+        set.run(primary, &count).unwrap().get_i32("n").unwrap()
+    };
+    let at_sessions = rawdoc! { "command.pipeline.$lookup.from": "sessions", "command.pipeline.$unwind": "$grants" };
+    // What has run out by its time is looked for each time.
+    let at_any = rawdoc! { "command.aggregate": "locks" };
+    assert_eq!((looks(at_sessions), looks(at_any)), (1, 7));
 }
 
 /// The store is closed while the primary has not yet committed what locks the document.
