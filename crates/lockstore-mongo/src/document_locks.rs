@@ -5,7 +5,7 @@
 //! TTL, session, renewal and fences are those of any lock. It counts only while the document's `lock_id` is its holder. Both change in one
 //! transaction.
 //!
-//! A [look](taking) finds the document by MongoDB's own means and locks it, if it is to be had. What comes before and after a look is
+//! A [look](looking) finds the document by MongoDB's own means and locks it, if it is to be had. What comes before and after a look is
 //! [the store's algorithm](lockstore::remote::serving::document_locks::Acquisition). Nothing ends by itself on a replica set: a lock whose grant [has
 //! run out](run_out) is freed by whoever looks, and [now and then](freeing) by every process that has locked documents.
 
@@ -16,6 +16,7 @@ mod held;
 mod in_time;
 mod listing;
 mod locking;
+mod looking;
 mod past;
 mod releasing;
 mod run_out;

@@ -428,14 +428,14 @@ fn who_finds_no_document_seldom_looks_for_sessions_that_are_over() {
     for _ in 0..5 {
         assert!(own.jobs().lock_document(doc! {}).acquire().unwrap().locked_document().is_none());
     }
-    let looks = |query: RawDocumentBuf| {
+    let asked = |query: RawDocumentBuf| {
         let count = rawdoc! { "count": "system.profile", "query": query, "$db": locks };
         set.run(primary, &count).unwrap().get_i32("n").unwrap()
     };
     let at_sessions = rawdoc! { "command.pipeline.$lookup.from": "sessions", "command.pipeline.$unwind": "$grants" };
     // What has run out by its time is looked for each time.
     let at_any = rawdoc! { "command.aggregate": "locks" };
-    assert_eq!((looks(at_sessions), looks(at_any)), (1, 7));
+    assert_eq!((asked(at_sessions), asked(at_any)), (1, 7));
 }
 
 /// The store is closed while the primary has not yet committed what locks the document.

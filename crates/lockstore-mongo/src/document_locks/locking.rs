@@ -12,8 +12,9 @@ use lockstore::remote::serving::document_locks::{
 
 use super::DocumentLocks;
 use super::in_time::{LOCKING, unknown};
+use super::looking::Looked;
 use super::side_grant::Place;
-use super::taking::{Looked, Which};
+use super::taking::{Left, Which};
 use super::transaction::Ended;
 use super::wants::{Wants, names_one};
 use crate::documents::Limit;
@@ -92,14 +93,14 @@ impl DocumentLocks {
                     return Err(StoreError::Closed.into());
                 }
                 Looked::Locked(held) => Come::Locked(*held),
-                Looked::Unavailable(document, until) => {
+                Looked::Left(Left::Unavailable(document, until)) => {
                     for_now = until;
                     // Without an order any other will do as well, if there may be another.
                     let is_the_one = wanted.finding.sort.is_some() || names_one(&wanted.finding);
                     in_the_way = id(&document).filter(|_| is_the_one);
                     Come::Unavailable(document)
                 }
-                Looked::Nothing => Come::Nothing,
+                Looked::Left(Left::Nothing) => Come::Nothing,
             };
             let now = self.clock.now();
             let until = match acquisition.looked(come, now) {
