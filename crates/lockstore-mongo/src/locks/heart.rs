@@ -1,14 +1,15 @@
 //! The signs of life of this process's sessions.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bson::{Bson, Document, bson, doc};
 use futures_util::TryStreamExt;
 use lockcore::{Instant, SessionId};
 use lockstore::remote::SessionLife;
 use mongodb::options::ReadConcern;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::stored::number_of;
 use super::{Locks, SESSIONS};
@@ -70,28 +71,21 @@ impl Locks {
         let mut state = self.heart.lock();
         let life = SessionLife::new(self.lives_until(asked_at));
         state.sessions.insert(number, Arc::new(life));
-        if state.beats.is_none() {
-            let locks = Arc::downgrade(self);
-            let ttl = self.session_ttl;
-            let at_most = (ttl / 9).max(ttl.min(ANSWERED_IN) / 3);
-            let mut pause = ttl / 3;
-            state.beats = Some(tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(pause).await;
-                    let Some(locks) = locks.upgrade() else { return };
-                    let beaten = tokio::time::timeout(at_most, locks.beat()).await;
-                    // One that fails leaves time for several more.
-                    pause = if let Ok(Ok(())) = beaten { ttl / 3 } else { ttl / 30 };
-                    match beaten {
-                        Ok(Ok(())) => {}
-                        Ok(Err(failure)) => {
-                            tracing::warn!(?failure, "no sign of life of this process was taken");
-                        }
-                        Err(_) => tracing::warn!("no sign of life was answered in time"),
-                    }
-                }
-            }));
+        if state.beats.as_ref().is_none_or(JoinHandle::is_finished) {
+            state.beats = Some(tokio::spawn(go_on_beating(Arc::downgrade(self))));
         }
+    }
+
+    /// One sign of life, and whether it was taken.
+    async fn has_beaten(self: Arc<Self>) -> bool {
+        match tokio::time::timeout(self.session_ttl, self.beat()).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(failure)) => {
+                tracing::warn!(?failure, "no sign of life of this process was taken");
+            }
+            Err(_) => tracing::warn!("no sign of life was answered in time"),
+        }
+        false
     }
 
     /// Until when a session lives, as the primary has it.
@@ -162,5 +156,22 @@ impl Locks {
     }
 }
 
+/// Gives signs of life from time to time. One that is late is not given up, for it may be taken yet, but another one is given beside it: the way to
+/// a primary that is gone hangs for longer than it takes to elect the next.
+async fn go_on_beating(locks: Weak<Locks>) {
+    let mut beats = JoinSet::new();
+    let mut last_was_taken = true;
+    loop {
+        let Some(ttl) = locks.upgrade().map(|locks| locks.session_ttl) else { return };
+        let pause = if last_was_taken { ttl / 3 } else { ttl / 30 };
+        tokio::time::sleep(pause).await;
+        let Some(locks) = locks.upgrade() else { return };
+        beats.spawn(locks.has_beaten());
+        let answered_in = (ttl / 9).max(ttl.min(ANSWERED_IN) / 3);
+        let answered = tokio::time::timeout(answered_in, beats.join_next()).await;
+        last_was_taken = matches!(answered, Ok(Some(Ok(true))));
+    }
+}
+
 /// In a third of this a sign of life is answered unless something is wrong, however short a session's TTL is.
-const ANSWERED_IN: std::time::Duration = std::time::Duration::from_secs(6);
+const ANSWERED_IN: Duration = Duration::from_secs(6);
