@@ -5,7 +5,7 @@
 //! TTL, session, renewal and fences are those of any lock. It counts only while the document's `lock_id` is its holder. Both change in one
 //! transaction.
 //!
-//! A [look](taking) finds the document by MongoDB's own means and locks it, if it is to be had. What comes before and after a look is
+//! A [look](looking) finds the document by MongoDB's own means and locks it, if it is to be had. What comes before and after a look is
 //! [the store's algorithm](lockstore::remote::serving::document_locks::Acquisition). Nothing ends by itself on a replica set: a lock whose grant [has
 //! run out](run_out) is freed by whoever looks, and [now and then](freeing) by every process that has locked documents.
 
@@ -13,8 +13,10 @@ mod breaking;
 mod freeing;
 mod granting;
 mod held;
+mod in_time;
 mod listing;
 mod locking;
+mod looking;
 mod past;
 mod releasing;
 mod run_out;
@@ -83,18 +85,19 @@ impl DocumentLocks {
             && (COMMANDS.contains(&name) || self.listings.continues(name, command))
     }
 
-    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait.
+    /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait: without one
+    /// whoever locks, releases, renews or asks is answered within [`patience`](crate::ReplicaSetOptions::patience) all the same.
     ///
     /// # Errors
     ///
     /// There is no reply: [`StoreError::Unreachable`], and nothing was done; [`StoreError::OutcomeUnknown`], and the command was done or
     /// not.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         database: &str,
         command: &RawDocument,
         deadline: Option<Instant>,
-        given_up: &mut GivenUp,
+        given_up: &GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let name = name_of(command);
         if name == "getMore" {
@@ -112,9 +115,9 @@ impl DocumentLocks {
         };
         match name {
             "lockDocument" => self.lock(&place, command, deadline, given_up).await,
-            "unlockDocument" => self.unlock(&place, command).await,
-            "renewDocumentLock" => self.renew(&place, command).await,
-            "inspectDocumentLock" => self.inspect(&place, command).await,
+            "unlockDocument" => self.unlock(&place, command, deadline).await,
+            "renewDocumentLock" => self.renew(&place, command, deadline).await,
+            "inspectDocumentLock" => self.inspect(&place, command, deadline).await,
             "lockedDocuments" => self.list(&place, command).await,
             _ => self.break_locks(&place, command).await,
         }

@@ -100,10 +100,10 @@ impl ReplicaSet {
         on_reply: OnReply,
     ) -> Outstanding {
         let document_locks = Arc::clone(&self.document_locks);
-        let (caller, mut waits) = self.locks.given_up();
+        let (caller, waits) = self.locks.given_up();
         let answering = Answering::begin(&self.locks, on_reply, Err);
         self.threads.spawn(async move {
-            let reply = document_locks.run(&database, &command, deadline, &mut waits).await;
+            let reply = document_locks.run(&database, &command, deadline, &waits).await;
             answering.tell(reply);
         });
         Outstanding::telling(move |left| caller.left(left))
@@ -164,9 +164,9 @@ impl Remote for ReplicaSet {
         let (database, command) = (database.to_owned(), command.to_owned());
         if self.document_locks.answers(&command) {
             let document_locks = Arc::clone(&self.document_locks);
-            let mut waits = self.locks.never_given_up();
+            let waits = self.locks.never_given_up();
             let run =
-                async move { document_locks.run(&database, &command, deadline, &mut waits).await };
+                async move { document_locks.run(&database, &command, deadline, &waits).await };
             return self.threads.run(run)?;
         }
         let documents = Arc::clone(&self.documents);
@@ -352,7 +352,7 @@ impl Drop for ReplicaSet {
 /// Makes a call about a lock: that of a document changes with the document.
 async fn answer(
     locks: &Arc<Locks>,
-    document_locks: &DocumentLocks,
+    document_locks: &Arc<DocumentLocks>,
     call: LockCall,
     given_up: &mut GivenUp,
 ) -> LockAnswer {

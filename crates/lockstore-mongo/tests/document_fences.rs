@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, Document, doc, rawdoc};
+use bson::{DateTime, Document, RawBson, RawDocument, RawDocumentBuf, doc, rawdoc};
 use lockstore::{
     Collection, DocumentError, ErrorCode, LockDocumentError, ReleaseDocumentError, SessionId,
     Store, StoreError,
@@ -66,34 +66,48 @@ impl Own {
     }
 
     /// Has the primary wait for a while before it carries out the next command of that name that comes from here.
-    fn delay(&self, name: &str) -> Delay {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = ReplicaSet::shared();
-        let primary = set.primary().unwrap();
-        let command = rawdoc! {
-            "configureFailPoint": "failCommand",
-            "mode": { "times": 1 },
-            "data": {
-                "failCommands": [name], "appName": self.locks.as_str(), "blockConnection": true, "blockTimeMS": i64::try_from(DELAY.as_millis()).unwrap(),
-            },
-            "$db": "admin",
+    fn delay(&self, name: &str) -> Fault {
+        let data = rawdoc! {
+            "failCommands": [name], "appName": self.locks.as_str(),
+            "blockConnection": true, "blockTimeMS": i64::try_from(DELAY.as_millis()).unwrap(),
         };
-        let reply = set.run(primary, &command).unwrap();
-        let before = reply.get("count").unwrap().unwrap();
-        let before = before.as_i64().or(before.as_i32().map(i64::from)).unwrap();
-        Delay { primary, before, _alone: alone }
+        Fault::new(rawdoc! { "times": 1 }, &data)
+    }
+
+    /// Has the primary refuse what looks at nothing but sessions, for it takes too long (`ExceededTimeLimit`): it may be asked again.
+    fn hide_sessions(&self) -> Fault {
+        let sessions = format!("{}.sessions", self.locks);
+        let data = rawdoc! {
+            "failCommands": ["aggregate"], "appName": self.locks.as_str(), "namespace": sessions,
+            "errorCode": 262,
+        };
+        Fault::new("alwaysOn", &data)
     }
 }
 
-/// A command that is to be delayed: one at a time, for all of a server is the same fail point.
-struct Delay {
+/// A command that is to be delayed or to fail: one at a time, for all of a server is the same fail point.
+struct Fault {
     primary: MemberNumber,
     before: i64,
     _alone: MutexGuard<'static, ()>,
 }
 
-impl Delay {
+impl Fault {
+    fn new(mode: impl Into<RawBson>, data: &RawDocument) -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = ReplicaSet::shared();
+        let primary = set.primary().unwrap();
+        let command = rawdoc! {
+            "configureFailPoint": "failCommand", "mode": mode.into(), "data": data.to_owned(),
+            "$db": "admin",
+        };
+        let reply = set.run(primary, &command).unwrap();
+        let before = reply.get("count").unwrap().unwrap();
+        let before = before.as_i64().or(before.as_i32().map(i64::from)).unwrap();
+        Self { primary, before, _alone: alone }
+    }
+
     /// Waits until the command is there.
     fn has_begun(&self) {
         let command = rawdoc! {
@@ -102,6 +116,13 @@ impl Delay {
         };
         let reply = ReplicaSet::shared().run(self.primary, &command).unwrap();
         assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        let off = rawdoc! { "configureFailPoint": "failCommand", "mode": "off", "$db": "admin" };
+        let _ = ReplicaSet::shared().run(self.primary, &off);
     }
 }
 
@@ -289,6 +310,41 @@ fn a_lock_of_a_document_that_is_kept_alive_shows_it_and_is_lost_with_the_documen
     assert!(!lock.holds());
 }
 
+/// One of another process changes the document when it begins, and one of this process when it ends.
+#[test]
+fn a_lock_is_kept_alive_however_long_a_transaction_takes_that_changes_its_document() {
+    let own = Own::filled(2);
+    let elsewhere = own.elsewhere();
+    let ttl = Duration::from_millis(1_500);
+    for (id, by, changes_first) in [(0, &elsewhere, true), (1, &own, false)] {
+        let lock = own.jobs().lock_document(doc! { "_id": id }).ttl(ttl).acquire().unwrap();
+        lock.keep_alive();
+        let expires = || own.job(id).get_datetime("lock_expires_at").unwrap().to_owned();
+        let tx = by.store.begin_transaction().unwrap();
+        let jobs = by.jobs().in_transaction(&tx);
+        let change = || jobs.update_one(doc! { "_id": id }, doc! { "$inc": { "n": 1 } }).run();
+        jobs.find_one(doc! { "_id": id }).run().unwrap();
+        if changes_first {
+            change().unwrap();
+        }
+        thread::sleep(ttl + SHORT);
+        if !changes_first {
+            change().unwrap();
+        }
+        tx.require(lock.fence().unwrap()).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(own.job(id).get_i32("n").unwrap(), 1);
+        // What the document shows is behind until the next renewal.
+        let (shown, begin) = (expires(), Instant::now());
+        while expires() <= shown {
+            assert!(begin.elapsed() < MINUTE);
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(lock.holds());
+        lock.release().unwrap();
+    }
+}
+
 /// The session ends while the primary has not yet committed what locks the document.
 #[test]
 fn a_document_is_not_locked_with_a_session_that_has_ended_meanwhile() {
@@ -329,6 +385,28 @@ fn a_guarded_write_that_nobody_waits_for_any_more_is_in_nobodys_way() {
     }
 }
 
+/// Its session lives on, and with it the lock, of which nobody was told.
+#[test]
+fn a_document_whose_session_cannot_be_looked_at_is_given_back() {
+    let own = Own::filled_with(1, |options| options.patience(SHORT));
+    let session = own.store.session().unwrap();
+    let fault = own.hide_sessions();
+    let error = own.jobs().lock_document(doc! {}).session(&session).acquire().unwrap_err();
+    let LockDocumentError::Document(DocumentError::Store(StoreError::OutcomeUnknown { .. })) =
+        error
+    else {
+        panic!("{error:?}")
+    };
+    let start = Instant::now();
+    while own.job(0).get("lock_id") != Some(&bson::Bson::Null) {
+        assert!(start.elapsed() < MINUTE / 2, "{:?}", own.job(0));
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(fault);
+    let lock = own.jobs().lock_document(doc! {}).session(&session).acquire().unwrap();
+    assert!(lock.locked_document().is_some());
+}
+
 /// For those who lock by plain updates only.
 #[test]
 fn documents_whose_locks_are_over_are_freed_though_nobody_of_ours_wants_them() {
@@ -361,6 +439,26 @@ fn a_document_is_freed_also_when_its_session_is_forgotten() {
     sessions.delete_many(doc! {}).run().unwrap();
     let next = own.elsewhere().jobs().lock_document(doc! {}).acquire().unwrap();
     assert!(next.locked_document().is_some());
+}
+
+/// What is bound to sessions may be much: who finds nothing, and asks again and again, does not look at all of it each time.
+#[test]
+fn who_finds_no_document_seldom_looks_for_sessions_that_are_over() {
+    let own = Own::filled_with(0, |options| options.look_again(MINUTE));
+    let (set, locks) = (ReplicaSet::shared(), own.locks.as_str());
+    let primary = set.primary().unwrap();
+    set.run(primary, &rawdoc! { "profile": 2, "$db": locks }).unwrap();
+    for _ in 0..5 {
+        assert!(own.jobs().lock_document(doc! {}).acquire().unwrap().locked_document().is_none());
+    }
+    let asked = |query: RawDocumentBuf| {
+        let count = rawdoc! { "count": "system.profile", "query": query, "$db": locks };
+        set.run(primary, &count).unwrap().get_i32("n").unwrap()
+    };
+    let at_sessions = rawdoc! { "command.pipeline.$lookup.from": "sessions", "command.pipeline.$unwind": "$grants" };
+    // What has run out by its time is looked for each time.
+    let at_any = rawdoc! { "command.aggregate": "locks" };
+    assert_eq!((asked(at_sessions), asked(at_any)), (1, 7));
 }
 
 /// The store is closed while the primary has not yet committed what locks the document.

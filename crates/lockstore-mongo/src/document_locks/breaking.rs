@@ -10,11 +10,20 @@ use mongodb::ClientSession;
 
 use super::DocumentLocks;
 use super::side_grant::{Place, by_id};
-use super::transaction::{Ended, find, modify, narrowed, of_lock, refused};
+use super::transaction::{Change, Ended, Tried, find, modify, narrowed, of_lock, refused};
 use super::update::unlocking;
-use crate::documents::{Failed, number};
+use crate::documents::{Failed, Limit, number};
 use crate::failure::damaged;
 use crate::locks::{Audit, Standing, number as stored};
+
+/// One document that is to be unlocked.
+struct Breaking<'b> {
+    place: &'b Place,
+    finding: &'b Finding,
+    reason: &'b str,
+    /// By what it is known what has become of it.
+    request: Uuid,
+}
 
 impl DocumentLocks {
     /// Unlocks the documents that match and are locked: a bounded number.
@@ -43,7 +52,10 @@ impl DocumentLocks {
         let mut records = Vec::new();
         for id in self.ids(place, &locked).await? {
             let one = narrowed(&locked, &[by_id(&id)]);
-            records.extend(self.break_one(place, &one, reason).await?);
+            let breaking = Breaking { place, finding: &one, reason, request: Uuid::new() };
+            if let Tried::Done(record) = self.make(breaking, self.documents.patient()).await? {
+                records.push(record);
+            }
         }
         Ok(records)
     }
@@ -75,69 +87,34 @@ impl DocumentLocks {
             .filter_map(|document| Bson::try_from(document.as_document()?.get("_id").ok()??).ok());
         Ok(ids.collect())
     }
+}
 
-    /// Unlocks one document, if it matches still and is locked.
-    async fn break_one(
-        &self,
-        place: &Place,
-        finding: &Finding,
-        reason: &str,
-    ) -> Result<Option<BreakRecord>, Ended> {
-        let limit = self.documents.patient();
-        let (mut tries, request) = (limit.tries(), Uuid::new());
-        loop {
-            let mut session = self.documents.session(limit).await?;
-            let failed = match self.break_in(&mut session, place, finding, reason, request).await {
-                Ok(None) => {
-                    self.abort(&mut session).await;
-                    return Ok(None);
-                }
-                Ok(Some(record)) => {
-                    let command = rawdoc! { "breakDocumentLocks": place.collection.as_str() };
-                    match self.documents.commit(&mut session, limit, &command).await {
-                        Ok(()) => return Ok(Some(record)),
-                        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
-                            // That it is not on record yet does not say that it will not be.
-                            let record = self.locks.on_record(request).await.ok().flatten();
-                            return record.map(Some).ok_or(Ended::Store(error));
-                        }
-                        Err(failed) => failed,
-                    }
-                }
-                Err(failed) => {
-                    self.abort(&mut session).await;
-                    failed
-                }
-            };
-            self.again(failed, &mut tries).await?;
-        }
-    }
+impl Change for Breaking<'_> {
+    type Done = BreakRecord;
+    /// It does not match any more, or is not locked.
+    type Left = ();
 
-    /// The record, if there was anything to break.
-    async fn break_in(
-        &self,
+    async fn attempt(
+        &mut self,
+        of: &DocumentLocks,
         session: &mut ClientSession,
-        place: &Place,
-        finding: &Finding,
-        reason: &str,
-        request: Uuid,
-    ) -> Result<Option<BreakRecord>, Failed> {
-        self.documents.begin(session).await?;
-        let Some(before) = self.find_in(session, place, &find(place, finding)).await? else {
-            return Ok(None);
+    ) -> Result<Tried<BreakRecord, ()>, Failed> {
+        let Self { place, finding, reason, request } = *self;
+        of.documents.begin(session).await?;
+        let Some(before) = of.find_in(session, place, &find(place, finding)).await? else {
+            return Ok(Tried::Left(()));
         };
-        let Some(lock_id) = locked_by(&before) else { return Ok(None) };
-        if self.modify_in(session, place, &modify(place, finding, unlocking(None))).await?.is_none()
-        {
-            return Ok(None);
+        let Some(lock_id) = locked_by(&before) else { return Ok(Tried::Left(())) };
+        if of.modify_in(session, place, &modify(place, finding, unlocking(None))).await?.is_none() {
+            return Ok(Tried::Left(()));
         }
         let holder = if lock_id.is_empty() { "\"\"" } else { shortened(&lock_id) };
         let holder = Holder::new(holder).map_err(|error| Failed::Store(damaged(error)))?;
         let key = place.key(&before).map_err(|error| refused(&error))?;
-        let look = self.locks.look_at(key.as_str(), None, self.locks.now()).await;
+        let look = of.locks.look_at(key.as_str(), None, of.locks.now()).await;
         let look = look.map_err(of_lock)?;
         let decide = |standing: &mut Standing| end(standing, &key, &holder, &lock_id, request);
-        let changed = self.locks.change_in(session, &look, None, decide).await;
+        let changed = of.locks.change_in(session, &look, None, decide).await;
         let changed = changed.map_err(of_lock)?;
         let Ok(changed) = changed else {
             return Err(Failed::conflict("the side grant cannot be ended"));
@@ -153,11 +130,29 @@ impl DocumentLocks {
             at: look.moment.date(),
         };
         let recorded = async {
-            let number = self.locks.draw(Some(&mut *session)).await?;
+            let number = of.locks.draw(Some(&mut *session)).await?;
             let name = document_name(&place.namespace(), &before);
-            self.locks.record(number, name.as_str(), &audit, session).await
+            of.locks.record(number, name.as_str(), &audit, session).await
         };
-        recorded.await.map(Some).map_err(of_lock)
+        recorded.await.map(Tried::Done).map_err(of_lock)
+    }
+
+    async fn commit(
+        &self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+        limit: Limit,
+    ) -> Result<(), Failed> {
+        let asked = rawdoc! { "breakDocumentLocks": self.place.collection.as_str() };
+        match of.documents.commit(session, limit, &asked).await {
+            // That it is not on record yet does not say that it will not be.
+            Err(Failed::Store(StoreError::OutcomeUnknown { .. }))
+                if of.locks.on_record(self.request).await.is_ok_and(|found| found.is_some()) =>
+            {
+                Ok(())
+            }
+            committed => committed,
+        }
     }
 }
 

@@ -1,49 +1,72 @@
 //! `lockDocument`: looks, and between them waits.
 
+use std::future::ready;
+use std::sync::Arc;
+
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use lockcore::Instant;
 use lockstore::StoreError;
 use lockstore::remote::serving::document_locks::{
-    Acquisition, Found, LockDocument, Looked as Come, Mode, Next, locked,
+    Acquisition, Found, HeldDocument, LockDocument, Looked as Come, Mode, Next, locked,
 };
 
 use super::DocumentLocks;
+use super::in_time::{LOCKING, unknown};
+use super::looking::Looked;
 use super::side_grant::Place;
-use super::taking::{Looked, Which};
+use super::taking::{Left, Which};
 use super::transaction::Ended;
 use super::wants::{Wants, names_one};
 use crate::documents::Limit;
 use crate::locks::GivenUp;
 
 impl DocumentLocks {
-    /// Locks a document, and waits for it as long as the command says, or until whoever has asked gives up.
+    /// Locks a document, and waits for it as long as the command says, or until whoever has asked gives up. What is locked too late is given
+    /// back.
     pub(super) async fn lock(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
         deadline: Option<Instant>,
-        given_up: &mut GivenUp,
+        given_up: &GivenUp,
     ) -> Result<RawDocumentBuf, StoreError> {
         let wanted = match LockDocument::parse(command, self.clock.now(), self.clock.wall()) {
             Ok(wanted) => wanted,
             Err(refused) => return Ok(refused),
         };
         self.freeing.begin(&self.locks);
-        let limit = deadline.map(|deadline| deadline.saturating_add(LAST_LOOK));
-        let limit = self.documents.limit(limit);
-        match self.found(place, &wanted, limit, given_up).await {
-            Ok(found) => Ok(locked(&wanted.lock_id, Ok(found))),
-            Err(ended) => ended.reply(),
+        let deadline = deadline.or(wanted.patience.map(|patience| patience.deadline));
+        let ends_at = deadline.map(|deadline| deadline.saturating_add(LAST_LOOK));
+        let ends_at = ends_at.unwrap_or_else(|| self.locks.patient_until());
+        let limit = self.documents.limit(Some(ends_at));
+        let lock_id = wanted.lock_id.clone();
+        let (late, mut given_up) = given_up.or_late();
+        let (own, there) = (Arc::clone(self), place.clone());
+        let work = async move { own.found(&there, &wanted, limit, &mut given_up).await };
+        let (own, there) = (Arc::clone(self), place.clone());
+        let give_back = move |found| {
+            if let Ok(Found::Locked(held)) = found {
+                own.hand_on_later(&there, &held);
+            }
+            ready(())
+        };
+        match self.locks.in_time(ends_at, work, give_back).await {
+            Some(Ok(found)) => Ok(locked(&lock_id, Ok(found))),
+            Some(Err(ended)) => ended.reply(),
+            None => {
+                late.give_up();
+                Err(unknown(LOCKING))
+            }
         }
     }
 
     async fn found(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         wanted: &LockDocument,
         limit: Limit,
         given_up: &mut GivenUp,
-    ) -> Result<Found<lockstore::remote::serving::document_locks::HeldDocument>, Ended> {
+    ) -> Result<Found<HeldDocument>, Ended> {
         if wanted.is_new_lock_id
             && wanted.is_resent
             && let Some(held) = self.locked_before(place, wanted).await?
@@ -70,14 +93,14 @@ impl DocumentLocks {
                     return Err(StoreError::Closed.into());
                 }
                 Looked::Locked(held) => Come::Locked(*held),
-                Looked::Unavailable(document, until) => {
+                Looked::Left(Left::Unavailable(document, until)) => {
                     for_now = until;
                     // Without an order any other will do as well, if there may be another.
                     let is_the_one = wanted.finding.sort.is_some() || names_one(&wanted.finding);
                     in_the_way = id(&document).filter(|_| is_the_one);
                     Come::Unavailable(document)
                 }
-                Looked::Nothing => Come::Nothing,
+                Looked::Left(Left::Nothing) => Come::Nothing,
             };
             let now = self.clock.now();
             let until = match acquisition.looked(come, now) {

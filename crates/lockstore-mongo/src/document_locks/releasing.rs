@@ -1,7 +1,9 @@
 //! `unlockDocument`: the document is unlocked, and changed or deleted, and its side grant ends.
 
+use std::sync::Arc;
+
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockcore::{Command, Release as Ends};
+use lockcore::{Command, Instant, Release as Ends};
 use lockstore::remote::serving::document_locks::{Release, error_of, locked_by, released, unlock};
 use lockstore::{Fence, ReleaseDocumentError, StoreError};
 use mongodb::ClientSession;
@@ -9,22 +11,21 @@ use mongodb::ClientSession;
 use super::DocumentLocks;
 use super::run_out::has_run_out;
 use super::side_grant::{self, Place, by_id};
-use super::transaction::{Ended, alone, find, of_lock, simple};
+use super::transaction::{Change, Ended, Tried, alone, find, of_lock, simple};
 use super::update::unlocking;
-use crate::documents::{Failed, number};
+use crate::documents::{Failed, Limit, number};
 use crate::locks::{Standing, StoredGrant, number as stored};
 
-/// What one try has come to.
-enum Tried {
-    /// It is done when the transaction is committed.
-    Done,
-    /// Somebody else shares the lock: there is nothing to be done.
+/// Why there is nothing to be released.
+enum Left {
+    /// Somebody else shares the lock.
     Shared,
     /// It was not locked by this grant any more.
     Lost,
 }
 
 /// A release that is asked for.
+#[derive(Clone, Copy)]
 struct Releasing<'r> {
     place: &'r Place,
     lock: &'r Fence,
@@ -39,15 +40,20 @@ struct Releasing<'r> {
 impl DocumentLocks {
     /// Releases a document.
     pub(super) async fn unlock(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let (lock, release, fences) = match unlock(command, self.clock.wall()) {
             Ok(asked) => asked,
             Err(refused) => return Ok(refused),
         };
-        match self.release(place, &lock, &release, &fences).await {
+        let place = place.clone();
+        let work = move |own: Arc<Self>, limit| async move {
+            own.release(&place, &lock, &release, &fences, limit).await
+        };
+        match self.in_time(deadline, "releasing a document", work).await {
             Ok(done) => Ok(released(done)),
             Err(ended) => ended.reply(),
         }
@@ -60,13 +66,14 @@ impl DocumentLocks {
         lock: &Fence,
         release: &Release,
         fences: &[Fence],
+        limit: Limit,
     ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
         let Some(id) = place.id_of(lock.key().as_str()) else {
             return Ok(Err(lost(lock, None)));
         };
         let (id, request) = (&id, Uuid::new());
         let asked = Releasing { place, lock, release, fences, id, request };
-        let reply = match self.try_releasing(&asked).await {
+        let reply = match self.try_releasing(asked, limit).await {
             Ok(done) => return Ok(done),
             Err(Ended::Refused(reply)) => reply,
             Err(ended) => return Err(ended),
@@ -75,105 +82,27 @@ impl DocumentLocks {
             return Err(Ended::Refused(reply));
         }
         let plain = Releasing { release: &Release::Unlock, fences: &[], ..asked };
-        let done = self.try_releasing(&plain).await?;
+        let done = self.try_releasing(plain, limit).await?;
         Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
     }
 
     /// Gives back what a call has locked that nobody waits for any more, unless another call of its holder has joined it.
     pub(super) async fn hand_on(&self, place: &Place, lock: &Fence) -> Result<(), Ended> {
-        self.release(place, lock, &Release::HandOn, &[]).await.map(drop)
+        let limit = self.documents.patient();
+        self.release(place, lock, &Release::HandOn, &[], limit).await.map(drop)
     }
 
     async fn try_releasing(
         &self,
-        asked: &Releasing<'_>,
+        asked: Releasing<'_>,
+        limit: Limit,
     ) -> Result<Result<(), ReleaseDocumentError>, Ended> {
-        let limit = self.documents.patient();
-        let mut tries = limit.tries();
-        loop {
-            let mut session = self.documents.session(limit).await?;
-            let failed = match self.release_in(&mut session, asked).await {
-                Ok(Tried::Done) => {
-                    let command = rawdoc! { "unlockDocument": asked.place.collection.as_str() };
-                    let (fences, changed) = (asked.fences(), [asked.lock.key()]);
-                    let committed = self
-                        .documents
-                        .commit_relying(&mut session, fences, &changed, limit, &command)
-                        .await;
-                    match committed {
-                        Ok(()) => return Ok(Ok(())),
-                        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
-                            if !self.is_ended(asked.lock.key(), asked.request).await {
-                                return Err(error.into());
-                            }
-                            return Ok(Ok(()));
-                        }
-                        Err(failed) => failed,
-                    }
-                }
-                Ok(Tried::Shared) => {
-                    self.abort(&mut session).await;
-                    return Ok(Ok(()));
-                }
-                Ok(Tried::Lost) => {
-                    self.abort(&mut session).await;
-                    let holder = self.now_held_by(asked.place, asked.lock).await?;
-                    return Ok(Err(lost(asked.lock, holder)));
-                }
-                Err(failed) => {
-                    self.abort(&mut session).await;
-                    failed
-                }
-            };
-            self.again(failed, &mut tries).await?;
-        }
-    }
-
-    async fn release_in(
-        &self,
-        session: &mut ClientSession,
-        asked: &Releasing<'_>,
-    ) -> Result<Tried, Failed> {
-        self.documents.begin(session).await?;
-        let ends = Ends {
-            key: asked.lock.key().clone(),
-            holder: asked.lock.holder().clone(),
-            token: Some(asked.lock.token()),
-        };
-        let at_once = match asked.release {
-            Release::HandOn => None,
-            _ => self
-                .locks
-                .release_at_once_in(session, &ends, asked.request)
-                .await
-                .map_err(of_lock)?,
-        };
-        let is_it = |grant: &&StoredGrant| grant.token == stored(asked.lock.token());
-        let grant = if let Some(was) = at_once {
-            was.grants.into_iter().find(|grant| is_it(&grant))
-        } else {
-            let seen = self.locks.look_at(ends.key.as_str(), None, self.locks.now()).await;
-            let seen = seen.map_err(of_lock)?;
-            let grant = seen.document.iter().flat_map(|lock| &lock.grants).find(is_it);
-            if matches!(asked.release, Release::HandOn) && grant.is_some_and(|grant| grant.joined) {
-                return Ok(Tried::Shared);
+        Ok(match self.make(asked, limit).await? {
+            Tried::Done(()) | Tried::Left(Left::Shared) => Ok(()),
+            Tried::Left(Left::Lost) => {
+                Err(lost(asked.lock, self.now_held_by(asked.place, asked.lock).await?))
             }
-            let command = Command::Release(ends);
-            let decide = |standing: &mut Standing| standing.execute(&command, asked.request);
-            let changed = self.locks.change_in(session, &seen, None, decide).await;
-            if changed.map_err(of_lock)?.is_err() {
-                self.locks.confirm(&seen).await.map_err(of_lock)?;
-                return Ok(Tried::Lost);
-            }
-            grant.cloned()
-        };
-        let command = asked.command(grant.and_then(|grant| grant.lock_time));
-        let reply = self.documents.run_in(session, &asked.place.database, &command).await?;
-        if number(&reply, "n") == Some(1) {
-            return Ok(Tried::Done);
-        }
-        self.confirm(asked.lock).await?;
-        Ok(Tried::Lost)
+        })
     }
 
     /// Makes sure that whoever tells of a lock is the primary.
@@ -194,6 +123,74 @@ impl DocumentLocks {
         let Some(holder) = locked_by(&document) else { return Ok(None) };
         let seen = self.locks.seen(lock.key().as_str()).await?;
         Ok((!has_run_out(&seen, &document)?).then_some(holder))
+    }
+}
+
+impl Change for Releasing<'_> {
+    type Done = ();
+    type Left = Left;
+
+    async fn attempt(
+        &mut self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+    ) -> Result<Tried<(), Left>, Failed> {
+        of.documents.begin(session).await?;
+        let ends = Ends {
+            key: self.lock.key().clone(),
+            holder: self.lock.holder().clone(),
+            token: Some(self.lock.token()),
+        };
+        let at_once = match self.release {
+            Release::HandOn => None,
+            _ => {
+                of.locks.release_at_once_in(session, &ends, self.request).await.map_err(of_lock)?
+            }
+        };
+        let is_it = |grant: &&StoredGrant| grant.token == stored(self.lock.token());
+        let grant = if let Some(was) = at_once {
+            was.grants.into_iter().find(|grant| is_it(&grant))
+        } else {
+            let seen = of.locks.look_at(ends.key.as_str(), None, of.locks.now()).await;
+            let seen = seen.map_err(of_lock)?;
+            let grant = seen.document.iter().flat_map(|lock| &lock.grants).find(is_it);
+            if matches!(self.release, Release::HandOn) && grant.is_some_and(|grant| grant.joined) {
+                return Ok(Tried::Left(Left::Shared));
+            }
+            let command = Command::Release(ends);
+            let decide = |standing: &mut Standing| standing.execute(&command, self.request);
+            let changed = of.locks.change_in(session, &seen, None, decide).await;
+            if changed.map_err(of_lock)?.is_err() {
+                of.locks.confirm(&seen).await.map_err(of_lock)?;
+                return Ok(Tried::Left(Left::Lost));
+            }
+            grant.cloned()
+        };
+        let command = self.command(grant.and_then(|grant| grant.lock_time));
+        let reply = of.documents.run_in(session, &self.place.database, &command).await?;
+        if number(&reply, "n") == Some(1) {
+            return Ok(Tried::Done(()));
+        }
+        of.confirm(self.lock).await?;
+        Ok(Tried::Left(Left::Lost))
+    }
+
+    async fn commit(
+        &self,
+        of: &DocumentLocks,
+        session: &mut ClientSession,
+        limit: Limit,
+    ) -> Result<(), Failed> {
+        let asked = rawdoc! { "unlockDocument": self.place.collection.as_str() };
+        let (fences, changed) = (self.fences(), [self.lock.key()]);
+        match of.documents.commit_relying(session, fences, &changed, limit, &asked).await {
+            Err(Failed::Store(StoreError::OutcomeUnknown { .. }))
+                if of.is_ended(self.lock.key(), self.request).await =>
+            {
+                Ok(())
+            }
+            committed => committed,
+        }
     }
 }
 

@@ -41,15 +41,15 @@ impl DocumentLocks {
     pub(super) async fn sweep_if_due(&self, place: &Place) {
         let (now, pause) = (self.locks.now(), self.locks.look_again());
         if self.sweeps.is_due(place, now, pause)
-            && let Err(error) = self.sweep(place).await
+            && let Err(error) = sweep(&self.locks, &place.prefix()).await
         {
             tracing::debug!(?error, "locks that have run out were not looked for");
         }
     }
 
-    /// Frees what has run out in a collection, and gives how many that were.
-    pub(super) async fn sweep(&self, place: &Place) -> Result<usize, Ended> {
-        Ok(sweep(&self.locks, &place.prefix()).await?)
+    /// Frees what has run out by its time in a collection, and gives how many that were.
+    pub(super) async fn sweep_due(&self, place: &Place) -> Result<usize, Ended> {
+        Ok(free_all(&self.locks, &place.prefix(), &is_due()).await?)
     }
 
     /// The side grants of a collection that are like this: a bounded number.
@@ -58,13 +58,19 @@ impl DocumentLocks {
     }
 }
 
-/// Frees what has run out, by its time or with a session that is over, of the documents whose keys begin so. Gives how many that were.
-pub(super) async fn sweep(locks: &Locks, prefix: &str) -> Result<usize, StoreError> {
+/// Frees what has run out, by its time or with a session that is over, of the documents whose keys begin so. Which sessions are over is dearer to
+/// find out: by what is bound to each.
+pub(super) async fn sweep(locks: &Locks, prefix: &str) -> Result<(), StoreError> {
     let dead = locks.dead_sessions(prefix).await?;
     let is_over = doc! { "$or": [is_due(), { "grants.session": { "$in": dead } }] };
+    free_all(locks, prefix, &is_over).await.map(drop)
+}
+
+/// Frees what has run out among the documents whose keys begin so, and whose side grants are like this. Gives how many that were.
+async fn free_all(locks: &Locks, prefix: &str, like: &Document) -> Result<usize, StoreError> {
     let (mut freed, mut after) = (0, None);
     loop {
-        let found = locks.all_seen(page(prefix, after.as_deref(), is_over.clone())).await?;
+        let found = locks.all_seen(page(prefix, after.as_deref(), like.clone())).await?;
         for look in &found {
             let held = look.document.as_ref().map_or(0, |lock| lock.grants.len());
             if Standing::new(look)?.document().grants.len() == held {

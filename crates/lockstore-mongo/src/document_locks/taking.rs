@@ -1,32 +1,36 @@
-//! One look: the document is found, and locked if it is to be had, in one transaction.
+//! One try of a look: the document is found, and locked if it is to be had, in one transaction.
+
+use std::time::Duration;
 
 use bson::{DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
 use lockcore::{Granted, Key};
-use lockstore::remote::serving;
+use lockstore::Fence;
 use lockstore::remote::serving::document_locks::{
-    Finding, HeldDocument, LockDocument, Meeting, Mode as Wants, locked,
+    Finding, HeldDocument, LockDocument, Meeting, Mode,
 };
-use lockstore::{Fence, LockDocumentError, StoreError};
 use mongodb::ClientSession;
-use std::time::Duration;
 
 use super::DocumentLocks;
 use super::granting::{NewGrant, WantedGrant};
 use super::run_out::has_run_out;
 use super::side_grant::Place;
-use super::transaction::{Ended, add, alone, find, modify, narrowed, refused};
+use super::transaction::{Tried, add, alone, find, modify, narrowed, refused};
 use super::update::{self, Update};
-use crate::documents::{Failed, Limit};
+use crate::documents::Failed;
 use crate::failure::damaged;
-use crate::locks::{GivenUp, Look, Standing};
+use crate::locks::{Look, Standing};
 
-/// What a look has come to.
-#[derive(Debug)]
-pub(super) enum Looked {
-    Locked(Box<HeldDocument>),
-    /// The document is locked by another, for that long if nothing happens.
-    Unavailable(RawDocumentBuf, Option<Duration>),
-    Nothing,
+/// One try of a look.
+pub(super) struct Try<'t> {
+    pub(super) place: &'t Place,
+    pub(super) wanted: &'t LockDocument,
+    pub(super) which: Which,
+    /// By what it is known what has become of it.
+    pub(super) request: Uuid,
+    /// Whether nobody seems to be in the way: then the side grant is not looked at first.
+    pub(super) is_easy: bool,
+    /// What others were just about to change.
+    pub(super) passed_over: &'t mut Vec<RawBson>,
 }
 
 /// Which document a look would have.
@@ -38,139 +42,31 @@ pub(super) enum Which {
     Any,
 }
 
-/// One try of a look.
-struct Try<'t> {
-    place: &'t Place,
-    wanted: &'t LockDocument,
-    which: Which,
-    /// By what it is known what has become of it.
-    request: Uuid,
-    /// Whether nobody seems to be in the way: then the side grant is not looked at first.
-    is_easy: bool,
-    /// What others were just about to change.
-    passed_over: &'t mut Vec<RawBson>,
-}
-
 /// A document and its side grant, which are locked when the transaction is committed.
-struct Taken {
-    held: HeldDocument,
-    key: Key,
+pub(super) struct Taken {
+    pub(super) held: HeldDocument,
+    pub(super) key: Key,
 }
 
-/// What one try has come to, before the transaction is ended.
-enum Tried {
-    Taken(Box<Taken>),
+/// Why nothing is locked.
+pub(super) enum Left {
+    /// The document is locked by another, for that long if nothing happens.
     Unavailable(RawDocumentBuf, Option<Duration>),
     Nothing,
 }
 
+/// What a try has come to.
+type Taking = Tried<Box<Taken>, Left>;
+
 impl DocumentLocks {
-    /// Looks, again after conflicts.
-    pub(super) async fn look(
-        &self,
-        place: &Place,
-        wanted: &LockDocument,
-        which: Which,
-        limit: Limit,
-        given_up: &GivenUp,
-    ) -> Result<Looked, Ended> {
-        let (mut tries, request) = (limit.tries(), Uuid::new());
-        let (mut passed_over, mut is_easy, mut has_swept) = (Vec::new(), true, false);
-        loop {
-            if given_up.is_closing() {
-                return Err(StoreError::Closed.into());
-            }
-            let had_passed = !passed_over.is_empty();
-            let mut session = self.documents.session(limit).await?;
-            let passed = &mut passed_over;
-            let one = Try { place, wanted, which, request, is_easy, passed_over: passed };
-            let looked = limit.bound(self.try_look(&mut session, one)).await;
-            let looked = looked.unwrap_or_else(|| {
-                Err(Failed::Store(self.documents.unreachable("no reply in time")))
-            });
-            let failed = match looked {
-                Ok(Tried::Taken(taken)) => {
-                    let asked = rawdoc! { "lockDocument": place.collection.as_str() };
-                    match self.commit(&mut session, wanted, &taken, limit, &asked).await {
-                        Ok(()) => return self.bound_to_life(wanted, *taken).await,
-                        Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
-                            if !self.is_granted(&taken.key, request).await {
-                                return Err(error.into());
-                            }
-                            return self.bound_to_life(wanted, *taken).await;
-                        }
-                        Err(failed) => failed,
-                    }
-                }
-                Ok(other) => {
-                    self.abort(&mut session).await;
-                    match other {
-                        // Those that were about to be locked may be free again.
-                        Tried::Nothing if had_passed => {
-                            passed_over.clear();
-                            Failed::conflict("others are locking the same documents")
-                        }
-                        // What has run out counts as locked until somebody has seen to it.
-                        Tried::Nothing if wanted.mode == Wants::Pass && !has_swept => {
-                            has_swept = true;
-                            if self.sweep(place).await? == 0 {
-                                return Ok(Looked::Nothing);
-                            }
-                            continue;
-                        }
-                        Tried::Nothing => return Ok(Looked::Nothing),
-                        Tried::Unavailable(document, for_now) => {
-                            return Ok(Looked::Unavailable(document, for_now));
-                        }
-                        Tried::Taken(_) => unreachable!("it is committed"),
-                    }
-                }
-                Err(failed) => {
-                    self.abort(&mut session).await;
-                    failed
-                }
-            };
-            is_easy = false;
-            self.again(failed, &mut tries).await?;
-        }
-    }
-
-    /// What is locked, if its session lives still.
-    async fn bound_to_life(&self, wanted: &LockDocument, taken: Taken) -> Result<Looked, Ended> {
-        let Taken { held, key } = taken;
-        let Some(session) = wanted.session else { return Ok(Looked::Locked(Box::new(held))) };
-        match self.locks.outlives(session, &key).await {
-            Ok(true) => Ok(Looked::Locked(Box::new(held))),
-            Ok(false) => {
-                let ended = locked(&wanted.lock_id, Err(LockDocumentError::SessionEnded));
-                Err(Ended::Refused(ended))
-            }
-            // It is locked for now.
-            Err(_) => Err(StoreError::OutcomeUnknown { what: "locking a document".into() }.into()),
-        }
-    }
-
-    /// Commits what a look has taken.
-    async fn commit(
+    pub(super) async fn try_look(
         &self,
         session: &mut ClientSession,
-        wanted: &LockDocument,
-        taken: &Taken,
-        limit: Limit,
-        asked: &RawDocument,
-    ) -> Result<(), Failed> {
-        let is_over = |fence: &&Fence| fence.key() == &taken.key && **fence != taken.held.fence;
-        if let Some(fence) = wanted.fences.iter().find(is_over) {
-            self.abort(session).await;
-            return Err(refused(&serving::lock_lost(fence, None)));
-        }
-        self.documents.commit_relying(session, &wanted.fences, &[&taken.key], limit, asked).await
-    }
-
-    async fn try_look(&self, session: &mut ClientSession, one: Try<'_>) -> Result<Tried, Failed> {
+        one: Try<'_>,
+    ) -> Result<Taking, Failed> {
         let wanted = one.wanted;
         self.documents.begin(session).await?;
-        if wanted.mode == Wants::Meet || !one.is_easy {
+        if wanted.mode == Mode::Meet || !one.is_easy {
             return self.try_found(session, one).await;
         }
         // The first that is found is the one that is locked, whatever it is.
@@ -179,7 +75,7 @@ impl DocumentLocks {
     }
 
     /// Looks at the first document before it is locked.
-    async fn try_found(&self, session: &mut ClientSession, one: Try<'_>) -> Result<Tried, Failed> {
+    async fn try_found(&self, session: &mut ClientSession, one: Try<'_>) -> Result<Taking, Failed> {
         let Try { place, wanted, .. } = one;
         let mut finding = wanted.finding.clone();
         if !one.passed_over.is_empty() {
@@ -191,7 +87,7 @@ impl DocumentLocks {
         add(&mut command, cstr!("projection"), wanted.projection.clone());
         limit_time(&mut command, wanted);
         let Some(mut found) = self.find_in(session, place, &command).await? else {
-            return Ok(Tried::Nothing);
+            return Ok(Tried::Left(Left::Nothing));
         };
         let mut meeting = wanted.mode.meets(&wanted.lock_id, &found);
         let mut look = None;
@@ -206,7 +102,7 @@ impl DocumentLocks {
             } else {
                 let standing = Standing::new(&seen).map_err(Failed::Store)?;
                 let for_now = standing.next_deadline().map(|at| seen.moment.until(at));
-                return Ok(Tried::Unavailable(found, for_now));
+                return Ok(Tried::Left(Left::Unavailable(found, for_now)));
             }
         }
         if meeting == Meeting::Own {
@@ -220,7 +116,7 @@ impl DocumentLocks {
         let taken = self.take(session, &one, &finding, look).await;
         if let Err(failed) = &taken
             && failed.transient().is_some()
-            && wanted.mode == Wants::Pass
+            && wanted.mode == Mode::Pass
             && one.passed_over.len() < PASSED_OVER_MAX
         {
             one.passed_over.push(id);
@@ -252,13 +148,13 @@ impl DocumentLocks {
         one: &Try<'_>,
         finding: &Finding,
         look: Option<Look>,
-    ) -> Result<Tried, Failed> {
+    ) -> Result<Taking, Failed> {
         let Try { place, wanted, request, .. } = *one;
         let mut command = modify(place, finding, update::locking(wanted));
         add(&mut command, cstr!("fields"), wanted.projection.clone());
         limit_time(&mut command, wanted);
         let Some(document) = self.modify_in(session, place, &command).await? else {
-            return Ok(Tried::Nothing);
+            return Ok(Tried::Left(Left::Nothing));
         };
         let key = place.key(&document).map_err(|error| refused(&error))?;
         let asked = WantedGrant { wanted, request, key: &key, lock_time: lock_time(&document) };
@@ -282,7 +178,7 @@ impl DocumentLocks {
         one: &Try<'_>,
         found: &RawDocument,
         seen: &Look,
-    ) -> Result<Tried, Failed> {
+    ) -> Result<Taking, Failed> {
         let Try { place, wanted, request, .. } = *one;
         let key = place.key(found).map_err(|error| refused(&error))?;
         let asked = WantedGrant { wanted, request, key: &key, lock_time: lock_time(found) };
@@ -342,14 +238,14 @@ impl DocumentLocks {
 }
 
 impl Try<'_> {
-    fn taken(&self, key: Key, document: RawDocumentBuf, grant: NewGrant) -> Result<Tried, Failed> {
+    fn taken(&self, key: Key, document: RawDocumentBuf, grant: NewGrant) -> Result<Taking, Failed> {
         let Granted { token, lease, rejoined } = grant.granted;
         let fence = Fence::new(key.as_str(), &self.wanted.lock_id, token);
         let fence = fence.map_err(|error| Failed::Store(damaged(error)))?;
         let (ttl, valid_until) =
             (lease.map(|lease| lease.ttl), lease.map(|lease| lease.expires_at));
         let held = HeldDocument { document, fence, ttl, valid_until, rejoined };
-        Ok(Tried::Taken(Box::new(Taken { held, key })))
+        Ok(Tried::Done(Box::new(Taken { held, key })))
     }
 }
 

@@ -10,7 +10,7 @@ use mongodb::ClientSession;
 use super::DocumentLocks;
 use super::side_grant::Place;
 use super::update::Update;
-use crate::documents::{Failed, Tries, number};
+use crate::documents::{Failed, Limit, Tries, number};
 use crate::failure::{self, Failure};
 
 /// Why there is no outcome.
@@ -32,6 +32,37 @@ impl Ended {
     }
 }
 
+/// A change of a document and its side grant, in one transaction.
+pub(super) trait Change: Send {
+    /// What is done.
+    type Done: Send;
+    /// Why nothing is done.
+    type Left: Send;
+
+    /// Makes it, in a transaction that this begins.
+    fn attempt(
+        &mut self,
+        locks: &DocumentLocks,
+        session: &mut ClientSession,
+    ) -> impl Future<Output = Result<Tried<Self::Done, Self::Left>, Failed>> + Send;
+
+    /// Commits it. What is not known of a commit it finds out, as far as that is to be known.
+    fn commit(
+        &self,
+        locks: &DocumentLocks,
+        session: &mut ClientSession,
+        limit: Limit,
+    ) -> impl Future<Output = Result<(), Failed>> + Send;
+}
+
+/// What one try of a transaction has come to.
+pub(super) enum Tried<D, L> {
+    /// It is done when the transaction is committed.
+    Done(D),
+    /// There is nothing to be committed.
+    Left(L),
+}
+
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -39,6 +70,33 @@ impl From<StoreError> for Ended {
 }
 
 impl DocumentLocks {
+    /// Makes a change, again after conflicts, until it is committed or there is nothing to be committed.
+    pub(super) async fn make<C: Change>(
+        &self,
+        mut change: C,
+        limit: Limit,
+    ) -> Result<Tried<C::Done, C::Left>, Ended> {
+        let mut tries = limit.tries();
+        loop {
+            let mut session = self.documents.session(limit).await?;
+            let failed = match change.attempt(self, &mut session).await {
+                Ok(Tried::Done(done)) => match change.commit(self, &mut session, limit).await {
+                    Ok(()) => return Ok(Tried::Done(done)),
+                    Err(failed) => failed,
+                },
+                Ok(left) => {
+                    self.abort(&mut session).await;
+                    return Ok(left);
+                }
+                Err(failed) => {
+                    self.abort(&mut session).await;
+                    failed
+                }
+            };
+            self.again(failed, &mut tries).await?;
+        }
+    }
+
     /// Takes that a transaction has failed. When this returns, it is time for the next.
     pub(super) async fn again(&self, failed: Failed, tries: &mut Tries) -> Result<(), Ended> {
         if let Some(why) = failed.transient() {

@@ -50,9 +50,10 @@ impl Wants {
         Self { in_the_way: None, fields }
     }
 
-    /// Waits for that document, if it is known.
-    pub(super) fn wait_for(&mut self, in_the_way: Option<Bson>) {
-        self.in_the_way = in_the_way;
+    /// Waits for that document, if it is known. Whether it is another than before.
+    pub(super) fn wait_for(&mut self, in_the_way: Option<Bson>) -> bool {
+        let before = std::mem::replace(&mut self.in_the_way, in_the_way);
+        before != self.in_the_way
     }
 
     pub(super) fn is_for_the_same(&self, other: &Self) -> bool {

@@ -121,10 +121,7 @@ impl Turn {
         at_most: Duration,
         given_up: &mut GivenUp,
     ) {
-        if let Some(waiter) = lock(&self.line.state).waiters.get_mut(&self.number) {
-            waiter.wants.wait_for(in_the_way);
-            waiter.looked = self.looks_at;
-        }
+        lock(&self.line.state).has_looked(self.number, self.looks_at, in_the_way);
         self.line.moved.notify_waiters();
         let mut over = pin!(tokio::time::sleep(at_most));
         loop {
@@ -168,6 +165,17 @@ impl State {
         let comes_first =
             |before: &Waiter| before.is_to_look() && before.wants.is_for_the_same(&waiter.wants);
         waiter.is_to_look() && !self.waiters.range(..number).any(|(_, before)| comes_first(before))
+    }
+
+    /// One has looked at what had happened `up_to` then, and waits for that document from now on. What has happened since was told by what it had
+    /// waited for before: if that is another, all of it may matter.
+    fn has_looked(&mut self, number: u64, up_to: u64, in_the_way: Option<Bson>) {
+        if let Some(waiter) = self.waiters.get_mut(&number) {
+            waiter.looked = up_to;
+            if waiter.wants.wait_for(in_the_way) {
+                waiter.told = self.happened;
+            }
+        }
     }
 
     /// Tells those of it to whom it matters. Whether there are any.
@@ -241,11 +249,15 @@ mod tests {
 
     fn waiting(of: &[(u64, i32, u64)], happened: u64) -> State {
         let waiters = of.iter().map(|&(number, id, looked)| {
-            let mut wants = Wants::default();
-            wants.wait_for(Some(id.into()));
-            (number, Waiter { wants, told: looked, looked })
+            (number, Waiter { wants: waits_for(id), told: looked, looked })
         });
         State { happened, waiters: waiters.collect(), ..State::default() }
+    }
+
+    fn waits_for(id: i32) -> Wants {
+        let mut wants = Wants::default();
+        wants.wait_for(Some(id.into()));
+        wants
     }
 
     fn to_look(state: &State) -> Vec<u64> {
@@ -270,13 +282,22 @@ mod tests {
     #[test]
     fn nobody_looks_at_what_does_not_matter_to_it() {
         let mut state = waiting(&[(4, 1, 2), (5, 2, 2)], 2);
-        let of_two = |wants: &Wants| {
-            let mut two = Wants::default();
-            two.wait_for(Some(2.into()));
-            wants.is_for_the_same(&two)
-        };
+        let of_two = |wants: &Wants| wants.is_for_the_same(&waits_for(2));
         assert!(state.happens(of_two));
         assert_eq!(to_look(&state), [5]);
         assert!(!state.happens(|_| false));
+    }
+
+    #[test]
+    fn what_has_happened_while_it_looked_matters_to_who_has_found_another_document_in_the_way() {
+        let of_two = |wants: &Wants| wants.is_for_the_same(&waits_for(2));
+        let mut state = waiting(&[(4, 1, 2), (5, 1, 2)], 2);
+        // Two is unlocked when the looks have seen it locked.
+        state.happens(of_two);
+        state.has_looked(4, 2, Some(2.into()));
+        state.has_looked(5, 2, Some(1.into()));
+        assert_eq!(to_look(&state), [4]);
+        state.has_looked(4, 3, Some(1.into()));
+        assert_eq!(to_look(&state), [0; 0]);
     }
 }

@@ -130,6 +130,16 @@ impl Documents {
         }
     }
 
+    /// Whether this process has a transaction open, as far as it is seen from outside.
+    pub(crate) fn has_open_transaction(&self) -> bool {
+        let is_open = |named: &Arc<Mutex<Named>>| match named.try_lock() {
+            Ok(named) => matches!(named.phase, Phase::Open(_) | Phase::Committing(_)),
+            // A command of it is under way.
+            Err(_) => true,
+        };
+        self.transactions.open().values().any(is_open)
+    }
+
     /// Runs a command of a transaction.
     pub(super) async fn run_in_transaction(
         self: &Arc<Self>,

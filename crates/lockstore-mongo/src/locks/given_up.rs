@@ -24,7 +24,7 @@ impl GiveUp {
     }
 
     /// Gives it up.
-    pub(super) fn give_up(self) {
+    pub(crate) fn give_up(self) {
         // It may be answered already.
         let _ = self.0.send(true);
     }
@@ -43,7 +43,7 @@ impl GivenUp {
     }
 
     /// The same, of a call that is also given up when it comes too late.
-    pub(super) fn or_late(&self) -> (GiveUp, Self) {
+    pub(crate) fn or_late(&self) -> (GiveUp, Self) {
         let (tell, told) = watch::channel(false);
         let (caller, closing) = (self.caller.clone(), self.closing.clone());
         (GiveUp(tell), Self { caller, late: Some(told), closing })

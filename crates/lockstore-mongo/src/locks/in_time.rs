@@ -29,20 +29,57 @@ impl Drop for UnderWay {
 }
 
 impl Locks {
-    /// Hands a lock on behind the answer of the call that was granted it.
-    pub(super) fn hand_on_later(self: &Arc<Self>, key: &Key, holder: &Holder, token: Token) {
-        let (locks, under_way) = (Arc::clone(self), UnderWay::begin(self));
-        let (key, holder) = (key.clone(), holder.clone());
+    /// Does `work` behind the answer of whoever has asked for something.
+    pub(crate) fn later(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let under_way = UnderWay::begin(self);
         tokio::spawn(async move {
-            if let Err(error) = locks.hand_on(&key, &holder, token).await {
-                tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
-            }
+            work.await;
             drop(under_way);
         });
     }
 
+    /// What `work` comes to, if that is known by then, or soon after. Else it goes on by itself, and `too_late` sees to what it comes to: an
+    /// attempt may have been sent to a server that does not answer, and the driver waits for that.
+    pub(crate) async fn in_time<T: Send + 'static, S: Future<Output = ()> + Send>(
+        self: &Arc<Self>,
+        ends_at: Instant,
+        work: impl Future<Output = T> + Send + 'static,
+        too_late: impl FnOnce(T) -> S + Send + 'static,
+    ) -> Option<T> {
+        let (tell, mut told) = oneshot::channel();
+        self.later(async move {
+            if let Err(come) = tell.send(work.await) {
+                too_late(come).await;
+            }
+        });
+        let pause = ends_at.saturating_since(self.now()) + ANSWER_MAX;
+        if let Ok(Ok(come)) = tokio::time::timeout(pause, &mut told).await {
+            return Some(come);
+        }
+        // From here on nobody takes it.
+        told.close();
+        told.try_recv().ok()
+    }
+
+    /// By when whoever does not wait for others is to be answered.
+    pub(crate) fn patient_until(&self) -> Instant {
+        self.now().saturating_add(self.patience)
+    }
+
+    /// Hands a lock on behind the answer of the call that was granted it.
+    pub(super) fn hand_on_later(self: &Arc<Self>, key: &Key, holder: &Holder, token: Token) {
+        let (locks, key, holder) = (Arc::clone(self), key.clone(), holder.clone());
+        self.later(async move { locks.hand_on_or_warn(&key, &holder, token).await });
+    }
+
+    async fn hand_on_or_warn(&self, key: &Key, holder: &Holder, token: Token) {
+        if let Err(error) = self.hand_on(key, holder, token).await {
+            tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
+        }
+    }
+
     /// Makes a call, and answers it as long as the call says. One of which nothing is known by then goes on by itself, and gives back what
-    /// it is granted: an attempt may have been sent to a server that does not answer, and the driver waits for that.
+    /// it is granted.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         call: LockCall,
@@ -52,32 +89,20 @@ impl Locks {
             return self.answer_at_last(call, given_up).await;
         };
         let what = what(&call);
+        let acquired = match &call {
+            LockCall::Acquire(wanted) => Some((wanted.key.clone(), wanted.holder.clone())),
+            _ => None,
+        };
         let (late, mut given_up) = given_up.or_late();
-        let (locks, under_way) = (Arc::clone(self), UnderWay::begin(self));
-        let (tell, mut told) = oneshot::channel();
-        tokio::spawn(async move {
-            let acquired = match &call {
-                LockCall::Acquire(wanted) => Some((wanted.key.clone(), wanted.holder.clone())),
-                _ => None,
-            };
-            let answer = locks.answer_at_last(call, &mut given_up).await;
-            if let Err(answer) = tell.send(answer)
-                && let Some((key, holder)) = acquired
-                && let Some(granted) = answer.new_grant()
-                && let Err(error) = locks.hand_on(&key, &holder, granted.token).await
-            {
-                tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
+        let (locks, own) = (Arc::clone(self), Arc::clone(self));
+        let work = async move { own.answer_at_last(call, &mut given_up).await };
+        let give_back = move |answer: LockAnswer| async move {
+            if let (Some((key, holder)), Some(granted)) = (acquired, answer.new_grant()) {
+                locks.hand_on_or_warn(&key, &holder, granted.token).await;
             }
-            drop(under_way);
-        });
-        let pause = ends_at.saturating_since(self.now()) + ANSWER_MAX;
-        if let Ok(Ok(answer)) = tokio::time::timeout(pause, &mut told).await {
-            return answer;
-        }
-        late.give_up();
-        // From here on nobody takes an answer.
-        told.close();
-        told.try_recv().unwrap_or_else(|_| {
+        };
+        self.in_time(ends_at, work, give_back).await.unwrap_or_else(|| {
+            late.give_up();
             LockAnswer::Failed(StoreError::OutcomeUnknown { what: what.into() })
         })
     }
@@ -85,7 +110,7 @@ impl Locks {
     /// By when a call is to be answered; `None` for one that waits for ever.
     fn ends_at(&self, call: &LockCall) -> Option<Instant> {
         match call.wait() {
-            Wait::No => Some(self.now().saturating_add(self.patience)),
+            Wait::No => Some(self.patient_until()),
             Wait::Until(deadline) => Some(deadline),
             Wait::Forever => None,
         }
@@ -106,5 +131,5 @@ fn what(call: &LockCall) -> &'static str {
     }
 }
 
-/// How long an answer may take behind the time for which the call waits for others.
+/// How long an answer may take behind the time by which it is to be there.
 const ANSWER_MAX: Duration = Duration::from_secs(2);

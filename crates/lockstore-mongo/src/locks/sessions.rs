@@ -131,14 +131,22 @@ impl Locks {
         self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
     }
 
-    /// Until when a session surely lives by our time; `None` if it is over.
+    /// Until when a session surely lives by our time; `None` if it is over. A primary that is new may not show yet what sign of life the one before
+    /// it has taken: that a session is over it has to make sure of.
     pub(super) async fn lives(&self, number: i64) -> Result<Option<Instant>, Failure> {
+        match self.seen_to_live(number, Reads::Majority).await? {
+            None => self.seen_to_live(number, Reads::Linearizable).await,
+            until => Ok(until),
+        }
+    }
+
+    async fn seen_to_live(&self, number: i64, reads: Reads) -> Result<Option<Instant>, Failure> {
         let asked_at = self.now();
         let left = doc! { "left": { "$subtract": ["$until", "$$NOW"] } };
         let pipeline =
             [doc! { "$match": { "_id": number, "closed": false } }, doc! { "$project": left }];
         let sessions = self.database.collection::<Document>(SESSIONS);
-        let found = sessions.aggregate(pipeline).with_options(options(Reads::Majority));
+        let found = sessions.aggregate(pipeline).with_options(options(reads));
         let mut found = found.await.map_err(Failure::of_reading)?;
         let found = found.try_next().await.map_err(Failure::of_reading)?;
         let left = found.and_then(|session| session.get_i64("left").ok());
