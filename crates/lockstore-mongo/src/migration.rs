@@ -152,14 +152,22 @@ impl Migration {
         let observed = Observed::new(observe);
         let journal = self.journal()?;
         let mut head = journal.head()?;
+        let mut selection = self.selection.clone();
         if self.again && head.as_ref().is_some_and(|head| head.state == State::Finished) {
+            // What is the target's stays that until it is known that this one may begin.
+            let plan = Plan::of(&self.source, &selection)?;
+            self.check(&plan, &journal.anew(), selection.has_locks())?;
             journal.forget()?;
             head = None;
         }
-        let plan = Plan::of(&self.source, &self.selection)?.without_finished(&journal)?;
         // Those that were migrated once may have been released in the target since.
         let had_locks = head.as_ref().is_some_and(|head| head.has_locks);
-        let with_locks = self.selection.has_locks() && !had_locks;
+        if !had_locks && !journal.taken()?.is_empty() {
+            // Some are there already: it is not finished before all are.
+            selection = selection.with_locks();
+        }
+        let with_locks = selection.has_locks() && !had_locks;
+        let plan = Plan::of(&self.source, &selection)?.without_finished(&journal)?;
         if let Some(Head { state: State::Finished, finished_at: Some(at), .. }) = head
             && !with_locks
             && plan.collections.is_empty()
@@ -171,7 +179,6 @@ impl Migration {
         for collection in &plan.collections {
             indexes::try_out(&self.target, collection)?;
         }
-        let repairs = head.as_ref().is_some_and(|head| head.state == State::Differs);
         let mut head = head.unwrap_or_else(|| Head {
             from: self.source.to_string(),
             state: State::Copying,
@@ -180,11 +187,10 @@ impl Migration {
             has_locks: false,
         });
         journal.set_head(&head)?;
-        let copied = self.copy(&plan, &journal, &observed, with_locks, repairs);
+        let copied = self.copy(&plan, &journal, &observed, with_locks);
         if let Err(MigrationError::Index { .. }) = &copied {
             // What is to be unique may be there twice, as it was copied before and after a change.
-            head.state = State::Differs;
-            journal.set_head(&head)?;
+            journal.set_differs(&mut head, &plan)?;
         }
         let mut report = copied?;
         let mut found = self.differences(&plan, &journal, &observed, Some(When::Compared))?;
@@ -192,8 +198,7 @@ impl Migration {
             found.extend(locks::differences(&self.source, &self.target, &journal)?);
         }
         if !found.is_empty() {
-            head.state = State::Differs;
-            journal.set_head(&head)?;
+            journal.set_differs(&mut head, &plan)?;
             return Err(self.differs(found));
         }
         for collection in &plan.collections {
@@ -279,14 +284,13 @@ impl Migration {
         any.map(|document| document.is_some()).map_err(|error| self.target.failed(error))
     }
 
-    /// Copies what is not copied yet, and if it `repairs`, once more what was changed since.
+    /// Copies what is not copied yet, and what was found to differ once more.
     fn copy(
         &self,
         plan: &Plan,
         journal: &Journal<'_>,
         observed: &Observed<'_>,
         with_locks: bool,
-        repairs: bool,
     ) -> Result<Report, MigrationError> {
         let Self { source, target, .. } = self;
         let mut report = Report {
@@ -316,10 +320,13 @@ impl Migration {
                 report.documents += copying::copy(source, target, namespace, journal, observed)?;
             }
         }
-        if repairs {
-            observed.tell(Step::Comparing { documents: plan.documents().saturating_mul(2) })?;
-            let comparison = Comparison::new(source, target, observed, &plan.bound);
-            plan.collections.iter().try_for_each(|collection| comparison.repair(collection))?;
+        let comparison = Comparison::new(source, target, observed, &plan.bound);
+        for collection in &plan.collections {
+            if journal.filled(&collection.namespace)?.is_some_and(|filled| filled.differs) {
+                let documents = collection.documents.saturating_mul(2);
+                observed.tell(Step::Comparing { documents })?;
+                comparison.repair(collection)?;
+            }
         }
         for collection in &plan.collections {
             let (namespace, indexes) = (&collection.namespace, collection.indexes.len());

@@ -12,7 +12,8 @@ use super::plan::{self, Plan, PlannedCollection};
 use super::progress::{Observed, Step};
 
 impl Migration {
-    /// In what the documents and indexes of the target are not as those of the source, but for indexes that are made later.
+    /// In what the documents and indexes of the target are not as those of the source, but for indexes that are made later. If none are, it is also
+    /// looked for what earlier runs have finished, and is gone from the source.
     pub(super) fn differences(
         &self,
         plan: &Plan,
@@ -22,7 +23,8 @@ impl Migration {
     ) -> Result<Vec<Difference>, MigrationError> {
         let Self { source, target, .. } = self;
         observed.tell(Step::Comparing { documents: plan.documents().saturating_mul(2) })?;
-        let mut found = self.collection_differences(plan, journal)?;
+        let with_finished = later.is_none();
+        let mut found = self.collection_differences(plan, journal, with_finished)?;
         let comparison = Comparison::new(source, target, observed, &plan.bound);
         for collection in &plan.collections {
             found.extend(comparison.differences(collection)?);
@@ -52,6 +54,7 @@ impl Migration {
         &self,
         plan: &Plan,
         journal: &Journal<'_>,
+        with_finished: bool,
     ) -> Result<Vec<Difference>, MigrationError> {
         let options = |endpoint, namespace: &Namespace| {
             let listed = plan::listed(endpoint, &namespace.database)?;
@@ -68,6 +71,9 @@ impl Migration {
             found.push(Difference::Collection { namespace: namespace.clone(), how });
         }
         for namespace in journal.collections()? {
+            if !with_finished && journal.is_finished(&namespace)? {
+                continue;
+            }
             let is_gone = options(&self.source, &namespace)?.is_none();
             if is_gone && options(&self.target, &namespace)?.is_some() {
                 found.push(Difference::Collection { namespace, how: How::Extra });

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Endpoint, JOURNALS, Namespace};
 use super::error::MigrationError;
+use super::plan::{Plan, PlannedCollection};
 
 /// The journal of the migration from one source, in the target's collection `migrations`.
 #[derive(Debug)]
@@ -48,6 +49,9 @@ pub(super) struct Filled {
     #[serde(default)]
     pub(super) finished: bool,
     pub(super) documents: i64,
+    /// Whether it was compared, and was not the same: the next run copies once more what differs.
+    #[serde(default)]
+    pub(super) differs: bool,
     /// The `_id` of the last that was copied, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<Bson>,
@@ -73,6 +77,11 @@ impl<'e> Journal<'e> {
         Self { target, source: source.to_string() }
     }
 
+    /// The journal that there would be if this were the first run.
+    pub(super) fn anew(&self) -> Self {
+        Self { target: self.target, source: bson::Uuid::new().to_string() }
+    }
+
     pub(super) fn head(&self) -> Result<Option<Head>, MigrationError> {
         self.read(&self.id(doc! {}))
     }
@@ -93,17 +102,11 @@ impl<'e> Journal<'e> {
         self.write(self.of_collection(namespace), filled)
     }
 
-    /// The collections that this migration has begun to fill, and not finished.
+    /// The collections that this migration fills, or has filled.
     pub(super) fn collections(&self) -> Result<Vec<Namespace>, MigrationError> {
         let ids = self.ids("_id.collection")?;
         let names = ids.iter().filter_map(|id| id.as_document()?.get_str("collection").ok());
-        let mut unfinished = Vec::new();
-        for namespace in names.filter_map(|name| name.parse().ok()) {
-            if !self.is_finished(&namespace)? {
-                unfinished.push(namespace);
-            }
-        }
-        Ok(unfinished)
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Whether a collection was part of a migration that was finished.
@@ -111,10 +114,20 @@ impl<'e> Journal<'e> {
         Ok(self.filled(namespace)?.is_some_and(|filled| filled.finished))
     }
 
+    /// Notes that not all is in the target as it is in the source.
+    pub(super) fn set_differs(&self, head: &mut Head, plan: &Plan) -> Result<(), MigrationError> {
+        for PlannedCollection { namespace, .. } in &plan.collections {
+            let filled = self.filled(namespace)?.unwrap_or_default();
+            self.set_filled(namespace, &Filled { differs: true, ..filled })?;
+        }
+        head.state = State::Differs;
+        self.set_head(head)
+    }
+
     /// Notes that a collection is the target's from now on.
     pub(super) fn finish(&self, namespace: &Namespace) -> Result<(), MigrationError> {
         let filled = self.filled(namespace)?.unwrap_or_default();
-        self.set_filled(namespace, &Filled { done: true, finished: true, ..filled })
+        self.set_filled(namespace, &Filled { done: true, finished: true, differs: false, ..filled })
     }
 
     /// Notes locks before they are acquired.

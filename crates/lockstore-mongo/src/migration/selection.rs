@@ -35,6 +35,10 @@ impl Selection {
         Self { leaves_locks: true, ..self }
     }
 
+    pub(super) fn with_locks(self) -> Self {
+        Self { leaves_locks: false, ..self }
+    }
+
     /// The databases that are named; `None` if all are meant.
     pub(super) fn named(&self) -> Option<&[String]> {
         self.databases.as_deref()

@@ -213,6 +213,81 @@ fn what_was_migrated_is_the_targets_whatever_follows_later() {
     assert_eq!(more(&stores.to).count_documents(doc! {}).run().unwrap(), 1);
 }
 
+/// Otherwise a later run would acquire them once more, when their holders in the target have released them.
+#[test]
+fn locks_that_a_run_has_begun_to_move_are_moved_by_the_run_that_finishes() {
+    let stores = Stores::files().filled(20);
+    let (from, to) = (stores.from.store(), stores.to.store());
+    hold(from, "k", "ada", None, false);
+    hold(from, "l", "bob", None, false);
+    let mut locked = 0;
+    let ended = stores.migration().run(&mut |step| {
+        locked += u32::from(matches!(step, Step::Locked));
+        if locked == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(ended, Err(MigrationError::Stopped)), "{ended:?}");
+    let documents = Selection::databases([&stores.database]).without_locks();
+    assert_eq!(migrated(&stores.migration().only(documents)).locks, 2);
+    for (key, holder) in [("k", "ada"), ("l", "bob")] {
+        to.release(key, holder, None).unwrap();
+    }
+    let more = from.database(&stores.database).collection::<Document>("more");
+    more.insert_one(doc! { "_id": 1 }).unwrap();
+    assert_eq!(migrated(&stores.migration()).locks, 0);
+    assert!(!to.is_locked("k").unwrap() && !to.is_locked("l").unwrap());
+}
+
+#[test]
+fn a_beginning_anew_that_is_refused_forgets_nothing() {
+    let stores = Stores::files().filled(20);
+    hold(stores.from.store(), "k", "ada", None, false);
+    migrated(&stores.migration());
+    stores.to.store().release("k", "ada", None).unwrap();
+    let again = stores.migration().again(true);
+    assert!(matches!(again.run(&mut go_on), Err(MigrationError::Occupied { .. })));
+    for migration in [stores.migration(), stores.migration_of_locks()] {
+        assert!(matches!(migration.run(&mut go_on).unwrap(), Ended::Already(_)));
+    }
+    assert!(!stores.to.store().is_locked("k").unwrap());
+}
+
+#[test]
+fn each_collection_that_differs_is_repaired_by_the_next_run_that_has_it() {
+    let stores = Stores::files().filled(20);
+    let other = Stores {
+        from: stores.from.clone(),
+        to: stores.to.clone(),
+        database: format!("{}-other", stores.database),
+    };
+    let other = other.filled(20);
+    let both = Selection::databases([&stores.database, &other.database]);
+    let mut is_changed = false;
+    let ended = stores.migration().only(both.clone()).run(&mut |step| {
+        if matches!(step, Step::Comparing { .. }) && !is_changed {
+            is_changed = true;
+            stores.jobs().delete_one(doc! { "_id": 7 }).run().unwrap();
+            other.jobs().delete_one(doc! { "_id": 8 }).run().unwrap();
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(ended, Err(MigrationError::Differs { .. })), "{ended:?}");
+    migrated(&stores.migration());
+    migrated(&stores.migration().only(both));
+    for stores in [&stores, &other] {
+        assert_eq!(raw(&stores.there()), raw(&stores.jobs()));
+    }
+    // Only who asks is told what is gone from the source since.
+    let rest = other.from.store().database(&other.database).collection::<Document>("rest");
+    rest.insert_one(doc! { "_id": 1 }).unwrap();
+    other.jobs().drop().unwrap();
+    migrated(&other.migration());
+    let ended = other.migration().compare(&mut go_on);
+    let Err(MigrationError::Differs { differences, .. }) = ended else { panic!("{ended:?}") };
+    let [Difference::Collection { how: How::Extra, .. }] = &*differences else {
+        panic!("{differences:?}")
+    };
+}
+
 #[test]
 fn a_comparison_finds_whatever_was_changed_since() {
     let stores = Stores::files().filled(20);
