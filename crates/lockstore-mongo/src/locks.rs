@@ -15,6 +15,7 @@ mod acquiring;
 mod at_once;
 mod attempts;
 mod audit;
+mod behind;
 mod calls;
 mod events;
 mod given_up;
@@ -83,7 +84,7 @@ pub(crate) struct Locks {
     heart: Heart,
     turns: Turns,
     /// For what is written without a look.
-    numbered: Numbered,
+    numbered: Arc<Numbered>,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
     closing: watch::Sender<bool>,
@@ -116,7 +117,7 @@ impl Locks {
             patience: options.patience,
             heart: Heart::default(),
             turns: Turns::default(),
-            numbered: Numbered::default(),
+            numbered: Arc::default(),
             under_way: watch::Sender::new(0),
             closing: watch::Sender::new(false),
         }

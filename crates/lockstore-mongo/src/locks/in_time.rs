@@ -3,46 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Holder, Instant, Key, Token, Wait};
+use lockcore::{Instant, Outcome, Release, Wait};
 use lockstore::StoreError;
 use lockstore::remote::{LockAnswer, LockCall};
-
 use tokio::sync::oneshot;
 
 use super::Locks;
+use super::behind::UnderWay;
 use super::given_up::GivenUp;
 
-/// A call that goes on, perhaps behind its answer: closing waits for it.
-struct UnderWay(Arc<Locks>);
-
-impl UnderWay {
-    fn begin(locks: &Arc<Locks>) -> Self {
-        locks.begun();
-        Self(Arc::clone(locks))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.done();
-    }
-}
-
 impl Locks {
-    /// Hands a lock on behind the answer of the call that was granted it.
-    pub(super) fn hand_on_later(self: &Arc<Self>, key: &Key, holder: &Holder, token: Token) {
-        let (locks, under_way) = (Arc::clone(self), UnderWay::begin(self));
-        let (key, holder) = (key.clone(), holder.clone());
-        tokio::spawn(async move {
-            if let Err(error) = locks.hand_on(&key, &holder, token).await {
-                tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
-            }
-            drop(under_way);
-        });
-    }
-
     /// Makes a call, and answers it as long as the call says. One of which nothing is known by then goes on by itself, and gives back what
-    /// it is granted: an attempt may have been sent to a server that does not answer, and the driver waits for that.
+    /// it is given: an attempt may have been sent to a server that does not answer, and the driver waits for that.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         call: LockCall,
@@ -61,12 +33,18 @@ impl Locks {
                 _ => None,
             };
             let answer = locks.answer_at_last(call, &mut given_up).await;
-            if let Err(answer) = tell.send(answer)
-                && let Some((key, holder)) = acquired
-                && let Some(granted) = answer.new_grant()
-                && let Err(error) = locks.hand_on(&key, &holder, granted.token).await
-            {
-                tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
+            match (tell.send(answer), acquired) {
+                (Err(LockAnswer::Done(Outcome::SessionOpened(session))), _) => {
+                    if let Err(error) = locks.close_session(session).await {
+                        tracing::debug!(%error, "a session that came too late ends by its TTL");
+                    }
+                }
+                (Err(answer), Some((key, holder))) => {
+                    if let Some(granted) = answer.new_grant() {
+                        locks.hand_on_later(Release { key, holder, token: Some(granted.token) });
+                    }
+                }
+                _ => {}
             }
             drop(under_way);
         });

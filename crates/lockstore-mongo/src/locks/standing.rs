@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::{DateTime, Uuid};
 use lockcore::{
     Change, Command, Holder, Instant, Lease, LeaveCause, Limit, Limits, Now, Outcome, Poll,
-    Refusal, Table, Token, Transition, Wait, WaiterId, Want,
+    Refusal, Release, Table, Token, Transition, Wait, WaiterId, Want,
 };
 use lockstore::StoreError;
 
@@ -102,6 +102,21 @@ impl Standing {
         }
     }
 
+    /// Has it be written also if nothing has changed.
+    pub(super) fn is_to_be_written(&mut self) {
+        self.has_stayed = true;
+    }
+
+    /// Ends a grant that nobody waits for any more, unless another call of its holder has joined it.
+    pub(super) fn hand_on(&mut self, granted: &Release, request: Uuid) -> Result<Outcome, Refusal> {
+        let token = granted.token.map(|token| self.written(token));
+        let is_it = |grant: &StoredGrant| Some(grant.token) == token && !grant.joined;
+        if !self.document.grants.iter().any(is_it) {
+            return Ok(Outcome::Ended);
+        }
+        self.execute(&Command::Release(granted.clone()), request)
+    }
+
     /// Has the grant of a call be the caller's, as if it had got it without a wait. Gives its lease.
     pub(super) fn claim(
         &mut self,
@@ -144,9 +159,15 @@ impl Standing {
         grant.map(|grant| token(grant.token)).transpose()
     }
 
+    /// What has changed last for a call.
+    pub(super) fn last_of(&self, request: Uuid) -> Option<&Entry> {
+        let now = self.entries.iter().rev().find(|entry| entry.request == Some(request));
+        now.or_else(|| self.document.last_of(request))
+    }
+
     /// Whether a call is known to have ended a grant.
     pub(crate) fn has_ended(&self, request: Uuid) -> bool {
-        let last = self.document.last_of(request);
+        let last = self.last_of(request);
         last.is_some_and(|entry| matches!(entry.what, Happened::Ended { .. }))
     }
 

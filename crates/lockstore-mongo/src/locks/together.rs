@@ -64,17 +64,21 @@ impl Locks {
     }
 
     async fn take_together(&self, key: &str, asked: &[Asked]) -> Result<Vec<Taken>, Failure> {
-        let sessions = asked.iter().filter_map(|asked| asked.step.wanted_session());
+        let sessions = asked.iter().filter_map(|asked| asked.step.does.wanted_session());
         let look = self.look_at(key, sessions, self.now()).await?;
         let mut standing = Standing::new(&look)?;
         let mut decided = Vec::with_capacity(asked.len());
-        let mut rests_on_look = false;
-        for Asked { step, .. } in asked {
-            let one = step.decide(&mut standing);
-            rests_on_look |= step.rests_on_look(&one);
+        let (mut rests_on_look, mut is_uncertain) = (false, false);
+        for Asked { step: Step { does, is_uncertain: it_is }, .. } in asked {
+            let one = does.decide(&mut standing);
+            rests_on_look |= does.rests_on_look(&one);
+            is_uncertain |= it_is;
             decided.push(one);
         }
-        if rests_on_look && !standing.has_changed() {
+        if is_uncertain {
+            // An attempt that arrives later finds another state than it rests on, also where nothing else has changed.
+            standing.is_to_be_written();
+        } else if rests_on_look && !standing.has_changed() {
             self.confirm(&look).await?;
         }
         // Tokens of new grants are known when they are written.
@@ -92,7 +96,7 @@ impl Locks {
         let written = self.write(&look, standing, None).await?;
         let stands = |outcome: Outcome, step: &Step| {
             let place = match &outcome {
-                Outcome::Waiting(_) => written.document.place_of(step.request()).unwrap_or(0),
+                Outcome::Waiting(_) => written.document.place_of(step.does.request()).unwrap_or(0),
                 _ => 0,
             };
             Stands { outcome, place, next_deadline }
