@@ -27,6 +27,7 @@ mod lock_document;
 mod log;
 mod look;
 mod reading;
+mod seen;
 mod sessions;
 mod standing;
 mod step;
@@ -172,7 +173,7 @@ impl Locks {
     }
 }
 
-/// How long closing waits for calls that are under way.
+/// How long closing waits for calls that are under way, and then for its sessions to be ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The collection of locks.

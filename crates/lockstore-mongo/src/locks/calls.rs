@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use bson::Uuid;
-use lockcore::{
-    Command, Instant, Key, LeaveCause, Outcome, Refusal, Release, Token, Wait, WaitUntilFree,
-};
+use lockcore::{Command, Key, LeaveCause, Outcome, Refusal, Release, Token, Wait, WaitUntilFree};
 use lockstore::StoreError;
 use lockstore::remote::{LockAnswer, LockCall};
 
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
-use super::look::{Look, look};
 use super::standing::Standing;
 use super::step::{Does, Step, Taken};
 use super::stored::{number, number_of};
@@ -52,24 +49,6 @@ impl Locks {
         answer.unwrap_or_else(LockAnswer::Failed)
     }
 
-    /// Looks at the lock of `key`, and at the sessions that would be bound to it. `asked_at` is our time before.
-    pub(crate) async fn look_at(
-        &self,
-        key: &str,
-        wanted_sessions: impl IntoIterator<Item = i64>,
-        asked_at: Instant,
-    ) -> Result<Look, Failure> {
-        let wanted: Vec<i64> = wanted_sessions.into_iter().collect();
-        let seen = look(&self.database, key, wanted.clone(), self.reads, asked_at).await?;
-        let lapsed = seen.lapsed();
-        if lapsed.is_empty() {
-            return Ok(seen);
-        }
-        self.bury(&lapsed).await?;
-        // One that gave a sign of life meanwhile is not over; and what is written rests on what is seen now.
-        look(&self.database, key, wanted, self.reads, asked_at).await
-    }
-
     /// A command that is done at once.
     async fn ask(
         self: &Arc<Self>,
@@ -101,7 +80,8 @@ impl Locks {
             }
             if attempts.uncertain && release.token.is_none() {
                 // What the holder acquires from now on is not what was to be released.
-                let now = attempts.read(self, || self.standing_of(key)).await?;
+                let look = || self.look_settled(key.as_str(), None);
+                let (_, now) = attempts.read(self, look).await?;
                 release.token = now.token_of(&release.holder)?;
                 if release.token.is_none() && !now.has_ended(request) {
                     return Err(attempts.unknown());
@@ -128,10 +108,6 @@ impl Locks {
                 Err(failure) => attempts.failed(failure, self).await?,
             }
         }
-    }
-
-    async fn standing_of(&self, key: &Key) -> Result<Standing, Failure> {
-        Ok(Standing::new(&self.look_at(key.as_str(), None, self.now()).await?)?)
     }
 
     /// Whether nobody of this process changes the lock or waits for it, as far as this process knows.
@@ -199,7 +175,7 @@ impl Locks {
         request: Uuid,
         decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
     ) -> Result<LockAnswer, Failure> {
-        let look = self.look_at(key.as_str(), None, self.now()).await?;
+        let (look, _) = self.look_settled(key.as_str(), None).await?;
         let grants = look.document.iter().flat_map(|lock| &lock.grants);
         let grant = grants.into_iter().find(|grant| grant.token == number(token));
         let audit = grant.map(|grant| Audit {
@@ -236,14 +212,13 @@ impl Locks {
                 watch.sees_to(None);
             }
             let now = self.now();
-            let look = match self.look_at(key, session, now).await {
-                Ok(look) => look,
+            let (look, mut standing) = match self.look_settled(key, session).await {
+                Ok(seen) => seen,
                 Err(failure) => {
                     attempts.failed(failure, self).await?;
                     continue;
                 }
             };
-            let mut standing = Standing::new(&look)?;
             // Whoever waits is told by the watch, not by the table.
             let once = WaitUntilFree { wait: Wait::No, ..wanted.clone() };
             let decided = standing.execute(&Command::WaitUntilFree(once), Uuid::new());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use lockcore::{Instant, Key, Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
@@ -14,8 +15,7 @@ use super::attempts::Attempts;
 use super::look::{concern, options};
 use super::reading::behind_all;
 use super::stored::{number_of, session};
-use super::{LOCKS, Locks, SESSIONS};
-use crate::document_locks;
+use super::{CLOSE_PATIENCE, LOCKS, Locks, SESSIONS};
 use crate::failure::Failure;
 use crate::options::Reads;
 
@@ -61,11 +61,14 @@ impl Locks {
 
     /// Ends the sessions of this process that are open still, and gives no more signs of life.
     pub(super) async fn close_sessions(self: &Arc<Self>) {
-        for number in self.heart.stop() {
-            let Ok(session) = session(number) else { continue };
+        let sessions = self.heart.stop().into_iter().filter_map(|number| session(number).ok());
+        let closed = join_all(sessions.map(async |session| {
             if let Err(error) = self.close_session(session).await {
-                tracing::warn!(%error, number, "a session ends by its TTL, for it could not be ended");
+                tracing::warn!(%error, %session, "a session ends by its TTL, for it could not be ended");
             }
+        }));
+        if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::warn!("a store is closed with sessions that end by their TTL");
         }
     }
 
@@ -113,31 +116,38 @@ impl Locks {
             .try_collect()
             .await
             .map_err(Failure::of_reading)?;
+        let mut settled = Ok(());
         for key in keys {
             if let Some(key) = key.get("_id").and_then(Bson::as_str) {
-                self.settle(key).await?;
+                match self.settle(key).await {
+                    Ok(()) => {}
+                    Err(failure) if failure.is_of_all() => return Err(failure),
+                    // What somebody else is changing just then, or cannot be settled, does not hold up the others.
+                    failed => settled = failed,
+                }
             }
         }
-        Ok(())
-    }
-
-    /// Writes what has run out by now.
-    pub(super) async fn settle(&self, key: &str) -> Result<(), Failure> {
-        let look = self.look_at(key, None, self.now()).await?;
-        if document_locks::is_side_key(key) {
-            return document_locks::free(self, &look).await;
-        }
-        self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
+        settled
     }
 
     /// Until when a session surely lives by our time; `None` if it is over.
     pub(super) async fn lives(&self, number: i64) -> Result<Option<Instant>, Failure> {
+        let lives = self.lives_by(number, Reads::Majority).await?;
+        if lives.is_some() {
+            return Ok(lives);
+        }
+        // A primary that is new may show what was so some signs of life ago.
+        self.bury(&[number]).await?;
+        self.lives_by(number, Reads::Linearizable).await
+    }
+
+    async fn lives_by(&self, number: i64, reads: Reads) -> Result<Option<Instant>, Failure> {
         let asked_at = self.now();
         let left = doc! { "left": { "$subtract": ["$until", "$$NOW"] } };
         let pipeline =
             [doc! { "$match": { "_id": number, "closed": false } }, doc! { "$project": left }];
         let sessions = self.database.collection::<Document>(SESSIONS);
-        let found = sessions.aggregate(pipeline).with_options(options(Reads::Majority));
+        let found = sessions.aggregate(pipeline).with_options(options(reads));
         let mut found = found.await.map_err(Failure::of_reading)?;
         let found = found.try_next().await.map_err(Failure::of_reading)?;
         let left = found.and_then(|session| session.get_i64("left").ok());
