@@ -18,6 +18,7 @@ mod audit;
 mod behind;
 mod calls;
 mod events;
+mod following;
 mod given_up;
 mod heart;
 mod in_time;
