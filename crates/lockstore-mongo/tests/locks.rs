@@ -127,7 +127,7 @@ fn who_is_handed_a_lock_is_told_of_with_the_token_that_it_has() {
         Ok::<_, DocumentError>(tx.run_command(&documents, &release))
     });
     let reply = released.unwrap();
-    assert_eq!(reply.get_f64("ok").unwrap(), 1.0, "{reply:?}");
+    assert!(reply.get_f64("ok").is_ok_and(|ok| ok > 0.0), "{reply:?}");
     assert!(!store.is_locked("released").unwrap());
 }
 

@@ -113,7 +113,7 @@ struct Two {
 }
 
 impl Two {
-    fn with(options: ReplicaSetOptions) -> Self {
+    fn with(options: &ReplicaSetOptions) -> Self {
         let (set, locks) = (ReplicaSet::shared(), new_database());
         let primary = set.primary().unwrap();
         let uri = set.uri();
@@ -136,7 +136,7 @@ impl Two {
 
 #[test]
 fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
-    let Two { network, store, other, .. } = Two::with(ReplicaSetOptions::new());
+    let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
     network.keep(&["findAndModify"], 1);
     let guard = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
     guard.release().unwrap();
@@ -166,7 +166,7 @@ fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
 
 #[test]
 fn who_was_refused_is_not_put_into_the_line_later() {
-    let Two { network, store, other, .. } = Two::with(ReplicaSetOptions::new());
+    let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
     let held = other.lock("k").holder("b").acquire().unwrap();
     let session = store.session().unwrap();
     // The driver sends it twice, and by then it is too late to wait.
@@ -181,7 +181,7 @@ fn who_was_refused_is_not_put_into_the_line_later() {
 
 #[test]
 fn who_could_not_leave_the_line_in_time_leaves_it_later() {
-    let two = Two::with(ReplicaSetOptions::new().patience(Duration::from_secs(1)));
+    let two = Two::with(&ReplicaSetOptions::new().patience(Duration::from_secs(1)));
     let Two { network, store, other, .. } = &two;
     let held = other.lock("k").holder("b").acquire().unwrap();
     let session = store.session().unwrap();
@@ -205,7 +205,7 @@ fn who_could_not_leave_the_line_in_time_leaves_it_later() {
 #[test]
 fn what_is_granted_to_a_call_of_which_nobody_knows_is_given_back() {
     const AWAY: &[&str] = &["findAndModify", "voided"];
-    let two = Two::with(ReplicaSetOptions::new().patience(Duration::from_secs(1)));
+    let two = Two::with(&ReplicaSetOptions::new().patience(Duration::from_secs(1)));
     let Two { network, store, other, locks } = &two;
     let unknown = |key| {
         network.keep(AWAY, usize::MAX);
@@ -233,6 +233,23 @@ fn what_is_granted_to_a_call_of_which_nobody_knows_is_given_back() {
     two.waits_for("it is void", |_| voided() > before);
     assert!(network.deliver() > 0);
     assert!(!other.is_locked("late").unwrap(), "nobody was granted it");
+}
+
+#[test]
+fn a_grant_whose_session_may_be_over_is_given_back() {
+    let options = ReplicaSetOptions::new().session_ttl(PATIENCE * 10);
+    let two = Two::with(&options.patience(Duration::from_secs(1)));
+    let Two { network, store, .. } = &two;
+    let session = store.session().unwrap();
+    // Nothing is heard of sessions.
+    network.keep(&["$until"], usize::MAX);
+    let unknown = store.lock("k").session(&session).try_acquire().unwrap_err();
+    let AcquireError::Store(StoreError::OutcomeUnknown { .. }) = unknown else {
+        panic!("{unknown}")
+    };
+    two.waits_for("it is given back", |other| !other.is_locked("k").unwrap());
+    network.keep_nothing();
+    store.lock("k").session(&session).try_acquire().unwrap().release().unwrap();
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);

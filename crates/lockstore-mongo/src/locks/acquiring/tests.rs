@@ -58,7 +58,7 @@ fn handed(acquiring: &Acquiring) -> (Option<Duration>, Option<Duration>) {
     };
     assert!(!claimed.rejoined);
     let document = standing.into_document();
-    let ttl = acquiring.wanted.ttl.map(|ttl| ttl.as_duration());
+    let ttl = acquiring.wanted.ttl.map(Ttl::as_duration);
     assert_eq!(document.grants[0].lease.as_ref().map(millis), ttl);
     (handed, claimed.lease.map(|lease| lease.ttl.as_duration()))
 }
