@@ -45,6 +45,11 @@ impl Failure {
         }
     }
 
+    /// Whether what is asked next has to expect the same.
+    pub(crate) fn is_of_all(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Unreachable(_))
+    }
+
     /// What whoever has asked for `what` of the replica set at `address` is told, when there is no time left to try again.
     pub(crate) fn told(self, what: &str, address: &Arc<Path>) -> StoreError {
         match self {

@@ -15,8 +15,10 @@ mod acquiring;
 mod at_once;
 mod attempts;
 mod audit;
+mod behind;
 mod calls;
 mod events;
+mod following;
 mod given_up;
 mod heart;
 mod in_time;
@@ -27,6 +29,7 @@ mod lock_document;
 mod log;
 mod look;
 mod reading;
+mod seen;
 mod sessions;
 mod standing;
 mod step;
@@ -85,7 +88,7 @@ pub(crate) struct Locks {
     heart: Heart,
     turns: Turns,
     /// For what is written without a look.
-    numbered: Numbered,
+    numbered: Arc<Numbered>,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
     closing: watch::Sender<bool>,
@@ -118,7 +121,7 @@ impl Locks {
             patience: options.patience,
             heart: Heart::default(),
             turns: Turns::default(),
-            numbered: Numbered::default(),
+            numbered: Arc::default(),
             under_way: watch::Sender::new(0),
             closing: watch::Sender::new(false),
         }
@@ -173,7 +176,7 @@ impl Locks {
     }
 }
 
-/// How long closing waits for calls that are under way.
+/// How long closing waits for calls that are under way, and then for its sessions to be ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The collection of locks.

@@ -4,7 +4,7 @@
 //! are, and adds the `lsid` only: so whoever sends them under these numbers knows of each attempt what has become of it. MongoDB does no write
 //! twice under a number, and none with a number below the last in its session.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mongodb::error::Result;
 use mongodb::{Client, ClientSession};
@@ -25,15 +25,15 @@ struct NumberedSession {
 
 /// A session while it is in use. It comes back also from a write that was given up: the next one has another number.
 #[derive(Debug)]
-pub(crate) struct Lent<'p> {
-    from: &'p Numbered,
+pub(crate) struct Lent {
+    from: Arc<Numbered>,
     /// `None` when it has come back.
     lent: Option<NumberedSession>,
 }
 
 impl Numbered {
     /// Lends a session.
-    pub(crate) async fn lend(&self, client: &Client) -> Result<Lent<'_>> {
+    pub(crate) async fn lend(self: &Arc<Self>, client: &Client) -> Result<Lent> {
         let idle = self.idle().pop();
         let lent = match idle {
             Some(idle) => idle,
@@ -41,7 +41,7 @@ impl Numbered {
                 NumberedSession { session: client.start_session().await?, number: FIRST_NUMBER }
             }
         };
-        Ok(Lent { from: self, lent: Some(lent) })
+        Ok(Lent { from: Arc::clone(self), lent: Some(lent) })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<NumberedSession>> {
@@ -49,7 +49,7 @@ impl Numbered {
     }
 }
 
-impl Lent<'_> {
+impl Lent {
     /// The session, and the number of the next write in it.
     pub(crate) fn next(&mut self) -> (&mut ClientSession, i64) {
         let it = self.lent.as_mut().expect("it comes back when this is dropped");
@@ -58,7 +58,7 @@ impl Lent<'_> {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Lent {
     fn drop(&mut self) {
         self.from.idle().extend(self.lent.take());
     }

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, Document, doc};
-use lockstore::{AcquireError, DocumentError, Store};
+use bson::{DateTime, Document, Uuid, doc, rawdoc};
+use lockstore::{AcquireError, BreakError, DocumentError, Fence, Store};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -82,4 +82,75 @@ fn a_write_that_relies_on_a_grant_of_a_dead_session_is_refused() {
         assert_eq!((lost.key.as_str(), lost.now_held_by), ("k", None));
     }
     assert_eq!(jobs.count_documents(doc! {}).run().unwrap(), 1);
+}
+
+/// A lock whose lease has run out, and for which `next` waits whose process does not look: nobody has written yet that it is handed on. Gives
+/// the grant that is over.
+fn to_be_handed_on(store: &Store, locks: &str, key: &str, next: &str) -> Fence {
+    let guard = store.lock(key).ttl(Duration::from_secs(3_600)).acquire().unwrap();
+    let fence = guard.fence();
+    guard.leak();
+    let waiter = doc! {
+        "request": Uuid::new(), "holder": next, "mode": "exclusive", "until": DateTime::MAX,
+    };
+    let over = DateTime::from_millis(1);
+    let changed = doc! { "$set": {
+        "grants.0.lease.expiresAt": over, "due": over, "waiters": { "0000000000000000": waiter },
+    } };
+    let written = store.database(locks).collection::<Document>("locks");
+    assert_eq!(written.update_one(doc! { "_id": key }, changed).run().unwrap().matched_count, 1);
+    fence
+}
+
+#[test]
+fn who_is_handed_a_lock_is_told_of_with_the_token_that_it_has() {
+    let locks = new_database();
+    let options = ReplicaSetOptions::new().database(&locks);
+    let store = options.connect(&ReplicaSet::shared().uri()).unwrap();
+    let documents = new_database();
+    let token_of = |key| store.inspect(key).unwrap().unwrap().holders[0].token;
+
+    let over = to_be_handed_on(&store, &locks, "broken", "next");
+    let refused = store.break_lock("broken", over.token(), "a test").unwrap_err();
+    let BreakError::OtherToken { by, .. } = refused else { panic!("{refused}") };
+    assert_eq!((by.holder.as_str(), by.token), ("next", token_of("broken")));
+
+    let over = to_be_handed_on(&store, &locks, "relied on", "next");
+    let written = store.database(&documents).collection::<Document>("written");
+    let refused = written.fenced_by(over).insert_one(doc! { "_id": 1 }).unwrap_err();
+    let DocumentError::LockLost(lost) = refused else { panic!("{refused}") };
+    assert_eq!(lost.now_held_by.unwrap().token, token_of("relied on"));
+
+    to_be_handed_on(&store, &locks, "released", "next");
+    let released = store.transaction(|tx| {
+        let release = rawdoc! { "lockRelease": "released", "holder": "next" };
+        Ok::<_, DocumentError>(tx.run_command(&documents, &release))
+    });
+    let reply = released.unwrap();
+    assert!(reply.get_f64("ok").is_ok_and(|ok| ok > 0.0), "{reply:?}");
+    assert!(!store.is_locked("released").unwrap());
+}
+
+#[test]
+fn a_lock_that_cannot_be_ended_does_not_hold_up_the_others_of_a_dead_session() {
+    let locks = new_database();
+    let options = ReplicaSetOptions::new().database(&locks);
+    let store = options.connect(&ReplicaSet::shared().uri()).unwrap();
+    let session = store.session().unwrap();
+    for key in ["damaged", "k"] {
+        store.lock(key).session(&session).acquire().unwrap().leak();
+    }
+    let subscription = store.subscribe("").unwrap();
+    let written = |name: &str| store.database(&locks).collection::<Document>(name);
+    let damage = doc! { "$set": { "grants.0.token": -1_i64 } };
+    written("locks").update_one(doc! { "_id": "damaged" }, damage).run().unwrap();
+    let over = doc! { "$set": { "until": DateTime::MIN } };
+    written("sessions").update_many(doc! {}, over).run().unwrap();
+    let start = Instant::now();
+    let ended = doc! { "_id": "k", "grants": [] };
+    while written("locks").count_documents(ended.clone()).run().unwrap() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "the lock is held still");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(subscription);
 }

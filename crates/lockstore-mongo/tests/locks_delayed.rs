@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lockstore::{AcquireError, LockManager};
+use bson::{Document, doc};
+use lockstore::{AcquireError, LockManager, Store, StoreError};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -19,8 +20,8 @@ struct Network {
 
 #[derive(Default)]
 struct Kept {
-    /// What the next messages have to contain that are kept, and how many there are to be.
-    wanted: Mutex<Option<(&'static str, usize)>>,
+    /// What the next messages have to contain that are kept, one of it, and how many there are to be.
+    wanted: Mutex<(&'static [&'static str], usize)>,
     messages: Mutex<Vec<Vec<u8>>>,
     member: Mutex<String>,
 }
@@ -41,9 +42,14 @@ impl Network {
         Self { port, kept }
     }
 
-    /// Keeps the next messages that have `text` in them. Whoever sends one sees its connection break.
-    fn keep(&self, text: &'static str, messages: usize) {
-        *self.kept.wanted.lock().unwrap() = Some((text, messages));
+    /// Keeps the next messages that have one of `texts` in them. Whoever sends one sees its connection break.
+    fn keep(&self, texts: &'static [&'static str], messages: usize) {
+        *self.kept.wanted.lock().unwrap() = (texts, messages);
+    }
+
+    /// Keeps nothing any more.
+    fn keep_nothing(&self) {
+        self.keep(&[], 0);
     }
 
     /// Delivers what was kept, and waits for the replies.
@@ -61,9 +67,9 @@ impl Network {
 impl Kept {
     fn takes(&self, message: &[u8]) -> bool {
         let mut wanted = self.wanted.lock().unwrap();
-        let Some((text, left)) = &mut *wanted else { return false };
-        let is_it = message.windows(text.len()).any(|window| window == text.as_bytes());
-        if !is_it || *left == 0 {
+        let (texts, left) = &mut *wanted;
+        let has = |text: &str| message.windows(text.len()).any(|it| it == text.as_bytes());
+        if *left == 0 || !texts.iter().any(|text| has(text)) {
             return false;
         }
         *left -= 1;
@@ -98,18 +104,40 @@ fn read_message(from: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
+/// A store whose network keeps messages, and one whose does not.
+struct Two {
+    network: Network,
+    store: Store,
+    other: Store,
+    locks: String,
+}
+
+impl Two {
+    fn with(options: &ReplicaSetOptions) -> Self {
+        let (set, locks) = (ReplicaSet::shared(), new_database());
+        let primary = set.primary().unwrap();
+        let uri = set.uri();
+        let members = uri.trim_start_matches("mongodb://").split('/').next().unwrap();
+        let network = Network::to(members.split(',').nth(primary).unwrap());
+        let address = format!("mongodb://127.0.0.1:{}/?directConnection=true", network.port);
+        let connect = |address| options.clone().database(&locks).connect(address).unwrap();
+        let (store, other) = (connect(&address), connect(&uri));
+        Self { network, store, other, locks }
+    }
+
+    fn waits_for(&self, what: &str, is_so: impl Fn(&Store) -> bool) {
+        let start = Instant::now();
+        while !is_so(&self.other) {
+            assert!(start.elapsed() < PATIENCE, "waited too long until {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 #[test]
 fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
-    let (set, locks) = (ReplicaSet::shared(), new_database());
-    let primary = set.primary().unwrap();
-    let uri = set.uri();
-    let members = uri.trim_start_matches("mongodb://").split('/').next().unwrap();
-    let network = Network::to(members.split(',').nth(primary).unwrap());
-    let address = format!("mongodb://127.0.0.1:{}/?directConnection=true", network.port);
-    let connect = |address| ReplicaSetOptions::new().database(&locks).connect(address).unwrap();
-    let (store, other) = (connect(&address), connect(&uri));
-
-    network.keep("findAndModify", 1);
+    let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
+    network.keep(&["findAndModify"], 1);
     let guard = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
     guard.release().unwrap();
     assert_eq!(network.deliver(), 1);
@@ -117,7 +145,7 @@ fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
 
     // The same where somebody else has the lock by the time that is found out.
     let held = other.lock("k").holder("b").acquire().unwrap();
-    network.keep("findAndModify", 1);
+    network.keep(&["findAndModify"], 1);
     let refused = store.lock("k").holder("a").try_acquire().unwrap_err();
     assert!(matches!(refused, AcquireError::Held { .. }), "{refused}");
     held.release().unwrap();
@@ -127,13 +155,101 @@ fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
     // The same of a release that names no grant.
     let before = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
     before.leak();
-    network.keep("released", 1);
+    network.keep(&["released"], 1);
     store.release_lock("k", "a").unwrap();
     assert!(!store.is_locked("k").unwrap());
     let later = store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
     assert_eq!(network.deliver(), 1);
     assert!(store.is_locked("k").unwrap(), "the first attempt has released nothing");
     later.release().unwrap();
+}
+
+#[test]
+fn who_was_refused_is_not_put_into_the_line_later() {
+    let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
+    let held = other.lock("k").holder("b").acquire().unwrap();
+    let session = store.session().unwrap();
+    // The driver sends it twice, and by then it is too late to wait.
+    network.keep(&["findAndModify"], 2);
+    let wanted = store.lock("k").holder("a").session(&session);
+    wanted.acquire_timeout(Duration::from_millis(100)).unwrap_err();
+    assert_eq!(network.deliver(), 2);
+    assert_eq!(other.stats().unwrap().waiters, 0);
+    held.release().unwrap();
+    assert!(!other.is_locked("k").unwrap());
+}
+
+#[test]
+fn who_could_not_leave_the_line_in_time_leaves_it_later() {
+    let two = Two::with(&ReplicaSetOptions::new().patience(Duration::from_secs(1)));
+    let Two { network, store, other, .. } = &two;
+    let held = other.lock("k").holder("b").acquire().unwrap();
+    let session = store.session().unwrap();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let wanted = store.lock("k").holder("a").session(&session);
+            wanted.acquire_timeout(Duration::from_secs(2))
+        });
+        two.waits_for("it stands in the line", |other| other.stats().unwrap().waiters == 1);
+        network.keep(&["findAndModify"], usize::MAX);
+        waits.join().unwrap().unwrap_err();
+    });
+    assert_eq!(other.stats().unwrap().waiters, 1);
+    network.keep_nothing();
+    two.waits_for("it has left", |other| other.stats().unwrap().waiters == 0);
+    held.release().unwrap();
+    assert!(network.deliver() > 0);
+    assert!(!other.is_locked("k").unwrap());
+}
+
+#[test]
+fn what_is_granted_to_a_call_of_which_nobody_knows_is_given_back() {
+    const AWAY: &[&str] = &["findAndModify", "voided"];
+    let two = Two::with(&ReplicaSetOptions::new().patience(Duration::from_secs(1)));
+    let Two { network, store, other, locks } = &two;
+    let unknown = |key| {
+        network.keep(AWAY, usize::MAX);
+        let unknown = store.lock(key).holder("a").try_acquire().unwrap_err();
+        let AcquireError::Store(StoreError::OutcomeUnknown { .. }) = unknown else {
+            panic!("{unknown}")
+        };
+    };
+    // It was granted, and the reply was lost.
+    unknown("done");
+    assert!(network.deliver() > 0);
+    assert!(other.is_locked("done").unwrap());
+    network.keep_nothing();
+    two.waits_for("it is given back", |other| !other.is_locked("done").unwrap());
+
+    // It is still on its way.
+    let counters = other.database(locks).collection::<Document>("counters");
+    let voided = || {
+        let found = counters.find_one(doc! { "_id": "voided" }).run().unwrap();
+        found.map_or(0, |counter| counter.get_i64("last").unwrap())
+    };
+    let before = voided();
+    unknown("late");
+    network.keep_nothing();
+    two.waits_for("it is void", |_| voided() > before);
+    assert!(network.deliver() > 0);
+    assert!(!other.is_locked("late").unwrap(), "nobody was granted it");
+}
+
+#[test]
+fn a_grant_whose_session_may_be_over_is_given_back() {
+    let options = ReplicaSetOptions::new().session_ttl(PATIENCE * 10);
+    let two = Two::with(&options.patience(Duration::from_secs(1)));
+    let Two { network, store, .. } = &two;
+    let session = store.session().unwrap();
+    // Nothing is heard of sessions.
+    network.keep(&["$until"], usize::MAX);
+    let unknown = store.lock("k").session(&session).try_acquire().unwrap_err();
+    let AcquireError::Store(StoreError::OutcomeUnknown { .. }) = unknown else {
+        panic!("{unknown}")
+    };
+    two.waits_for("it is given back", |other| !other.is_locked("k").unwrap());
+    network.keep_nothing();
+    store.lock("k").session(&session).try_acquire().unwrap().release().unwrap();
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::Uuid;
-use lockcore::{Acquire, Command, Granted, Instant, LeaveCause, Outcome, Refusal, Ttl, Wait};
+use lockcore::{
+    Acquire, Command, Granted, Instant, LeaveCause, Outcome, Refusal, Release, Ttl, Wait,
+};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
 
@@ -14,7 +16,7 @@ use super::given_up::GivenUp;
 use super::lock_document::StoredGrant;
 use super::log::Happened;
 use super::standing::Standing;
-use super::step::{Stands, Step, Taken};
+use super::step::{Does, Stands, Step, Taken};
 use super::stored::number_of;
 use super::watching::Watch;
 use crate::time::{Moment, date};
@@ -28,6 +30,8 @@ pub(super) struct Acquiring {
     waiter_ttl: Duration,
     /// Whether it has waited.
     waited: bool,
+    /// Whether it was seen to stand in the line, or to have been granted the lock.
+    has: bool,
 }
 
 /// What a call does about a lock that is held.
@@ -37,12 +41,14 @@ pub(super) enum Willing {
     Look,
     /// It waits in the line.
     Wait,
-    /// It waits no more.
+    /// It waits no more, and takes what it was granted.
     Leave,
+    /// It waits no more, and what it was granted is handed on.
+    GiveUp,
 }
 
 impl Locks {
-    /// Acquires a lock. Whoever gives up is granted nothing, or what it was granted is released.
+    /// Acquires a lock. Whoever gives up, or is told of a failure, is granted nothing, or what it was granted is released.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         wanted: Acquire,
@@ -50,20 +56,31 @@ impl Locks {
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, "acquiring a lock", wanted.wait);
         let (waiter_ttl, request) = (self.waiter_ttl, Uuid::new());
-        let key = wanted.key.clone();
-        let mut acquiring = Acquiring { wanted, request, waiter_ttl, waited: false };
-        let wanted = &acquiring.wanted;
-        let place = self.turns.stand(key.as_str());
+        let mut acquiring = Acquiring { wanted, request, waiter_ttl, waited: false, has: false };
+        let answer = self.acquire_at_last(&mut acquiring, &mut attempts, given_up).await;
+        if answer.is_err() && (acquiring.has || attempts.uncertain) {
+            self.leave_later(acquiring, attempts);
+        }
+        answer
+    }
+
+    async fn acquire_at_last(
+        &self,
+        acquiring: &mut Acquiring,
+        attempts: &mut Attempts,
+        given_up: &mut GivenUp,
+    ) -> Result<LockAnswer, StoreError> {
+        let key = acquiring.wanted.key.clone();
+        let (key, request) = (key.as_str(), acquiring.request);
+        let place = self.turns.stand(key);
         let mut watch = None;
         // A session may be over, which only a look shows.
-        if wanted.session.is_none() && self.is_nobody_here(&place, &key) {
-            match self.acquire_at_once(wanted, request, &mut attempts).await? {
-                Some(granted) if given_up.is_given_up() => {
-                    return self.give_back(wanted, granted, given_up).await;
-                }
+        if acquiring.wanted.session.is_none() && self.is_nobody_here(&place, key) {
+            match self.acquire_at_once(&acquiring.wanted, request, attempts).await? {
+                Some(_) if given_up.is_given_up() => acquiring.has = true,
                 Some(granted) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
-                None if wanted.wait != Wait::No => {
-                    watch = Some(self.watching.watch(key.as_str(), Some(request)));
+                None if acquiring.wanted.wait != Wait::No => {
+                    watch = Some(self.watching.watch(key, Some(request)));
                 }
                 None => {}
             }
@@ -71,9 +88,9 @@ impl Locks {
         // Now somebody is here who waits for it, or it will be told so.
         let mut place = Some(place);
         loop {
-            let is_over = given_up.is_given_up() || acquiring.wanted.wait.is_over(self.now());
             let willing = match &watch {
-                _ if is_over => Willing::Leave,
+                _ if given_up.is_given_up() => Willing::GiveUp,
+                _ if acquiring.wanted.wait.is_over(self.now()) => Willing::Leave,
                 // Most need not wait, and those need nobody to tell them of changes.
                 None => Willing::Look,
                 Some(_) => Willing::Wait,
@@ -82,11 +99,11 @@ impl Locks {
                 // What is told from here on may be newer than what is seen.
                 watch.sees_to(None);
             }
-            let is_uncertain = attempts.uncertain;
-            let step = Step::Acquire { acquiring: acquiring.clone(), willing, is_uncertain };
+            let does = Does::Acquire { acquiring: acquiring.clone(), willing };
+            let step = Step { does, is_uncertain: attempts.uncertain };
             let taken = match place.take() {
-                Some(place) => self.step_from(&place, key.as_str(), step).await,
-                None => self.step(key.as_str(), step).await,
+                Some(place) => self.step_from(&place, key, step).await,
+                None => self.step(key, step).await,
             };
             let Taken { moment, decided } = match taken {
                 Ok(taken) => taken,
@@ -95,9 +112,11 @@ impl Locks {
                     continue;
                 }
             };
+            attempts.settled();
+            acquiring.has = decided.as_ref().is_ok_and(Stands::has_something);
             let stands = match decided {
                 Err(Refusal::Held(_)) if willing == Willing::Look => {
-                    watch = Some(self.watching.watch(key.as_str(), Some(request)));
+                    watch = Some(self.watching.watch(key, Some(request)));
                     continue;
                 }
                 Err(Refusal::UnknownSession) if acquiring.waited => {
@@ -107,22 +126,11 @@ impl Locks {
                 Ok(stands) => stands,
             };
             match stands.outcome {
-                Outcome::Granted(granted) if given_up.is_given_up() && !granted.rejoined => {
-                    return self.give_back(&acquiring.wanted, granted, given_up).await;
-                }
+                // It is handed on.
+                Outcome::Granted(_) if acquiring.has && given_up.is_given_up() => continue,
                 Outcome::Granted(granted) => {
-                    let Acquire { key, holder, .. } = &acquiring.wanted;
-                    match self.is_bound_to_life(&acquiring.wanted, &mut attempts).await {
-                        Ok(true) => {}
-                        Ok(false) => {
-                            self.hand_on(key, holder, granted.token).await?;
-                            return Ok(LockAnswer::Refused(Refusal::UnknownSession));
-                        }
-                        Err(error) => {
-                            tracing::debug!(%error, %key, "a lock that may be granted to a dead session is given back");
-                            self.hand_on_later(key, holder, granted.token);
-                            return Err(attempts.unknown());
-                        }
+                    if !self.is_bound_to_life(acquiring, attempts).await? {
+                        return Ok(LockAnswer::Refused(Refusal::UnknownSession));
                     }
                     let granted = moment.granted(granted);
                     return Ok(if acquiring.waited {
@@ -131,7 +139,12 @@ impl Locks {
                         LockAnswer::Done(Outcome::Granted(granted))
                     });
                 }
-                Outcome::Cancelled if given_up.is_closing() => return Err(StoreError::Closed),
+                Outcome::Cancelled if given_up.is_closing() => {
+                    return Ok(LockAnswer::Failed(StoreError::Closed));
+                }
+                Outcome::Cancelled if willing == Willing::GiveUp => {
+                    return Ok(LockAnswer::Left(LeaveCause::Cancelled));
+                }
                 Outcome::Cancelled => return Ok(LockAnswer::Left(LeaveCause::TimedOut)),
                 _ => acquiring.waited = true,
             }
@@ -140,39 +153,26 @@ impl Locks {
             }
         }
     }
-}
-
-impl Locks {
-    /// Releases what was granted to somebody who is not there any more.
-    async fn give_back(
-        &self,
-        wanted: &Acquire,
-        granted: Granted,
-        given_up: &GivenUp,
-    ) -> Result<LockAnswer, StoreError> {
-        self.hand_on(&wanted.key, &wanted.holder, granted.token).await?;
-        if given_up.is_closing() {
-            return Err(StoreError::Closed);
-        }
-        Ok(LockAnswer::Left(LeaveCause::Cancelled))
-    }
 
     /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again. A process that was stopped
-    /// while it asked asks again.
+    /// while it asked asks again. What is bound to one that is over is given back; and if nobody can know, that is told.
     async fn is_bound_to_life(
         &self,
-        wanted: &Acquire,
+        acquiring: &Acquiring,
         attempts: &mut Attempts,
     ) -> Result<bool, StoreError> {
-        let Some(session) = wanted.session else { return Ok(true) };
+        let Some(session) = acquiring.wanted.session else { return Ok(true) };
         loop {
-            let lives = attempts.read(self, || self.lives(number_of(session))).await?;
-            match lives {
-                None => return Ok(false),
+            let lives = attempts.read(self, || self.lives(number_of(session))).await;
+            match lives.map_err(|_| attempts.unknown())? {
+                None => break,
                 Some(until) if self.now() < until => return Ok(true),
                 Some(_) => {}
             }
         }
+        let does = Does::Acquire { acquiring: acquiring.clone(), willing: Willing::GiveUp };
+        self.take_at_last(&acquiring.wanted.key, does, attempts).await?;
+        Ok(false)
     }
 }
 
@@ -184,7 +184,15 @@ impl Acquiring {
         willing: Willing,
     ) -> Result<Outcome, Refusal> {
         if let Some(granted) = self.granted(standing) {
-            return self.claim(standing, granted);
+            if willing != Willing::GiveUp {
+                return self.claim(standing, granted);
+            }
+            if !granted.rejoined {
+                let Acquire { key, holder, .. } = self.wanted.clone();
+                let granted = Release { key, holder, token: Some(granted.token) };
+                standing.hand_on(&granted, self.request)?;
+            }
+            return Ok(Outcome::Cancelled);
         }
         if let Some(place) = standing.document().place_of(self.request) {
             let waiter = standing.waiter(self.request).ok_or(Refusal::UnknownWaiter)?;
@@ -194,7 +202,7 @@ impl Acquiring {
             standing.stay(place, self.waiter_ttl);
             return Ok(Outcome::Waiting(waiter));
         }
-        if willing == Willing::Leave && self.waited {
+        if willing == Willing::GiveUp || (willing == Willing::Leave && self.waited) {
             return Ok(Outcome::Cancelled);
         }
         let at_once = Acquire { wait: Wait::No, ..self.wanted.clone() };
@@ -212,7 +220,7 @@ impl Acquiring {
         let document = standing.document();
         let rejoined = document.granted_to(self.request).is_none();
         if rejoined {
-            let joined = document.last_of(self.request)?;
+            let joined = standing.last_of(self.request)?;
             let is_it = |grant: &StoredGrant| {
                 joined.holder.as_ref() == Some(&grant.holder) && joined.token == Some(grant.token)
             };
@@ -237,11 +245,10 @@ impl Acquiring {
         Ok(Outcome::Granted(Granted { lease, ..granted }))
     }
 
-    /// For how long the lock is handed to it. What is bound to a session ends with that.
+    /// For how long the lock is handed to it.
     fn handed_for(&self) -> Option<Ttl> {
         let longest = Ttl::new(self.waiter_ttl).ok();
         match self.wanted.ttl {
-            ttl if self.wanted.session.is_some() => ttl,
             Some(ttl) => longest.map_or(Some(ttl), |longest| Some(ttl.min(longest))),
             None => longest,
         }

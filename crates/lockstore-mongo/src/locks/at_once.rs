@@ -113,7 +113,7 @@ impl Locks {
 
     /// A session for one call. What is written here does not depend on a state that was seen, as all other changes of locks do, so an attempt that the
     /// network has kept would be done whenever it arrives, but for its number.
-    async fn lend(&self, attempts: &mut Attempts) -> Result<Lent<'_>, StoreError> {
+    async fn lend(&self, attempts: &mut Attempts) -> Result<Lent, StoreError> {
         loop {
             match self.numbered.lend(&self.client).await {
                 Ok(lent) => return Ok(lent),
@@ -125,7 +125,7 @@ impl Locks {
     /// Sends a write, once. What it tells is on most members.
     async fn write_once(
         &self,
-        lent: &mut Lent<'_>,
+        lent: &mut Lent,
         mut command: Document,
     ) -> Result<Document, Failure> {
         let (session, number) = lent.next();
@@ -145,22 +145,31 @@ impl Locks {
     /// write with a higher number.
     async fn make_void(
         &self,
-        mut lent: Lent<'_>,
+        lent: Lent,
         failure: Failure,
         attempts: &mut Attempts,
     ) -> Result<(), StoreError> {
+        attempts.sent_in = Some(lent);
         attempts.failed(failure, self).await?;
-        while attempts.uncertain {
-            // One that changes nothing would be forgotten in an election.
-            let count =
-                doc! { "q": { "_id": VOIDED }, "u": { "$inc": { "last": 1_i64 } }, "upsert": true };
-            let counting = doc! { "update": COUNTERS, "updates": [count] };
-            match self.write_once(&mut lent, counting).await {
-                Ok(_) => break,
+        while attempts.uncertain
+            && let Some(lent) = &mut attempts.sent_in
+        {
+            match self.void(lent).await {
+                Ok(()) => break,
                 Err(failure) => attempts.failed(failure, self).await?,
             }
         }
+        attempts.sent_in = None;
         Ok(())
+    }
+
+    /// Makes void what was written in a session before and is not done yet.
+    pub(super) async fn void(&self, lent: &mut Lent) -> Result<(), Failure> {
+        // A write that changes nothing would be forgotten in an election.
+        let count =
+            doc! { "q": { "_id": VOIDED }, "u": { "$inc": { "last": 1_i64 } }, "upsert": true };
+        let counting = doc! { "update": COUNTERS, "updates": [count] };
+        self.write_once(lent, counting).await.map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ use lockstore::StoreError;
 
 use super::Locks;
 use crate::failure::Failure;
+use crate::numbered::Lent;
 
 /// How often a call was tried, and until when it may be.
 #[derive(Debug)]
@@ -15,23 +16,29 @@ pub(super) struct Attempts {
     what: &'static str,
     /// `None` for a call that waits for ever: it goes on when there is a primary again.
     ends_at: Option<Instant>,
-    /// How long it is looked for what has become of it.
-    patience: Instant,
+    /// Since when it is looked for what has become of it, or it was overtaken each time.
+    since: Option<Instant>,
     failed: u32,
-    /// Whether an attempt may have been done without our having been told.
+    /// Whether an attempt may have been done without our having been told, or may be still.
     pub(super) uncertain: bool,
+    /// Where an attempt was sent that does not depend on what was seen, until a later write there makes it void.
+    pub(super) sent_in: Option<Lent>,
 }
 
 impl Attempts {
     /// A call that may wait that long for others.
     pub(super) fn new(locks: &Locks, what: &'static str, wait: Wait) -> Self {
-        let patience = locks.now().saturating_add(locks.patience);
         let ends_at = match wait {
-            Wait::No => Some(patience),
+            Wait::No => Some(locks.now().saturating_add(locks.patience)),
             Wait::Until(deadline) => Some(deadline),
             Wait::Forever => None,
         };
-        Self { what, ends_at, patience, failed: 0, uncertain: false }
+        Self { what, ends_at, since: None, failed: 0, uncertain: false, sent_in: None }
+    }
+
+    /// Takes that it is known what has become of all that was tried so far.
+    pub(super) fn settled(&mut self) {
+        (self.since, self.uncertain, self.sent_in) = (None, false, None);
     }
 
     /// Takes that one has failed. When this returns, it is time for the next.
@@ -47,7 +54,9 @@ impl Attempts {
             }
             Failure::Conflict => between(Duration::from_millis(1), self.failed),
             Failure::Unknown(error) => {
-                self.uncertain = true;
+                if !std::mem::replace(&mut self.uncertain, true) {
+                    self.since = None;
+                }
                 tracing::debug!(what = self.what, %error, "it is looked for what has become of a call");
                 between(Duration::from_millis(20), self.failed)
             }
@@ -57,8 +66,12 @@ impl Attempts {
             }
         };
         self.failed = self.failed.saturating_add(1);
-        let is_overtaken = matches!(failure, Failure::Conflict);
-        if self.ends_at(is_overtaken).is_some_and(|ends_at| locks.now() >= ends_at) {
+        let now = locks.now();
+        // What may have been done is looked for also behind the deadline, and whoever was overtaken looks who has the lock now: that is the answer.
+        let goes_on = self.uncertain || matches!(failure, Failure::Conflict);
+        let looks_until = self.since.get_or_insert(now).saturating_add(locks.patience);
+        let ends_at = self.ends_at.map(|it| if goes_on { it.max(looks_until) } else { it });
+        if ends_at.is_some_and(|ends_at| now >= ends_at) {
             return Err(match failure {
                 _ if self.uncertain => self.unknown(),
                 Failure::Conflict => StoreError::Unreachable {
@@ -84,13 +97,6 @@ impl Attempts {
                 Err(failure) => self.failed(failure, locks).await?,
             }
         }
-    }
-
-    /// Until when it is tried. What may have been done is looked for also behind the deadline, and whoever was overtaken looks who has the
-    /// lock now: that is the answer.
-    fn ends_at(&self, is_overtaken: bool) -> Option<Instant> {
-        let goes_on = self.uncertain || is_overtaken;
-        self.ends_at.map(|ends_at| if goes_on { ends_at.max(self.patience) } else { ends_at })
     }
 
     /// That nobody knows what has become of it.

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use bson::Uuid;
-use lockcore::{
-    Command, Holder, Instant, Key, LeaveCause, Outcome, Refusal, Token, Wait, WaitUntilFree,
-};
+use lockcore::{Command, Key, LeaveCause, Outcome, Refusal, Release, Token, Wait, WaitUntilFree};
 use lockstore::StoreError;
 use lockstore::remote::{LockAnswer, LockCall};
 
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
-use super::look::{Look, look};
 use super::standing::Standing;
-use super::step::{Step, Taken};
+use super::step::{Does, Step, Taken};
 use super::stored::{number, number_of};
 use super::transition::Audit;
 use super::turns::Place;
@@ -41,8 +38,7 @@ impl Locks {
                 self.ask(&key, Command::Release(release), "releasing a lock").await
             }
             LockCall::HandOn { key, holder, token } => {
-                let handed_on = self.hand_on(&key, &holder, token).await;
-                handed_on.map(|()| LockAnswer::Done(Outcome::Ended))
+                self.hand_on(Release { key, holder, token: Some(token) }).await
             }
             LockCall::Break { key, token, reason } => {
                 self.break_lock(key, token, reason.into()).await
@@ -53,43 +49,39 @@ impl Locks {
         answer.unwrap_or_else(LockAnswer::Failed)
     }
 
-    /// Looks at the lock of `key`, and at the sessions that would be bound to it. `asked_at` is our time before.
-    pub(crate) async fn look_at(
-        &self,
-        key: &str,
-        wanted_sessions: impl IntoIterator<Item = i64>,
-        asked_at: Instant,
-    ) -> Result<Look, Failure> {
-        let wanted: Vec<i64> = wanted_sessions.into_iter().collect();
-        let seen = look(&self.database, key, wanted.clone(), self.reads, asked_at).await?;
-        let lapsed = seen.lapsed();
-        if lapsed.is_empty() {
-            return Ok(seen);
-        }
-        self.bury(&lapsed).await?;
-        // One that gave a sign of life meanwhile is not over; and what is written rests on what is seen now.
-        look(&self.database, key, wanted, self.reads, asked_at).await
-    }
-
     /// A command that is done at once.
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
-        mut command: Command,
+        command: Command,
         what: &'static str,
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, what, Wait::No);
+        let answer = self.ask_at_last(key, command, &mut attempts).await;
+        if let Some(sent_in) = attempts.sent_in.filter(|_| attempts.uncertain) {
+            self.void_later(sent_in);
+        }
+        answer
+    }
+
+    async fn ask_at_last(
+        &self,
+        key: &Key,
+        mut command: Command,
+        attempts: &mut Attempts,
+    ) -> Result<LockAnswer, StoreError> {
         let request = Uuid::new();
         let place = self.turns.stand(key.as_str());
         if let Command::Release(release) = &mut command
-            && self.is_nobody_here(&place, key)
+            && self.is_nobody_here(&place, key.as_str())
         {
-            if self.release_at_once(release, request, &mut attempts).await? {
+            if self.release_at_once(release, request, attempts).await? {
                 return Ok(LockAnswer::Done(Outcome::Ended));
             }
             if attempts.uncertain && release.token.is_none() {
                 // What the holder acquires from now on is not what was to be released.
-                let now = attempts.read(self, || self.standing_of(key)).await?;
+                let look = || self.look_settled(key.as_str(), None);
+                let (_, now) = attempts.read(self, look).await?;
                 release.token = now.token_of(&release.holder)?;
                 if release.token.is_none() && !now.has_ended(request) {
                     return Err(attempts.unknown());
@@ -97,7 +89,8 @@ impl Locks {
             }
         }
         loop {
-            let step = Step::Ask { command: command.clone(), request };
+            let does = Does::Ask { command: command.clone(), request };
+            let step = Step { does, is_uncertain: attempts.uncertain };
             match self.step_from(&place, key.as_str(), step).await {
                 Ok(Taken { moment, decided: Ok(stands) }) => {
                     return Ok(LockAnswer::Done(match stands.outcome {
@@ -117,29 +110,34 @@ impl Locks {
         }
     }
 
-    async fn standing_of(&self, key: &Key) -> Result<Standing, Failure> {
-        Ok(Standing::new(&self.look_at(key.as_str(), None, self.now()).await?)?)
-    }
-
     /// Whether nobody of this process changes the lock or waits for it, as far as this process knows.
-    pub(super) fn is_nobody_here(&self, place: &Place<'_>, key: &Key) -> bool {
-        place.is_alone() && !self.watching.is_watched(key.as_str())
+    pub(super) fn is_nobody_here(&self, place: &Place<'_>, key: &str) -> bool {
+        place.is_alone() && !self.watching.is_watched(key)
     }
 
-    /// Ends a grant whose caller has given up, unless another call of its holder has joined it.
-    pub(super) async fn hand_on(
+    /// Ends a grant whose caller has given up, unless another call of its holder has joined it: behind the answer, where that cannot be done in time.
+    async fn hand_on(self: &Arc<Self>, granted: Release) -> Result<LockAnswer, StoreError> {
+        let mut attempts = Attempts::new(self, "handing a lock on", Wait::No);
+        let (key, request) = (granted.key.clone(), Uuid::new());
+        let does = Does::HandOn { granted: granted.clone(), request };
+        let handed_on = self.take_at_last(&key, does, &mut attempts).await;
+        if handed_on.is_err() {
+            self.hand_on_later(granted);
+        }
+        handed_on.map(|_| LockAnswer::Done(Outcome::Ended))
+    }
+
+    /// Takes a step until it is known what it has come to, or the call ends.
+    pub(super) async fn take_at_last(
         &self,
         key: &Key,
-        holder: &Holder,
-        token: Token,
-    ) -> Result<(), StoreError> {
-        let mut attempts = Attempts::new(self, "handing a lock on", Wait::No);
-        let request = Uuid::new();
+        does: Does,
+        attempts: &mut Attempts,
+    ) -> Result<Taken, StoreError> {
         loop {
-            let (of, holder) = (key.clone(), holder.clone());
-            let step = Step::HandOn { key: of, holder, token, request };
+            let step = Step { does: does.clone(), is_uncertain: attempts.uncertain };
             match self.step(key.as_str(), step).await {
-                Ok(_) => return Ok(()),
+                Ok(taken) => return Ok(taken),
                 Err(failure) => attempts.failed(failure, self).await?,
             }
         }
@@ -177,7 +175,7 @@ impl Locks {
         request: Uuid,
         decide: impl Fn(&mut Standing) -> Result<Outcome, Refusal> + Send,
     ) -> Result<LockAnswer, Failure> {
-        let look = self.look_at(key.as_str(), None, self.now()).await?;
+        let (look, _) = self.look_settled(key.as_str(), None).await?;
         let grants = look.document.iter().flat_map(|lock| &lock.grants);
         let grant = grants.into_iter().find(|grant| grant.token == number(token));
         let audit = grant.map(|grant| Audit {
@@ -214,14 +212,13 @@ impl Locks {
                 watch.sees_to(None);
             }
             let now = self.now();
-            let look = match self.look_at(key, session, now).await {
-                Ok(look) => look,
+            let (look, mut standing) = match self.look_settled(key, session).await {
+                Ok(seen) => seen,
                 Err(failure) => {
                     attempts.failed(failure, self).await?;
                     continue;
                 }
             };
-            let mut standing = Standing::new(&look)?;
             // Whoever waits is told by the watch, not by the table.
             let once = WaitUntilFree { wait: Wait::No, ..wanted.clone() };
             let decided = standing.execute(&Command::WaitUntilFree(once), Uuid::new());

@@ -3,30 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockcore::{Holder, Instant, Key, Token, Wait};
+use lockcore::{Instant, Outcome, Release, Wait};
 use lockstore::StoreError;
 use lockstore::remote::{LockAnswer, LockCall};
-
 use tokio::sync::oneshot;
 
 use super::Locks;
+use super::behind::UnderWay;
 use super::given_up::GivenUp;
-
-/// A call that goes on, perhaps behind its answer: closing waits for it.
-struct UnderWay(Arc<Locks>);
-
-impl UnderWay {
-    fn begin(locks: &Arc<Locks>) -> Self {
-        locks.begun();
-        Self(Arc::clone(locks))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.done();
-    }
-}
 
 impl Locks {
     /// Does `work` behind the answer of whoever has asked for something.
@@ -66,20 +50,8 @@ impl Locks {
         self.now().saturating_add(self.patience)
     }
 
-    /// Hands a lock on behind the answer of the call that was granted it.
-    pub(super) fn hand_on_later(self: &Arc<Self>, key: &Key, holder: &Holder, token: Token) {
-        let (locks, key, holder) = (Arc::clone(self), key.clone(), holder.clone());
-        self.later(async move { locks.hand_on_or_warn(&key, &holder, token).await });
-    }
-
-    async fn hand_on_or_warn(&self, key: &Key, holder: &Holder, token: Token) {
-        if let Err(error) = self.hand_on(key, holder, token).await {
-            tracing::warn!(%key, %holder, %error, "a lock that came too late was not given back");
-        }
-    }
-
     /// Makes a call, and answers it as long as the call says. One of which nothing is known by then goes on by itself, and gives back what
-    /// it is granted.
+    /// it is given.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         call: LockCall,
@@ -97,8 +69,18 @@ impl Locks {
         let (locks, own) = (Arc::clone(self), Arc::clone(self));
         let work = async move { own.answer_at_last(call, &mut given_up).await };
         let give_back = move |answer: LockAnswer| async move {
-            if let (Some((key, holder)), Some(granted)) = (acquired, answer.new_grant()) {
-                locks.hand_on_or_warn(&key, &holder, granted.token).await;
+            match (answer, acquired) {
+                (LockAnswer::Done(Outcome::SessionOpened(session)), _) => {
+                    if let Err(error) = locks.close_session(session).await {
+                        tracing::debug!(%error, "a session that came too late ends by its TTL");
+                    }
+                }
+                (answer, Some((key, holder))) => {
+                    if let Some(granted) = answer.new_grant() {
+                        locks.hand_on_later(Release { key, holder, token: Some(granted.token) });
+                    }
+                }
+                _ => {}
             }
         };
         self.in_time(ends_at, work, give_back).await.unwrap_or_else(|| {

@@ -41,8 +41,7 @@ impl LockTransitions for Locks {
 
     fn stands<'a>(&'a self, fence: &'a Fence) -> Later<'a, Result<Stands, StoreError>> {
         Box::pin(self.read("looking at a lock", || async {
-            let seen = self.look_at(fence.key().as_str(), None, self.now()).await?;
-            let standing = Standing::new(&seen)?;
+            let (seen, standing) = self.look_settled(fence.key().as_str(), None).await?;
             let lock = standing.lock();
             let grant = lock.and_then(|lock| lock.grant_with(fence.token()));
             if grant.is_some_and(|grant| grant.holder == *fence.holder()) {
@@ -64,8 +63,7 @@ impl Locks {
     /// What a call would come to, and the call as the commit is to make it.
     async fn looked_at(&self, call: &LockCall) -> Result<Result<LockCall, Refusal>, Failure> {
         let (key, mut command) = asked(call)?;
-        let look = self.seen_for(key, &command).await?;
-        let mut standing = Standing::new(&look)?;
+        let (look, mut standing) = self.seen_for(key, &command).await?;
         if let Command::Renew(Renew { holder, token, .. })
         | Command::Release(Release { holder, token, .. }) = &mut command
         {
@@ -86,7 +84,7 @@ impl Locks {
         call: &LockCall,
     ) -> Result<Applied, Failure> {
         let (key, command) = asked(call)?;
-        let (look, request) = (self.seen_for(key, &command).await?, Uuid::new());
+        let ((look, _), request) = (self.seen_for(key, &command).await?, Uuid::new());
         let decide = |standing: &mut Standing| standing.execute(&command, request);
         Ok(match self.change_in(session, &look, None, decide).await? {
             Ok(changed) => Applied::Done(match changed.outcome {
@@ -101,12 +99,12 @@ impl Locks {
         })
     }
 
-    async fn seen_for(&self, key: &Key, command: &Command) -> Result<Look, Failure> {
+    async fn seen_for(&self, key: &Key, command: &Command) -> Result<(Look, Standing), Failure> {
         let session = match command {
             Command::Acquire(Acquire { session, .. }) => session.map(number_of),
             _ => None,
         };
-        self.look_at(key.as_str(), session, self.now()).await
+        self.look_settled(key.as_str(), session).await
     }
 }
 

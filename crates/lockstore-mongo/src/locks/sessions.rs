@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use lockcore::{Instant, Key, Outcome, Refusal, SessionId, Wait};
 use lockstore::StoreError;
 use lockstore::remote::LockAnswer;
@@ -15,8 +16,7 @@ use super::lapsed::is_bound;
 use super::look::{concern, options};
 use super::reading::behind_all;
 use super::stored::{number_of, session};
-use super::{LOCKS, Locks, SESSIONS};
-use crate::document_locks;
+use super::{CLOSE_PATIENCE, LOCKS, Locks, SESSIONS};
 use crate::failure::Failure;
 use crate::options::Reads;
 
@@ -62,11 +62,14 @@ impl Locks {
 
     /// Ends the sessions of this process that are open still, and gives no more signs of life.
     pub(super) async fn close_sessions(self: &Arc<Self>) {
-        for number in self.heart.stop() {
-            let Ok(session) = session(number) else { continue };
+        let sessions = self.heart.stop().into_iter().filter_map(|number| session(number).ok());
+        let closed = join_all(sessions.map(async |session| {
             if let Err(error) = self.close_session(session).await {
-                tracing::warn!(%error, number, "a session ends by its TTL, for it could not be ended");
+                tracing::warn!(%error, %session, "a session ends by its TTL, for it could not be ended");
             }
+        }));
+        if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::warn!("a store is closed with sessions that end by their TTL");
         }
     }
 
@@ -114,33 +117,32 @@ impl Locks {
             .try_collect()
             .await
             .map_err(Failure::of_reading)?;
+        let mut settled = Ok(());
         for key in keys {
             if let Some(key) = key.get("_id").and_then(Bson::as_str) {
-                self.settle(key).await?;
+                match self.settle(key).await {
+                    Ok(()) => {}
+                    Err(failure) if failure.is_of_all() => return Err(failure),
+                    // What somebody else is changing just then, or cannot be settled, does not hold up the others.
+                    failed => settled = failed,
+                }
             }
         }
-        Ok(())
-    }
-
-    /// Writes what has run out by now.
-    pub(super) async fn settle(&self, key: &str) -> Result<(), Failure> {
-        let look = self.look_at(key, None, self.now()).await?;
-        if document_locks::is_side_key(key) {
-            return document_locks::free(self, &look).await;
-        }
-        self.change(&look, |_| Ok(Outcome::Ended)).await.map(drop)
+        settled
     }
 
     /// Until when a session surely lives by our time; `None` if it is over. A primary that is new may not show yet what sign of life the one before
     /// it has taken: that a session is over it has to make sure of.
     pub(super) async fn lives(&self, number: i64) -> Result<Option<Instant>, Failure> {
-        match self.seen_to_live(number, Reads::Majority).await? {
-            None => self.seen_to_live(number, Reads::Linearizable).await,
-            until => Ok(until),
+        let lives = self.lives_by(number, Reads::Majority).await?;
+        if lives.is_some() {
+            return Ok(lives);
         }
+        self.bury(&[number]).await?;
+        self.lives_by(number, Reads::Linearizable).await
     }
 
-    async fn seen_to_live(&self, number: i64, reads: Reads) -> Result<Option<Instant>, Failure> {
+    async fn lives_by(&self, number: i64, reads: Reads) -> Result<Option<Instant>, Failure> {
         let asked_at = self.now();
         let left = doc! { "left": { "$subtract": ["$until", "$$NOW"] } };
         let pipeline =

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use bson::{DateTime, Uuid};
 use lockcore::{
-    Change, Command, Holder, Instant, Lease, LeaveCause, Limit, Limits, Now, Outcome, Poll,
-    Refusal, Table, Token, Transition, Wait, WaiterId, Want,
+    Change, Command, Holder, Instant, Lease, Limit, Limits, Now, Outcome, Poll, Refusal, Release,
+    Table, Token, Transition, WaiterId,
 };
 use lockstore::StoreError;
 
-use super::lock_document::{LockDocument, StoredGrant, StoredLease, StoredWaiter, new_rev};
-use super::log::{Cause, Entry, Happened, Page};
+use super::lock_document::{LockDocument, StoredGrant, new_rev};
+use super::log::{Entry, Happened, Page};
 use super::look::Look;
-use super::stored::{grant, key, millis, number, number_of, session, token, waiter};
+use super::stored::{grant, key, session, token, waiter};
 use crate::failure::damaged;
 use crate::time::{date, instant};
+
+mod changes;
 
 /// A lock at one moment of the primary's time: what had run out by then is over.
 #[derive(Debug)]
@@ -102,6 +104,21 @@ impl Standing {
         }
     }
 
+    /// Has it be written also if nothing has changed.
+    pub(super) fn is_to_be_written(&mut self) {
+        self.has_stayed = true;
+    }
+
+    /// Ends a grant that nobody waits for any more, unless another call of its holder has joined it.
+    pub(super) fn hand_on(&mut self, granted: &Release, request: Uuid) -> Result<Outcome, Refusal> {
+        let token = granted.token.map(|token| self.written(token));
+        let is_it = |grant: &StoredGrant| Some(grant.token) == token && !grant.joined;
+        if !self.document.grants.iter().any(is_it) {
+            return Ok(Outcome::Ended);
+        }
+        self.execute(&Command::Release(granted.clone()), request)
+    }
+
     /// Has the grant of a call be the caller's, as if it had got it without a wait. Gives its lease.
     pub(super) fn claim(
         &mut self,
@@ -144,9 +161,15 @@ impl Standing {
         grant.map(|grant| token(grant.token)).transpose()
     }
 
+    /// What has changed last for a call.
+    pub(super) fn last_of(&self, request: Uuid) -> Option<&Entry> {
+        let now = self.entries.iter().rev().find(|entry| entry.request == Some(request));
+        now.or_else(|| self.document.last_of(request))
+    }
+
     /// Whether a call is known to have ended a grant.
     pub(crate) fn has_ended(&self, request: Uuid) -> bool {
-        let last = self.document.last_of(request);
+        let last = self.last_of(request);
         last.is_some_and(|entry| matches!(entry.what, Happened::Ended { .. }))
     }
 
@@ -258,104 +281,6 @@ impl Standing {
                 Poll::Unfinished => {}
             }
         }
-    }
-
-    fn apply(&mut self, transition: &Transition) {
-        self.table.apply(transition);
-        for change in &transition.changes {
-            self.note(change);
-        }
-    }
-
-    /// Makes a change of the table in the document too.
-    fn note(&mut self, change: &Change) {
-        match change {
-            Change::Granted { mode, grant, waiter, .. } => {
-                let waited = waiter.and_then(|id| self.leave(id));
-                let request = waited.as_ref().map(|waiter| waiter.request).or(self.request);
-                let lease = grant.lease.map(StoredLease::from);
-                self.document.mode = *mode;
-                self.document.grants.push(StoredGrant {
-                    holder: grant.holder.as_str().into(),
-                    token: self.written(grant.token),
-                    request: request.unwrap_or_default(),
-                    since: date(self.now),
-                    lease,
-                    session: grant.session.map(number_of),
-                    joined: false,
-                    lock_time: None,
-                });
-                let what = Happened::Granted { mode: *mode, lease, waited: waited.is_some() };
-                self.log(request, Some((&grant.holder, grant.token)), what);
-            }
-            Change::Renewed { holder, token, lease, waiter, .. } => {
-                let waited = waiter.and_then(|id| self.leave(id));
-                let acquired = waited.is_some() || self.acquires;
-                let lease = lease.map(StoredLease::from);
-                let request = waited.map(|waiter| waiter.request).or(self.request);
-                if let Some(grant) = self.document.grant_of(holder) {
-                    grant.lease = lease;
-                    grant.joined |= acquired;
-                }
-                let what = Happened::Renewed { lease, acquired };
-                self.log(request, Some((holder, *token)), what);
-            }
-            Change::Ended { holder, token, cause, .. } => {
-                self.document.grants.retain(|grant| grant.holder != holder.as_str());
-                let what = Happened::Ended { cause: (*cause).into() };
-                self.log(self.request, Some((holder, *token)), what);
-            }
-            Change::Queued { waiter, .. } => {
-                let Want::Grant { holder, mode, ttl } = &waiter.want else { return };
-                let request = self.request.unwrap_or_default();
-                self.requests.insert(waiter.id, request);
-                let last = self.document.waiters.last();
-                self.document.waiters.push(StoredWaiter {
-                    number: last.map_or(0, |last| last.number + 1),
-                    request,
-                    holder: holder.as_str().into(),
-                    mode: *mode,
-                    ttl_ms: ttl.map(millis),
-                    session: waiter.session.map(number_of),
-                    until: match waiter.wait {
-                        Wait::Until(until) => date(until),
-                        Wait::No | Wait::Forever => date(self.now),
-                    },
-                });
-                self.log(Some(request), None, Happened::Waiting);
-            }
-            Change::Left { waiter, cause, .. } => {
-                let left = self.leave(*waiter).map(|waiter| waiter.request);
-                let cause = match cause {
-                    LeaveCause::Free | LeaveCause::Cancelled => Cause::Cancelled,
-                    LeaveCause::TimedOut => Cause::TimedOut,
-                    LeaveCause::SessionEnded => Cause::SessionEnded,
-                };
-                self.log(left, None, Happened::Left { cause });
-            }
-            Change::SessionOpened { .. }
-            | Change::SessionLost { .. }
-            | Change::SessionTakenUp { .. }
-            | Change::SessionClosing { .. }
-            | Change::SessionClosed { .. } => {}
-        }
-    }
-
-    fn leave(&mut self, id: WaiterId) -> Option<StoredWaiter> {
-        let request = self.requests.remove(&id)?;
-        let place = self.document.place_of(request)?;
-        Some(self.document.waiters.remove(place))
-    }
-
-    fn log(&mut self, request: Option<Uuid>, of: Option<(&Holder, Token)>, what: Happened) {
-        let holder = of.map(|(holder, _)| holder.as_str().to_owned());
-        let token = of.map(|(_, token)| self.written(token));
-        self.entries.push(Entry { request, holder, token, what });
-    }
-
-    /// A token as it is written.
-    fn written(&self, token: Token) -> i64 {
-        self.new_grant(token).map_or_else(|| number(token), |new| -new)
     }
 }
 

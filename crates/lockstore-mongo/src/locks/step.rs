@@ -1,28 +1,31 @@
 //! What one call does to a lock, as it finds it.
 
 use bson::Uuid;
-use lockcore::{Command, Holder, Instant, Key, Outcome, Refusal, Release, Token};
+use lockcore::{Command, Instant, Outcome, Refusal, Release};
 
 use super::acquiring::{Acquiring, Willing};
-use super::lock_document::StoredGrant;
 use super::standing::Standing;
-use super::stored::{number, number_of};
+use super::stored::number_of;
 use crate::time::Moment;
 
 /// One step of a call: decided on how the lock stands, perhaps several times, and done once.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) struct Step {
+    pub(super) does: Does,
+    /// Whether an earlier attempt of the call may have been done unnoticed, or may be still: until the lock is written, for each rests on the very
+    /// state that was seen.
+    pub(super) is_uncertain: bool,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub(super) enum Does {
     /// Holds the lock, waits for it, keeps waiting, or leaves.
-    Acquire {
-        acquiring: Acquiring,
-        willing: Willing,
-        /// Whether an earlier step may have been done unnoticed.
-        is_uncertain: bool,
-    },
+    Acquire { acquiring: Acquiring, willing: Willing },
     /// Begins a lease anew, or ends a grant.
     Ask { command: Command, request: Uuid },
     /// Ends a grant whose caller has given up, unless another call of its holder has joined it.
-    HandOn { key: Key, holder: Holder, token: Token, request: Uuid },
+    HandOn { granted: Release, request: Uuid },
 }
 
 /// What a step has come to. What it tells is on most members.
@@ -43,7 +46,18 @@ pub(super) struct Stands {
     pub(super) next_deadline: Option<Instant>,
 }
 
-impl Step {
+impl Stands {
+    /// Whether the call stands in the line, or was granted the lock.
+    pub(super) fn has_something(&self) -> bool {
+        match &self.outcome {
+            Outcome::Waiting(_) => true,
+            Outcome::Granted(granted) => !granted.rejoined,
+            _ => false,
+        }
+    }
+}
+
+impl Does {
     /// The session that the call binds to the lock.
     pub(super) fn wanted_session(&self) -> Option<i64> {
         match self {
@@ -63,7 +77,7 @@ impl Step {
     /// Does it, as the lock stands.
     pub(super) fn decide(&self, standing: &mut Standing) -> Result<Outcome, Refusal> {
         match self {
-            Self::Acquire { acquiring, willing, .. } => acquiring.decide(standing, *willing),
+            Self::Acquire { acquiring, willing } => acquiring.decide(standing, *willing),
             Self::Ask { command, request } => {
                 // An attempt of which we were not told has done it.
                 if standing.has_ended(*request) {
@@ -71,24 +85,13 @@ impl Step {
                 }
                 standing.execute(command, *request)
             }
-            Self::HandOn { key, holder, token, request } => {
-                let stored = number(*token);
-                let is_it = |grant: &StoredGrant| grant.token == stored && !grant.joined;
-                if !standing.document().grants.iter().any(is_it) {
-                    return Ok(Outcome::Ended);
-                }
-                let (key, holder) = (key.clone(), holder.clone());
-                let release = Release { key, holder, token: Some(*token) };
-                standing.execute(&Command::Release(release), *request)
-            }
+            Self::HandOn { granted, request } => standing.hand_on(granted, *request),
         }
     }
 
     /// Whether what it has come to without a write is told only if nothing newer is there.
     pub(super) fn rests_on_look(&self, decided: &Result<Outcome, Refusal>) -> bool {
         match (self, decided) {
-            // What may have been done need not be seen yet.
-            (Self::Acquire { is_uncertain: true, .. }, _) => true,
             (Self::Acquire { .. }, Ok(Outcome::Granted(granted))) => granted.rejoined,
             (Self::Acquire { .. }, Ok(Outcome::Waiting(_)) | Err(_)) => false,
             _ => true,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockcore::{Granted, HeldBy, Outcome, Refusal, Token};
+use lockcore::{Outcome, Refusal, Token};
 
 use super::Locks;
 use super::attempts::between;
@@ -64,45 +64,40 @@ impl Locks {
     }
 
     async fn take_together(&self, key: &str, asked: &[Asked]) -> Result<Vec<Taken>, Failure> {
-        let sessions = asked.iter().filter_map(|asked| asked.step.wanted_session());
+        let sessions = asked.iter().filter_map(|asked| asked.step.does.wanted_session());
         let look = self.look_at(key, sessions, self.now()).await?;
         let mut standing = Standing::new(&look)?;
         let mut decided = Vec::with_capacity(asked.len());
-        let mut rests_on_look = false;
-        for Asked { step, .. } in asked {
-            let one = step.decide(&mut standing);
-            rests_on_look |= step.rests_on_look(&one);
+        let (mut rests_on_look, mut is_uncertain) = (false, false);
+        for Asked { step: Step { does, is_uncertain: it_is }, .. } in asked {
+            let one = does.decide(&mut standing);
+            rests_on_look |= does.rests_on_look(&one);
+            is_uncertain |= it_is;
             decided.push(one);
         }
-        if rests_on_look && !standing.has_changed() {
+        if is_uncertain {
+            // An attempt that arrives later finds another state than it rests on, also where nothing else has changed.
+            standing.is_to_be_written();
+        } else if rests_on_look && !standing.has_changed() {
             self.confirm(&look).await?;
         }
         // Tokens of new grants are known when they are written.
-        let which = |decided: &Result<Outcome, Refusal>| {
-            let token = match decided {
-                Ok(Outcome::Granted(granted)) => granted.token,
-                Err(Refusal::Held(by) | Refusal::HeldByOther(by)) => by.token,
-                Err(Refusal::OtherToken { token }) => *token,
-                _ => return None,
-            };
-            standing.new_grant(token)
-        };
-        let new: Vec<Option<i64>> = decided.iter().map(which).collect();
+        let which = |decided| token_in(decided).and_then(|token| standing.new_grant(*token));
+        let new: Vec<Option<i64>> = decided.iter_mut().map(which).collect();
         let next_deadline = standing.next_deadline();
         let written = self.write(&look, standing, None).await?;
         let stands = |outcome: Outcome, step: &Step| {
             let place = match &outcome {
-                Outcome::Waiting(_) => written.document.place_of(step.request()).unwrap_or(0),
+                Outcome::Waiting(_) => written.document.place_of(step.does.request()).unwrap_or(0),
                 _ => 0,
             };
             Stands { outcome, place, next_deadline }
         };
         let each = decided.into_iter().zip(new).zip(asked);
-        let taken = each.map(|((decided, new), asked)| {
-            let decided = match new {
-                Some(new) => with_token(decided, written.token(new)?),
-                None => decided,
-            };
+        let taken = each.map(|((mut decided, new), asked)| {
+            if let (Some(token), Some(new)) = (token_in(&mut decided), new) {
+                *token = written.token(new)?;
+            }
             let decided = decided.map(|outcome| stands(outcome, &asked.step));
             Ok(Taken { moment: look.moment, decided })
         });
@@ -110,14 +105,17 @@ impl Locks {
     }
 }
 
-/// What was decided, with the token that was written of the grant that it tells of.
-fn with_token(decided: Result<Outcome, Refusal>, token: Token) -> Result<Outcome, Refusal> {
+/// The token of the grant that is told of by what was decided.
+fn token_in(decided: &mut Result<Outcome, Refusal>) -> Option<&mut Token> {
     match decided {
-        Ok(Outcome::Granted(granted)) => Ok(Outcome::Granted(Granted { token, ..granted })),
-        Err(Refusal::Held(by)) => Err(Refusal::Held(HeldBy { token, ..by })),
-        Err(Refusal::HeldByOther(by)) => Err(Refusal::HeldByOther(HeldBy { token, ..by })),
-        Err(Refusal::OtherToken { .. }) => Err(Refusal::OtherToken { token }),
-        decided => decided,
+        Ok(Outcome::Granted(granted) | Outcome::Renewed(granted)) => Some(&mut granted.token),
+        Err(Refusal::Held(by) | Refusal::HeldByOther(by)) => Some(&mut by.token),
+        Err(
+            Refusal::OtherToken { token }
+            | Refusal::OtherMode { token, .. }
+            | Refusal::OtherSession { token },
+        ) => Some(token),
+        _ => None,
     }
 }
 

@@ -6,18 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bson::oid::ObjectId;
-use bson::{DateTime, Document, RawDocumentBuf, Uuid, doc};
-use futures_util::StreamExt;
+use bson::{DateTime, Uuid};
 use mongodb::Database;
-use mongodb::change_stream::ChangeStream;
-use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
-use mongodb::error::{Error, ErrorKind};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::events::Subscriptions;
+use super::following::{Event, follow};
 use super::given_up::GivenUp;
 use super::lock_document::TOUCHED;
 use super::log::Page;
@@ -33,14 +30,15 @@ pub(super) struct Watching {
     sweeper: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What is to be told of what the stream tells.
 #[derive(Debug)]
-struct Seen {
-    database: Database,
+pub(super) struct Seen {
+    pub(super) database: Database,
     watched: Mutex<HashMap<String, Vec<Arc<Watched>>>>,
-    subscriptions: Arc<Subscriptions>,
+    pub(super) subscriptions: Arc<Subscriptions>,
     /// Whether the stream is open: nothing happens that it does not tell.
-    is_live: AtomicBool,
-    came_live: Notify,
+    pub(super) is_live: AtomicBool,
+    pub(super) came_live: Notify,
 }
 
 /// One who watches a key. Dropping it ends that.
@@ -61,8 +59,6 @@ struct Watched {
     /// When it sees to what runs out by then, in ms of the primary's time.
     sees_to_due_at: AtomicI64,
 }
-
-type Event = ChangeStreamEvent<RawDocumentBuf>;
 
 impl Watching {
     pub(super) fn new(database: Database) -> Self {
@@ -179,33 +175,19 @@ impl Drop for Watch {
 
 impl Seen {
     /// Whoever watches looks again.
-    fn wake_all(&self) {
+    pub(super) fn wake_all(&self) {
         for watched in lock(&self.watched).values().flatten() {
             watched.news.notify_one();
         }
     }
 
-    fn take(&self, event: &Event) {
+    pub(super) fn take(&self, event: &Event) {
         let collection = event.ns.as_ref().and_then(|namespace| namespace.coll.as_deref());
         match collection {
             Some(LOCKS) => self.take_lock(event),
             Some(SESSIONS) => self.subscriptions.session_changed(event),
             _ => {}
         }
-    }
-
-    /// Takes what a stream tells until it ends; by an error, or because what it is about is gone.
-    async fn take_all(&self, stream: &mut ChangeStream<Event>) -> Option<Error> {
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => self.take(&event),
-                Err(error) => {
-                    tracing::debug!(%error, "the change stream has ended");
-                    return Some(error);
-                }
-            }
-        }
-        None
     }
 
     fn take_lock(&self, event: &Event) {
@@ -284,66 +266,6 @@ impl Logged {
     }
 }
 
-/// Follows the stream for as long as the store is open.
-async fn follow(seen: Arc<Seen>) {
-    let mut after: Option<ResumeToken> = None;
-    // Whether something may have happened since then that nobody is going to tell.
-    let mut is_gap = false;
-    loop {
-        match open(&seen.database, after.clone()).await {
-            Ok(mut stream) => {
-                if std::mem::take(&mut is_gap) {
-                    seen.subscriptions.miss();
-                }
-                seen.is_live.store(true, Ordering::SeqCst);
-                seen.came_live.notify_waiters();
-                // What happened before this was not told.
-                seen.wake_all();
-                let error = seen.take_all(&mut stream).await;
-                after = stream.resume_token().or(after);
-                is_gap |= error.is_none_or(|error| cannot_go_on(&error));
-            }
-            Err(error) => {
-                tracing::debug!(%error, "there is no change stream");
-                is_gap |= after.is_some() && cannot_go_on(&error);
-            }
-        }
-        if is_gap {
-            after = None;
-        }
-        seen.is_live.store(false, Ordering::SeqCst);
-        seen.wake_all();
-        tokio::time::sleep(OPEN_AGAIN).await;
-    }
-}
-
-/// Whether a stream cannot be resumed where it stood: its place is gone from the oplog, or what stands there cannot be told.
-fn cannot_go_on(error: &Error) -> bool {
-    /// `InvalidResumeToken`, `ChangeStreamFatalError`, `ChangeStreamHistoryLost`, `BSONObjectTooLarge`.
-    const CODES: [i32; 4] = [260, 280, 286, 10_334];
-    matches!(error.kind.as_ref(), ErrorKind::Command(error) if CODES.contains(&error.code))
-}
-
-async fn open(
-    database: &Database,
-    after: Option<ResumeToken>,
-) -> mongodb::error::Result<ChangeStream<Event>> {
-    let of_ours: Document = doc! { "$match": {
-        "ns.coll": { "$in": [LOCKS, SESSIONS] },
-        "operationType": { "$in": ["insert", "replace", "update", "delete"] },
-    } };
-    // Who waits and who holds is told by the log, however many they are.
-    let short = doc! { "$unset": [
-        "fullDocument.waiters", "updateDescription.updatedFields.waiters",
-        "fullDocument.grants", "updateDescription.updatedFields.grants",
-    ] };
-    let stream = database.watch().pipeline([of_ours, short]).resume_after(after).await?;
-    Ok(stream.with_type())
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How long until a stream that has ended is opened again.
-const OPEN_AGAIN: Duration = Duration::from_millis(200);

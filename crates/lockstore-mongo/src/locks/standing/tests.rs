@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use lockcore::{Acquire, Key, Mode, Release};
+use lockcore::{Acquire, Key, Mode, Release, Wait};
 
 use super::*;
 use crate::time::Moment;
