@@ -190,6 +190,20 @@ fn a_commit_that_is_refused_after_it_may_have_been_done_can_be_asked_for_again()
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
 }
 
+/// A primary that is new says without the label of a transaction that is to be run again that it knows of none: most members have to agree yet.
+#[test]
+fn a_commit_of_which_a_primary_does_not_know_yet_is_asked_for_again() {
+    let faulty = Faulty::new(LONG);
+    let jobs = faulty.collection();
+    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+    let guard = faulty.store.lock("k").ttl(LONG).acquire().unwrap();
+    let unlabelled = doc! { "errorCode": 251, "errorLabels": [] };
+    faulty.fail(&["commitTransaction"], times(1), unlabelled);
+    let fenced = jobs.fenced_by(guard.fence());
+    fenced.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).run().unwrap();
+    assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
+}
+
 /// The commit goes on when nobody waits for it, and the lock is held until it is known what has become of it.
 #[test]
 fn a_guarded_write_that_is_given_up_in_its_commit_lets_go_of_the_lock_in_the_end() {

@@ -73,12 +73,16 @@ impl Commit {
             // It may be done, but not on as many members as it should be.
             Self::First => !has_succeeded(reply),
             // What else goes wrong may do so before it is looked at what has become of it.
-            Self::MayBeDone => {
-                code_of(reply).map(ErrorCode::new) == Some(ErrorCode::NO_SUCH_TRANSACTION)
-                    || has_label(reply, TRANSIENT_TRANSACTION_ERROR)
-            }
+            Self::MayBeDone => has_label(reply, TRANSIENT_TRANSACTION_ERROR),
         }
     }
+}
+
+/// Whether a primary says only for itself that there is no such transaction: once most members have that too, it says with a label that it is to be
+/// run again.
+fn is_not_agreed(reply: &RawDocument) -> bool {
+    code_of(reply).map(ErrorCode::new) == Some(ErrorCode::NO_SUCH_TRANSACTION)
+        && !has_label(reply, TRANSIENT_TRANSACTION_ERROR)
 }
 
 pub(super) fn unknown(command: &RawDocument) -> Failed {
@@ -175,7 +179,8 @@ impl Documents {
                 }
                 return Ok(());
             };
-            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
+            let is_unknown = error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT);
+            if is_unknown || error.server_response().is_some_and(|reply| is_not_agreed(reply)) {
                 so_far = Commit::MayBeDone;
             } else if !is_before_sending(&error) {
                 return Err(match error.server_response() {
