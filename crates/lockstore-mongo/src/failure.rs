@@ -37,6 +37,16 @@ impl Failure {
         }
     }
 
+    /// Of a write that was sent once: a server that is not the primary has not begun it.
+    pub(crate) fn of_one_try(error: Error) -> Self {
+        match error.kind.as_ref() {
+            ErrorKind::Command(refused) if NOT_PRIMARY.contains(&refused.code) => {
+                Self::Unreachable(error)
+            }
+            _ => Self::of(error),
+        }
+    }
+
     /// Of something that has only read: it may be read again.
     pub(crate) fn of_reading(error: Error) -> Self {
         match Self::of(error) {
@@ -140,6 +150,8 @@ pub(crate) fn damaged(what: impl std::fmt::Display) -> StoreError {
     StoreError::Elsewhere { what: format!("a document of lockstore is damaged: {what}").into() }
 }
 
+/// MongoDB's codes of a server that is not the primary, and has not begun: `NotWritablePrimary`, `NotPrimaryNoSecondaryOk`.
+pub(crate) const NOT_PRIMARY: [i32; 2] = [10_107, 13_435];
 const DUPLICATE_KEY: i32 = 11_000;
 const WRITE_CONFLICT: i32 = 112;
 

@@ -1,5 +1,7 @@
 //! A replica set as the other end of a store.
 
+mod answering;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -20,6 +22,8 @@ use lockstore::{
     Stats, StoreError, SystemClock,
 };
 use mongodb::Client;
+
+use answering::Answering;
 
 use crate::document_locks::{DocumentLocks, is_side_key};
 use crate::documents::{Documents, is_part_of_transaction, name_of, takes_write_concern};
@@ -359,41 +363,6 @@ async fn answer(
     match call {
         LockCall::Renew(kept) if is_side_key(kept.key.as_str()) => document_locks.keep(kept).await,
         call => locks.answer(call, given_up).await,
-    }
-}
-
-/// Whoever has started a call is told of its answer, whatever comes between. What it does about that is begun before the call is over.
-struct Answering<A> {
-    locks: Arc<Locks>,
-    on_answer: Option<Box<dyn FnOnce(A) + Send>>,
-    failed: fn(StoreError) -> A,
-}
-
-impl<A> Answering<A> {
-    /// `failed` is the answer that a failure is.
-    fn begin(
-        locks: &Arc<Locks>,
-        on_answer: Box<dyn FnOnce(A) + Send>,
-        failed: fn(StoreError) -> A,
-    ) -> Self {
-        locks.begun();
-        Self { locks: Arc::clone(locks), on_answer: Some(on_answer), failed }
-    }
-
-    fn tell(mut self, answer: A) {
-        if let Some(on_answer) = self.on_answer.take() {
-            on_answer(answer);
-        }
-    }
-}
-
-impl<A> Drop for Answering<A> {
-    fn drop(&mut self) {
-        if let Some(on_answer) = self.on_answer.take() {
-            let what = "a call to the replica set ended without an answer".into();
-            on_answer((self.failed)(StoreError::Internal { what }));
-        }
-        self.locks.done();
     }
 }
 

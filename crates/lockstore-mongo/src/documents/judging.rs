@@ -6,7 +6,7 @@ use mongodb::error::{Error, ErrorKind, RETRYABLE_WRITE_ERROR};
 use super::again::Again;
 use super::batch::Batch;
 use super::body::{code_of, has_field, has_label, has_succeeded};
-use crate::failure;
+use crate::failure::{self, NOT_PRIMARY};
 
 /// What one try has come to.
 pub(super) enum Came {
@@ -125,9 +125,6 @@ fn sentence(reply: &RawDocument) -> String {
     };
     error.get_str("errmsg").unwrap_or("a failure without a reason").to_owned()
 }
-
-/// MongoDB's codes of a server that is not the primary, and has not begun: `NotWritablePrimary`, `NotPrimaryNoSecondaryOk`.
-const NOT_PRIMARY: [i32; 2] = [10_107, 13_435];
 
 /// MongoDB's codes of a server that goes, or cannot say for the moment: `HostUnreachable`, `HostNotFound`, `NetworkTimeout`, `ShutdownInProgress`,
 /// `ReadConcernMajorityNotAvailableYet`, `PrimarySteppedDown`, `ExceededTimeLimit`, `SocketException`, `NotWritablePrimary`,

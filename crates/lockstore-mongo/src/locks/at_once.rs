@@ -43,8 +43,14 @@ impl Locks {
         };
         let granted = self.write_once(&mut lent, granting).await.and_then(|mut reply| {
             let value = reply.remove("value").unwrap_or(Bson::Null);
-            let document = bson::deserialize_from_bson(value).map_err(damaged)?;
-            granted_at_once(document, request, asked_at)
+            // What cannot be read may be done.
+            let unread = |what: String| Failure::Unknown(Error::custom(what));
+            let document = bson::deserialize_from_bson(value);
+            let document = document.map_err(|error| unread(error.to_string()))?;
+            match granted_at_once(document, request, asked_at) {
+                Err(Failure::Store(error)) => Err(unread(error.to_string())),
+                granted => granted,
+            }
         });
         match granted {
             Ok((granted, moment)) => Ok(Some(moment.granted(granted))),
@@ -132,7 +138,7 @@ impl Locks {
         let majority = bson::serialize_to_bson(&self.majority).map_err(damaged)?;
         command.extend(doc! { "txnNumber": number, "writeConcern": majority });
         let reply = self.database.run_command(command).session(session).await;
-        let reply = reply.map_err(Failure::of)?;
+        let reply = reply.map_err(Failure::of_one_try)?;
         for error in ["writeErrors", "writeConcernError"] {
             if let Some(told) = reply.get(error) {
                 return Err(Failure::Unknown(Error::custom(told.to_string())));
