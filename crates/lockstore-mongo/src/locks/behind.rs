@@ -1,5 +1,6 @@
 //! What goes on behind the answer of a call, for as long as the store is open: whoever ends with its outcome unknown leaves nothing behind.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use super::Locks;
 use super::acquiring::{Acquiring, Willing};
 use super::attempts::{Attempts, between};
 use super::step::{Does, Step};
-use crate::failure::Failure;
 use crate::numbered::Lent;
 
 /// A call that goes on, perhaps behind its answer: closing waits for it.
@@ -79,7 +79,7 @@ impl Locks {
 }
 
 /// Waits until it is worth another try.
-async fn pause(failed: &mut u32, failure: &Failure) {
+pub(crate) async fn pause(failed: &mut u32, failure: &(impl Debug + Sync)) {
     tracing::debug!(?failure, "what a call has left behind is not seen to yet");
     tokio::time::sleep(between(SHORTEST_PAUSE, *failed)).await;
     *failed = failed.saturating_add(1);
