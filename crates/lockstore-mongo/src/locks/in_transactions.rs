@@ -61,7 +61,10 @@ impl LockTransitions for Locks {
 
 impl Locks {
     /// What a call would come to, and the call as the commit is to make it.
-    async fn looked_at(&self, call: &LockCall) -> Result<Result<LockCall, Refusal>, Failure> {
+    pub(super) async fn looked_at(
+        &self,
+        call: &LockCall,
+    ) -> Result<Result<LockCall, Refusal>, Failure> {
         let (key, mut command) = asked(call)?;
         let (look, mut standing) = self.seen_for(key, &command).await?;
         if let Command::Renew(Renew { holder, token, .. })
@@ -109,7 +112,7 @@ impl Locks {
 }
 
 /// Whether a call names the grant that it is about.
-fn is_named(call: &LockCall) -> bool {
+pub(super) fn is_named(call: &LockCall) -> bool {
     matches!(
         call,
         LockCall::Renew(Renew { token: Some(_), .. })
@@ -118,7 +121,7 @@ fn is_named(call: &LockCall) -> bool {
 }
 
 /// The lock that a call is about, and what the table is asked.
-fn asked(call: &LockCall) -> Result<(&Key, Command), StoreError> {
+pub(super) fn asked(call: &LockCall) -> Result<(&Key, Command), StoreError> {
     let command = match call {
         LockCall::Acquire(acquire) => Some(Command::Acquire(acquire.clone())),
         LockCall::Renew(renew) => Some(Command::Renew(renew.clone())),
