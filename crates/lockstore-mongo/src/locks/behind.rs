@@ -80,10 +80,23 @@ impl Locks {
 
 /// Waits until it is worth another try.
 async fn pause(failed: &mut u32, failure: &Failure) {
-    tracing::debug!(?failure, "what a call has left behind is not seen to yet");
-    tokio::time::sleep(between(SHORTEST_PAUSE, *failed)).await;
+    let pause = between(SHORTEST_PAUSE, *failed);
+    let pause = match failure {
+        Failure::Refused(_) | Failure::Store(_) => {
+            tracing::warn!(?failure, "what a call has left behind cannot be seen to");
+            pause * REFUSED_FACTOR
+        }
+        Failure::Conflict | Failure::Unknown(_) | Failure::Unreachable(_) => {
+            tracing::debug!(?failure, "what a call has left behind is not seen to yet");
+            pause
+        }
+    };
+    tokio::time::sleep(pause).await;
     *failed = failed.saturating_add(1);
 }
 
 /// At first; they grow to about a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many times as long the pauses are, to about a minute, where it was refused: that ends when somebody has seen to it.
+const REFUSED_FACTOR: u32 = 60;
