@@ -25,8 +25,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Of a write.
+    /// Of a write, which the driver may have sent twice: the second time may be refused where the first was done.
     pub(crate) fn of(error: Error) -> Self {
+        match Self::of_last_try(error) {
+            Self::Refused(error) if is_before_history(&error) => Self::Unknown(error),
+            failure => failure,
+        }
+    }
+
+    /// What the try says that the error is of.
+    fn of_last_try(error: Error) -> Self {
         if is_conflict(&error) {
             return Self::Conflict;
         }
@@ -43,13 +51,13 @@ impl Failure {
             ErrorKind::Command(refused) if NOT_PRIMARY.contains(&refused.code) => {
                 Self::Unreachable(error)
             }
-            _ => Self::of(error),
+            _ => Self::of_last_try(error),
         }
     }
 
     /// Of something that has only read: it may be read again.
     pub(crate) fn of_reading(error: Error) -> Self {
-        match Self::of(error) {
+        match Self::of_last_try(error) {
             Self::Unknown(error) => Self::Unreachable(error),
             failure => failure,
         }
@@ -114,6 +122,11 @@ fn is_unknown(error: &Error) -> bool {
     }
 }
 
+/// Whether it may have come before the server looked whether it has done the write already.
+fn is_before_history(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(error) if BEFORE_HISTORY.contains(&error.code))
+}
+
 /// An error of the driver as an error of the store. The driver's words name hosts, never users or passwords.
 pub(crate) fn elsewhere(error: &Error) -> StoreError {
     StoreError::Elsewhere { what: format!("the replica set: {}", reason(error)).into() }
@@ -152,6 +165,12 @@ pub(crate) fn damaged(what: impl std::fmt::Display) -> StoreError {
 
 /// MongoDB's codes of a server that is not the primary, and has not begun: `NotWritablePrimary`, `NotPrimaryNoSecondaryOk`.
 pub(crate) const NOT_PRIMARY: [i32; 2] = [10_107, 13_435];
+
+/// MongoDB's codes of what goes wrong before it looks whether it has done a numbered write before, or when it does not remember:
+/// `Unauthorized`, `AuthenticationFailed`, `LockTimeout`, `MaxTimeMSExpired`, `IncompleteTransactionHistory`, `TransactionTooOld`,
+/// `ExceededTimeLimit`, `ReauthenticationRequired`, `Interrupted`.
+pub(crate) const BEFORE_HISTORY: [i32; 9] = [13, 18, 24, 50, 217, 225, 262, 391, 11_601];
+
 const DUPLICATE_KEY: i32 = 11_000;
 const WRITE_CONFLICT: i32 = 112;
 
@@ -166,6 +185,22 @@ const MAY_BE_DONE: [i32; 19] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_second_try_of_a_write_is_refused_for_does_not_say_what_the_first_has_done() {
+        let refused = |code: i32| -> Error {
+            let failure = bson::doc! { "code": code, "codeName": "", "errmsg": "" };
+            let failure: mongodb::error::CommandError =
+                bson::deserialize_from_document(failure).unwrap();
+            ErrorKind::Command(failure).into()
+        };
+        for code in [13, 18, 24, 391, 11_601] {
+            assert!(matches!(Failure::of(refused(code)), Failure::Unknown(_)), "{code}");
+            let once = [Failure::of_one_try(refused(code)), Failure::of_reading(refused(code))];
+            assert!(once.iter().all(|it| matches!(it, Failure::Refused(_))), "{code}");
+        }
+        assert!(matches!(Failure::of(refused(2)), Failure::Refused(_)));
+    }
 
     #[test]
     fn where_there_is_no_primary_it_is_told_what_there_is() {

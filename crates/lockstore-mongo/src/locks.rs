@@ -171,6 +171,11 @@ impl Locks {
         self.watching.subscriptions().close_all();
     }
 
+    /// Whether the store is being closed.
+    fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     /// Our own time.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()

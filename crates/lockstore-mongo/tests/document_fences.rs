@@ -262,6 +262,34 @@ fn what_relies_on_the_lock_of_a_session_that_is_over_is_refused() {
 }
 
 #[test]
+fn a_commit_does_not_wait_for_itself_where_the_lock_that_it_releases_is_over_and_wanted() {
+    let own = Own::filled(0);
+    let session = own.store.session().unwrap();
+    let guard = own.store.lock("k").session(&session).acquire().unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let elsewhere = own.elsewhere();
+            elsewhere.store.lock("k").acquire_timeout(MINUTE).unwrap().release().unwrap();
+        });
+        let begin = Instant::now();
+        while own.store.inspect("k").unwrap().unwrap().waiters == 0 {
+            assert!(begin.elapsed() < MINUTE);
+        }
+        let begin = Instant::now();
+        is_lost(own.store.transaction(|tx| {
+            own.results().in_transaction(tx).insert_one(doc! { "_id": "tx" })?;
+            tx.require(guard.fence())?;
+            tx.release(&guard)?;
+            // Nobody has looked at its locks yet.
+            own.end_session(session.id());
+            Ok::<_, DocumentError>(())
+        }));
+        assert!(begin.elapsed() < MINUTE / 2, "a transaction that waits is ended after a minute");
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
 fn a_document_that_is_locked_again_by_the_same_name_is_not_freed_and_not_relied_on() {
     let own = Own::filled(1);
     let jobs = own.jobs();

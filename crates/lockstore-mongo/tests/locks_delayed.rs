@@ -167,6 +167,37 @@ fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
 }
 
 #[test]
+fn a_release_of_which_nobody_knows_ends_nothing_that_was_acquired_behind_its_answer() {
+    let two = Two::with(&ReplicaSetOptions::new().patience(Duration::from_secs(1)));
+    let Two { network, store, other, .. } = &two;
+    // Its writes are kept until its caller is told that nobody knows; the second time also those that would make them void.
+    for (key, kept) in [("step", &["released"][..]), ("at once", &["released", "voided"])] {
+        let held = store.lock(key).holder("a").acquire_timeout(PATIENCE).unwrap();
+        network.keep(kept, usize::MAX);
+        let unknown = held.release().unwrap_err();
+        let told = format!("{unknown:?}");
+        assert!(told.contains("OutcomeUnknown"), "{told}");
+        let joined = other.lock(key).holder("a").try_acquire().unwrap();
+        assert!(network.deliver() > 0);
+        assert!(other.is_locked(key).unwrap(), "{key}: it was rejoined");
+        network.keep_nothing();
+        joined.release().unwrap();
+
+        // The same of one that names no grant, and of one that its holder has acquired anew.
+        store.lock(key).holder("a").acquire_timeout(PATIENCE).unwrap().leak();
+        network.keep(kept, usize::MAX);
+        let told = format!("{:?}", store.release_lock(key, "a").unwrap_err());
+        assert!(told.contains("OutcomeUnknown"), "{told}");
+        other.release_lock(key, "a").unwrap();
+        let anew = other.lock(key).holder("a").try_acquire().unwrap();
+        assert!(network.deliver() > 0);
+        assert!(other.is_locked(key).unwrap(), "{key}: it was acquired anew");
+        network.keep_nothing();
+        anew.release().unwrap();
+    }
+}
+
+#[test]
 fn who_was_refused_is_not_put_into_the_line_later() {
     let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
     let held = other.lock("k").holder("b").acquire().unwrap();

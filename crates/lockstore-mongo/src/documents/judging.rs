@@ -6,7 +6,7 @@ use mongodb::error::{Error, ErrorKind, RETRYABLE_WRITE_ERROR};
 use super::again::Again;
 use super::batch::Batch;
 use super::body::{code_of, has_field, has_label, has_succeeded};
-use crate::failure::{self, NOT_PRIMARY};
+use crate::failure::{self, BEFORE_HISTORY, NOT_PRIMARY};
 
 /// What one try has come to.
 pub(super) enum Came {
@@ -135,11 +135,6 @@ const GOING: [i32; 13] =
 /// MongoDB's codes of what was ended in its middle: `MaxTimeMSExpired`, `ExceededTimeLimit`, `InterruptedAtShutdown`, `Interrupted`,
 /// `InterruptedDueToReplStateChange`.
 const INTERRUPTED: [i32; 5] = [50, 262, 11_600, 11_601, 11_602];
-
-/// MongoDB's codes of what goes wrong before it looks whether it has done a numbered write before, or when it does not remember:
-/// `Unauthorized`, `AuthenticationFailed`, `LockTimeout`, `MaxTimeMSExpired`, `IncompleteTransactionHistory`, `TransactionTooOld`,
-/// `ExceededTimeLimit`, `ReauthenticationRequired`, `Interrupted`.
-const BEFORE_HISTORY: [i32; 9] = [13, 18, 24, 50, 217, 225, 262, 391, 11_601];
 
 const NAMESPACE_EXISTS: i32 = 48;
 

@@ -60,24 +60,10 @@ impl Failed {
     }
 }
 
-/// What is known of a commit before it is asked for.
-#[derive(Clone, Copy)]
-enum Commit {
-    /// It is asked for the first time.
-    First,
-    MayBeDone,
-}
-
-impl Commit {
-    /// Whether the commit is not done, by a reply that is none of one that is.
-    fn is_settled_by(self, reply: &RawDocument) -> bool {
-        match self {
-            // It may be done, but not on as many members as it should be.
-            Self::First => !has_succeeded(reply),
-            // What else goes wrong may do so before it is looked at what has become of it.
-            Self::MayBeDone => has_label(reply, TRANSIENT_TRANSACTION_ERROR),
-        }
-    }
+/// Whether a commit is not done, by a reply that is none of one that is. The driver may have asked for it before: what else goes wrong may do so before
+/// it is looked at what has become of it.
+fn is_settled_by(reply: &RawDocument) -> bool {
+    has_label(reply, TRANSIENT_TRANSACTION_ERROR)
 }
 
 /// Whether a primary says only for itself that there is no such transaction: once most members have that too, it says with a label that it is to be
@@ -162,26 +148,6 @@ impl Documents {
         limit: Limit,
         command: &RawDocument,
     ) -> Result<(), Failed> {
-        self.try_to_commit(session, limit, command, Commit::First).await
-    }
-
-    /// The same after it was not known what had become of it.
-    pub(super) async fn commit_again(
-        &self,
-        session: &mut ClientSession,
-        limit: Limit,
-        command: &RawDocument,
-    ) -> Result<(), Failed> {
-        self.try_to_commit(session, limit, command, Commit::MayBeDone).await
-    }
-
-    async fn try_to_commit(
-        &self,
-        session: &mut ClientSession,
-        limit: Limit,
-        command: &RawDocument,
-        mut so_far: Commit,
-    ) -> Result<(), Failed> {
         let mut tries = limit.tries();
         loop {
             let Some(committed) = limit.bound(session.commit_transaction()).await else {
@@ -194,11 +160,11 @@ impl Documents {
                 return Ok(());
             };
             let is_unknown = error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT);
-            if is_unknown || error.server_response().is_some_and(|reply| is_not_agreed(reply)) {
-                so_far = Commit::MayBeDone;
-            } else if !is_before_sending(&error) {
+            let is_open =
+                is_unknown || error.server_response().is_some_and(|reply| is_not_agreed(reply));
+            if !is_open && !is_before_sending(&error) {
                 return Err(match error.server_response() {
-                    Some(reply) if so_far.is_settled_by(reply) => Failed::Reply(reply.clone()),
+                    Some(reply) if is_settled_by(reply) => Failed::Reply(reply.clone()),
                     _ => unknown(command),
                 });
             }
@@ -206,6 +172,16 @@ impl Documents {
                 return Err(unknown(command));
             }
         }
+    }
+
+    /// The same after it was not known what had become of it.
+    pub(super) async fn commit_again(
+        &self,
+        session: &mut ClientSession,
+        limit: Limit,
+        command: &RawDocument,
+    ) -> Result<(), Failed> {
+        self.commit(session, limit, command).await
     }
 
     /// What an error without a reply means for a transaction.

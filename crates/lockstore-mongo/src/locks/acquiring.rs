@@ -245,10 +245,11 @@ impl Acquiring {
         Ok(Outcome::Granted(Granted { lease, ..granted }))
     }
 
-    /// For how long the lock is handed to it.
+    /// For how long the lock is handed to it. What is bound to a session ends with that, and whoever gives up while its session lives leaves.
     fn handed_for(&self) -> Option<Ttl> {
         let longest = Ttl::new(self.waiter_ttl).ok();
         match self.wanted.ttl {
+            ttl if self.wanted.session.is_some() => ttl,
             Some(ttl) => longest.map_or(Some(ttl), |longest| Some(ttl.min(longest))),
             None => longest,
         }

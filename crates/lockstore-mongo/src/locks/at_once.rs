@@ -92,9 +92,12 @@ impl Locks {
         attempts: &mut Attempts,
     ) -> Result<bool, StoreError> {
         let mut lent = self.lend(attempts).await?;
+        let mut held = held(release);
+        // One that arrives late ends nothing on which its holder relies anew.
+        held.insert("grants.0.joined", doc! { "$ne": true });
         let releasing = doc! {
             "update": LOCKS,
-            "updates": [{ "q": held(release), "u": released(release, request) }],
+            "updates": [{ "q": held, "u": released(release, request) }],
         };
         match self.write_once(&mut lent, releasing).await {
             Ok(reply) => Ok(reply.get_i32("n").is_ok_and(|matched| matched > 0)),

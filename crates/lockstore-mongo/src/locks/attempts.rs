@@ -14,6 +14,7 @@ use crate::numbered::Lent;
 #[derive(Debug)]
 pub(super) struct Attempts {
     what: &'static str,
+    wait: Wait,
     /// `None` for a call that waits for ever: it goes on when there is a primary again.
     ends_at: Option<Instant>,
     /// Since when it is looked for what has become of it, or it was overtaken each time.
@@ -33,7 +34,7 @@ impl Attempts {
             Wait::Until(deadline) => Some(deadline),
             Wait::Forever => None,
         };
-        Self { what, ends_at, since: None, failed: 0, uncertain: false, sent_in: None }
+        Self { what, wait, ends_at, since: None, failed: 0, uncertain: false, sent_in: None }
     }
 
     /// Takes that it is known what has become of all that was tried so far.
@@ -65,6 +66,10 @@ impl Attempts {
                 between(Duration::from_millis(50), self.failed)
             }
         };
+        // What it has by now is given back behind its answer.
+        if self.wait != Wait::No && locks.is_closing() {
+            return Err(StoreError::Closed);
+        }
         self.failed = self.failed.saturating_add(1);
         let now = locks.now();
         // What may have been done is looked for also behind the deadline, and whoever was overtaken looks who has the lock now: that is the answer.

@@ -11,6 +11,7 @@ use super::Locks;
 use super::acquiring::{Acquiring, Willing};
 use super::attempts::{Attempts, between};
 use super::step::{Does, Step};
+use crate::failure::Failure;
 use crate::numbered::Lent;
 
 /// A call that goes on, perhaps behind its answer: closing waits for it.
@@ -64,14 +65,14 @@ impl Locks {
             let (locks, mut failed) = (&under_way.0, 0);
             if let Some(mut sent_in) = sent_in {
                 while let Err(failure) = locks.void(&mut sent_in).await {
-                    pause(&mut failed, &failure).await;
+                    pause_after(&mut failed, &failure).await;
                 }
             }
             if let Some((key, does)) = step {
                 // What was tried before may be done yet.
                 let again = || Step { does: does.clone(), is_uncertain: true };
                 while let Err(failure) = locks.step(key.as_str(), again()).await {
-                    pause(&mut failed, &failure).await;
+                    pause_after(&mut failed, &failure).await;
                 }
             }
         });
@@ -85,5 +86,17 @@ pub(crate) async fn pause(failed: &mut u32, failure: &(impl Debug + Sync)) {
     *failed = failed.saturating_add(1);
 }
 
+/// The same, and much longer after a refusal.
+async fn pause_after(failed: &mut u32, failure: &Failure) {
+    if let Failure::Refused(_) | Failure::Store(_) = failure {
+        tracing::warn!(?failure, "what a call has left behind cannot be seen to");
+        tokio::time::sleep(between(SHORTEST_PAUSE, *failed) * REFUSED_FACTOR).await;
+    }
+    pause(failed, failure).await;
+}
+
 /// At first; they grow to about a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many times as long the pauses are, to about a minute, where it was refused: that ends when somebody has seen to it.
+const REFUSED_FACTOR: u32 = 60;

@@ -10,6 +10,7 @@ use lockstore::remote::{LockAnswer, LockCall};
 use super::Locks;
 use super::attempts::Attempts;
 use super::given_up::GivenUp;
+use super::in_transactions::{asked, is_named};
 use super::standing::Standing;
 use super::step::{Does, Step, Taken};
 use super::stored::{number, number_of};
@@ -29,14 +30,8 @@ impl Locks {
         let answer = match call {
             LockCall::Acquire(wanted) => self.acquire(wanted, given_up).await,
             LockCall::WaitUntilFree(wanted) => self.wait_until_free(wanted, given_up).await,
-            LockCall::Renew(renew) => {
-                let key = renew.key.clone();
-                self.ask(&key, Command::Renew(renew), "renewing a lease").await
-            }
-            LockCall::Release(release) => {
-                let key = release.key.clone();
-                self.ask(&key, Command::Release(release), "releasing a lock").await
-            }
+            LockCall::Renew(_) => self.ask(&call, given_up, "renewing a lease").await,
+            LockCall::Release(_) => self.ask(&call, given_up, "releasing a lock").await,
             LockCall::HandOn { key, holder, token } => {
                 self.hand_on(Release { key, holder, token: Some(token) }).await
             }
@@ -49,52 +44,70 @@ impl Locks {
         answer.unwrap_or_else(LockAnswer::Failed)
     }
 
-    /// A command that is done at once.
+    /// Begins a lease anew, or ends a grant.
     async fn ask(
         self: &Arc<Self>,
-        key: &Key,
-        command: Command,
+        call: &LockCall,
+        given_up: &GivenUp,
         what: &'static str,
     ) -> Result<LockAnswer, StoreError> {
         let mut attempts = Attempts::new(self, what, Wait::No);
-        let answer = self.ask_at_last(key, command, &mut attempts).await;
+        let answer = self.ask_by_name(call, given_up, &mut attempts).await;
         if let Some(sent_in) = attempts.sent_in.filter(|_| attempts.uncertain) {
             self.void_later(sent_in);
         }
         answer
     }
 
-    async fn ask_at_last(
+    /// The same. One that names no grant is about the one that its holder has now, and never about what that acquires later.
+    async fn ask_by_name(
         &self,
-        key: &Key,
-        mut command: Command,
+        call: &LockCall,
+        given_up: &GivenUp,
         attempts: &mut Attempts,
     ) -> Result<LockAnswer, StoreError> {
-        let request = Uuid::new();
-        let place = self.turns.stand(key.as_str());
-        if let Command::Release(release) = &mut command
-            && self.is_nobody_here(&place, key.as_str())
-        {
-            if self.release_at_once(release, request, attempts).await? {
-                return Ok(LockAnswer::Done(Outcome::Ended));
-            }
-            if attempts.uncertain && release.token.is_none() {
-                // What the holder acquires from now on is not what was to be released.
-                let look = || self.look_settled(key.as_str(), None);
-                let (_, now) = attempts.read(self, look).await?;
-                release.token = now.token_of(&release.holder)?;
-                if release.token.is_none() && !now.has_ended(request) {
-                    return Err(attempts.unknown());
-                }
-            }
+        if is_named(call) {
+            return self.ask_at_last(call, given_up, attempts).await;
         }
         loop {
-            let does = Does::Ask { command: command.clone(), request };
-            let step = Step { does, is_uncertain: attempts.uncertain };
-            match self.step_from(&place, key.as_str(), step).await {
+            let named = match attempts.read(self, || self.looked_at(call)).await? {
+                Ok(named) => named,
+                Err(refusal) => return Ok(LockAnswer::Refused(refusal)),
+            };
+            match self.ask_at_last(&named, given_up, attempts).await? {
+                // Its holder has released that meanwhile, and acquired it again.
+                LockAnswer::Refused(Refusal::OtherToken { .. }) => {
+                    attempts.failed(Failure::Conflict, self).await?;
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    async fn ask_at_last(
+        &self,
+        call: &LockCall,
+        given_up: &GivenUp,
+        attempts: &mut Attempts,
+    ) -> Result<LockAnswer, StoreError> {
+        let (key, command) = asked(call)?;
+        let (key, request) = (key.as_str(), Uuid::new());
+        let place = self.turns.stand(key);
+        if let Command::Release(release) = &command
+            && self.is_nobody_here(&place, key)
+            && self.release_at_once(release, request, attempts).await?
+        {
+            return Ok(LockAnswer::Done(Outcome::Ended));
+        }
+        let does = Does::Ask { command, request, given_up: given_up.clone() };
+        loop {
+            let step = Step { does: does.clone(), is_uncertain: attempts.uncertain };
+            match self.step_from(&place, key, step).await {
                 Ok(Taken { moment, decided: Ok(stands) }) => {
                     return Ok(LockAnswer::Done(match stands.outcome {
                         Outcome::Renewed(renewed) => Outcome::Renewed(moment.granted(renewed)),
+                        // It came too late.
+                        Outcome::Cancelled => return Err(attempts.unknown()),
                         outcome => outcome,
                     }));
                 }

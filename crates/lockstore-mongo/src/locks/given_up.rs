@@ -8,7 +8,7 @@ use tokio::sync::watch;
 pub(crate) struct GiveUp(watch::Sender<bool>);
 
 /// The call's side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct GivenUp {
     caller: Option<watch::Receiver<bool>>,
     late: Option<watch::Receiver<bool>>,
@@ -51,9 +51,12 @@ impl GivenUp {
 
     /// Whether nobody would be told of a grant, or nobody could release it.
     pub(crate) fn is_given_up(&self) -> bool {
-        let is_told =
-            |by: &Option<watch::Receiver<bool>>| by.as_ref().is_some_and(|by| *by.borrow());
-        self.is_closing() || is_told(&self.caller) || is_told(&self.late)
+        self.is_closing() || is_told(self.caller.as_ref()) || self.is_late()
+    }
+
+    /// Whether its caller was told that nobody knows what has become of it.
+    pub(super) fn is_late(&self) -> bool {
+        is_told(self.late.as_ref())
     }
 
     /// Whether the store is being closed.
@@ -70,6 +73,10 @@ impl GivenUp {
             () = told(late.as_mut()) => {}
         }
     }
+}
+
+fn is_told(by: Option<&watch::Receiver<bool>>) -> bool {
+    by.is_some_and(|by| *by.borrow())
 }
 
 /// Waits until that is told; for ever if nobody can tell it any more.

@@ -1,13 +1,12 @@
 //! What commits of transactions do to locks.
 
 use bson::Uuid;
-use lockcore::{Acquire, Command, Key, Outcome, Refusal, Release, Renew};
+use lockcore::{Acquire, Command, Grant, Key, Lock, Outcome, Refusal, Release, Renew};
 use lockstore::remote::LockCall;
 use lockstore::{Fence, HeldBy, StoreError};
 use mongodb::ClientSession;
 
 use super::Locks;
-use super::look::Look;
 use super::standing::Standing;
 use super::stored::number_of;
 use crate::documents::{Applied, Later, LockTransitions, Stands};
@@ -41,15 +40,21 @@ impl LockTransitions for Locks {
 
     fn stands<'a>(&'a self, fence: &'a Fence) -> Later<'a, Result<Stands, StoreError>> {
         Box::pin(self.read("looking at a lock", || async {
-            let (seen, standing) = self.look_settled(fence.key().as_str(), None).await?;
+            // The transaction may have changed the lock: a write outside of it would wait for it.
+            let seen = self.look_at(fence.key().as_str(), None, self.now()).await?;
+            let standing = Standing::new(&seen)?;
+            let is_fence =
+                |grant: &&Grant| grant.token == fence.token() && grant.holder == *fence.holder();
+            // What is handed on by now, and not written, has no token yet.
+            let is_written = |grant: &&Grant| standing.new_grant(grant.token).is_none();
             let lock = standing.lock();
-            let grant = lock.and_then(|lock| lock.grant_with(fence.token()));
-            if grant.is_some_and(|grant| grant.holder == *fence.holder()) {
+            let mut grants = lock.into_iter().flat_map(Lock::grants).filter(is_written);
+            if grants.any(|grant| is_fence(&grant)) {
                 return Ok(Stands::There);
             }
             self.confirm(&seen).await?;
             let held_by = lock.and_then(|lock| {
-                let grant = lock.grants().next()?;
+                let grant = lock.grants().find(is_written)?;
                 let remaining = grant.lease.map(|lease| seen.moment.until(lease.expires_at));
                 let (mode, holder, token) = (lock.mode(), grant.holder.clone(), grant.token);
                 Some(Box::new(HeldBy { mode, holder, token, remaining }))
@@ -61,9 +66,13 @@ impl LockTransitions for Locks {
 
 impl Locks {
     /// What a call would come to, and the call as the commit is to make it.
-    async fn looked_at(&self, call: &LockCall) -> Result<Result<LockCall, Refusal>, Failure> {
+    pub(super) async fn looked_at(
+        &self,
+        call: &LockCall,
+    ) -> Result<Result<LockCall, Refusal>, Failure> {
         let (key, mut command) = asked(call)?;
-        let (look, mut standing) = self.seen_for(key, &command).await?;
+        let (look, mut standing) =
+            self.look_settled(key.as_str(), wanted_session(&command)).await?;
         if let Command::Renew(Renew { holder, token, .. })
         | Command::Release(Release { holder, token, .. }) = &mut command
         {
@@ -84,7 +93,9 @@ impl Locks {
         call: &LockCall,
     ) -> Result<Applied, Failure> {
         let (key, command) = asked(call)?;
-        let ((look, _), request) = (self.seen_for(key, &command).await?, Uuid::new());
+        // What has run out by now is written with the rest: outside of the transaction it would wait for that.
+        let look = self.look_at(key.as_str(), wanted_session(&command), self.now()).await?;
+        let request = Uuid::new();
         let decide = |standing: &mut Standing| standing.execute(&command, request);
         Ok(match self.change_in(session, &look, None, decide).await? {
             Ok(changed) => Applied::Done(match changed.outcome {
@@ -92,24 +103,29 @@ impl Locks {
                 Outcome::Renewed(granted) => Outcome::Renewed(look.moment.granted(granted)),
                 outcome => outcome,
             }),
+            // Whoever was handed the lock by now has no token yet.
+            Err(refusal) if Standing::new(&look)?.new_grants() > 0 => {
+                tracing::debug!(?refusal, "a commit is refused by what nobody has written yet");
+                return Err(Failure::Conflict);
+            }
             Err(refusal) => {
                 self.confirm(&look).await?;
                 Applied::Refused(look.moment.refusal(refusal))
             }
         })
     }
+}
 
-    async fn seen_for(&self, key: &Key, command: &Command) -> Result<(Look, Standing), Failure> {
-        let session = match command {
-            Command::Acquire(Acquire { session, .. }) => session.map(number_of),
-            _ => None,
-        };
-        self.look_settled(key.as_str(), session).await
+/// The session that a command binds to the lock.
+fn wanted_session(command: &Command) -> Option<i64> {
+    match command {
+        Command::Acquire(Acquire { session, .. }) => session.map(number_of),
+        _ => None,
     }
 }
 
 /// Whether a call names the grant that it is about.
-fn is_named(call: &LockCall) -> bool {
+pub(super) fn is_named(call: &LockCall) -> bool {
     matches!(
         call,
         LockCall::Renew(Renew { token: Some(_), .. })
@@ -118,7 +134,7 @@ fn is_named(call: &LockCall) -> bool {
 }
 
 /// The lock that a call is about, and what the table is asked.
-fn asked(call: &LockCall) -> Result<(&Key, Command), StoreError> {
+pub(super) fn asked(call: &LockCall) -> Result<(&Key, Command), StoreError> {
     let command = match call {
         LockCall::Acquire(acquire) => Some(Command::Acquire(acquire.clone())),
         LockCall::Renew(renew) => Some(Command::Renew(renew.clone())),

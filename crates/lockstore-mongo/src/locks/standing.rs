@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bson::{DateTime, Uuid};
 use lockcore::{
-    Change, Command, Holder, Instant, Lease, Limit, Limits, Now, Outcome, Poll, Refusal, Release,
-    Table, Token, Transition, WaiterId,
+    Change, Command, Granted, Holder, Instant, Lease, Limit, Limits, Now, Outcome, Poll, Refusal,
+    Release, Table, Token, Transition, WaiterId,
 };
 use lockstore::StoreError;
 
@@ -75,7 +75,21 @@ impl Standing {
         }
         let outcome = transition.outcome.clone();
         self.apply(&transition);
+        if let (Command::Acquire(acquire), Outcome::Granted(Granted { rejoined: true, .. })) =
+            (command, &outcome)
+        {
+            self.rejoined(&acquire.holder);
+        }
         Ok(outcome)
+    }
+
+    /// Notes that a holder relies on its grant anew. That is written also where nothing else is: whatever was to end the grant before, and is on its
+    /// way yet, finds another state.
+    fn rejoined(&mut self, holder: &Holder) {
+        if let Some(grant) = self.document.grant_of(holder) {
+            grant.joined = true;
+        }
+        self.is_to_be_written();
     }
 
     /// Whether there is room for one more in the document.

@@ -4,6 +4,7 @@ use bson::Uuid;
 use lockcore::{Command, Instant, Outcome, Refusal, Release};
 
 use super::acquiring::{Acquiring, Willing};
+use super::given_up::GivenUp;
 use super::standing::Standing;
 use super::stored::number_of;
 use crate::time::Moment;
@@ -22,8 +23,8 @@ pub(super) struct Step {
 pub(super) enum Does {
     /// Holds the lock, waits for it, keeps waiting, or leaves.
     Acquire { acquiring: Acquiring, willing: Willing },
-    /// Begins a lease anew, or ends a grant.
-    Ask { command: Command, request: Uuid },
+    /// Begins a lease anew, or ends a grant: before its caller is told that nobody knows, for what the holder is told from then on is newer.
+    Ask { command: Command, request: Uuid, given_up: GivenUp },
     /// Ends a grant whose caller has given up, unless another call of its holder has joined it.
     HandOn { granted: Release, request: Uuid },
 }
@@ -78,10 +79,13 @@ impl Does {
     pub(super) fn decide(&self, standing: &mut Standing) -> Result<Outcome, Refusal> {
         match self {
             Self::Acquire { acquiring, willing } => acquiring.decide(standing, *willing),
-            Self::Ask { command, request } => {
+            Self::Ask { command, request, given_up } => {
                 // An attempt of which we were not told has done it.
                 if standing.has_ended(*request) {
                     return Ok(Outcome::Ended);
+                }
+                if given_up.is_late() {
+                    return Ok(Outcome::Cancelled);
                 }
                 standing.execute(command, *request)
             }
@@ -96,5 +100,60 @@ impl Does {
             (Self::Acquire { .. }, Ok(Outcome::Waiting(_)) | Err(_)) => false,
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+    use lockcore::{Mode, Renew, Ttl};
+    use tokio::sync::watch;
+
+    use super::super::lock_document::LockDocument;
+    use super::super::standing::tests::{acquire, granted, seen};
+    use super::*;
+
+    /// A lock that `a` holds, and what it has.
+    fn held() -> (LockDocument, Release) {
+        let mut standing = Standing::new(&seen(None, 1)).unwrap();
+        let Command::Acquire(acquired) = acquire("a", Mode::Exclusive) else { unreachable!() };
+        standing.execute(&Command::Acquire(acquired.clone()), Uuid::new()).unwrap();
+        let document = granted(standing.into_document());
+        let standing = Standing::new(&seen(Some(document.clone()), 1)).unwrap();
+        let token = standing.token_of(&acquired.holder).unwrap();
+        (document, Release { key: acquired.key, holder: acquired.holder, token })
+    }
+
+    #[test]
+    fn whoever_was_told_that_nobody_knows_ends_and_shortens_nothing_any_more() {
+        let (document, release) = held();
+        let Release { key, holder, token } = release.clone();
+        let renew =
+            Renew { key, holder, token, ttl: Ttl::new(std::time::Duration::from_secs(1)).ok() };
+        for command in [Command::Release(release), Command::Renew(renew)] {
+            let (late, given_up) = GivenUp::never(watch::channel(false).1).or_late();
+            let does = Does::Ask { command, request: Uuid::new(), given_up };
+            let decided = || {
+                let mut standing = Standing::new(&seen(Some(document.clone()), 2)).unwrap();
+                let outcome = does.decide(&mut standing).unwrap();
+                (outcome, standing.has_changed())
+            };
+            assert!(matches!(decided(), (Outcome::Ended | Outcome::Renewed(_), true)));
+            late.give_up();
+            assert_eq!(decided(), (Outcome::Cancelled, false));
+        }
+    }
+
+    #[test]
+    fn whoever_acquires_again_without_a_lease_is_not_handed_on_by_who_gave_up() {
+        let (document, granted) = held();
+        let mut standing = Standing::new(&seen(Some(document.clone()), 2)).unwrap();
+        standing.execute(&acquire("a", Mode::Exclusive), Uuid::new()).unwrap();
+        let joined = standing.into_document();
+        assert_ne!(joined.rev, document.rev, "what is on its way finds another state");
+        let mut standing = Standing::new(&seen(Some(joined), 3)).unwrap();
+        Does::HandOn { granted, request: Uuid::new() }.decide(&mut standing).unwrap();
+        assert_eq!(standing.document().grants.len(), 1);
     }
 }
