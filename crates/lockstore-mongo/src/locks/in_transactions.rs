@@ -7,10 +7,12 @@ use lockstore::{Fence, HeldBy, StoreError};
 use mongodb::ClientSession;
 
 use super::Locks;
+use super::look::Look;
 use super::standing::Standing;
 use super::stored::number_of;
 use crate::documents::{Applied, Later, LockTransitions, Stands};
 use crate::failure::{self, Failure};
+use crate::time::instant;
 
 impl LockTransitions for Locks {
     fn look(&self, call: LockCall) -> Later<'_, Result<Result<LockCall, Refusal>, StoreError>> {
@@ -40,9 +42,13 @@ impl LockTransitions for Locks {
 
     fn stands<'a>(&'a self, fence: &'a Fence) -> Later<'a, Result<Stands, StoreError>> {
         Box::pin(self.read("looking at a lock", || async {
-            // The transaction may have changed the lock: a write outside of it would wait for it.
             let seen = self.look_at(fence.key().as_str(), None, self.now()).await?;
-            let standing = Standing::new(&seen)?;
+            let (seen, standing) = if may_be_relied_on(&seen) {
+                let standing = Standing::new(&seen)?;
+                (seen, standing)
+            } else {
+                self.settled(seen).await?
+            };
             let is_fence =
                 |grant: &&Grant| grant.token == fence.token() && grant.holder == *fence.holder();
             // What is handed on by now, and not written, has no token yet.
@@ -114,6 +120,13 @@ impl Locks {
             }
         })
     }
+}
+
+/// Whether a transaction that relies on the lock may have changed it, as far as leases tell: a write outside of that would wait for it.
+fn may_be_relied_on(seen: &Look) -> bool {
+    let mut grants = seen.document.iter().flat_map(|lock| &lock.grants);
+    grants
+        .any(|grant| grant.lease.is_none_or(|lease| instant(lease.expires_at) > seen.moment.there))
 }
 
 /// The session that a command binds to the lock.

@@ -34,7 +34,11 @@ impl Locks {
         key: &str,
         wanted_sessions: impl IntoIterator<Item = i64>,
     ) -> Result<(Look, Standing), Failure> {
-        let look = self.look_at(key, wanted_sessions, self.now()).await?;
+        self.settled(self.look_at(key, wanted_sessions, self.now()).await?).await
+    }
+
+    /// The same of a lock that was looked at.
+    pub(super) async fn settled(&self, look: Look) -> Result<(Look, Standing), Failure> {
         let standing = Standing::new(&look)?;
         if standing.new_grants() == 0 {
             return Ok((look, standing));
