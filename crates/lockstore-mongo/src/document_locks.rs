@@ -86,7 +86,8 @@ impl DocumentLocks {
     }
 
     /// Runs a command, and gives its reply. Whoever gives up a wait gets one that says nothing. `deadline` is that of the wait: without one
-    /// whoever locks, releases, renews or asks is answered within [`patience`](crate::ReplicaSetOptions::patience) all the same.
+    /// whatever is about one lock is answered within [`patience`](crate::ReplicaSetOptions::patience) all the same, and what is about many
+    /// goes on for as long as each of them is.
     ///
     /// # Errors
     ///
@@ -101,7 +102,7 @@ impl DocumentLocks {
     ) -> Result<RawDocumentBuf, StoreError> {
         let name = name_of(command);
         if name == "getMore" {
-            return self.list_more(database, command).await;
+            return self.list_more(database, command, deadline).await;
         }
         if has_field(command, "txnNumber") {
             let message =
@@ -118,8 +119,8 @@ impl DocumentLocks {
             "unlockDocument" => self.unlock(&place, command, deadline).await,
             "renewDocumentLock" => self.renew(&place, command, deadline).await,
             "inspectDocumentLock" => self.inspect(&place, command, deadline).await,
-            "lockedDocuments" => self.list(&place, command).await,
-            _ => self.break_locks(&place, command).await,
+            "lockedDocuments" => self.list(&place, command, deadline).await,
+            _ => self.break_locks(&place, command, deadline).await,
         }
     }
 }

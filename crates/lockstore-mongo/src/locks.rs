@@ -55,6 +55,7 @@ use tokio::sync::watch;
 
 use crate::numbered::Numbered;
 use crate::options::{Reads, ReplicaSetOptions};
+pub(crate) use behind::pause;
 pub(crate) use given_up::{GiveUp, GivenUp};
 use heart::Heart;
 pub(crate) use lapsed::is_due;

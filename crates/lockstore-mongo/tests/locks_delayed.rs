@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
-use lockstore::{AcquireError, LockManager, Store, StoreError};
+use lockstore::{
+    AcquireError, Collection, DocumentError, LockDocumentError, LockManager, Store, StoreError,
+};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -267,6 +269,49 @@ fn what_is_granted_to_a_call_of_which_nobody_knows_is_given_back() {
 }
 
 #[test]
+fn a_document_that_is_locked_for_a_call_of_which_nobody_knows_is_given_back() {
+    const COMMIT: &[&str] = &["commitTransaction"];
+    let two = Two::with(&ReplicaSetOptions::new().patience(SHORT));
+    let Two { network, store, other, .. } = &two;
+    let database = new_database();
+    let jobs_of = |store: &Store| -> Collection { store.database(&database).collection("jobs") };
+    let (jobs, others) = (jobs_of(store), jobs_of(other));
+    others.insert_many([doc! { "_id": "late" }, doc! { "_id": "done" }]).run().unwrap();
+    let unknown = |id, away| {
+        network.keep(away, usize::MAX);
+        let unknown = jobs.lock_document(doc! { "_id": id }).acquire().unwrap_err();
+        let LockDocumentError::Document(DocumentError::Store(StoreError::OutcomeUnknown {
+            ..
+        })) = unknown
+        else {
+            panic!("{unknown:?}")
+        };
+    };
+    let is_free = |id| {
+        let job: Document = others.find_one(doc! { "_id": id }).run().unwrap().unwrap();
+        lockstore::get_lock_id(&job).is_none()
+    };
+    // Its commit is still on its way. While its transaction is open, nobody else can change the document.
+    unknown("late", COMMIT);
+    network.keep_nothing();
+    two.waits_for("its transaction is over", |_| {
+        let seen = doc! { "$set": { "seen": true } };
+        others.update_one(doc! { "_id": "late" }, seen).max_time(SHORT).run().is_ok()
+    });
+    assert!(network.deliver() > 0);
+    assert!(is_free("late"), "nobody has locked it");
+
+    // It was committed, the reply was lost, and for longer than any call is patient nothing else can be committed.
+    unknown("done", &["commitTransaction", "singleBatch"]);
+    assert!(network.deliver() > 0);
+    assert!(!is_free("done"));
+    network.keep(COMMIT, usize::MAX);
+    thread::sleep(SHORT * 4);
+    network.keep_nothing();
+    two.waits_for("it is given back", |_| is_free("done"));
+}
+
+#[test]
 fn a_grant_whose_session_may_be_over_is_given_back() {
     let options = ReplicaSetOptions::new().session_ttl(PATIENCE * 10);
     let two = Two::with(&options.patience(Duration::from_secs(1)));
@@ -284,3 +329,5 @@ fn a_grant_whose_session_may_be_over_is_given_back() {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Of a call that is not to be waited for.
+const SHORT: Duration = Duration::from_secs(1);

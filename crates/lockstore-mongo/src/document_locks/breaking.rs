@@ -1,7 +1,9 @@
 //! `breakDocumentLocks`: documents are unlocked by force, each with a record of it in the same transaction.
 
+use std::sync::Arc;
+
 use bson::{Bson, RawArrayBuf, RawDocument, RawDocumentBuf, Uuid, cstr, rawdoc};
-use lockcore::{Acquire, Command, Holder, Key, Mode, Outcome, Refusal, Wait};
+use lockcore::{Acquire, Command, Holder, Instant, Key, Mode, Outcome, Refusal, Wait};
 use lockstore::remote::serving::document_locks::{
     Finding, break_locks, broken, document_name, locked_by, shortened,
 };
@@ -28,32 +30,40 @@ struct Breaking<'b> {
 impl DocumentLocks {
     /// Unlocks the documents that match and are locked: a bounded number.
     pub(super) async fn break_locks(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let (finding, reason) = match break_locks(command) {
             Ok(asked) => asked,
             Err(refused) => return Ok(refused),
         };
-        match self.try_breaking(place, &finding, &reason).await {
+        match self.try_breaking(place, &finding, &reason, deadline).await {
             Ok(records) => Ok(broken(&records)),
             Err(ended) => ended.reply(),
         }
     }
 
     async fn try_breaking(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         finding: &Finding,
         reason: &str,
+        deadline: Option<Instant>,
     ) -> Result<Vec<BreakRecord>, Ended> {
         let locked = narrowed(finding, &[is_locked()]);
         let mut records = Vec::new();
-        for id in self.ids(place, &locked).await? {
+        for id in self.ids(place, &locked, deadline).await? {
             let one = narrowed(&locked, &[by_id(&id)]);
-            let breaking = Breaking { place, finding: &one, reason, request: Uuid::new() };
-            if let Tried::Done(record) = self.make(breaking, self.documents.patient()).await? {
+            let (place, reason) = (place.clone(), reason.to_owned());
+            let work = move |own: Arc<Self>, limit| async move {
+                let (place, finding, reason) = (&place, &one, reason.as_str());
+                let breaking = Breaking { place, finding, reason, request: Uuid::new() };
+                own.make(breaking, limit).await
+            };
+            // Each by itself: there may be many.
+            if let Tried::Done(record) = self.in_time(deadline, BREAKING, work).await? {
                 records.push(record);
             }
         }
@@ -61,7 +71,12 @@ impl DocumentLocks {
     }
 
     /// The `_id`s of the first documents that are found.
-    async fn ids(&self, place: &Place, finding: &Finding) -> Result<Vec<Bson>, Ended> {
+    async fn ids(
+        &self,
+        place: &Place,
+        finding: &Finding,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Bson>, Ended> {
         let found = find(place, finding);
         let mut command = RawDocumentBuf::new();
         for (name, value) in found.iter().flatten() {
@@ -74,7 +89,7 @@ impl DocumentLocks {
         }
         command.append(cstr!("singleBatch"), true);
         command.append(cstr!("projection"), rawdoc! { "_id": 1 });
-        let reply = self.documents.run(&place.database, &command, None).await?;
+        let reply = self.documents.run(&place.database, &command, deadline).await?;
         if number(&reply, "ok") != Some(1) {
             return Err(Ended::Refused(reply));
         }
@@ -198,5 +213,7 @@ fn is_locked() -> RawDocumentBuf {
     rawdoc! { "lock_id": { "$ne": null }, "$expr": { "$gt": ["$lock_id", null] } }
 }
 
+/// What `breakDocumentLocks` does.
+const BREAKING: &str = "unlocking documents";
 /// How many documents one call unlocks: a reply tells of all of them.
 const UNLOCKED_MAX: i64 = 4_096;

@@ -1,7 +1,7 @@
 //! `lockedDocuments`: MongoDB's cursor over the documents that are locked, each batch of which gets what their side grants tell.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
@@ -75,9 +75,10 @@ impl Listings {
 impl DocumentLocks {
     /// Begins a list of the documents that are locked, in whatever way.
     pub(super) async fn list(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         command: &RawDocument,
+        deadline: Option<lockcore::Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let batch_size = match serving::locked_documents(command) {
             Ok(batch_size) => batch_size,
@@ -100,36 +101,42 @@ impl DocumentLocks {
         if let Some(limit) = number(command, "maxTimeMS") {
             found.append(cstr!("maxTimeMS"), limit);
         }
-        let reply = self.documents.run(&place.database, &found, None).await?;
-        self.told_of_locks(place.clone(), reply).await
+        let reply = self.documents.run(&place.database, &found, deadline).await?;
+        self.told_of_locks(place.clone(), reply, deadline).await
     }
 
     /// Goes on with a list.
     pub(super) async fn list_more(
-        &self,
+        self: &Arc<Self>,
         database: &str,
         command: &RawDocument,
+        deadline: Option<lockcore::Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
         let id = number(command, "getMore").unwrap_or_default();
         let place = self.listings.place_of(id);
-        let reply = self.documents.run(database, command, None).await?;
+        let reply = self.documents.run(database, command, deadline).await?;
         let Some(place) = place else { return Ok(reply) };
         self.listings.take(id);
-        self.told_of_locks(place, reply).await
+        self.told_of_locks(place, reply, deadline).await
     }
 
     /// A batch of documents as one of locks.
     async fn told_of_locks(
-        &self,
+        self: &Arc<Self>,
         place: Place,
         reply: RawDocumentBuf,
+        deadline: Option<lockcore::Instant>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        match self.try_told(&place, &reply).await {
-            Ok(Some(told)) => {
+        let work = move |own: Arc<Self>, _| async move {
+            let told = own.try_told(&place, &reply).await?;
+            Ok((place, reply, told))
+        };
+        match self.in_time(deadline, "listing locked documents", work).await {
+            Ok((place, _, Some(told))) => {
                 self.listings.keep(place, &told);
                 Ok(told)
             }
-            Ok(None) => Ok(reply),
+            Ok((_, reply, None)) => Ok(reply),
             Err(ended) => ended.reply(),
         }
     }

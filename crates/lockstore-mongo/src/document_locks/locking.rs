@@ -46,7 +46,7 @@ impl DocumentLocks {
         let (own, there) = (Arc::clone(self), place.clone());
         let give_back = move |found| {
             if let Ok(Found::Locked(held)) = found {
-                own.hand_on_later(&there, &held);
+                own.hand_on_later(&there, &held, None);
             }
             ready(())
         };
@@ -89,7 +89,7 @@ impl DocumentLocks {
             let come = match self.look(place, wanted, which, limit, given_up).await? {
                 Looked::Locked(held) if given_up.is_closing() => {
                     // Whoever has asked could not release it any more.
-                    self.hand_on(place, &held.fence).await?;
+                    self.hand_on_later(place, &held, None);
                     return Err(StoreError::Closed.into());
                 }
                 Looked::Locked(held) => Come::Locked(*held),

@@ -53,7 +53,7 @@ impl DocumentLocks {
                         Ok(()) => return self.bound_to_life(place, wanted, *taken).await,
                         Err(Failed::Store(error @ StoreError::OutcomeUnknown { .. })) => {
                             if !self.is_granted(&taken.key, request).await {
-                                self.hand_on_later(place, &taken.held);
+                                self.hand_on_later(place, &taken.held, Some(session));
                                 return Err(error.into());
                             }
                             return self.bound_to_life(place, wanted, *taken).await;
@@ -107,7 +107,7 @@ impl DocumentLocks {
             }
             Err(error) => {
                 tracing::debug!(%error, %key, "a document that may be locked by a dead session is given back");
-                self.hand_on_later(place, &held);
+                self.hand_on_later(place, &held, None);
                 Err(unknown(LOCKING).into())
             }
         }

@@ -86,10 +86,24 @@ impl DocumentLocks {
         Ok(done.and_then(|()| Err(ReleaseDocumentError::NotUpdated(error_of(&reply)))))
     }
 
-    /// Gives back what a call has locked that nobody waits for any more, unless another call of its holder has joined it.
-    pub(super) async fn hand_on(&self, place: &Place, lock: &Fence) -> Result<(), Ended> {
-        let limit = self.documents.patient();
-        self.release(place, lock, &Release::HandOn, &[], limit).await.map(drop)
+    /// Gives back what a call has locked that nobody waits for any more, unless another call of its holder has joined it. What was to be committed
+    /// in `session` is done by then, or void.
+    pub(super) async fn hand_on(
+        &self,
+        place: &Place,
+        lock: &Fence,
+        session: &mut ClientSession,
+    ) -> Result<(), Ended> {
+        let Some(id) = place.id_of(lock.key().as_str()) else { return Ok(()) };
+        let (id, request) = (&id, Uuid::new());
+        let asked = Releasing { place, lock, release: &Release::HandOn, fences: &[], id, request };
+        let limit = self.documents.limit(Some(self.locks.patient_until()));
+        if let Some(made) = limit.bound(self.make_in(session, asked, limit)).await {
+            return made.map(drop);
+        }
+        // The driver begins none while one is open, and takes this one for aborted before it is asked to be.
+        limit.bound(self.abort(session)).await;
+        Err(self.documents.unreachable("no reply in time").into())
     }
 
     async fn try_releasing(
@@ -142,7 +156,11 @@ impl Change for Releasing<'_> {
             token: Some(self.lock.token()),
         };
         let at_once = match self.release {
-            Release::HandOn => None,
+            Release::HandOn => {
+                // From here on nothing comes of what was sent in this session before: what is looked at next is what has become of it.
+                of.find_in(session, self.place, &find(self.place, &alone(by_id(self.id)))).await?;
+                None
+            }
             _ => {
                 of.locks.release_at_once_in(session, &ends, self.request).await.map_err(of_lock)?
             }

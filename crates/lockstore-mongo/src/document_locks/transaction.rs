@@ -30,6 +30,16 @@ impl Ended {
             Self::Store(error) => Err(error),
         }
     }
+
+    /// Whether the same would be refused once more.
+    pub(super) fn is_refused(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Store(error) => {
+                !matches!(error, StoreError::Unreachable { .. } | StoreError::OutcomeUnknown { .. })
+            }
+        }
+    }
 }
 
 /// A change of a document and its side grant, in one transaction.
@@ -73,23 +83,34 @@ impl DocumentLocks {
     /// Makes a change, again after conflicts, until it is committed or there is nothing to be committed.
     pub(super) async fn make<C: Change>(
         &self,
+        change: C,
+        limit: Limit,
+    ) -> Result<Tried<C::Done, C::Left>, Ended> {
+        let mut session = self.documents.session(limit).await?;
+        self.make_in(&mut session, change, limit).await
+    }
+
+    /// The same in a session. MongoDB aborts what is open in it when the next transaction there has come with its first statement, and commits none
+    /// of those before from then on, however late it is asked to.
+    pub(super) async fn make_in<C: Change>(
+        &self,
+        session: &mut ClientSession,
         mut change: C,
         limit: Limit,
     ) -> Result<Tried<C::Done, C::Left>, Ended> {
         let mut tries = limit.tries();
         loop {
-            let mut session = self.documents.session(limit).await?;
-            let failed = match change.attempt(self, &mut session).await {
-                Ok(Tried::Done(done)) => match change.commit(self, &mut session, limit).await {
+            let failed = match change.attempt(self, session).await {
+                Ok(Tried::Done(done)) => match change.commit(self, session, limit).await {
                     Ok(()) => return Ok(Tried::Done(done)),
                     Err(failed) => failed,
                 },
                 Ok(left) => {
-                    self.abort(&mut session).await;
+                    self.abort(session).await;
                     return Ok(left);
                 }
                 Err(failed) => {
-                    self.abort(&mut session).await;
+                    self.abort(session).await;
                     failed
                 }
             };

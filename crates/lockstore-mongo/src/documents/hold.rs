@@ -18,7 +18,7 @@ use super::Documents;
 use super::fences::{Checked, Document, lost};
 use super::limit::Limit;
 use super::lock_transitions::Stands;
-use super::within::Failed;
+use super::within::{Failed, abort};
 
 /// The second transaction. It ends when this is dropped.
 pub(super) struct Hold {
@@ -101,7 +101,7 @@ impl Documents {
         loop {
             let session = self.session(limit).await.map_err(Failed::Store)?;
             let holding = Arc::clone(self).hold_in(session, fences.clone(), touched.clone());
-            let Some((mut session, held)) = limit.bound_whole(holding).await else {
+            let Some((session, held)) = limit.bound_whole(holding).await else {
                 return Err(Failed::Store(self.unreachable("no reply in time")));
             };
             let failed = match held {
@@ -115,7 +115,7 @@ impl Documents {
                     None => failed,
                 },
                 Ok(Some((fence, checked))) => {
-                    let _ = session.abort_transaction().await;
+                    abort(session).await;
                     match self.locks.stands(&fence).await.map_err(Failed::Store)? {
                         Stands::Gone(now_held_by) => {
                             return Err(lost(&fence, now_held_by.map(|by| *by)));
@@ -161,9 +161,8 @@ impl Documents {
 impl Hold {
     /// Lets go of the grants: what relied on them is committed, or never will be.
     async fn end(self) {
-        let Some(mut session) = self.session else { return };
-        if let Err(error) = session.abort_transaction().await {
-            tracing::debug!(error = %error.kind, "a transaction was not aborted");
+        if let Some(session) = self.session {
+            abort(session).await;
         }
     }
 

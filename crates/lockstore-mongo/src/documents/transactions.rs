@@ -21,7 +21,7 @@ use tokio::time::Instant as Moment;
 use super::body::{has_field, name_of, number, what, without};
 use super::committing::Work;
 use super::limit::Limit;
-use super::within::Failed;
+use super::within::{Failed, abort};
 use super::{Documents, refused};
 
 /// The client sessions in which transactions are, by name.
@@ -76,8 +76,9 @@ impl Named {
     /// Gives up what is open. What MongoDB is not told of ends there by itself.
     pub(super) async fn abort(&mut self, why: RawDocumentBuf) {
         self.phase = Phase::Over(why);
-        if let Err(error) = self.session.abort_transaction().await {
-            tracing::debug!(error = %error.kind, "a transaction was not aborted");
+        match self.session.client().start_session().await {
+            Ok(next) => abort(std::mem::replace(&mut self.session, next)).await,
+            Err(error) => tracing::debug!(error = %error.kind, "a transaction was not aborted"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Commands within transactions of the driver, and their commits.
 
+use std::time::Duration;
+
 use bson::{RawDocument, RawDocumentBuf};
 use lockstore::remote::serving;
 use lockstore::{DocumentError, ErrorCode, StoreError, TransactionEnd};
@@ -73,6 +75,18 @@ fn is_not_agreed(reply: &RawDocument) -> bool {
 
 pub(super) fn unknown(command: &RawDocument) -> Failed {
     Failed::Store(StoreError::OutcomeUnknown { what: what(command) })
+}
+
+/// Aborts a transaction, and waits until that is done, but not for long: where there is no primary, the driver looks for one behind this.
+pub(super) async fn abort(mut session: ClientSession) {
+    let aborting = tokio::spawn(async move {
+        if let Err(error) = session.abort_transaction().await {
+            tracing::debug!(error = %error.kind, "a transaction was not aborted");
+        }
+    });
+    if tokio::time::timeout(ABORT_MAX, aborting).await.is_err() {
+        tracing::debug!("a transaction is aborted later");
+    }
 }
 
 impl Documents {
@@ -181,3 +195,6 @@ impl Documents {
         }
     }
 }
+
+/// How long it is waited until a transaction is aborted.
+const ABORT_MAX: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! What goes on behind the answer of a call, for as long as the store is open: whoever ends with its outcome unknown leaves nothing behind.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,14 +65,14 @@ impl Locks {
             let (locks, mut failed) = (&under_way.0, 0);
             if let Some(mut sent_in) = sent_in {
                 while let Err(failure) = locks.void(&mut sent_in).await {
-                    pause(&mut failed, &failure).await;
+                    pause_after(&mut failed, &failure).await;
                 }
             }
             if let Some((key, does)) = step {
                 // What was tried before may be done yet.
                 let again = || Step { does: does.clone(), is_uncertain: true };
                 while let Err(failure) = locks.step(key.as_str(), again()).await {
-                    pause(&mut failed, &failure).await;
+                    pause_after(&mut failed, &failure).await;
                 }
             }
         });
@@ -79,24 +80,23 @@ impl Locks {
 }
 
 /// Waits until it is worth another try.
-async fn pause(failed: &mut u32, failure: &Failure) {
-    let pause = between(SHORTEST_PAUSE, *failed);
-    let pause = match failure {
-        Failure::Refused(_) | Failure::Store(_) => {
-            tracing::warn!(?failure, "what a call has left behind cannot be seen to");
-            pause * REFUSED_FACTOR
-        }
-        Failure::Conflict | Failure::Unknown(_) | Failure::Unreachable(_) => {
-            tracing::debug!(?failure, "what a call has left behind is not seen to yet");
-            pause
-        }
-    };
-    tokio::time::sleep(pause).await;
+pub(crate) async fn pause(failed: &mut u32, failure: &(impl Debug + Sync)) {
+    tracing::debug!(?failure, "what a call has left behind is not seen to yet");
+    tokio::time::sleep(between(SHORTEST_PAUSE, *failed)).await;
     *failed = failed.saturating_add(1);
+}
+
+/// The same, and for long where nothing here can help.
+async fn pause_after(failed: &mut u32, failure: &Failure) {
+    pause(failed, failure).await;
+    if let Failure::Refused(_) | Failure::Store(_) = failure {
+        tracing::warn!(?failure, "what a call has left behind cannot be seen to");
+        tokio::time::sleep(REFUSED_PAUSE).await;
+    }
 }
 
 /// At first; they grow to about a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many times as long the pauses are, to about a minute, where it was refused: that ends when somebody has seen to it.
-const REFUSED_FACTOR: u32 = 60;
+/// Where it was refused: that ends when somebody has seen to it.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);

@@ -166,6 +166,8 @@ async fn go_on_beating(locks: Weak<Locks>) {
         let pause = if last_was_taken { ttl / 3 } else { ttl / 30 };
         tokio::time::sleep(pause).await;
         let Some(locks) = locks.upgrade() else { return };
+        // What those before came to is known by now, or does not matter any more.
+        while beats.try_join_next().is_some() {}
         beats.spawn(locks.has_beaten());
         let answered_in = (ttl / 9).max(ttl.min(ANSWERED_IN) / 3);
         let answered = tokio::time::timeout(answered_in, beats.join_next()).await;
