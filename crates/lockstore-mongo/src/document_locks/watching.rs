@@ -203,7 +203,7 @@ impl Line {
         }
     }
 
-    fn is_live(&self, is_live: bool) {
+    fn set_live(&self, is_live: bool) {
         lock(&self.state).is_live = is_live;
         // What happened before this was not told.
         self.happens(|_| true);
@@ -218,7 +218,7 @@ async fn follow(client: Client, place: Place, line: Arc<Line>) {
         match collection.watch().pipeline(Changed::pipeline()).await {
             Ok(stream) => {
                 let mut stream = stream.with_type::<Changed>();
-                line.is_live(true);
+                line.set_live(true);
                 while let Some(event) = stream.next().await {
                     match event {
                         Ok(changed) => line.happens(|wants| wants.matters(&changed)),
@@ -228,7 +228,7 @@ async fn follow(client: Client, place: Place, line: Arc<Line>) {
                         }
                     }
                 }
-                line.is_live(false);
+                line.set_live(false);
             }
             Err(error) => tracing::debug!(%error, "a collection has no change stream"),
         }

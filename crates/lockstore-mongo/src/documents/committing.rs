@@ -108,7 +108,7 @@ impl Documents {
         it: &mut Named,
         part: &Part<'_>,
     ) -> Result<RawDocumentBuf, StoreError> {
-        let committed = self.commit_again(&mut it.session, part.limit, part.command).await;
+        let committed = self.commit(&mut it.session, part.limit, part.command).await;
         finished(it, part, committed)
     }
 

@@ -174,16 +174,6 @@ impl Documents {
         }
     }
 
-    /// The same after it was not known what had become of it.
-    pub(super) async fn commit_again(
-        &self,
-        session: &mut ClientSession,
-        limit: Limit,
-        command: &RawDocument,
-    ) -> Result<(), Failed> {
-        self.commit(session, limit, command).await
-    }
-
     /// What an error without a reply means for a transaction.
     pub(super) fn failed(&self, error: &Error) -> Failed {
         match error.kind.as_ref() {

@@ -33,13 +33,13 @@ pub(super) async fn follow(seen: Arc<Seen>) {
                 let error = take_all(&seen, &mut stream).await;
                 place.reached(stream.resume_token());
                 if error.is_none_or(|error| !place.is_worth_another_try(&error)) {
-                    place.is_lost();
+                    place.lose();
                 }
             }
             Err(error) => {
                 tracing::debug!(%error, "there is no change stream");
                 if place.after.is_some() && !place.is_worth_another_try(&error) {
-                    place.is_lost();
+                    place.lose();
                 }
             }
         }
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// It begins anew, wherever that is.
-    fn is_lost(&mut self) {
+    fn lose(&mut self) {
         *self = Self { is_gap: true, ..Self::default() };
     }
 
@@ -135,7 +135,7 @@ mod tests {
     fn a_stream_that_is_refused_each_time_begins_anew() {
         let mut place = Place::default();
         assert!(!place.is_worth_another_try(&refused(286)));
-        place.is_lost();
+        place.lose();
         assert!(place.is_gap);
         for _ in 1..REFUSED_MAX {
             assert!(place.is_worth_another_try(&refused(1)));

@@ -89,7 +89,7 @@ impl Standing {
         if let Some(grant) = self.document.grant_of(holder) {
             grant.joined = true;
         }
-        self.is_to_be_written();
+        self.be_written();
     }
 
     /// Whether there is room for one more in the document.
@@ -119,7 +119,7 @@ impl Standing {
     }
 
     /// Has it be written also if nothing has changed.
-    pub(super) fn is_to_be_written(&mut self) {
+    pub(super) fn be_written(&mut self) {
         self.has_stayed = true;
     }
 

@@ -77,7 +77,7 @@ impl Locks {
         }
         if is_uncertain {
             // An attempt that arrives later finds another state than it rests on, also where nothing else has changed.
-            standing.is_to_be_written();
+            standing.be_written();
         } else if rests_on_look && !standing.has_changed() {
             self.confirm(&look).await?;
         }
