@@ -39,6 +39,7 @@ impl Client {
         let mut session = self.open();
         loop {
             let holder = format!("{}-{}", std::process::id(), self.asked);
+            let wanted_at = self.clock.now().as_nanos();
             let guard = match self.acquire(&holder, session.as_ref()) {
                 Ok(Some(guard)) => guard,
                 Ok(None) => continue,
@@ -48,8 +49,8 @@ impl Client {
                 }
             };
             if self.is_bound {
-                // It ends with its session, whenever that may be, if nothing else ends it.
-                self.asks(&holder, Asked::Release(guard.token().get()));
+                // It ends with its session, whenever that may be, if nothing else ends it: also before its process, that was stopped, is told of it.
+                self.asks_since(wanted_at, &holder, Asked::Release(guard.token().get()));
             }
             self.write(&guard);
             if !self.is_bound && self.asked.is_multiple_of(3) {
@@ -132,8 +133,13 @@ impl Client {
     }
 
     fn asks(&mut self, holder: &str, asked: Asked) -> u64 {
+        let now = self.clock.now().as_nanos();
+        self.asks_since(now, holder, asked)
+    }
+
+    fn asks_since(&mut self, at: u64, holder: &str, asked: Asked) -> u64 {
         self.asked += 1;
-        let (operation, at) = (self.asked, self.clock.now().as_nanos());
+        let operation = self.asked;
         self.tell(&Told::Asked { operation, holder: holder.into(), asked, at });
         operation
     }
