@@ -51,7 +51,7 @@ pub(crate) use body::{has_field, is_part_of_transaction, name_of, number};
 pub(crate) use concerns::takes_write_concern;
 pub(crate) use limit::{Limit, Tries};
 pub(crate) use lock_transitions::{Applied, Later, LockTransitions, Stands};
-pub(crate) use within::Failed;
+pub(crate) use within::{Failed, abort_in};
 
 /// The documents of a replica set.
 #[derive(Debug)]

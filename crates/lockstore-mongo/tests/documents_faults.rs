@@ -37,6 +37,22 @@ impl Faulty {
         Document::try_from(&*reply).unwrap()
     }
 
+    /// A document with a transaction that has changed it, and the command that commits that.
+    fn changed(&self) -> (Collection, Document) {
+        let jobs = self.collection();
+        jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
+        let lsid = self.run(&doc! { "startSession": 1 }).remove("id").unwrap();
+        let part = doc! { "lsid": lsid, "txnNumber": 1_i64, "autocommit": false };
+        let mut update = doc! {
+            "update": "jobs", "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } } }], "startTransaction": true,
+        };
+        update.extend(part.clone());
+        assert_eq!(self.run(&update).get_i32("n").unwrap(), 1);
+        let mut commit = doc! { "commitTransaction": 1 };
+        commit.extend(part);
+        (jobs, commit)
+    }
+
     /// Has the commands `names` fail so, for as long as `mode` says.
     fn fail(&self, names: &[&str], mode: Document, mut how: Document) {
         how.extend(doc! { "failCommands": names });
@@ -137,17 +153,7 @@ fn a_batch_that_breaks_off_tells_which_part_of_it_is_done() {
 #[test]
 fn a_commit_that_nobody_knows_of_can_be_asked_for_again() {
     let faulty = Faulty::new(SHORT);
-    let jobs = faulty.collection();
-    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
-    let lsid = faulty.run(&doc! { "startSession": 1 }).remove("id").unwrap();
-    let part = doc! { "lsid": lsid, "txnNumber": 1_i64, "autocommit": false };
-    let mut update = doc! {
-        "update": "jobs", "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } } }], "startTransaction": true,
-    };
-    update.extend(part.clone());
-    assert_eq!(faulty.run(&update).get_i32("n").unwrap(), 1);
-    let mut commit = doc! { "commitTransaction": 1 };
-    commit.extend(part);
+    let (jobs, commit) = faulty.changed();
     faulty.fail(
         &["commitTransaction"],
         doc! { "now": "alwaysOn" },
@@ -168,17 +174,7 @@ fn a_commit_that_nobody_knows_of_can_be_asked_for_again() {
 #[test]
 fn a_commit_that_is_refused_after_it_may_have_been_done_can_be_asked_for_again() {
     let faulty = Faulty::new(SHORT);
-    let jobs = faulty.collection();
-    jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
-    let lsid = faulty.run(&doc! { "startSession": 1 }).remove("id").unwrap();
-    let part = doc! { "lsid": lsid, "txnNumber": 1_i64, "autocommit": false };
-    let mut update = doc! {
-        "update": "jobs", "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } } }], "startTransaction": true,
-    };
-    update.extend(part.clone());
-    assert_eq!(faulty.run(&update).get_i32("n").unwrap(), 1);
-    let mut commit = doc! { "commitTransaction": 1 };
-    commit.extend(part);
+    let (jobs, commit) = faulty.changed();
     for how in [doc! { "closeConnection": true }, doc! { "errorCode": 13 }] {
         faulty.fail(&["commitTransaction"], doc! { "now": "alwaysOn" }, how);
         let unknown = faulty.run(&commit);

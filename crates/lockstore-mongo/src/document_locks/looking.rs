@@ -13,7 +13,7 @@ use super::in_time::{LOCKING, unknown};
 use super::side_grant::Place;
 use super::taking::{Left, Taken, Try, Which};
 use super::transaction::{Ended, Tried, refused};
-use crate::documents::{Failed, Limit};
+use crate::documents::{Failed, Limit, abort_in};
 use crate::locks::GivenUp;
 
 /// What a look has come to.
@@ -62,7 +62,7 @@ impl DocumentLocks {
                     }
                 }
                 Ok(Tried::Left(left)) => {
-                    self.abort(&mut session).await;
+                    abort_in(&mut session).await;
                     match left {
                         // Those that were about to be locked may be free again.
                         Left::Nothing if had_passed => {
@@ -81,7 +81,7 @@ impl DocumentLocks {
                     }
                 }
                 Err(failed) => {
-                    self.abort(&mut session).await;
+                    abort_in(&mut session).await;
                     failed
                 }
             };
@@ -124,7 +124,7 @@ impl DocumentLocks {
     ) -> Result<(), Failed> {
         let is_over = |fence: &&Fence| fence.key() == &taken.key && **fence != taken.held.fence;
         if let Some(fence) = wanted.fences.iter().find(is_over) {
-            self.abort(session).await;
+            abort_in(session).await;
             return Err(refused(&serving::lock_lost(fence, None)));
         }
         self.documents.commit_relying(session, &wanted.fences, &[&taken.key], limit, asked).await

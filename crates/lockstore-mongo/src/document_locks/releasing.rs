@@ -13,7 +13,7 @@ use super::run_out::has_run_out;
 use super::side_grant::{self, Place, by_id};
 use super::transaction::{Change, Ended, Tried, alone, find, of_lock, simple};
 use super::update::unlocking;
-use crate::documents::{Failed, Limit, number};
+use crate::documents::{Failed, Limit, abort_in, number};
 use crate::locks::{Standing, StoredGrant, number as stored};
 
 /// Why there is nothing to be released.
@@ -102,7 +102,7 @@ impl DocumentLocks {
             return made.map(drop);
         }
         // The driver begins none while one is open, and takes this one for aborted before it is asked to be.
-        limit.bound(self.abort(session)).await;
+        limit.bound(abort_in(session)).await;
         Err(self.documents.unreachable("no reply in time").into())
     }
 

@@ -10,7 +10,7 @@ use mongodb::ClientSession;
 use super::DocumentLocks;
 use super::side_grant::Place;
 use super::update::Update;
-use crate::documents::{Failed, Limit, Tries, number};
+use crate::documents::{Failed, Limit, Tries, abort_in, number};
 use crate::failure::{self, Failure};
 
 /// Why there is no outcome.
@@ -106,11 +106,11 @@ impl DocumentLocks {
                     Err(failed) => failed,
                 },
                 Ok(left) => {
-                    self.abort(session).await;
+                    abort_in(session).await;
                     return Ok(left);
                 }
                 Err(failed) => {
-                    self.abort(session).await;
+                    abort_in(session).await;
                     failed
                 }
             };
@@ -132,13 +132,6 @@ impl DocumentLocks {
             Failed::Lost(why) => Ended::Store(self.documents.unreachable(&why)),
             Failed::Store(error) => Ended::Store(error),
         })
-    }
-
-    /// Gives up a transaction. One that is not aborted is, by the server, after a minute at the latest.
-    pub(super) async fn abort(&self, session: &mut ClientSession) {
-        if let Err(error) = session.abort_transaction().await {
-            tracing::debug!(error = %error.kind, "a transaction was not aborted");
-        }
     }
 
     /// The first document that is found, in a transaction.

@@ -18,7 +18,7 @@ use super::Documents;
 use super::fences::{Checked, Document, lost};
 use super::limit::Limit;
 use super::lock_transitions::Stands;
-use super::within::{Failed, abort};
+use super::within::{Failed, abort, abort_in};
 
 /// The second transaction. It ends when this is dropped.
 pub(super) struct Hold {
@@ -50,10 +50,8 @@ impl Documents {
         limit: Limit,
     ) -> Result<Hold, Failed> {
         let held = self.hold(fences, Some(session), limit).await;
-        if held.is_err()
-            && let Err(error) = session.abort_transaction().await
-        {
-            tracing::debug!(error = %error.kind, "a transaction was not aborted");
+        if held.is_err() {
+            abort_in(session).await;
         }
         held
     }

@@ -77,13 +77,16 @@ pub(super) fn unknown(command: &RawDocument) -> Failed {
     Failed::Store(StoreError::OutcomeUnknown { what: what(command) })
 }
 
-/// Aborts a transaction, and waits until that is done, but not for long: where there is no primary, the driver looks for one behind this.
+/// Aborts the transaction of a session. One that is not aborted is, by the server, after a minute at the latest.
+pub(crate) async fn abort_in(session: &mut ClientSession) {
+    if let Err(error) = session.abort_transaction().await {
+        tracing::debug!(error = %error.kind, "a transaction was not aborted");
+    }
+}
+
+/// The same, and waits until that is done, but not for long: where there is no primary, the driver looks for one behind this.
 pub(super) async fn abort(mut session: ClientSession) {
-    let aborting = tokio::spawn(async move {
-        if let Err(error) = session.abort_transaction().await {
-            tracing::debug!(error = %error.kind, "a transaction was not aborted");
-        }
-    });
+    let aborting = tokio::spawn(async move { abort_in(&mut session).await });
     if tokio::time::timeout(ABORT_MAX, aborting).await.is_err() {
         tracing::debug!("a transaction is aborted later");
     }
