@@ -12,7 +12,7 @@ use lockstore::{
     Store, StoreError,
 };
 use lockstore_mongo::ReplicaSetOptions;
-use lockstore_testkit::replica_set::{MemberNumber, ReplicaSet, new_database};
+use lockstore_testkit::replica_set::{FailPoint, ReplicaSet, new_database};
 
 /// A store of its own, with the database of its locks, and one of its documents.
 struct Own {
@@ -87,8 +87,7 @@ impl Own {
 
 /// A command that is to be delayed or to fail: one at a time, for all of a server is the same fail point.
 struct Fault {
-    primary: MemberNumber,
-    before: i64,
+    point: FailPoint<'static>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -96,33 +95,13 @@ impl Fault {
     fn new(mode: impl Into<RawBson>, data: &RawDocument) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = ReplicaSet::shared();
-        let primary = set.primary().unwrap();
-        let command = rawdoc! {
-            "configureFailPoint": "failCommand", "mode": mode.into(), "data": data.to_owned(),
-            "$db": "admin",
-        };
-        let reply = set.run(primary, &command).unwrap();
-        let before = reply.get("count").unwrap().unwrap();
-        let before = before.as_i64().or(before.as_i32().map(i64::from)).unwrap();
-        Self { primary, before, _alone: alone }
+        let point = ReplicaSet::shared().fail_point("failCommand", mode, data).unwrap();
+        Self { point, _alone: alone }
     }
 
     /// Waits until the command is there.
     fn has_begun(&self) {
-        let command = rawdoc! {
-            "waitForFailPoint": "failCommand", "timesEntered": self.before + 1, "maxTimeMS": 60_000,
-            "$db": "admin",
-        };
-        let reply = ReplicaSet::shared().run(self.primary, &command).unwrap();
-        assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
-    }
-}
-
-impl Drop for Fault {
-    fn drop(&mut self) {
-        let off = rawdoc! { "configureFailPoint": "failCommand", "mode": "off", "$db": "admin" };
-        let _ = ReplicaSet::shared().run(self.primary, &off);
+        self.point.wait_until_entered().unwrap();
     }
 }
 
@@ -259,6 +238,19 @@ fn what_relies_on_the_lock_of_a_session_that_is_over_is_refused() {
     for (n, fence) in (10..).zip(fences) {
         is_lost(own.results().fenced_by(fence).insert_one(doc! { "_id": n }));
     }
+}
+
+#[test]
+fn a_document_whose_session_is_over_is_not_updated_by_its_release() {
+    let own = Own::filled(1);
+    let session = own.store.session().unwrap();
+    let mut lock = own.jobs().lock_document(doc! {}).session(&session).acquire().unwrap();
+    lock.set_update_on_release(doc! { "$set": { "n": 1 } }).unwrap();
+    // Nobody has looked at its locks yet.
+    own.end_session(session.id());
+    let error = lock.release().unwrap_err();
+    assert!(matches!(error, ReleaseDocumentError::LockLost { .. }), "{error:?}");
+    assert_eq!(own.job(0).get_i32("n").unwrap(), 0);
 }
 
 #[test]

@@ -4,10 +4,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bson::{Document, RawDocumentBuf, doc, rawdoc};
+use bson::{Document, RawArrayBuf, RawBson, RawDocumentBuf, cstr, doc, rawdoc};
 use lockstore::{Collection, Database, DocumentError, Store, StoreError};
 use lockstore_mongo::ReplicaSetOptions;
-use lockstore_testkit::replica_set::{ReplicaSet, new_database};
+use lockstore_testkit::replica_set::{FailPoint, ReplicaSet, new_database};
 
 /// A store, whose commands are made to fail: one test at a time, for a fail point is one of the whole server.
 struct Faulty {
@@ -53,36 +53,22 @@ impl Faulty {
         (jobs, commit)
     }
 
-    /// Has the commands `names` fail so, for as long as `mode` says.
-    fn fail(&self, names: &[&str], mode: Document, mut how: Document) {
-        how.extend(doc! { "failCommands": names });
-        self.set("failCommand", mode, how);
+    /// Has the commands `names` fail so, as often as `mode` says.
+    fn fail(&self, names: &[&str], mode: impl Into<RawBson>, how: &Document) -> FailPoint<'static> {
+        let mut data = RawDocumentBuf::try_from(how).unwrap();
+        data.append(cstr!("failCommands"), names.iter().copied().collect::<RawArrayBuf>());
+        self.set.fail_point("failCommand", mode, &data).unwrap()
     }
 
-    fn set(&self, point: &str, mode: Document, data: Document) {
-        let mode = mode.get("now").cloned().unwrap_or_else(|| mode.into());
-        let command =
-            doc! { "configureFailPoint": point, "mode": mode, "data": data, "$db": "admin" };
-        let command = RawDocumentBuf::try_from(&command).unwrap();
-        let reply = self.set.run(self.set.primary().unwrap(), &command).unwrap();
-        assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
-    }
-
-    fn heal(&self) {
-        for point in ["failCommand", "onPrimaryTransactionalWrite"] {
-            self.set(point, doc! { "now": "off" }, doc! {});
-        }
+    /// Has the reply to a write be lost, once, that is done.
+    fn lose_reply(&self) -> FailPoint<'static> {
+        let how = rawdoc! { "closeConnection": true };
+        self.set.fail_point("onPrimaryTransactionalWrite", times(1), &how).unwrap()
     }
 }
 
-impl Drop for Faulty {
-    fn drop(&mut self) {
-        self.heal();
-    }
-}
-
-fn times(times: i32) -> Document {
-    doc! { "times": times }
+fn times(times: i32) -> RawDocumentBuf {
+    rawdoc! { "times": times }
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -96,12 +82,13 @@ fn a_write_whose_wait_for_most_members_was_ended_is_confirmed_or_not_known() {
     let add = || jobs.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).run();
     for code in [50, 64, 91, 100] {
         let ended = doc! { "writeConcernError": { "code": code, "errmsg": "ended" } };
-        faulty.fail(&["update"], times(1), ended);
+        let _failing = faulty.fail(&["update"], times(1), &ended);
         // It is sent again, and confirmed. (This fail point answers before anything is done.)
         assert_eq!(add().unwrap().modified_count, 1, "{code}");
     }
     let all = |wanted| jobs.update_many(doc! {}, doc! { "$set": { "of": wanted } }).run();
-    faulty.fail(&["update"], times(1), doc! { "writeConcernError": { "code": 50, "errmsg": "" } });
+    let ended = doc! { "writeConcernError": { "code": 50, "errmsg": "" } };
+    let _failing = faulty.fail(&["update"], times(1), &ended);
     let unknown = all(1).unwrap_err();
     assert!(is_unknown(&unknown), "it cannot be sent again: {unknown}");
     let job = jobs.find_one(doc! {}).run().unwrap().unwrap();
@@ -114,8 +101,7 @@ fn a_write_whose_reply_was_lost_is_done_once() {
     let jobs = faulty.collection();
     jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
     for _ in 0..5 {
-        let lost = doc! { "closeConnection": true };
-        faulty.set("onPrimaryTransactionalWrite", times(1), lost);
+        let _lost = faulty.lose_reply();
         jobs.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).run().unwrap();
     }
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 5 }));
@@ -127,10 +113,10 @@ fn a_write_that_is_refused_after_it_may_have_been_done_is_not_told_as_refused() 
     let jobs = faulty.collection();
     jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
     // The first try is done and its reply lost; the second is refused before it is compared with the first.
-    faulty.set("onPrimaryTransactionalWrite", times(1), doc! { "closeConnection": true });
-    faulty.fail(&["update"], doc! { "skip": 1 }, doc! { "errorCode": 13 });
+    let lost = faulty.lose_reply();
+    let refused = faulty.fail(&["update"], rawdoc! { "skip": 1 }, &doc! { "errorCode": 13 });
     let told = jobs.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).run().unwrap_err();
-    faulty.heal();
+    drop((lost, refused));
     assert!(is_unknown(&told), "{told}");
 }
 
@@ -141,9 +127,10 @@ fn a_batch_that_breaks_off_tells_which_part_of_it_is_done() {
     let large = "x".repeat(6 << 20);
     let documents = (0..5).map(|id| doc! { "_id": id, "large": &large });
     // Two fit into a command.
-    faulty.fail(&["insert"], doc! { "skip": 1 }, doc! { "closeConnection": true });
+    let skip = rawdoc! { "skip": 1 };
+    let failing = faulty.fail(&["insert"], skip, &doc! { "closeConnection": true });
     let told = jobs.insert_many(documents).run().unwrap_err();
-    faulty.heal();
+    drop(failing);
     let DocumentError::Partial(partial) = told else { panic!("{told}") };
     assert_eq!(partial.result().inserted_ids.len(), 2, "{partial}");
     assert!(partial.errors().len() == 1 && is_unknown(&partial.errors()[&2]), "{partial}");
@@ -154,15 +141,12 @@ fn a_batch_that_breaks_off_tells_which_part_of_it_is_done() {
 fn a_commit_that_nobody_knows_of_can_be_asked_for_again() {
     let faulty = Faulty::new(SHORT);
     let (jobs, commit) = faulty.changed();
-    faulty.fail(
-        &["commitTransaction"],
-        doc! { "now": "alwaysOn" },
-        doc! { "closeConnection": true },
-    );
+    let lost = doc! { "closeConnection": true };
+    let failing = faulty.fail(&["commitTransaction"], "alwaysOn", &lost);
     let unknown = faulty.run(&commit);
     assert!(matches!(unknown.get_f64("ok"), Ok(0.0)), "{unknown}");
     assert!(unknown.to_string().contains("commitTransaction"), "{unknown}");
-    faulty.heal();
+    drop(failing);
     for _ in 0..2 {
         let committed = faulty.run(&commit);
         assert!(matches!(committed.get_f64("ok"), Ok(1.0)), "{committed}");
@@ -176,11 +160,10 @@ fn a_commit_that_is_refused_after_it_may_have_been_done_can_be_asked_for_again()
     let faulty = Faulty::new(SHORT);
     let (jobs, commit) = faulty.changed();
     for how in [doc! { "closeConnection": true }, doc! { "errorCode": 13 }] {
-        faulty.fail(&["commitTransaction"], doc! { "now": "alwaysOn" }, how);
+        let _failing = faulty.fail(&["commitTransaction"], "alwaysOn", &how);
         let unknown = faulty.run(&commit);
         assert!(unknown.to_string().contains("OutcomeUnknown"), "{unknown}");
     }
-    faulty.heal();
     let committed = faulty.run(&commit);
     assert!(matches!(committed.get_f64("ok"), Ok(1.0)), "{committed}");
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
@@ -194,7 +177,7 @@ fn a_commit_of_which_a_primary_does_not_know_yet_is_asked_for_again() {
     jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
     let guard = faulty.store.lock("k").ttl(LONG).acquire().unwrap();
     let unlabelled = doc! { "errorCode": 251, "errorLabels": [] };
-    faulty.fail(&["commitTransaction"], times(1), unlabelled);
+    let _failing = faulty.fail(&["commitTransaction"], times(1), &unlabelled);
     let fenced = jobs.fenced_by(guard.fence());
     fenced.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).run().unwrap();
     assert_eq!(jobs.find_one(doc! {}).run().unwrap(), Some(doc! { "_id": 1, "n": 1 }));
@@ -208,12 +191,12 @@ fn a_guarded_write_that_is_given_up_in_its_commit_lets_go_of_the_lock_in_the_end
     jobs.insert_one(doc! { "_id": 1, "n": 0 }).unwrap();
     let guard = faulty.store.lock("k").ttl(LONG).acquire().unwrap();
     let lost = doc! { "closeConnection": true };
-    faulty.fail(&["commitTransaction"], doc! { "now": "alwaysOn" }, lost);
+    let failing = faulty.fail(&["commitTransaction"], "alwaysOn", &lost);
     let fenced = jobs.fenced_by(guard.fence());
     let add = fenced.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } });
     let told = add.max_time(SHORT / 4).run().unwrap_err();
     assert!(is_unknown(&told), "{told:?}");
-    faulty.heal();
+    drop(failing);
     let started = Instant::now();
     guard.renew().unwrap();
     // MongoDB ends by itself what is left open for a minute.

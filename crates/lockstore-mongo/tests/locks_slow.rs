@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use bson::{RawDocumentBuf, doc};
+use bson::rawdoc;
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -16,21 +16,15 @@ fn a_session_lives_on_where_each_sign_of_life_is_late() {
     let store = options.connect(&set.uri()).unwrap();
     let session = store.session().unwrap();
     let guard = store.lock("k").session(&session).acquire().unwrap();
-    let fail = |mode: &str| {
-        let late = doc! {
-            "failCommands": ["update"],
-            "blockConnection": true,
-            "blockTimeMS": i32::try_from(LATE.as_millis()).unwrap(),
-        };
-        let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": late, "$db": "admin" };
-        let command = RawDocumentBuf::try_from(&command).unwrap();
-        let reply = set.run(set.primary().unwrap(), &command).unwrap();
-        assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
+    let late = rawdoc! {
+        "failCommands": ["update"],
+        "blockConnection": true,
+        "blockTimeMS": i32::try_from(LATE.as_millis()).unwrap(),
     };
-    fail("alwaysOn");
+    let slow = set.fail_point("failCommand", "alwaysOn", &late).unwrap();
     thread::sleep(TTL * 2);
     let is_lost = guard.is_lost();
-    fail("off");
+    drop(slow);
     assert!(!is_lost, "the session has ended");
     guard.release().unwrap();
 }

@@ -3,6 +3,7 @@
 //! It runs the mongod that the environment variable `MONGOD` names; in the repository of lockstore `MONGOD=$(cargo xtask mongod)` gives one,
 //! and `cargo xtask test` sets it.
 
+mod fail_point;
 mod member;
 mod wire;
 
@@ -16,6 +17,7 @@ use std::{env, fs, io, process, thread};
 use lockstore::bson::oid::ObjectId;
 use lockstore::bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 
+pub use self::fail_point::FailPoint;
 use self::member::Member;
 
 /// Three members on the loopback interface, with ports and folders of their own.
