@@ -6,7 +6,6 @@ use std::time::Duration;
 use lockcore::{Instant, Outcome, Release, Wait};
 use lockstore::StoreError;
 use lockstore::remote::{LockAnswer, LockCall};
-use tokio::sync::oneshot;
 
 use super::Locks;
 use super::behind::UnderWay;
@@ -30,19 +29,17 @@ impl Locks {
         work: impl Future<Output = T> + Send + 'static,
         too_late: impl FnOnce(T) -> S + Send + 'static,
     ) -> Option<T> {
-        let (tell, mut told) = oneshot::channel();
-        self.later(async move {
-            if let Err(come) = tell.send(work.await) {
-                too_late(come).await;
-            }
-        });
+        let under_way = UnderWay::begin(self);
+        let mut work = Box::pin(work);
         let pause = ends_at.saturating_since(self.now()) + ANSWER_MAX;
-        if let Ok(Ok(come)) = tokio::time::timeout(pause, &mut told).await {
+        if let Ok(come) = tokio::time::timeout(pause, &mut work).await {
             return Some(come);
         }
-        // From here on nobody takes it.
-        told.close();
-        told.try_recv().ok()
+        tokio::spawn(async move {
+            too_late(work.await).await;
+            drop(under_way);
+        });
+        None
     }
 
     /// By when whoever does not wait for others is to be answered.
