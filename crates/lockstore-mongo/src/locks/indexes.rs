@@ -30,7 +30,8 @@ impl Locks {
             let of_it = wanted.iter().filter(|(name, ..)| *name == collection);
             let models: Vec<_> = of_it
                 .map(|(_, keys, forgotten)| {
-                    let options = IndexOptions::builder().expire_after(*forgotten).build();
+                    let options =
+                        IndexOptions::builder().sparse(true).expire_after(*forgotten).build();
                     IndexModel::builder().keys(keys.clone()).options(options).build()
                 })
                 .collect();

@@ -1,7 +1,6 @@
 //! How what may have run out is found among many locks that are free.
 //!
-//! An index has an entry for each lock, that of a lock without the field is `null`. A comparison with a value of the field's type leaves these out;
-//! `$exists` reads all of them.
+//! An index has entries for the locks only that have its field, and a comparison with a value of the field's type finds these by it.
 
 use bson::{DateTime, Document, doc};
 

@@ -43,9 +43,14 @@ fn difference(
         "writes": decided.writes,
         "mode": mode_name::of(decided.mode),
         "grants": literal(&decided.grants)?,
-        "waitingSessions": decided.waiting_sessions.clone(),
     };
     let mut unset = Vec::new();
+    // An array without elements has an entry in an index.
+    if decided.waiting_sessions.is_empty() {
+        unset.push("waitingSessions".to_owned());
+    } else {
+        set.insert("waitingSessions", decided.waiting_sessions.clone());
+    }
     for (field, date) in [("due", decided.due), ("freedAt", decided.freed_at)] {
         match date {
             Some(date) => drop(set.insert(field, date)),
