@@ -24,6 +24,7 @@ mod heart;
 mod in_time;
 mod in_transactions;
 mod indexes;
+mod known;
 mod lapsed;
 mod lock_document;
 mod log;
@@ -58,6 +59,7 @@ use crate::options::{Reads, ReplicaSetOptions};
 pub(crate) use behind::pause;
 pub(crate) use given_up::{GiveUp, GivenUp};
 use heart::Heart;
+use known::Known;
 pub(crate) use lapsed::is_due;
 use lock_document::LockDocument;
 pub(crate) use lock_document::StoredGrant;
@@ -90,6 +92,7 @@ pub(crate) struct Locks {
     turns: Turns,
     /// For what is written without a look.
     numbered: Arc<Numbered>,
+    known: Known,
     /// The calls that were started and are not answered.
     under_way: watch::Sender<usize>,
     closing: watch::Sender<bool>,
@@ -123,6 +126,7 @@ impl Locks {
             heart: Heart::default(),
             turns: Turns::default(),
             numbered: Arc::default(),
+            known: Known::default(),
             under_way: watch::Sender::new(0),
             closing: watch::Sender::new(false),
         }

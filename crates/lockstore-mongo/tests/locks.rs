@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, Document, Uuid, doc, rawdoc};
-use lockstore::{AcquireError, BreakError, DocumentError, Fence, Store};
+use lockstore::{AcquireError, BreakError, DocumentError, Fence, LockGuard, ReleaseError, Store};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
@@ -21,6 +21,60 @@ fn a_guard_is_lost_with_its_session() {
     assert!(!guard.is_lost());
     session.end().unwrap();
     assert!(guard.is_lost());
+}
+
+/// Whoever knows it may end a session, of which its process hears with its next sign of life.
+#[test]
+fn nothing_is_bound_any_more_to_a_session_that_another_process_has_ended() {
+    let database = new_database();
+    let connect = || {
+        let options = ReplicaSetOptions::new().database(&database);
+        options.connect(&ReplicaSet::shared().uri()).unwrap()
+    };
+    let (store, elsewhere) = (connect(), connect());
+    let session = store.session().unwrap();
+    let acquire = || store.lock("k").session(&session).try_acquire();
+    acquire().unwrap().release().unwrap();
+    elsewhere.session_with(session.id()).end().unwrap();
+    let refused = acquire().unwrap_err();
+    assert!(matches!(refused, AcquireError::SessionEnded), "{refused:?}");
+    assert!(!elsewhere.is_locked("k").unwrap());
+}
+
+/// Its process is gone, and nobody has looked at its locks yet.
+#[test]
+fn what_a_session_had_that_is_over_is_not_released_any_more() {
+    let database = new_database();
+    let connect = || {
+        let options = ReplicaSetOptions::new().database(&database);
+        options.connect(&ReplicaSet::shared().uri()).unwrap()
+    };
+    let (store, elsewhere) = (connect(), connect());
+    let session = store.session().unwrap();
+    let acquire = |key| store.lock(key).holder("h").session(&session).acquire().unwrap();
+    let taken_up = |key| {
+        let (guard, lock) = (acquire(key), elsewhere.lock(key).holder("h"));
+        let token = guard.token();
+        guard.leak();
+        lock.resume(token).unwrap()
+    };
+    let theirs = elsewhere.session().unwrap();
+    taken_up("lives").release().unwrap();
+    let (beside_another, alone, own) = (taken_up("a"), taken_up("b"), acquire("c"));
+
+    let over = doc! { "$set": { "until": DateTime::MIN } };
+    let number = i64::try_from(session.id().get()).unwrap();
+    let sessions = elsewhere.database(&database).collection::<Document>("sessions");
+    sessions.update_one(doc! { "_id": number }, over).run().unwrap();
+    let is_refused = |guard: LockGuard| {
+        let released = guard.release();
+        assert!(matches!(released, Err(ReleaseError::NotHeld { .. })), "{released:?}");
+    };
+    is_refused(beside_another);
+    theirs.end().unwrap();
+    is_refused(alone);
+    // Its own process has not heard of it yet.
+    own.release().expect_err("it may have ended before");
 }
 
 #[test]

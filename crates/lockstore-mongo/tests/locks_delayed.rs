@@ -166,6 +166,40 @@ fn a_write_that_arrives_when_it_was_given_up_changes_nothing() {
     later.release().unwrap();
 }
 
+/// Where a process has written a lock last, its next write rests on that, and has no number.
+#[test]
+fn a_write_that_rests_on_the_process_s_last_changes_nothing_when_it_arrives_late() {
+    let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
+    let acquire = || store.lock("k").holder("a").acquire_timeout(PATIENCE).unwrap();
+    acquire().release().unwrap();
+    network.keep(&["findAndModify"], 1);
+    acquire().release().unwrap();
+    assert_eq!(network.deliver(), 1);
+    assert!(!other.is_locked("k").unwrap(), "the first attempt was granted nothing");
+
+    acquire().release().unwrap();
+    let held = acquire();
+    network.keep(&["released"], 1);
+    held.release().unwrap();
+    let later = acquire();
+    assert_eq!(network.deliver(), 1);
+    assert!(other.is_locked("k").unwrap(), "the first attempt has released nothing");
+    later.release().unwrap();
+
+    // The same where others have had it meanwhile.
+    for _ in 0..3 {
+        other.lock("k").holder("b").acquire().unwrap().release().unwrap();
+        network.keep(&["findAndModify"], 1);
+        let held = acquire();
+        assert_eq!(network.deliver(), 1);
+        network.keep(&["released"], 1);
+        held.release().unwrap();
+        let theirs = other.lock("k").holder("b").acquire().unwrap();
+        assert_eq!(network.deliver(), 1);
+        theirs.release().expect("nobody has released it");
+    }
+}
+
 #[test]
 fn a_release_of_which_nobody_knows_ends_nothing_that_was_acquired_behind_its_answer() {
     let two = Two::with(&ReplicaSetOptions::new().patience(Duration::from_secs(1)));
@@ -202,11 +236,11 @@ fn who_was_refused_is_not_put_into_the_line_later() {
     let Two { network, store, other, .. } = Two::with(&ReplicaSetOptions::new());
     let held = other.lock("k").holder("b").acquire().unwrap();
     let session = store.session().unwrap();
-    // The driver sends it twice, and by then it is too late to wait.
-    network.keep(&["findAndModify"], 2);
+    // The driver sends it twice after what was tried at once, and by then it is too late to wait.
+    network.keep(&["findAndModify"], 3);
     let wanted = store.lock("k").holder("a").session(&session);
     wanted.acquire_timeout(Duration::from_millis(100)).unwrap_err();
-    assert_eq!(network.deliver(), 2);
+    assert_eq!(network.deliver(), 3);
     assert_eq!(other.stats().unwrap().waiters, 0);
     held.release().unwrap();
     assert!(!other.is_locked("k").unwrap());

@@ -74,11 +74,20 @@ impl Locks {
         let (key, request) = (key.as_str(), acquiring.request);
         let place = self.turns.stand(key);
         let mut watch = None;
-        // A session may be over, which only a look shows.
-        if acquiring.wanted.session.is_none() && self.is_nobody_here(&place, key) {
+        // Of another session only a look shows whether it is over.
+        let session = acquiring.wanted.session.map(number_of);
+        if session.is_none_or(|session| self.seems_to_live(session))
+            && self.is_nobody_here(&place, key)
+        {
             match self.acquire_at_once(&acquiring.wanted, request, attempts).await? {
                 Some(_) if given_up.is_given_up() => acquiring.has = true,
-                Some(granted) => return Ok(LockAnswer::Done(Outcome::Granted(granted))),
+                Some(granted) => {
+                    acquiring.has = true;
+                    if !self.is_bound_to_life(acquiring, attempts).await? {
+                        return Ok(LockAnswer::Refused(Refusal::UnknownSession));
+                    }
+                    return Ok(LockAnswer::Done(Outcome::Granted(granted)));
+                }
                 None if acquiring.wanted.wait != Wait::No => {
                     watch = Some(self.watching.watch(key, Some(request)));
                 }
@@ -155,20 +164,15 @@ impl Locks {
     }
 
     /// Whether the session of a grant lives, now that it is written: then it lived when it was, for it never lives again. A process that was stopped
-    /// while it asked asks again. What is bound to one that is over is given back; and if nobody can know, that is told.
+    /// while it asked asks again, and another may have ended a session of this one. What is bound to one that is over is given back.
     async fn is_bound_to_life(
         &self,
         acquiring: &Acquiring,
         attempts: &mut Attempts,
     ) -> Result<bool, StoreError> {
-        let Some(session) = acquiring.wanted.session else { return Ok(true) };
-        loop {
-            let lives = attempts.read(self, || self.lives(number_of(session))).await;
-            match lives.map_err(|_| attempts.unknown())? {
-                None => break,
-                Some(until) if self.now() < until => return Ok(true),
-                Some(_) => {}
-            }
+        let Some(session) = acquiring.wanted.session.map(number_of) else { return Ok(true) };
+        if self.lives_on(session, attempts).await? {
+            return Ok(true);
         }
         let does = Does::Acquire { acquiring: acquiring.clone(), willing: Willing::GiveUp };
         self.take_at_last(&acquiring.wanted.key, does, attempts).await?;

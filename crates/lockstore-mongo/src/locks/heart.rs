@@ -66,6 +66,23 @@ impl Locks {
         self.heart.life(number_of(session))
     }
 
+    /// Whether a session of this process lives as far as it knows: our time says so, and that another has ended it is heard of with the next sign
+    /// of life.
+    pub(super) fn seems_to_live(&self, session: i64) -> bool {
+        self.heart.life(session).is_some_and(|life| !life.is_over(self.now()))
+    }
+
+    /// The sessions of this process that live as far as it knows, unless they are many.
+    pub(super) fn few_living(&self) -> Vec<i64> {
+        let state = self.heart.lock();
+        if state.sessions.len() > FEW {
+            return Vec::new();
+        }
+        let now = self.now();
+        let living = state.sessions.iter().filter(|(_, life)| !life.is_over(now));
+        living.map(|(number, _)| *number).collect()
+    }
+
     /// Gives signs of life for a session that was opened when it was `asked_at` or later.
     pub(super) fn beat_for(self: &Arc<Self>, number: i64, asked_at: Instant) {
         let mut state = self.heart.lock();
@@ -177,3 +194,6 @@ async fn go_on_beating(locks: Weak<Locks>) {
 
 /// In a third of this a sign of life is answered unless something is wrong, however short a session's TTL is.
 const ANSWERED_IN: Duration = Duration::from_secs(6);
+
+/// How many sessions are few.
+const FEW: usize = 16;

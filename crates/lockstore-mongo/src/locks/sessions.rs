@@ -142,6 +142,22 @@ impl Locks {
         self.lives_by(number, Reads::Linearizable).await
     }
 
+    /// Whether a session lives, now that something is written that is bound to it: then it lived when that was. If nobody can know, that is told.
+    pub(super) async fn lives_on(
+        &self,
+        session: i64,
+        attempts: &mut Attempts,
+    ) -> Result<bool, StoreError> {
+        loop {
+            let lives = attempts.read(self, || self.lives(session)).await;
+            match lives.map_err(|_| attempts.unknown())? {
+                None => return Ok(false),
+                Some(until) if self.now() < until => return Ok(true),
+                Some(_) => {}
+            }
+        }
+    }
+
     async fn lives_by(&self, number: i64, reads: Reads) -> Result<Option<Instant>, Failure> {
         let asked_at = self.now();
         let left = doc! { "left": { "$subtract": ["$until", "$$NOW"] } };

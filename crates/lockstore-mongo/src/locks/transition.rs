@@ -200,6 +200,7 @@ impl Locks {
         if !has_changed {
             return Ok(Written { document, before_new: 0 });
         }
+        self.known.forget(&look.key);
         // Of one that is not there, an insertion comes of it, which fails if it is there by now.
         let seen = look.document.as_ref();
         let rev = seen.map_or(doc! { "$exists": false }, |seen| doc! { "$eq": seen.rev });
