@@ -1,5 +1,7 @@
 //! Locks that are free: an acquisition and its release, each on most members when it returns, each thread of a lock of its own.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use lockstore::{Session, Store};
 
 use super::floor::Floor;
@@ -15,7 +17,7 @@ use crate::{Result, bulk};
 const THREADS: [usize; 2] = [1, 8];
 
 pub(super) fn run(_: &Place, scale: &Scale) -> Result<Section> {
-    let (floor, store) = (Floor::connect()?, connect()?);
+    let (floor, store, other) = (Floor::connect()?, connect()?, connect()?);
     let session = store.session()?;
     let mut peers = Peers::start()?;
     let mut section = Section::new(
@@ -23,7 +25,7 @@ pub(super) fn run(_: &Place, scale: &Scale) -> Result<Section> {
         &["threads", "what", "1/s", "p50", "p99", "in majority writes"],
     );
     for threads in THREADS {
-        measure(threads, &floor, &store, &session, &mut section, scale);
+        measure(threads, &floor, [&store, &other], &session, &mut section, scale);
     }
     let mut writes = Series::default();
     let mut paces: Vec<_> = Peer::ALL.map(|_| Pace::default()).into();
@@ -39,6 +41,7 @@ pub(super) fn run(_: &Place, scale: &Scale) -> Result<Section> {
     section.note("a majority write: findOneAndUpdate of one document by the driver alone, one at a time as well");
     peers.notes().into_iter().for_each(|note| section.note(note));
     session.end()?;
+    other.close()?;
     store.close()?;
     Ok(section)
 }
@@ -46,7 +49,7 @@ pub(super) fn run(_: &Place, scale: &Scale) -> Result<Section> {
 fn measure(
     threads: usize,
     floor: &Floor,
-    store: &Store,
+    [store, other]: [&Store; 2],
     session: &Session,
     section: &mut Section,
     scale: &Scale,
@@ -60,10 +63,25 @@ fn measure(
         let request = store.lock(&keys[thread]).holder("me").session(session);
         request.acquire().expect("it is free").release().expect("it is held");
     };
+    let turns: Vec<_> = keys.iter().map(|_| AtomicBool::new(false)).collect();
+    let in_turns = |thread: usize| {
+        let mine = if turns[thread].fetch_not(Ordering::Relaxed) { other } else { store };
+        let key = format!("{}/shared", keys[thread]);
+        let request = mine.lock(&key).holder("me").ttl(bulk::TTL);
+        request.acquire().expect("it is free").release().expect("it is held");
+    };
+    let made = AtomicU64::new(0);
+    let new = |thread: usize| {
+        let key = format!("{}/{}", keys[thread], made.fetch_add(1, Ordering::Relaxed));
+        let request = store.lock(&key).holder("me").ttl(bulk::TTL);
+        request.acquire().expect("it is free").release().expect("it is held");
+    };
     let write = |thread: usize| floor.write(&keys[thread]);
-    let contenders: [(&str, &(dyn Fn(usize) + Sync)); 3] = [
+    let contenders: [(&str, &(dyn Fn(usize) + Sync)); 5] = [
         ("one majority write", &write),
         ("lockstore, with a TTL", &lease),
+        ("lockstore, in turns with another client", &in_turns),
+        ("lockstore, each time a lock that is new", &new),
         ("lockstore, bound to a session", &bound),
     ];
     let mut paces = contenders.map(|_| Pace::default());
@@ -72,11 +90,11 @@ fn measure(
             pace.round(threads, scale.round, |thread, turn| calls(turn, || call(thread)));
         }
     }
-    let [writes, leases, bound] = &paces;
+    let [writes, leases, in_turns, new, bound] = &paces;
     for ((name, _), pace) in contenders.iter().zip(&paces) {
         tell(section, threads, name, pace, &writes.p50_ns);
     }
-    for (name, pace) in [("lease", leases), ("session", bound)] {
+    for (name, pace) in [("lease", leases), ("turns", in_turns), ("new", new), ("session", bound)] {
         let writes = writes.calls_per_s.over(&pace.calls_per_s);
         section.figure(format!("locks.{threads}.{name}_writes"), writes);
         section.figure(format!("locks.{threads}.{name}_p50_ns"), pace.p50_ns.median());
