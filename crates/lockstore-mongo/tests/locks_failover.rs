@@ -11,13 +11,13 @@ use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::doc;
+use bson::{doc, rawdoc};
 use lockstore::{Collection, Store};
 use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::crash::{CrashTest, Ledger, Running, pause};
 use lockstore_testkit::history::{History, Operation};
 use lockstore_testkit::linearizability::Checker;
-use lockstore_testkit::replica_set::{ReplicaSet, new_database};
+use lockstore_testkit::replica_set::{MemberNumber, ReplicaSet, new_database};
 
 use client::Client;
 use told::{Answer, Told};
@@ -32,6 +32,15 @@ fn witness(store: &Store, database: &str) -> Collection {
     store.database(database).collection("witness")
 }
 
+/// A client that is stopped while it commits a guarded write has the lock stay as it is until MongoDB ends its transactions: after 60 to 90 s, unless
+/// it is told otherwise.
+fn end_transactions_soon(set: &ReplicaSet, member: MemberNumber) {
+    let command =
+        rawdoc! { "setParameter": 1, "transactionLifetimeLimitSeconds": 6, "$db": "admin" };
+    let reply = set.run(member, &command).unwrap();
+    assert!(matches!(reply.get_f64("ok"), Ok(1.0)), "{reply:?}");
+}
+
 /// The processes that fight for the lock.
 struct Arena {
     set: ReplicaSet,
@@ -42,6 +51,7 @@ struct Arena {
 impl Arena {
     fn open(locks: &str, documents: &str) -> Self {
         let set = ReplicaSet::start().unwrap();
+        set.members().for_each(|member| end_transactions_soon(&set, member));
         let store = ReplicaSetOptions::new().database(locks).connect(&set.uri()).unwrap();
         let tokens = doc! { "_id": "w", "tokens": [] };
         witness(&store, documents).insert_one(tokens).unwrap();
@@ -95,6 +105,7 @@ impl Arena {
         self.set.kill(primary).unwrap();
         self.go_on();
         self.set.restart(primary).unwrap();
+        end_transactions_soon(&self.set, primary);
         self.stop_a_holder();
         let primary = self.set.primary().unwrap();
         self.set.stop(primary).unwrap();
@@ -176,8 +187,7 @@ const SESSION_TTL: Duration = Duration::from_secs(3);
 const WAIT: Duration = Duration::from_secs(60);
 /// How long a client looks for what has become of a call.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// How long everything may stand still: a client that is stopped while it commits a guarded write has the lock stay as it is until MongoDB ends its
-/// transactions, which takes up to 90 s.
+/// How long everything may stand still.
 const STANDSTILL_MAX: Duration = Duration::from_secs(200);
 
 /// Environment variables of a client: the replica set, and the databases of the locks and of the witness.
