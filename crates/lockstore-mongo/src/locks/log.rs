@@ -149,7 +149,7 @@ const PAGES_MAX: i64 = 32;
 
 /// The same where nobody waits for it: each page that is kept is carried along by every write. A call whose reply was lost for longer than that ends as
 /// `OutcomeUnknown`.
-pub(super) const PAGES_AT_ONCE: i64 = 16;
+pub(super) const PAGES_AT_ONCE: i64 = 8;
 
 /// How many bytes it remembers, beside the last write.
 const BYTES_MAX: usize = 1024 * 1024;
