@@ -172,8 +172,8 @@ impl Database {
     }
 
     /// Starts a command. One that waits for a lock or for events does not block the thread: it becomes a future that needs no particular runtime. All
-    /// others are run as by [`Database::run_command`], as is what can be granted at once, and any command of a store that lives
-    /// [elsewhere](crate::remote).
+    /// others are run as by [`Database::run_command`], as is what can be granted at once while nobody else is at work in the store, and any command of
+    /// a store that lives [elsewhere](crate::remote).
     ///
     /// ```
     /// use lockstore::bson::rawdoc;
@@ -182,7 +182,7 @@ impl Database {
     /// let store = Store::in_memory()?;
     /// let admin = store.database("admin");
     /// let acquire = |holder: &str| rawdoc! { "lockAcquire": "gpu-0", "holder": holder, "wait": "forever" };
-    /// let Started::Reply(first) = admin.start_command(&acquire("a")) else { panic!("it is free") };
+    /// let first = admin.run_command(&acquire("a"));
     /// assert!(first.get_i64("token")? > 0);
     /// let Started::Pending(second) = admin.start_command(&acquire("b")) else { panic!("it is held") };
     /// drop(second); // no longer waits
