@@ -9,7 +9,12 @@ use lockstore_mongo::ReplicaSetOptions;
 use lockstore_testkit::replica_set::{ReplicaSet, new_database};
 
 fn store() -> Store {
-    let options = ReplicaSetOptions::new().database(new_database());
+    store_of(&new_database())
+}
+
+/// A process's own, with the locks of that database.
+fn store_of(database: &str) -> Store {
+    let options = ReplicaSetOptions::new().database(database);
     options.connect(&ReplicaSet::shared().uri()).unwrap()
 }
 
@@ -27,11 +32,7 @@ fn a_guard_is_lost_with_its_session() {
 #[test]
 fn nothing_is_bound_any_more_to_a_session_that_another_process_has_ended() {
     let database = new_database();
-    let connect = || {
-        let options = ReplicaSetOptions::new().database(&database);
-        options.connect(&ReplicaSet::shared().uri()).unwrap()
-    };
-    let (store, elsewhere) = (connect(), connect());
+    let (store, elsewhere) = (store_of(&database), store_of(&database));
     let session = store.session().unwrap();
     let acquire = || store.lock("k").session(&session).try_acquire();
     acquire().unwrap().release().unwrap();
@@ -45,11 +46,7 @@ fn nothing_is_bound_any_more_to_a_session_that_another_process_has_ended() {
 #[test]
 fn what_a_session_had_that_is_over_is_not_released_any_more() {
     let database = new_database();
-    let connect = || {
-        let options = ReplicaSetOptions::new().database(&database);
-        options.connect(&ReplicaSet::shared().uri()).unwrap()
-    };
-    let (store, elsewhere) = (connect(), connect());
+    let (store, elsewhere) = (store_of(&database), store_of(&database));
     let session = store.session().unwrap();
     let acquire = |key| store.lock(key).holder("h").session(&session).acquire().unwrap();
     let taken_up = |key| {
